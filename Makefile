@@ -1,0 +1,57 @@
+# Everything a contributor needs; `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(BIN)/python -m pip install --quiet --progress-bar off
+# Read from the files that say it, so that nothing is said twice.
+TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
+WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
+  print(*p["project"]["dependencies"], *p["dependency-groups"]["dev"], sep="\n")
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow bench lint clean
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
+
+install: $(STAMP) ## .venv with everything at the versions of constraints.txt (PYTHON=... picks a Python)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is not. Try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@echo "install: a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# torch first and by its exact version, so that a machine without a GPU can take a CPU build where pip's
+# settings offer one (a local folder or an extra index in the PIP_* environment).
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "install: $(TORCH) (the largest download; some minutes the first time)"
+	@$(PIP) -c constraints.txt $(TORCH)
+	@echo "install: the other requirements and the development tools"
+	@$(BIN)/python -c '$(WANTED)' > $(VENV)/requirements.txt
+	@$(PIP) -c constraints.txt -r $(VENV)/requirements.txt
+	@$(PIP) --no-deps --editable .
+	@touch $@
+	@echo "install: done; $(BIN)/recombine --help"
+
+demo: install ## a whole study on this machine with the embedded data: no network, no GPU
+	$(BIN)/recombine demo
+
+test: install ## the tests (without the slow ones)
+	$(BIN)/python -m pytest -q < /dev/null
+
+test-slow: install ## the slow tests only
+	$(BIN)/python -m pytest -q -m "slow and not benchmark" < /dev/null
+
+bench: install ## the measurements quoted in the documentation, printed
+	$(BIN)/python -m pytest -q -s -m benchmark < /dev/null
+
+lint: install ## ruff (rules and format) and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean: ## caches and build outputs; keeps .venv and your studies
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

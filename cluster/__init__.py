@@ -1,0 +1,1 @@
+"""Where it runs: starting or joining Ray, submitting studies, metrics, and checking an installation."""

@@ -1,0 +1,1 @@
+"""What the data is: keys, samples, catalogs, readers and the store."""

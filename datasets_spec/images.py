@@ -1,0 +1,187 @@
+"""Images from disk, distrusted: where they may lie, what they may be, and the hash of what they show."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from datasets_spec.sample import QuarantineReason
+
+# Formats of the published data sets; every other Pillow plugin (EPS, PSD, ...) stays shut.
+ALLOWED_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
+# An 8-bit RGB image of 50 megapixels decodes to 150 MB: fundus photographs and pathology crops fit, bombs
+# do not.
+DEFAULT_MAX_IMAGE_MPX = 50.0
+DEFAULT_MAX_IMAGE_BYTES = 64 * 1024 * 1024
+# Modes whose values do not fit 8 bits; Pillow clips them to white when asked for RGB.
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+
+
+class ImageRefused(Exception):
+    """An image cannot be used; caught by the caller, which quarantines the row."""
+
+    def __init__(self, reason: QuarantineReason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageLimits:
+    """What an image may cost.
+
+    Args:
+        max_mpx: Megapixels, read from the header before anything is decoded.
+        max_bytes: Bytes of the file.
+    """
+
+    max_mpx: float = DEFAULT_MAX_IMAGE_MPX
+    max_bytes: int = DEFAULT_MAX_IMAGE_BYTES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileState:
+    """Size and modification time of a file; size -1 where there is none."""
+
+    num_bytes: int
+    mtime_ns: int
+
+
+ABSENT = FileState(num_bytes=-1, mtime_ns=-1)
+
+
+def resolve_beneath(root: Path, published: str) -> Path:
+    """Returns the place of a published path, which must lie beneath a folder once links are followed.
+
+    Args:
+        root: The folder; it may itself be a link.
+        published: Path as written in a record.
+
+    Raises:
+        ImageRefused: The path is absolute, climbs out, follows a link out, or cannot be a path.
+    """
+    outside = ImageRefused(QuarantineReason.path_outside_root)
+    if not published or "\0" in published or published.startswith(("/", "\\", "~")) or published[1:2] == ":":
+        raise outside
+    if ".." in published.replace("\\", "/").split("/"):
+        raise outside
+    try:
+        top = root.resolve()
+        place = (top / published).resolve()
+    except (OSError, RuntimeError, ValueError):
+        # A circle of links, or a name longer than the file system takes.
+        raise ImageRefused(QuarantineReason.missing_image, "not a usable path") from None
+    if not place.is_relative_to(top):
+        raise outside
+    return place
+
+
+def file_state(path: Path) -> FileState:
+    """Returns size and modification time of a regular file, or ``ABSENT``.
+
+    Args:
+        path: A resolved path.
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return ABSENT
+    if not stat.S_ISREG(found.st_mode):
+        return ABSENT
+    return FileState(num_bytes=found.st_size, mtime_ns=found.st_mtime_ns)
+
+
+def read_image(path: Path, limits: ImageLimits) -> bytes:
+    """Reads an image file within the byte limit.
+
+    Args:
+        path: A resolved path.
+        limits: What it may cost.
+
+    Raises:
+        ImageRefused: It is no regular file, too large or unreadable.
+    """
+    state = file_state(path)
+    if state == ABSENT:
+        raise ImageRefused(QuarantineReason.missing_image)
+    if state.num_bytes > limits.max_bytes:
+        raise ImageRefused(QuarantineReason.image_too_large, f"{state.num_bytes} bytes")
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise ImageRefused(QuarantineReason.missing_image, "not readable") from None
+
+
+def pixel_hash(data: bytes, limits: ImageLimits) -> str:
+    """Decodes an image completely and hashes what it shows.
+
+    Args:
+        data: Encoded image.
+        limits: What it may cost.
+
+    Returns:
+        SHA-256 of size and 8-bit RGB pixels after EXIF rotation: equal for a PNG and a BMP of one picture.
+
+    Raises:
+        ImageRefused: It is no image of an allowed kind, too large, or does not decode to its end.
+    """
+    # Imported here: the command line imports this package's specs, not Pillow.
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings(), Image.open(BytesIO(data), formats=ALLOWED_FORMATS) as image:
+            # Pillow warns above 89 megapixels; the limit below decides.
+            warnings.simplefilter("ignore")
+            _check_header(image.size, image.mode, limits)
+            # Camera JPEGs may carry a preview as second frame (MPO); elsewhere frames are different pictures.
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+                raise ImageRefused(QuarantineReason.image_format, "more than one frame")
+            # load(), not verify(): verify() does not decode and passes truncated JPEGs.
+            image.load()
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+    except ImageRefused:
+        raise
+    except Image.DecompressionBombError:
+        raise ImageRefused(QuarantineReason.image_too_large, "pixels") from None
+    except UnidentifiedImageError:
+        reason = QuarantineReason.image_format if data else QuarantineReason.image_undecodable
+        raise ImageRefused(reason, "no allowed image format" if data else "empty file") from None
+    except _DECODER_ERRORS as error:
+        raise ImageRefused(_reason_of(error)) from None
+    width, height = upright.size
+    digest = hashlib.sha256(f"RGB {width}x{height}\n".encode())
+    digest.update(upright.tobytes())
+    return digest.hexdigest()
+
+
+def _check_header(size: tuple[int, int], mode: str, limits: ImageLimits) -> None:
+    if size[0] * size[1] > limits.max_mpx * 1e6:
+        raise ImageRefused(QuarantineReason.image_too_large, f"{size[0]}x{size[1]} pixels")
+    if mode in _DEEP_MODES:
+        # Which 8 of 16 bits matter is a clinical window, not something to guess.
+        raise ImageRefused(QuarantineReason.image_format, "more than 8 bits a channel; convert it first")
+
+
+def _reason_of(error: Exception) -> QuarantineReason:
+    text = str(error).casefold()
+    is_cut = "truncated" in text or isinstance(error, EOFError)
+    return QuarantineReason.image_truncated if is_cut else QuarantineReason.image_undecodable

@@ -1,0 +1,1 @@
+"""The embedded corpus: procedural images and questions, exact and seeded."""

@@ -1,0 +1,48 @@
+"""One reader a published file format; each turns every record into a sample or a quarantined row."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol, cast
+
+from datasets_spec.errors import UserError
+from datasets_spec.nearest import nearest_of
+from datasets_spec.sample import QuarantinedRow, RawSample
+
+_MODULES = {
+    "med_mat": "datasets_spec.readers.med_mat",
+    "med_mim": "datasets_spec.readers.med_mim",
+}
+
+
+class Reader(Protocol):
+    """Reads one file of a format."""
+
+    def __call__(self, path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
+        """Yields every record of a file, in order.
+
+        Args:
+            path: The file.
+            subset: Name of the subset it belongs to.
+        """
+        ...
+
+
+def get_reader(format_name: str) -> Reader:
+    """Returns the reader of a format.
+
+    Args:
+        format_name: ``med_mat`` or ``med_mim``.
+
+    Raises:
+        UserError: There is no such format; names the nearest.
+    """
+    if format_name not in _MODULES:
+        near = nearest_of(format_name, _MODULES)
+        raise UserError(
+            f"no reader for the format '{format_name}'" + (f". Did you mean '{near}'?" if near else ""),
+            hint=f"formats: {', '.join(_MODULES)}",
+        )
+    return cast(Reader, importlib.import_module(_MODULES[format_name]).read_rows)

@@ -1,0 +1,150 @@
+"""Option lines at the end of a question, and which of them the answer names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from datasets_spec.readers.records import RowError
+from datasets_spec.sample import (
+    MAX_OPTIONS,
+    MIN_OPTIONS,
+    Flag,
+    QuarantineReason,
+    option_groups,
+    option_text_key,
+)
+
+# Med-MAT's files print "A: text", its paper "A. text"; Med-MIM prints "A: text". Two letters catch a 27th
+# option.
+_OPTION_LINE = re.compile(r"\s*([A-Z]{1,2})\s*[:.)]\s*(.*)\Z")
+_ANSWER = re.compile(r"\s*\(?([A-Z]{1,2})\)?\s*(?:[:.)]\s*(.*))?\Z", re.DOTALL)
+_IMAGE_TAG = re.compile(r"<image>")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A question taken apart.
+
+    Args:
+        question: Text before the options.
+        letters: Published letters of the options; A, B, D happens.
+        options: Their texts, without outer whitespace; empty for an open question.
+    """
+
+    question: str
+    letters: tuple[str, ...]
+    options: tuple[str, ...]
+
+
+def count_image_tags(text: str) -> int:
+    """Returns how many images a text refers to.
+
+    Args:
+        text: Question as published.
+    """
+    return len(_IMAGE_TAG.findall(text))
+
+
+def without_image_tags(text: str) -> tuple[str, tuple[str, ...]]:
+    """Removes image tags.
+
+    Args:
+        text: Question as published.
+
+    Returns:
+        The text, and a flag if a tag stood anywhere but at the start (its place is then lost).
+    """
+    rest = text.lstrip()
+    while rest.startswith("<image>"):
+        rest = rest[len("<image>") :].lstrip()
+    inside = (Flag.image_tag_inside_text.value,) if _IMAGE_TAG.search(rest) else ()
+    return _IMAGE_TAG.sub(" ", rest).strip() if inside else rest, inside
+
+
+def split_options(text: str) -> Choice:
+    """Separates a question from the option lines that end it; blank lines between options are allowed.
+
+    Args:
+        text: Question with its options, without image tags and closing instruction.
+
+    Returns:
+        The parts; without option lines at the end, everything is question.
+
+    Raises:
+        RowError: The options do not start at A, do not ascend, or are too many.
+    """
+    lines = text.splitlines()
+    found: list[tuple[str, str]] = []
+    end = len(lines)
+    while end > 0 and not (found and found[-1][0] == "A"):
+        line = lines[end - 1]
+        match = _OPTION_LINE.match(line)
+        if match:
+            found.append((match[1], match[2].strip()))
+        elif line.strip():
+            break
+        end -= 1
+    found.reverse()
+    if all(len(letter) > 1 for letter, _ in found):
+        # Nothing, or a last line like "CT: which organ?": no options.
+        return Choice(question=text.strip(), letters=(), options=())
+    ranks = [_rank(letter) for letter, _ in found]
+    if ranks[0] != 0 or any(a >= b for a, b in pairwise(ranks)):
+        raise RowError(QuarantineReason.malformed_row, "option letters do not ascend from A")
+    if len(found) > MAX_OPTIONS:
+        raise RowError(QuarantineReason.too_many_options, f"{len(found)} options")
+    question = "\n".join(lines[:end]).strip()
+    letters, options = zip(*found, strict=True)
+    return Choice(question=question, letters=letters, options=options)
+
+
+def _rank(letter: str) -> int:
+    return ord(letter) - 65 if len(letter) == 1 else 26 * (ord(letter[0]) - 64) + ord(letter[1]) - 65
+
+
+def gold_option(choice: Choice, answer: str) -> tuple[int, tuple[str, ...]]:
+    """Finds the gold option: by its letter, else by its text.
+
+    Where the text after the letter contradicts the option (two records of Med-MIM's RAD file), the letter
+    decides and the row is flagged.
+
+    Args:
+        choice: A closed question.
+        answer: The answer as published.
+
+    Returns:
+        Index of the gold option, and flags.
+
+    Raises:
+        RowError: Options are too few or empty, or the answer names none of them.
+    """
+    groups = option_groups(choice.options)
+    if not all(choice.options):
+        raise RowError(QuarantineReason.malformed_row, "an option without text")
+    if len(set(groups)) < MIN_OPTIONS:
+        raise RowError(QuarantineReason.too_few_options, f"{len(set(groups))} distinct options")
+    if not answer.strip():
+        raise RowError(QuarantineReason.empty_answer)
+    index, flags = _named_option(choice, answer)
+    if len(set(groups)) < len(groups):
+        flags.append(Flag.duplicate_options)
+    if groups.count(groups[index]) > 1:
+        flags.append(Flag.duplicate_gold_option)
+    if [_rank(letter) for letter in choice.letters] != list(range(len(choice.letters))):
+        flags.append(Flag.skipped_letter)
+    return index, tuple(flag.value for flag in flags)
+
+
+def _named_option(choice: Choice, answer: str) -> tuple[int, list[Flag]]:
+    match = _ANSWER.match(answer)
+    if match and match[1] in choice.letters:
+        index = choice.letters.index(match[1])
+        text = match[2]
+        differs = text and option_text_key(text) != option_text_key(choice.options[index])
+        return index, [Flag.gold_text_contradicts_option] if differs else []
+    keys = [option_text_key(option) for option in choice.options]
+    if option_text_key(answer) in keys:
+        return keys.index(option_text_key(answer)), [Flag.gold_without_letter]
+    raise RowError(QuarantineReason.answer_not_in_options)

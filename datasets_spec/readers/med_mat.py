@@ -1,0 +1,84 @@
+"""Med-MAT's files: one JSON array, single-choice form in ``Question-choice`` and ``Answer-choice``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.readers.choices import gold_option, split_options, without_image_tags
+from datasets_spec.readers.records import RowError, as_record, load_records, paths_of, require_text, text_of
+from datasets_spec.sample import OPEN_ANSWER, QuarantinedRow, QuarantineReason, RawSample
+
+# Ends every published single-choice question; the trainer's own template asks for the letter.
+_INSTRUCTION = re.compile(r"\s*Answer with the option's letter from the given choices directly\.?\s*\Z", re.IGNORECASE)
+
+
+def read_rows(path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
+    """Yields every record of a Med-MAT file as a sample or a quarantined row, in order.
+
+    Args:
+        path: The JSON file.
+        subset: Name of the subset it belongs to.
+
+    Raises:
+        ReaderError: The file is no JSON array.
+    """
+    for index, value in enumerate(load_records(path)):
+        try:
+            yield _sample(index, as_record(value))
+        except RowError as error:
+            yield error.quarantined(path, subset, index)
+
+
+def _sample(index: int, record: dict[str, Any]) -> RawSample:
+    paths = paths_of(record.get("image"))
+    is_closed = "Question-choice" in record
+    text = text_of(record, "Question-choice" if is_closed else "Question")
+    answer = text_of(record, "Answer-choice" if is_closed else "Answer")
+    text, tag_flags = without_image_tags(_INSTRUCTION.sub("", text))
+    source = record.get("data-no")
+    caption = record.get("caption")
+    require_text([item for item in (source, caption) if isinstance(item, str)])
+    common: dict[str, Any] = {
+        "index": index,
+        "image_paths": paths,
+        "source": None if source is None else str(source),
+    }
+    if not is_closed:
+        return _open_sample(common, text, answer.strip(), tag_flags)
+    choice = split_options(text)
+    if not choice.question:
+        raise RowError(QuarantineReason.empty_question)
+    if not choice.options:
+        raise RowError(QuarantineReason.too_few_options, "0 options")
+    gold, flags = gold_option(choice, answer)
+    label = caption.strip() if isinstance(caption, str) else ""
+    return RawSample(
+        **common,
+        question=choice.question,
+        options=choice.options,
+        answer_index=gold,
+        answer=choice.options[gold],
+        answer_kind="closed",
+        label=label or choice.options[gold],
+        flags=(*flags, *tag_flags),
+    )
+
+
+def _open_sample(common: dict[str, Any], question: str, answer: str, flags: tuple[str, ...]) -> RawSample:
+    if not question:
+        raise RowError(QuarantineReason.empty_question)
+    if not answer:
+        raise RowError(QuarantineReason.empty_answer)
+    return RawSample(
+        **common,
+        question=question,
+        options=(),
+        answer_index=OPEN_ANSWER,
+        answer=answer,
+        answer_kind="open",
+        label="open",
+        flags=flags,
+    )

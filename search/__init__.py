@@ -1,0 +1,1 @@
+"""Which fine-tunes to run, and what they mean."""

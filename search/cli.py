@@ -1,0 +1,169 @@
+"""The command `recombine`: one verb a function; what is heavy is imported when a verb needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster.errors import ClusterError
+from datasets_spec.errors import RecombineError
+from search.console import print_error
+
+app = typer.Typer(
+    name="recombine",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Which of your datasets to train a medical vision-language model on, for a target you have little data for.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Prepare and check the data of a study.")
+phantom_app = typer.Typer(no_args_is_help=True, help="The embedded phantom corpus and its tiny backbone.")
+app.add_typer(data_app, name="data")
+app.add_typer(phantom_app, name="phantom")
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study's YAML file")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="replace values of the file")]
+RunDir = Annotated[Path | None, typer.Option("--run-dir", help="study directory; default: runs/NAME beside the file")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="the study directory")]
+Address = Annotated[
+    str | None, typer.Option("--address", help="cluster to join, host:6379; default: start a local one")
+]
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder to create the study in")],
+    template: Annotated[str, typer.Option(help="phantom | one-gpu | cluster")] = "phantom",
+) -> None:
+    """Write a commented study file to start from (with `phantom`, also the corpus, ready to run)."""
+    from search.commands.init import write_study
+
+    write_study(folder, template)
+
+
+@data_app.command("prepare")
+def data_prepare(study: StudyFile, overrides: Overrides = None, address: Address = None) -> None:
+    """Read, check, split and store the study's data (does nothing when they are up to date)."""
+    from search.commands.data import prepare
+
+    prepare(study, overrides or [], address)
+
+
+@data_app.command("check")
+def data_check(study: StudyFile, overrides: Overrides = None, address: Address = None) -> None:
+    """Show rows by key and split, unusable rows, leakage and blind baselines."""
+    from search.commands.data import check
+
+    check(study, overrides or [], address)
+
+
+@app.command()
+def plan(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None) -> None:
+    """Show trials, samples, time and disk of a study; launches nothing."""
+    from search.commands.plan import show_plan
+
+    show_plan(study, overrides or [], run_dir)
+
+
+@app.command()
+def run(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None, address: Address = None) -> None:
+    """Run a study; the same command resumes it."""
+    from search.commands.run import run_command
+
+    raise typer.Exit(run_command(study, overrides or [], run_dir, address))
+
+
+@app.command()
+def status(run: RunArgument) -> None:
+    """Show how far a study is, its best trials and its failures; needs no cluster."""
+    from search.commands.status import show_status
+
+    show_status(run)
+
+
+@app.command()
+def report(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None) -> None:
+    """Write tables, selection and the HTML report again, from the ledger."""
+    from search.commands.run import report_command
+
+    report_command(study, overrides or [], run_dir)
+
+
+@app.command()
+def submit(
+    study: StudyFile,
+    address: Annotated[str, typer.Option("--address", help="the cluster's dashboard, http://host:8265")],
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="return as soon as the job is submitted")] = False,
+) -> None:
+    """Run a study as a Ray job on a cluster; follows its output and ends with its exit code."""
+    from search.commands.submit import submit_study
+
+    raise typer.Exit(submit_study(study, overrides or [], run_dir, address, follow=not no_wait))
+
+
+@app.command()
+def doctor(
+    address: Annotated[str | None, typer.Option("--address", help="also check this cluster")] = None,
+) -> None:
+    """Check this machine (and a cluster): versions, processors, memory, disk, Ray, token."""
+    from search.commands.doctor import show_doctor
+
+    raise typer.Exit(show_doctor(address))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of the demo")] = Path("demo"),
+) -> None:
+    """Build the phantom corpus and run a real search on it, from study file to report."""
+    from search.commands.demo import run_demo
+
+    raise typer.Exit(run_demo(folder))
+
+
+@phantom_app.command("write")
+def phantom_write(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    subset: Annotated[list[str] | None, typer.Option(help="only these subsets; default: all")] = None,
+    seed: int = 0,
+    num_pool: Annotated[int, typer.Option(help="rows of a subset that are divided into splits")] = 400,
+    num_test: Annotated[int, typer.Option(help="rows of its published test file")] = 300,
+) -> None:
+    """Write the phantom corpus in Med-MAT's and Med-MIM's file formats."""
+    from search.commands.phantom import write_corpus
+
+    write_corpus(folder, subset, seed, num_pool, num_test)
+
+
+@phantom_app.command("build-base")
+def phantom_build_base(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    seed: int = 0,
+    num_threads: Annotated[int, typer.Option(help="torch threads")] = 1,
+) -> None:
+    """Train the phantom backbone from scratch; writes checkpoint, seed, time and accuracies."""
+    from search.commands.phantom import build_base_model
+
+    build_base_model(folder, seed, num_threads)
+
+
+def main() -> None:
+    """Run the command line; user errors end with one message and exit code 2, without a traceback."""
+    try:
+        app(standalone_mode=True)
+    except (RecombineError, ClusterError) as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        print_error(error)  # a path that the user gave
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""`recombine data prepare` and `recombine data check`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets_spec.sample import SPLITS
+from search.commands.session import connected
+from search.console import print_line, print_table
+from search.study_files import Study, load_study
+
+if TYPE_CHECKING:
+    from datasets_spec.audit import BlindBaselines, SubsetAudit
+
+
+def prepare(study_file: Path, overrides: Sequence[str], address: str | None) -> None:
+    """Prepare the data of a study."""
+    from datasets_spec.store_build import prepare_store
+
+    study = load_study(study_file, overrides)
+    with connected(address, print_line, dashboard=False):
+        prepared = prepare_store(
+            study.catalog,
+            study.store_dir,
+            seed=study.spec.seed,
+            quarantine_limit=study.spec.quarantine_limit,
+            on_event=print_line,
+        )
+    done = "up to date, nothing done" if prepared.was_current else "prepared"
+    print_line(f"{study.store_dir}: {done}; fingerprint {prepared.manifest.fingerprint[:12]}")
+
+
+def check(study_file: Path, overrides: Sequence[str], address: str | None) -> None:
+    """Prepare the data where needed and show what they are."""
+    prepare(study_file, overrides, address)
+    show_audit(load_study(study_file, overrides))
+
+
+def show_audit(study: Study) -> None:
+    """Print counts, unusable rows and blind baselines of a prepared store."""
+    from datasets_spec.audit import audit_store
+    from datasets_spec.store import open_store
+
+    audits = audit_store(open_store(study.store_dir))
+    columns = ["subset", "key", "read", "kept", *SPLITS, "copies", "leaked", "unusable", "patients"]
+    print_table("Rows", columns, [_count_row(audit) for audit in audits])
+    reasons = [[a.name, reason, str(n)] for a in audits for reason, n in sorted(a.quarantined.items())]
+    if reasons:
+        print_table("Unusable rows (quarantined; named in quarantine.parquet)", ["subset", "reason", "rows"], reasons)
+    flags = [[a.name, flag, str(n)] for a in audits for flag, n in sorted(a.flags.items())]
+    if flags:
+        print_table("Odd rows that are kept", ["subset", "flag", "rows"], flags)
+    targets = [audit for audit in audits if audit.name in study.spec.eval_sets]
+    blind = [_blind_row(a.name, split, b) for a in targets for split, b in a.blind.items() if split != "train"]
+    columns = ["target", "split", "closed", "open", "chance", "constant letter", "longest option", "shortest option"]
+    print_table("What needs no image (accuracy on closed questions)", columns, blind)
+
+
+def _count_row(audit: SubsetAudit) -> list[str]:
+    numbers = (audit.read, audit.kept, *(audit.splits.get(s, 0) for s in SPLITS), audit.duplicates, audit.leaked)
+    unusable = sum(audit.quarantined.values())
+    return [audit.name, str(audit.key), *map(str, numbers), str(unusable), "known" if audit.groups_known else "unknown"]
+
+
+def _blind_row(name: str, split: str, blind: BlindBaselines) -> list[str]:
+    shares = (blind.chance, blind.constant_letter, blind.longest_option, blind.shortest_option)
+    return [
+        name,
+        split,
+        str(blind.num_closed),
+        str(blind.num_open),
+        *("-" if x is None else f"{x:.1%}" for x in shares),
+    ]

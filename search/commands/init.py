@@ -1,0 +1,50 @@
+"""`recombine init`."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from datasets_spec.errors import UserError
+from datasets_spec.nearest import nearest_of
+from search.console import print_line
+
+TEMPLATES = ("phantom", "one-gpu", "cluster")
+STUDY_FILE = "study.yaml"
+# Rows of a phantom subset: enough for 240 training samples after the pool's division, and 300 sealed questions.
+PHANTOM_NUM_POOL, PHANTOM_NUM_TEST = 480, 300
+
+
+def write_study(folder: Path, template: str) -> Path:
+    """Write a study file from a template, with `phantom` also its corpus; never overwrites a study.
+
+    Raises:
+        UserError: there is no such template, or a study is there already.
+    """
+    if template not in TEMPLATES:
+        near = nearest_of(template, TEMPLATES)
+        raise UserError(
+            f"there is no template '{template}'" + (f". Did you mean '{near}'?" if near else ""),
+            hint=f"templates: {', '.join(TEMPLATES)}",
+        )
+    path = folder / STUDY_FILE
+    if path.exists():
+        raise UserError(f"{path} exists and stays as it is", hint=f"`recombine plan {path}`, or choose another folder")
+    text = (resources.files("search") / "templates" / f"{template}.yaml").read_text(encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    if template == "phantom":
+        write_phantom_corpus(folder)
+    path.write_text(text, encoding="utf-8")
+    print_line(f"wrote {path}; next: `recombine plan {path}`, then `recombine run {path}`")
+    return path
+
+
+def write_phantom_corpus(folder: Path) -> None:
+    """Write the phantom subsets that the template names."""
+    from datasets_spec.phantom.demo import DEMO_ABILITIES, DEMO_CONTROL_SOURCES, DEMO_SOURCES, DEMO_TARGETS
+
+    from datasets_spec.phantom.write import write_phantom
+
+    subsets = (*DEMO_SOURCES, *DEMO_CONTROL_SOURCES, *DEMO_TARGETS, *DEMO_ABILITIES)
+    print_line(f"writing {len(subsets)} phantom subsets")
+    write_phantom(folder / "phantom", seed=0, subsets=subsets, num_pool=PHANTOM_NUM_POOL, num_test=PHANTOM_NUM_TEST)

@@ -1,0 +1,54 @@
+"""`recombine plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from search.console import print_line, print_table
+from search.plan import compute_plan, relation_rows, row_counts
+from search.run_dir import default_run_dir
+from search.study_files import load_study
+
+
+def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None) -> None:
+    """Print what a study will do and cost."""
+    study = load_study(study_file, overrides)
+    plan = compute_plan(study, run_dir or default_run_dir(study_file, study.spec))
+    spec = study.spec
+    print_line(f"study {spec.name}: {plan.num_compositions} possible compositions, strategy {spec.strategy.name}")
+    print_table(
+        f"What the sources share with the targets (task map {study.task_map.name})",
+        ["source", *spec.eval_sets],
+        relation_rows(study),
+    )
+    counts = row_counts(study)
+    if counts:
+        splits = ("train", "search", "confirm", "sealed")
+        names = [
+            n
+            for n in study.catalog.names
+            if n in {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets}
+        ]
+        print_table("Rows", ["subset", *splits], [_row_cells(n, counts.get(n), splits) for n in names])
+    else:
+        print_line("rows: not known before `recombine data prepare`")
+    rows = [[p.phase, str(p.num_trials), str(p.num_samples), p.note] for p in plan.phases]
+    print_table("Trials", ["phase", "trials", "samples each", "note"], [*rows, ["total", str(plan.num_trials), "", ""]])
+    print_line(f"time: {_duration(plan.wall_s[0])} to {_duration(plan.wall_s[1])}" + _gpu(plan.gpu_s))
+    print_line(f"disk: about {plan.disk_mib:.0f} MiB")
+    for assumption in plan.assumptions:
+        print_line(f"  assumes {assumption}")
+
+
+def _row_cells(name: str, counts: Mapping[str, int] | None, splits: Sequence[str]) -> list[str]:
+    # A subset that the catalog has gained since the data were prepared is not in the store yet.
+    return [name, *("?" if counts is None else str(counts.get(split, 0)) for split in splits)]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _gpu(gpu_s: tuple[float, float]) -> str:
+    return f"; {gpu_s[0] / 3600:.1f} to {gpu_s[1] / 3600:.1f} GPU-hours" if gpu_s[1] else "; no GPU"

@@ -1,0 +1,78 @@
+"""A connection to Ray for one command, quiet and cleanly ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from cluster.connect import ClusterConnection, connect, disconnect
+
+# Ray's libraries print tables and paths of their own; the study's progress is ours to tell.
+_QUIET_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: the ledger has it all
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours stops at once; finished trials are in the ledger
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
+}
+_QUIET_LOGGERS = ("ray", "ray.data", "ray.tune", "ray.train")
+
+
+class InterruptedBySignalError(KeyboardInterrupt):
+    """The user or the machine asked to stop.
+
+    Args:
+        signal_number: which signal came.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + signal_number
+
+
+@contextmanager
+def connected(
+    address: str | None, say: Callable[[str], None], *, dashboard: bool = True
+) -> Iterator[ClusterConnection]:
+    """Join or start a cluster for the length of a command; ends what it started, also on SIGTERM."""
+    for name, value in _QUIET_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    connection = connect(address, dashboard=dashboard)
+    _quiet_libraries()
+    for note in connection.notes:
+        say(note)
+    if connection.dashboard_url:
+        say(f"Ray dashboard: {connection.dashboard_url}")
+    with _stopped_by(signal.SIGTERM, signal.SIGINT):
+        try:
+            yield connection
+        finally:
+            disconnect()
+
+
+def _quiet_libraries() -> None:
+    from ray.data import DataContext  # configures its loggers, so their levels come after it
+
+    for name in _QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+
+
+@contextmanager
+def _stopped_by(*signals: signal.Signals) -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise InterruptedBySignalError(number)
+
+    before = {number: signal.signal(number, stop) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

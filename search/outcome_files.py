@@ -1,0 +1,23 @@
+"""Reads the per-question outcomes of a study's trials from their folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.outcomes import OutcomesLoader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def outcomes_loader(run_dir: Path) -> OutcomesLoader:
+    """Return a loader that takes a record's `trial_dir`, relative to the study directory."""
+
+    def load(trial_dir: str) -> pd.DataFrame:
+        from trainers.trial_store import read_outcomes
+
+        frame: pd.DataFrame = read_outcomes(run_dir / trial_dir).to_pandas()
+        return frame
+
+    return load

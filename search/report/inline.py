@@ -1,0 +1,84 @@
+"""What it takes for one file to carry its own scripts and data safely and load nothing from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+# A spreadsheet runs a cell that begins with one of these (OWASP, "CSV Injection").
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+
+
+def script_json(value: Any) -> Markup:
+    """JSON that may stand inside a script element whatever strings it holds.
+
+    No `<`, `>` or `&` is left in it, so no string can end the element or open another one.
+
+    Args:
+        value: Anything JSON can hold; NaN is refused.
+
+    Returns:
+        The text, marked as safe for the template.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # every character that HTML gives a meaning to was replaced above
+
+
+@cache
+def chart_library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script that defines `vegaEmbed`, from the installed package."""
+    import vl_convert
+
+    return "(()=>{" + str(vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;")) + "})();"
+
+
+def content_security_policy(scripts: Sequence[str]) -> str:
+    """A policy under which nothing but the given inline scripts runs and nothing is fetched.
+
+    Charts need inline styles, and `data:` images for saving a chart as PNG; expressions are interpreted, so that
+    no `unsafe-eval` is needed.
+
+    Args:
+        scripts: The text of each script element, exactly.
+
+    Returns:
+        The content of the meta element.
+    """
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def csv_download(frame: pd.DataFrame) -> str:
+    """The frame as a `data:` address for a download link; text that a spreadsheet would run gets an apostrophe.
+
+    Args:
+        frame: A table.
+
+    Returns:
+        The address.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(frame.columns)
+    for row in frame.itertuples(index=False):
+        writer.writerow(["" if value is None or value != value else _inert(value) for value in row])
+    return "data:text/csv;base64," + base64.b64encode(out.getvalue().encode()).decode()
+
+
+def _inert(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_PREFIXES) else value

@@ -1,0 +1,118 @@
+"""Short tables for pasting: Markdown for a wiki or an issue, LaTeX for a paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from search.report.heatmap import TransferHeatmap
+from search.report.trial_table import TrialTable
+
+MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
+LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "\u202f": r"\,", "★": r"$\star$",
+    "†": r"\dag{}", "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+def transfer_markdown(heatmap: TransferHeatmap) -> str:
+    """The transfer matrix with intervals, in the heatmap's order.
+
+    Args:
+        heatmap: What `compute_transfer_heatmap` returned.
+
+    Returns:
+        Markdown; one sentence when nothing was measured.
+    """
+    if heatmap.cells.empty:
+        return "# Transfer matrix\n\nNo subset has been measured alone yet.\n"
+    rows = _matrix_rows(heatmap)
+    table = _markdown_table(["source \\ target", *heatmap.targets], rows)
+    return f"# Transfer matrix\n\n{_transfer_note(heatmap)}\n\n{table}"
+
+
+def transfer_latex(heatmap: TransferHeatmap) -> str:
+    """The transfer matrix as a booktabs table.
+
+    Args:
+        heatmap: What `compute_transfer_heatmap` returned.
+
+    Returns:
+        LaTeX to be included as it stands; a comment when nothing was measured.
+    """
+    if heatmap.cells.empty:
+        return "% No subset has been measured alone yet.\n"
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        "\\begin{tabular}{l" + "r" * len(heatmap.targets) + "}",
+        "\\toprule",
+        " & ".join(_latex(name) for name in ("source", *heatmap.targets)) + " \\\\",
+        "\\midrule",
+        *(" & ".join(_latex(text) for text in row) + " \\\\" for row in _matrix_rows(heatmap)),
+        "\\bottomrule",
+        "\\end{tabular}",
+        "% " + _transfer_note(heatmap).replace("\n", " "),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def trials_markdown(table: TrialTable) -> str:
+    """What was run, one line a trial.
+
+    Args:
+        table: What `compute_trial_table` returned.
+
+    Returns:
+        Markdown; one sentence when nothing was run.
+    """
+    if not table.rows:
+        return "# Trials\n\nNo trial has been recorded yet.\n"
+    head = ["trial", "stage", "arm", "composition", "seed", "train_s", "status", *table.splits, "CG gain"]
+    rows = [
+        [
+            row.train_id.text, row.stage.text, row.arm.text, row.composition.text, row.seed.text, row.train_s.text,
+            row.status.text, *(cell.text for cell in row.scores), row.cg_gain.text,
+        ]
+        for row in table.rows
+    ]  # fmt: skip
+    note = (
+        f"{table.num_trials} trials; accuracies are means over {table.num_targets} target(s), CG gain in points on "
+        "the first split shown."
+    )
+    return f"# Trials\n\n{note}\n\n{_markdown_table(head, rows)}"
+
+
+def _matrix_rows(heatmap: TransferHeatmap) -> list[list[str]]:
+    measure = "cg_gain" if heatmap.has_cg_gain else "gain"
+    cells = {
+        (record["source"], record["target"]): (
+            f"{record[f'{measure}_label']} [{record[f'{measure}_interval']}]"
+            if record[f"{measure}_text"] != "–"
+            else "–"
+        )
+        for record in heatmap.cells.to_dict("records")
+    }
+    return [[source, *(cells.get((source, target), "–") for target in heatmap.targets)] for source in heatmap.sources]
+
+
+def _transfer_note(heatmap: TransferHeatmap) -> str:
+    measure = "CG gain (against a matched control)" if heatmap.has_cg_gain else "Gain (against the untrained backbone)"
+    return (
+        f"{measure} in points with 95 % interval; brackets around a value: the interval includes 0. "
+        f"Split {heatmap.split}, estimator {', '.join(heatmap.estimators)}, "
+        f"n {heatmap.n_range[0]} to {heatmap.n_range[1]}, seeds {heatmap.seeds_range[0]} to {heatmap.seeds_range[1]}."
+    )
+
+
+def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_markdown(text) for text in line) + " |" for line in lines) + "\n"
+
+
+def _markdown(text: str) -> str:
+    return text if text == "---" else MARKDOWN_SPECIAL.sub(r"\\\1", text.replace("\n", " "))
+
+
+def _latex(text: str) -> str:
+    return "".join(LATEX_SPECIAL.get(character, character) for character in text)

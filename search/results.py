@@ -1,0 +1,116 @@
+"""Writes what a study found: tables, selection, run.json and the report; all of it again from the ledger alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.manifest import StoreManifest
+from datasets_spec.store import Store, open_store
+from search.ledger import Ledger
+from search.outcome_files import outcomes_loader
+from search.run_dir import RUN_FILE, write_atomically
+from search.status import Stage
+from search.study import StudySpec
+from search.study_files import Study
+
+REPORTED_PACKAGES = ("recombine", "ray", "torch", "transformers", "peft", "optuna", "pyarrow", "numpy", "pillow")
+
+
+def write_results(study: Study, run_dir: Path, *, wall_s: float | None) -> Path:
+    """Write tables, selection, run.json and report from ledger and outcomes; return the report's path.
+
+    Args:
+        study: the study.
+        run_dir: its directory.
+        wall_s: seconds of this run; None when the study has not ended.
+    """
+    from search.report import write_report
+    from search.selection import build_selection, write_selection
+    from search.tables import trials_frame, write_trials_parquet
+    from search.transfer import compute_transfer, write_transfer_csv
+
+    spec, store = study.spec, open_store(study.store_dir)
+    with Ledger.open(run_dir / "ledger", writer=False) as ledger:
+        records = ledger.records()
+    trials = [record for record in records if record["kind"] == "trial"]
+    keys = {name: study.catalog.subset(name).key for name in study.catalog.names}
+    loader = outcomes_loader(run_dir)
+    sealed_open = any(record["kind"] == "sealed_opened" for record in records)
+    groups = _groups(store, spec, ("search", "confirm", "sealed") if sealed_open else ("search", "confirm"))
+    write_trials_parquet(trials_frame(trials, keys), run_dir / "report" / "trials.parquet")
+    transfer = compute_transfer(
+        trials, loader, keys, study.task_map, spec.eval_sets, "search", groups=groups, seed=spec.seed
+    )
+    write_transfer_csv(transfer, run_dir / "report" / "transfer.csv")
+    if any(record["stage"] == Stage.confirm for record in trials):
+        selection = build_selection(
+            trials, loader, targets=spec.objective_sets, objective=spec.objective, groups=groups, seed=spec.seed
+        )
+        write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
+    info = run_info(study, store.manifest, records, wall_s=wall_s)
+    write_atomically(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
+    return write_report(run_dir)
+
+
+def run_info(
+    study: Study,
+    manifest: StoreManifest,
+    records: tuple[Mapping[str, Any], ...],
+    *,
+    wall_s: float | None,
+) -> dict[str, Any]:
+    """Return run.json: where the figures come from."""
+    spec = study.spec
+    used = {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets}
+    counts = {name: manifest.subsets[name] for name in manifest.subsets if name in used}
+    writers = [record for record in records if record["kind"] == "writer"]
+    now = datetime.now(UTC).isoformat()
+    return {
+        "study": spec.name,
+        "recombine_version": metadata.version("recombine"),
+        "versions": {name: metadata.version(name) for name in REPORTED_PACKAGES},
+        "seed": spec.seed,
+        "confirm_seeds": list(spec.confirm.seeds),
+        "started_at": writers[0]["opened_at"] if writers else now,
+        "finished_at": now if wall_s is not None else None,
+        "wall_s": wall_s,
+        "num_runs": len(writers),
+        "hardware": {"processors": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "backbone": spec.backbone.model_dump(mode="json"),
+        "store_fingerprint": manifest.fingerprint,
+        "task_map": f"{study.task_map.name} {study.task_map.version}",
+        "quarantine": {name: dict(c.quarantined) for name, c in counts.items() if c.quarantined},
+        "leaked": {name: c.leaked for name, c in counts.items() if c.leaked},
+        "duplicates": {name: c.duplicates for name, c in counts.items() if c.duplicates},
+        "subsets": {
+            name: {
+                **c.key.model_dump(mode="json"),
+                "train_rows": c.splits.get("train", 0),
+                "rows": dict(c.splits),
+                "groups_known": c.groups_known,
+            }
+            for name, c in counts.items()
+        },
+        "targets": list(spec.targets),
+        "abilities": list(spec.abilities),
+        "sealed_openings": sum(record["kind"] == "sealed_opened" for record in records),
+        "decisions": [record["text"] for record in records if record["kind"] == "decision"],
+    }
+
+
+def _groups(store: Store, spec: StudySpec, splits: tuple[str, ...]) -> dict[str, str]:
+    """Return patient or study by sample id, where known: questions about one patient are not independent."""
+    groups: dict[str, str] = {}
+    for name in spec.eval_sets:
+        for split in splits:
+            table = store.read(name, split, columns=["sample_id", "group"])
+            pairs = zip(table["sample_id"].to_pylist(), table["group"].to_pylist(), strict=True)
+            groups |= {sample: f"{name}/{group}" for sample, group in pairs if group is not None}
+    return groups

@@ -1,0 +1,150 @@
+"""Runs a study from its file to its report; the same call resumes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.errors import UserError
+from search import phases
+from search.ledger import Ledger
+from search.recording import Recorder
+from search.results import write_results
+from search.run_dir import claim_run_dir
+from search.study_files import Study
+from search.study_run import StudyRun
+from search.trials import TrialFactory
+from trainers.backbone_spec import BackboneSpec
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def open_run(
+    study: Study, run_dir: Path, *, say: Say, on_record: Callable[[Mapping[str, Any]], None]
+) -> Iterator[StudyRun]:
+    """Prepare the data, load rows and open the ledger; Ray must be connected.
+
+    Raises:
+        UserError: the data cannot be prepared, a target has too few rows, or the directory is another study's.
+    """
+    from datasets_spec.store import open_store
+    from datasets_spec.store_build import prepare_store
+    from trainers.backbone import backbone_fingerprint
+    from trainers.executors.nested import TrialResources
+    from trainers.row_blocks import load_row_blocks
+
+    spec = study.spec
+    backbone = spec.backbone.resolved(gpus_per_worker=spec.execution.gpus_per_worker)
+    fingerprint = backbone_fingerprint(backbone)
+    prepared = prepare_store(
+        study.catalog, study.store_dir, seed=spec.seed, quarantine_limit=spec.quarantine_limit, on_event=say
+    )
+    store = open_store(study.store_dir)
+    say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
+    check_rows(study, store.count)
+    claim_run_dir(run_dir, spec, {"store": store.fingerprint, "backbone": fingerprint})
+    with Ledger.open(run_dir / "ledger", writer=True) as ledger:
+        if ledger.recovered_tail_bytes:
+            say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")
+        sources = {*spec.space.composition.allowed, *spec.control_sources, *spec.few_shot}
+        partitions = [(s, "train") for s in sources] + [(e, s) for e in spec.eval_sets for s in ("search", "confirm")]
+        run = StudyRun(
+            study=study,
+            run_dir=run_dir,
+            store=store,
+            rows=load_row_blocks(store, partitions),
+            factory=TrialFactory(study, store, backbone, fingerprint),
+            ledger=ledger,
+            recorder=Recorder(run_dir, ledger, on_record),
+            resources=TrialResources(
+                num_workers=spec.execution.num_workers,
+                cpus_per_worker=spec.execution.cpus_per_worker,
+                gpus_per_worker=spec.execution.gpus_per_worker,
+                num_threads=spec.execution.num_threads,
+                max_failures=spec.execution.max_failures,
+            ),
+            say=say,
+        )
+        run.decide(_backbone_decision(spec.backbone, backbone))
+        yield run
+
+
+def run_study(study: Study, run_dir: Path, *, say: Say, on_record: Callable[[Mapping[str, Any]], None]) -> Path:
+    """Run or resume a whole study; return the path of its report.
+
+    Args:
+        study: the study.
+        run_dir: its directory; a directory of the same study resumes.
+        say: tells the user one line.
+        on_record: called with every trial record, after it is durable.
+
+    Raises:
+        UserError: something the user can repair; finished trials are safe.
+    """
+    started = time.time()
+    with open_run(study, run_dir, say=say, on_record=on_record) as run:
+        say("baseline: the untrained backbone")
+        phases.run_baseline(run)
+        say(f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}")
+        best = phases.run_search(run)
+        if run.spec.transfer.enabled:
+            say(f"transfer matrix: {len(run.spec.space.composition.allowed)} sources alone, and their controls")
+        phases.run_transfer(run)
+        if run.spec.confirm.enabled:
+            say(f"confirmation: the best {run.spec.confirm.num_finalists} and the comparators, with fresh seeds")
+            arms = phases.run_confirm(run, best)
+            if run.spec.confirm.open_sealed:
+                phases.open_sealed(run, arms)
+        return write_results(study, run_dir, wall_s=time.time() - started)
+
+
+def check_rows(study: Study, count: Callable[[str, str], int]) -> None:
+    """Refuse a study whose sources or targets do not have the rows that it needs.
+
+    Args:
+        study: the study.
+        count: number of rows of (subset, split).
+
+    Raises:
+        UserError: everything that is missing, one line each.
+    """
+    spec = study.spec
+    needed = max(spec.space.composition.num_samples)
+    missing = [
+        f"source {s}: {count(s, 'train')} train rows, space.composition.num_samples asks for {needed}"
+        for s in spec.space.composition.allowed
+        if count(s, "train") < needed
+    ]
+    splits = ("search", "confirm", "sealed") if spec.confirm.enabled else ("search",)
+    missing += [
+        f"target {target}: no rows in its `{split}` split"
+        for target in spec.eval_sets
+        for split in splits
+        if not count(target, split)
+    ]
+    if missing:
+        raise UserError(
+            "the data do not suffice for this study:\n    " + "\n    ".join(missing),
+            hint="lower num_samples, change the catalog's shares, or see `recombine data check`",
+        )
+
+
+def _backbone_decision(asked: BackboneSpec, resolved: BackboneSpec) -> str:
+    def why(value: str) -> str:
+        return (
+            ""
+            if value != "auto"
+            else " (chosen: " + ("a GPU is asked for" if resolved.device == "cuda" else "no GPU") + ")"
+        )
+
+    threads = os.environ.get("OMP_NUM_THREADS")
+    note = f", OMP_NUM_THREADS={threads}" if threads else ""
+    return (
+        f"backbone {asked.model}: device {resolved.device}{why(asked.device)}, "
+        f"numbers {resolved.dtype}{why(asked.dtype)}{note}"
+    )

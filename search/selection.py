@@ -1,0 +1,163 @@
+"""The recommended composition and the evidence for it, in numbers and in one honest sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.canonical import canonical_json
+from datasets_spec.errors import UserError
+from search.comparisons import COMPARATORS, MEAN, Comparison, SplitEvidence
+from search.composition import Composition
+from search.mix import write_mix
+from search.outcomes import Outcomes, OutcomesLoader, Record, of_arm
+from search.statistics import ALPHA, Verdict
+from search.status import Stage, Status
+
+_NAMES = {
+    "control": "its matched controls",
+    "baseline": "the untrained backbone",
+    "all-data": "all data",
+    "best-single": "the best single subset",
+    "random-same-size": "a random composition of its size",
+}
+
+
+def build_selection(
+    records: Iterable[Record],
+    outcomes_loader: OutcomesLoader,
+    *,
+    targets: Sequence[str],
+    objective: str,
+    chosen: str | None = None,
+    groups: Mapping[str, str] | None = None,
+    seed: int = 0,
+    alpha: float = ALPHA,
+) -> dict[str, Any]:
+    """The content of selection.json.
+
+    One finalist is recommended: `chosen`, or that with the best mean accuracy on `confirm`. It is compared with
+    every comparator on `confirm` (p-values adjusted for the choice among finalists) and, where they were scored,
+    on `sealed`, the only figures that had no part in the choice.
+
+    Args:
+        records: the ledger's records.
+        outcomes_loader: reads the outcomes of a trial folder.
+        targets: the evaluation sets of the objective.
+        objective: its name, for the reader.
+        chosen: the arm of the recommended finalist, when the study's objective has chosen it.
+        groups: patient or study by sample_id, where known.
+        seed: of the resampling.
+        alpha: chance of one false claim or more on a split.
+
+    Raises:
+        UserError: no finalist (or not the chosen one) was scored on `confirm` for every target.
+    """
+    trials = [record for record in records if record.get("kind") == "trial"]
+    outcomes = Outcomes(outcomes_loader, groups)
+    confirm = SplitEvidence(trials, outcomes, targets, "confirm", seed=seed)
+    sealed = SplitEvidence(trials, outcomes, targets, "sealed", seed=seed)
+    finalists = _finalists(trials)
+    scored = {arm: accuracy for arm in finalists if (accuracy := confirm.accuracy(arm)) is not None}
+    if not scored or (chosen is not None and chosen not in scored):
+        raise UserError(
+            f"{chosen or 'no finalist'} was {'not ' if chosen else ''}scored on confirm for every target",
+            hint="run `recombine resume` so that the confirmation stage is finished",
+        )
+    chosen = chosen or max(scored, key=lambda arm: (scored[arm], -finalists.index(arm)))
+    confirmed = confirm.comparisons(chosen, num_choices=len(scored))
+    opened = sealed.comparisons(chosen)
+    num_compared = count_compared(trials)
+    trial = next(record for record in of_arm(trials, chosen) if record["status"] == Status.finished)
+    return {
+        "composition": dict(trial["composition"]),
+        "recipe": dict(trial.get("recipe") or {}),
+        "objective": objective,
+        "arm": chosen,
+        "estimates": {"confirm": confirm.estimates(chosen), "sealed": sealed.estimates(chosen)},
+        "comparisons": [comparison.as_dict(alpha) for comparison in (*confirmed, *opened)],
+        "verdict": _sentence(opened or confirmed, len(targets), num_compared, alpha),
+        "num_compared": num_compared,
+        "num_finalists": len(scored),
+        "alpha": alpha,
+    }
+
+
+def count_compared(trials: Iterable[Record]) -> int:
+    """How many different candidates (composition and recipe) the search scored: what the best was the best of."""
+    return len(
+        {
+            canonical_json([record.get("composition"), record.get("recipe") or {}])
+            for record in trials
+            if record["stage"] == Stage.search and record.get("evaluations")
+        }
+    )
+
+
+def _finalists(trials: Iterable[Record]) -> list[str]:
+    """The arms `finalist-<n>` by their number."""
+    arms = {str(record.get("arm")) for record in trials if str(record.get("arm")).startswith("finalist-")}
+    return sorted(arms, key=lambda arm: (len(arm), arm))
+
+
+def _sentence(comparisons: Sequence[Comparison], num_targets: int, num_compared: int, alpha: float) -> str:
+    """What the strongest split shows about the mean over the targets, defeats and open questions included."""
+    means = {c.comparator: c for c in comparisons if c.eval_set == MEAN}
+    searched = f"{num_compared} candidate{'s were' if num_compared != 1 else ' was'} compared in the search."
+    if not means:
+        return f"Nothing to compare with was scored on every target. {searched}"
+    split = comparisons[0].split
+    parts = []
+    for kind, words in (
+        (Verdict.better, "better than"),
+        (Verdict.worse, "worse than"),
+        (Verdict.no_difference_detected, "no difference detected from"),
+    ):
+        names = [_named(means[c], kind) for c in COMPARATORS if c in means and means[c].verdict(alpha) is kind]
+        if names:
+            parts.append(f"{words} {_listed(names)}")
+    where = f"On {split}, over {num_targets} target{'s' if num_targets > 1 else ''}"
+    return f"{where}: {'; '.join(parts)}. {searched}"
+
+
+def _named(comparison: Comparison, kind: Verdict) -> str:
+    name = _NAMES[comparison.comparator]
+    paired = comparison.paired
+    if kind is not Verdict.no_difference_detected:
+        low, high = sorted((abs(100 * paired.ci_low), abs(100 * paired.ci_high)))
+        return f"{name} by {abs(100 * paired.difference):.1f} points (95 % interval {low:.1f} to {high:.1f})"
+    if not paired.has_seed_noise:
+        return f"{name} (one seed an arm cannot show one)"
+    needed = 100 * comparison.as_dict()["minimum_detectable"]
+    return f"{name} (a difference of {needed:.1f} points would have been found four times in five)"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def write_selection(
+    folder: Path, selection: Mapping[str, Any], *, order_seed: int, store_fingerprint: str
+) -> tuple[Path, Path]:
+    """Write `selection.json` and `mix.yaml` into `folder` (RUN/selection), each atomically.
+
+    Args:
+        folder: is created.
+        selection: what `build_selection` returned.
+        order_seed: seed of the subsets' order in the store.
+        store_fingerprint: of the store.
+
+    Returns:
+        The paths of both files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    composition = Composition.from_json(selection["composition"])
+    write_mix(folder / "mix.yaml", composition, order_seed=order_seed, store_fingerprint=store_fingerprint)
+    temporary = folder / f".selection.json.{os.getpid()}"
+    text = json.dumps(selection, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    temporary.write_text(text + "\n", "utf-8")
+    temporary.replace(folder / "selection.json")
+    return folder / "selection.json", folder / "mix.yaml"

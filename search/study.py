@@ -1,0 +1,141 @@
+"""The study file: what is searched, for which targets, with what budget."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from search.composition import SearchSpace
+from trainers.backbone_spec import BackboneSpec
+from trainers.recipe import Recipe
+
+ObjectiveName = Literal["cg", "multi_image", "pareto"]
+ComparatorName = Literal["control", "all-data", "best-single", "random-same-size"]
+COMPARATORS: tuple[ComparatorName, ...] = ("control", "all-data", "best-single", "random-same-size")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StrategySection(_Section):
+    """Which strategy proposes trials, and how many."""
+
+    name: str = Field(default="random", description="random | optuna-tpe | exhaustive")
+    num_trials: PositiveInt = Field(default=12, description="fine-tunes of the search; `exhaustive` may need fewer")
+
+
+class TransferSection(_Section):
+    """The single-source transfer matrix: every source alone, scored on every target."""
+
+    enabled: bool = True
+    num_samples: PositiveInt | None = Field(
+        default=None, description="samples of a single source; default: the largest of space.composition.num_samples"
+    )
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+
+
+class ConfirmSection(_Section):
+    """Fresh seeds for the best few and what they are compared with."""
+
+    enabled: bool = True
+    num_finalists: PositiveInt = 2
+    seeds: tuple[int, ...] = Field(default=(101, 102), min_length=1, description="must differ from the search's seed")
+    comparators: tuple[ComparatorName, ...] = COMPARATORS
+    open_sealed: bool = Field(
+        default=True, description="score the selection on `sealed` at the end; possible once a study"
+    )
+
+
+class ExecutionSection(_Section):
+    """Where one trial runs and how many run at once."""
+
+    executor: Literal["nested"] = "nested"
+    num_workers: int = Field(
+        default=1,
+        ge=0,
+        description="Ray Train workers of one trial; more than 1 means DDP; 0 trains inside the Tune trial's own "
+        "process (quick to start, but a crash ends the trial)",
+    )
+    cpus_per_worker: PositiveFloat = 1.0
+    gpus_per_worker: float = Field(default=0.0, ge=0)
+    num_threads: PositiveInt = Field(default=1, description="torch threads of a worker")
+    max_concurrent: PositiveInt = 2
+    max_failures: int = Field(default=1, ge=0, description="restarts after a worker's death")
+    trial_timeout_s: PositiveFloat | None = Field(
+        default=None, description="training time after which a trial is stopped"
+    )
+    eval_batch_size: PositiveInt = 64
+
+
+class StudySpec(_Section):
+    """One study: catalog, targets, space, strategy and budget, from one YAML file.
+
+    `targets` are single-image questions, `abilities` multi-image questions; both are names of subsets of the catalog
+    whose `search`, `confirm` and `sealed` rows are scored.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    catalog: str = Field(description="catalog file, relative to this file, or the name of a shipped catalog")
+    store: str = Field(default="store", description="folder of the prepared data, relative to this file")
+    task_map: str | None = Field(default=None, description="overrides the catalog's task map")
+    backbone: BackboneSpec = BackboneSpec()
+    targets: tuple[str, ...] = Field(min_length=1)
+    abilities: tuple[str, ...] = ()
+    few_shot: dict[str, PositiveInt] = Field(
+        default_factory=dict, description="targets of which this many train rows may be trained on"
+    )
+    control_sources: tuple[str, ...] = Field(default=(), description="subsets used only to build matched controls")
+    objective: ObjectiveName = "cg"
+    space: SearchSpace
+    recipe: Recipe = Recipe()
+    strategy: StrategySection = StrategySection()
+    transfer: TransferSection = TransferSection()
+    confirm: ConfirmSection = ConfirmSection()
+    execution: ExecutionSection = ExecutionSection()
+    quarantine_limit: float = Field(default=0.05, ge=0, le=1, description="share of unusable rows of a subset")
+    seed: int = Field(default=0, ge=0)
+    deterministic: bool = Field(
+        default=False, description="same study, same seed: the same proposals and the same tables"
+    )
+
+    @property
+    def eval_sets(self) -> tuple[str, ...]:
+        """Targets, then abilities."""
+        return (*self.targets, *self.abilities)
+
+    @property
+    def objective_sets(self) -> tuple[str, ...]:
+        """The evaluation sets that the objective is made of."""
+        return {"cg": self.targets, "multi_image": self.abilities, "pareto": self.eval_sets}[self.objective]
+
+    @property
+    def num_objectives(self) -> int:
+        """How many values a trial has for the strategy."""
+        return 2 if self.objective == "pareto" else 1
+
+    @property
+    def single_num_samples(self) -> int:
+        """Samples of a single source in the transfer matrix."""
+        return self.transfer.num_samples or max(self.space.composition.num_samples)
+
+    def recipe_of(self, searched: dict[str, object]) -> Recipe:
+        """Return the study's recipe with the searched values in place."""
+        return Recipe.model_validate({**self.recipe.model_dump(), **searched})
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.objective in ("multi_image", "pareto") and not self.abilities:
+            raise ValueError(f"objective '{self.objective}' needs at least one entry in `abilities`")
+        unknown = sorted(set(self.space.recipe.dimensions) - set(Recipe.model_fields))
+        if unknown:
+            raise ValueError(
+                f"space.recipe searches {unknown}, which a recipe does not have: {sorted(Recipe.model_fields)}"
+            )
+        if self.confirm.enabled and self.seed in self.confirm.seeds:
+            raise ValueError(f"confirm.seeds must be fresh, but {self.seed} is the search's own seed")
+        twice = sorted(set(self.targets) & set(self.abilities))
+        if twice:
+            raise ValueError(f"{twice} stand both in targets and in abilities")
+        return self

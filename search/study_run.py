@@ -1,0 +1,78 @@
+"""One study directory that is being worked on: what its phases share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets_spec.store import Store
+from search.ledger import Ledger
+from search.recording import Recorder
+from search.source import ListSource, StrategySource, TrialSource
+from search.status import Stage
+from search.study import StudySpec
+from search.study_files import Study
+from search.trials import PlannedTrial, TrialFactory
+
+if TYPE_CHECKING:
+    from trainers.executors.nested import TrialResources
+    from trainers.row_blocks import RowBlocks
+
+
+@dataclass(kw_only=True)
+class StudyRun:
+    """An open study directory with its data, ledger and engine.
+
+    Attributes:
+        say: tells the user one line.
+    """
+
+    study: Study
+    run_dir: Path
+    store: Store
+    rows: RowBlocks
+    factory: TrialFactory
+    ledger: Ledger
+    recorder: Recorder
+    resources: TrialResources
+    say: Callable[[str], None]
+
+    @property
+    def spec(self) -> StudySpec:
+        """The study's spec."""
+        return self.study.spec
+
+    @property
+    def train_rows(self) -> dict[str, int]:
+        """Number of training rows by subset."""
+        return {name: self.store.count(name, "train") for name in self.study.catalog.names}
+
+    def decide(self, decision: str) -> None:
+        """Tell the user an automatic decision, and keep it for run.json and the report."""
+        self.say(decision)
+        if not any(r["kind"] == "decision" and r["text"] == decision for r in self.ledger.records()):
+            self.ledger.append({"kind": "decision", "text": decision})
+
+    def records(self, stage: Stage | None = None) -> list[Mapping[str, Any]]:
+        """Return the trial records of a stage, or all."""
+        trials: list[Mapping[str, Any]] = [r for r in self.ledger.records() if r["kind"] == "trial"]
+        return trials if stage is None else [r for r in trials if r["stage"] == stage]
+
+    def run_list(self, planned: Iterable[PlannedTrial]) -> None:
+        """Run a fixed list of trials."""
+        self.run_source(ListSource(planned))
+
+    def run_source(self, source: TrialSource | StrategySource) -> None:
+        """Run what a source hands out."""
+        from search.tune_engine import run_trials
+
+        run_trials(
+            source,
+            self.recorder,
+            run_dir=self.run_dir,
+            rows=self.rows,
+            resources=self.resources,
+            max_concurrent=self.spec.execution.max_concurrent,
+        )

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.ray_head import HeadNode, start_head
+
+
+@pytest.fixture(scope="package")
+def head() -> Iterator[HeadNode]:
+    with start_head() as node:
+        yield node

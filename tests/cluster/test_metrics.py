@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import ClusterError
+from cluster.metrics import MOST_TARGETS, TRIAL_STATES, StudyMetrics, _check_targets
+from tests.ray_head import HeadNode
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import sys, time, urllib.request
+from cluster.connect import connect, disconnect
+from cluster.metrics import StudyMetrics
+connect(sys.argv[1])
+import ray
+metrics = StudyMetrics(["lung_ct.v1"])
+metrics.set_running(3)
+metrics.count_ended("finished", num_samples=100, train_s=4.0)
+metrics.count_ended("finished", num_samples=100, train_s=8.0)
+metrics.count_ended("oom")
+metrics.set_best_accuracy("lung_ct.v1", 0.625)
+port = ray.nodes()[0]["MetricsExportPort"]
+deadline = time.monotonic() + 40
+text = ""
+while "best_accuracy" not in text and time.monotonic() < deadline:
+    time.sleep(0.5)
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+print("\\n".join(line for line in text.splitlines() if line.startswith("ray_recombine")))
+disconnect()
+"""
+
+
+@pytest.mark.ray
+def test_metrics_reach_the_nodes_exporter(head: HeadNode) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, head.gcs_address],
+        env=head.env | {"PYTHONPATH": str(REPOSITORY), "RAY_metrics_report_interval_ms": "500"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr
+    values = {}
+    for line in done.stdout.splitlines():
+        name, _, rest = line.partition("{")
+        labels, _, value = rest.rpartition("} ")
+        tags = sorted(label for label in labels.split(",") if label.startswith(("state=", "target=")))
+        values[" ".join([name, *tags])] = float(value.split()[0])
+    assert values['ray_recombine_best_accuracy target="lung_ct.v1"'] == 0.625
+    assert values["ray_recombine_trials_running"] == 3
+    assert values["ray_recombine_samples_per_s"] == 12.5
+    assert values["ray_recombine_samples_trained_total"] == 200
+    assert values['ray_recombine_trials_ended_total state="finished"'] == 2
+    assert values['ray_recombine_trials_ended_total state="oom"'] == 1
+
+
+def test_needs_a_connection() -> None:
+    with pytest.raises(ClusterError, match="connection"):
+        StudyMetrics(["a"])
+
+
+@pytest.mark.parametrize("name", ["Patient 7, John", "", "a" * 65, 'a"b', "ünder"])
+def test_nothing_but_names_of_subsets_becomes_a_tag(name: str) -> None:
+    with pytest.raises(ClusterError, match="not the name") as caught:
+        _check_targets(["fine", name])
+    assert not name or name not in str(caught.value)
+
+
+def test_number_of_time_series_is_bounded() -> None:
+    _check_targets([f"t{i}" for i in range(MOST_TARGETS)])
+    with pytest.raises(ClusterError, match="too many"):
+        _check_targets([f"t{i}" for i in range(MOST_TARGETS + 1)])
+
+
+def test_states_are_those_of_a_trial() -> None:
+    from search.status import Status
+
+    assert set(TRIAL_STATES) == {status.value for status in Status}

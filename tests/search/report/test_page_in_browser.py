@@ -1,0 +1,98 @@
+"""Opens the page as a reader would, in headless Chromium."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from search.report import write_report
+from tests.search.report.chromium import find_chromium, visit_page
+from tests.search.report.fixture_run import write_run
+from tests.search.report.test_write import HOSTILE, REASONS
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium on PATH (Debian: apt-get install chromium)"),
+]
+
+STATES = "[...document.querySelectorAll('[data-chart]')].map(e => e.dataset.state)"
+DRAWINGS = "[...document.querySelectorAll('[data-chart]')].map(e => e.querySelectorAll('svg path').length)"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+ACTIVE = "[document.querySelectorAll('img, iframe, object, embed').length, window.pwned === undefined]"
+PHONE_WIDTH_PX = 390
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(write_run(tmp_path_factory.mktemp("browser") / "run"))
+
+
+@pytest.mark.parametrize(("width_px", "is_dark"), [(1280, False), (PHONE_WIDTH_PX, True)])
+def test_the_page_opens_quietly_and_draws(page: Path, width_px: int, is_dark: bool) -> None:
+    visit = visit_page(page, width_px=width_px, expressions=[STATES, DRAWINGS, OVERFLOW], is_dark=is_dark)
+    states, drawings, overflow = visit.values
+    assert visit.console == []
+    assert visit.requests == [page.as_uri()], "nothing but the page itself is asked for"
+    assert states == ["drawn"] * 5
+    assert all(count > 10 for count in drawings)
+    assert overflow <= 0
+
+
+def test_a_chart_stays_inside_its_frame_on_a_telephone(page: Path) -> None:
+    inside = "[...document.querySelectorAll('.chart')].every(e => e.scrollWidth <= e.clientWidth)"
+    assert visit_page(page, width_px=PHONE_WIDTH_PX, expressions=[inside]).values == [True]
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path / "run", rename=HOSTILE, reasons=REASONS))
+    hover = (
+        "[...document.querySelectorAll('[data-chart=transfer] svg .mark-rect.role-mark path')].map(e => {"
+        " e.dispatchEvent(new PointerEvent('pointermove', {bubbles: true, clientX: 9, clientY: 9}));"
+        " return document.getElementById('vg-tooltip-element').textContent; })"
+    )
+    visit = visit_page(page, width_px=1280, expressions=[STATES, hover, ACTIVE, OVERFLOW])
+    states, tooltips, active, overflow = visit.values
+    assert states == ["drawn"] * 5
+    assert any(HOSTILE["ct-brain-size"] in text for text in tooltips), "the tooltip shows the name as text"
+    assert active == [0, True]
+    assert overflow <= 0
+    assert visit.console == []
+    assert visit.requests == [page.as_uri()]
+
+
+def test_the_switch_changes_the_heatmap(page: Path) -> None:
+    labels = (
+        "[...document.querySelectorAll('[data-chart=transfer] svg .mark-text.role-mark text')].map(e => e.textContent)"
+    )
+    choose = (
+        "(async () => { document.querySelector('[data-chart=transfer] input[value=gain]').click();"
+        " await new Promise(r => setTimeout(r, 500)); })()"
+    )
+    before, _, after = visit_page(page, width_px=1280, expressions=[labels, choose, labels]).values
+    assert len(before) == len(after) == 24
+    assert before != after
+
+
+def test_tables_sort_by_number_with_a_button(page: Path) -> None:
+    press = (
+        "(() => { const b = [...document.querySelectorAll('#all-trials th button')]"
+        ".find(e => e.textContent === 'search'); b.click(); return b.closest('th').getAttribute('aria-sort'); })()"
+    )
+    column = (
+        "(() => { const i = [...document.querySelectorAll('#all-trials th')].findIndex(e => e.ariaSort);"
+        " return [...document.querySelectorAll('#all-trials tbody tr')].map(r => Number(r.cells[i].dataset.sort)); })()"
+    )
+    direction, values = visit_page(page, width_px=1280, expressions=[press, column]).values
+    assert direction == "descending"
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) > 5
+
+
+def test_a_page_without_trials_opens_quietly(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    for name in ("report/trials.parquet", "report/transfer.csv", "selection/selection.json"):
+        (run / name).unlink()
+    visit = visit_page(write_report(run), width_px=PHONE_WIDTH_PX, expressions=[STATES, OVERFLOW])
+    assert visit.values == [[], 0]
+    assert visit.console == []

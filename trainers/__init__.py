@@ -1,0 +1,1 @@
+"""How one fine-tune runs."""

@@ -1,0 +1,1 @@
+"""Ways to run one trial; all must give the same answer."""

@@ -1,0 +1,173 @@
+"""The nested executor: one Ray Train (V2) run for every trial, started from inside a Ray Tune trial.
+
+The documented pattern, and the reference for every other executor. A Train worker loads the backbone, trains, scores
+and publishes the trial's folder; the Tune trial around it only waits. Measured cost of the pattern and its remedies:
+docs/benchmarks.md.
+"""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.errors import RecombineError
+from trainers.row_blocks import RowBlocks
+from trainers.trial import TrialResult, TrialSpec, failed_result
+from trainers.trial_store import RESULT_FILE, begin_attempt, commit_attempt, finished_result, read_result
+
+
+class TrialDiedError(RecombineError):
+    """A trial ended without a result of its own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialResources:
+    """What one trial occupies.
+
+    `num_workers=0` is Ray Train's local mode: the train function runs in the process that calls `fit()`, here the
+    Tune trial's own. Nothing has to start, and nothing survives a crash.
+    """
+
+    num_workers: int = 1
+    cpus_per_worker: float = 1.0
+    gpus_per_worker: float = 0.0
+    num_threads: int = 1
+    max_failures: int = 1
+
+
+def run_nested_trial(
+    spec: TrialSpec, rows: RowBlocks, run_dir: Path, resources: TrialResources, *, submitted_at: float
+) -> TrialResult:
+    """Run one trial as a Ray Train run and return its result.
+
+    Args:
+        spec: what to run.
+        rows: the study's shared rows.
+        run_dir: the study directory, on storage that driver and workers share.
+        resources: workers, CPUs and GPUs of this trial.
+        submitted_at: `time.time()` when the trial was asked for.
+
+    Raises:
+        TrialDiedError: weights that exist could not be scored. Any other death becomes a `failed` result.
+    """
+    import ray.train
+    from ray.train.torch import TorchTrainer
+
+    final = run_dir / "trials" / spec.folder_name
+    if finished_result(final, spec.train_id) is None:
+        shutil.rmtree(final, ignore_errors=True)  # an earlier failure must not be read as this attempt's result
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={
+            "spec": spec.model_dump(mode="json"),
+            "rows": rows,
+            "trials_dir": str(run_dir / "trials"),
+            "num_threads": resources.num_threads,
+            "is_local": resources.num_workers == 0,
+            "submitted_at": submitted_at,
+        },
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=resources.num_workers,
+            use_gpu=resources.gpus_per_worker > 0,
+            resources_per_worker=worker_resources(resources),
+        ),
+        # A reused run name silently resumes stale state in Train V2, so every attempt has a fresh one.
+        run_config=ray.train.RunConfig(
+            name=f"{spec.folder_name}-{uuid.uuid4().hex[:8]}",
+            storage_path=str(run_dir / "cache" / "train"),
+            failure_config=ray.train.FailureConfig(max_failures=resources.max_failures, controller_failure_limit=3),
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:  # noqa: BLE001 - in local mode Ray Train raises whatever the train function raised
+        if (final / RESULT_FILE).is_file():  # it failed, and could say why
+            return _published(final, spec)
+        reason = " <- ".join(dict.fromkeys(type(e).__name__ for e in _causes(error)))
+        failure = failed_result(spec, f"its worker processes died ({reason})")
+        commit_attempt(begin_attempt(run_dir / "trials", spec.folder_name, attempt_name()), final, failure)
+        return failure
+    return _published(final, spec)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what caused it: types may be written down, messages may quote the data."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def attempt_name() -> str:
+    """Return a name that no other attempt on this machine has."""
+    return f"{os.getpid()}-{time.time_ns()}"
+
+
+def _published(final: Path, spec: TrialSpec) -> TrialResult:
+    """Return what the folder says; finished weights whose new scores are missing are a failure of this attempt."""
+    result = read_result(final)
+    wanted = {spec.score_id(request) for request in spec.evaluations}
+    if result.status == "finished" and not wanted <= {e.score_id for e in result.evaluations}:
+        raise TrialDiedError(f"the weights of trial {spec.folder_name} are kept, but could not be scored")
+    return result
+
+
+def worker_resources(resources: TrialResources) -> dict[str, float]:
+    """Return one worker's resources in Ray's words."""
+    bundle = {"CPU": resources.cpus_per_worker}
+    if resources.gpus_per_worker > 0:
+        bundle["GPU"] = resources.gpus_per_worker
+    return bundle
+
+
+def proxy_bundle(resources: TrialResources) -> dict[str, float]:
+    """Return what the Tune trial itself occupies: nothing while its workers work, everything in local mode."""
+    return worker_resources(resources) if resources.num_workers == 0 else {"CPU": 0.0, "memory": 1.0}
+
+
+def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Run inside every Ray Train worker: one share of one trial.
+
+    Returns:
+        train_id and status of the trial; the result itself is in the trial's folder.
+    """
+    import ray.train
+    import torch
+    from ray.train.torch import prepare_model
+
+    from trainers.finetune import WorkerShare
+    from trainers.run_trial import WorkerContext, run_trial
+
+    torch.set_num_threads(config["num_threads"])
+    share, context = WorkerShare(), WorkerContext.alone()
+    if not config["is_local"]:  # inside a Tune function Train's own context is refused
+        train_context = ray.train.get_context()
+        share = WorkerShare(rank=train_context.get_world_rank(), num_workers=train_context.get_world_size())
+    if share.num_workers > 1:
+        context = WorkerContext(share=share, wrap_model=prepare_model, gather=_gather_over(share.num_workers))
+    result = run_trial(
+        TrialSpec.model_validate(config["spec"]),
+        config["rows"],
+        Path(config["trials_dir"]),
+        attempt=attempt_name(),
+        submitted_at=config["submitted_at"],
+        context=context,
+    )
+    metrics = {"train_id": result.train_id, "status": result.status}
+    if not config["is_local"]:
+        ray.train.report(metrics)
+    return metrics
+
+
+def _gather_over(num_workers: int) -> Any:
+    def gather(outcomes: list[Any]) -> list[list[Any]]:
+        import torch.distributed
+
+        parts: list[list[Any]] = [[] for _ in range(num_workers)]
+        torch.distributed.all_gather_object(parts, outcomes)
+        return parts
+
+    return gather

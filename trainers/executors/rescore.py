@@ -1,0 +1,68 @@
+"""Scores weights that exist on further questions: one process loads the backbone once and takes adapter by adapter."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.errors import RecombineError
+from trainers.executors.nested import TrialResources, attempt_name, worker_resources
+from trainers.row_blocks import RowBlocks
+from trainers.trial import TrialResult, TrialSpec
+from trainers.trial_store import finished_result
+
+
+def rescore_trials(
+    specs: Sequence[TrialSpec], rows: RowBlocks, run_dir: Path, resources: TrialResources
+) -> list[TrialResult]:
+    """Add the missing scores of trained trials, in one Ray task; nothing is trained.
+
+    Args:
+        specs: trials whose folders hold finished weights, of one backbone.
+        rows: rows of every requested evaluation set.
+        run_dir: the study directory.
+        resources: CPUs, GPUs and threads of one worker.
+
+    Raises:
+        RecombineError: a trial's weights are missing or damaged.
+    """
+    import ray
+
+    for spec in specs:
+        if finished_result(run_dir / "trials" / spec.folder_name, spec.train_id) is None:
+            raise RecombineError(
+                f"the weights of trial {spec.folder_name} are missing or damaged; they cannot be scored"
+            )
+    if not specs:
+        return []
+    bundle = worker_resources(resources)
+    task = ray.remote(num_cpus=bundle["CPU"], num_gpus=bundle.get("GPU", 0))(_score_each)
+    dumped = [spec.model_dump(mode="json") for spec in specs]
+    return [
+        TrialResult.model_validate(r) for r in ray.get(task.remote(dumped, rows, str(run_dir), resources.num_threads))
+    ]
+
+
+def _score_each(
+    dumped: Sequence[dict[str, Any]], rows: RowBlocks, run_dir: str, num_threads: int
+) -> list[dict[str, Any]]:
+    import torch
+
+    from trainers.backbone import load_backbone
+    from trainers.run_trial import run_trial
+
+    torch.set_num_threads(num_threads)
+    specs = [TrialSpec.model_validate(d) for d in dumped]
+    backbone = load_backbone(specs[0].backbone)
+    results = [
+        run_trial(
+            spec,
+            rows,
+            Path(run_dir) / "trials",
+            attempt=attempt_name(),
+            submitted_at=time.time(),
+            backbone=backbone,
+        )
+        for spec in specs
+    ]
+    return [result.model_dump(mode="json") for result in results]

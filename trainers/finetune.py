@@ -1,0 +1,170 @@
+"""The loop of one fine-tune: seeded batches, loss on the answer only, LoRA weights only."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch.nn import functional
+
+from datasets_spec.errors import RecombineError
+from trainers.batches import IGNORED, BatchEncoder, Example, example_from_row
+from trainers.recipe import Recipe
+
+ADAM_BETAS = (0.9, 0.98)  # as in the phantom feasibility study; short runs want a faster second moment
+
+
+class DivergedError(RecombineError):
+    """The loss is not finite: the trial ends as `diverged` and is never ranked."""
+
+
+class TrialTimeoutError(RecombineError):
+    """The trial ran past its deadline: it ends as `timeout`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerShare:
+    """Which part of every batch this worker trains on."""
+
+    rank: int = 0
+    num_workers: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinetuneResult:
+    """What a fine-tune reports besides the adapter."""
+
+    num_steps: int
+    num_samples_seen: int
+    train_s: float
+    final_loss: float | None
+
+
+def batch_indices(num_rows: int, *, batch_size: int, num_steps: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the row indices of each step: seeded permutations one after the other, epoch boundaries ignored.
+
+    The order depends on (seed, number of rows) only, never on workers or micro-batches.
+    """
+    epoch, pool = 0, np.empty(0, dtype=np.int64)
+    for _ in range(num_steps):
+        while len(pool) < batch_size:
+            pool = np.concatenate([pool, np.random.default_rng([seed, epoch]).permutation(num_rows)])
+            epoch += 1
+        yield pool[:batch_size]
+        pool = pool[batch_size:]
+
+
+def finetune(
+    model: Any,
+    encoder: BatchEncoder,
+    rows: pa.Table,
+    recipe: Recipe,
+    *,
+    seed: int,
+    share: WorkerShare | None = None,
+    deadline_s: float | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> FinetuneResult:
+    """Train the adapter of `model` in place.
+
+    Args:
+        model: PEFT model, or its DistributedDataParallel wrapper when there are several workers.
+        encoder: of the same backbone.
+        rows: the composition's training rows in their order.
+        recipe: steps, rates and sizes.
+        seed: of batch order and dropout.
+        share: this worker's rank and the number of workers.
+        deadline_s: value of `time.monotonic()` after which the trial stops.
+        on_step: called with (steps done, loss of this worker's share).
+
+    Raises:
+        DivergedError: the loss is not finite.
+        TrialTimeoutError: the deadline has passed.
+    """
+    share = share or WorkerShare()
+    started = time.monotonic()
+    if recipe.num_steps == 0 or rows.num_rows == 0:
+        return FinetuneResult(num_steps=0, num_samples_seen=0, train_s=0.0, final_loss=None)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trainable, lr=recipe.learning_rate, betas=ADAM_BETAS, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, recipe))
+    torch.manual_seed(seed)
+    model.train()
+    loss = math.nan
+    steps = batch_indices(rows.num_rows, batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
+    for step, indices in enumerate(steps, start=1):
+        if deadline_s is not None and time.monotonic() > deadline_s:
+            raise TrialTimeoutError(f"stopped after {step - 1} of {recipe.num_steps} steps: the trial's time is over")
+        mine = indices[share.rank :: share.num_workers]
+        loss = _backward(model, encoder, rows.take(pa.array(mine)), recipe, share)
+        if not math.isfinite(loss):
+            raise DivergedError(f"the loss is {loss} at step {step}")
+        torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        if on_step is not None:
+            on_step(step, loss)
+    model.eval()
+    return FinetuneResult(
+        num_steps=recipe.num_steps,
+        num_samples_seen=recipe.num_steps * recipe.batch_size,
+        train_s=time.monotonic() - started,
+        final_loss=loss,
+    )
+
+
+def rate_factor(step: int, recipe: Recipe) -> float:
+    """Return the learning rate's share of its peak: linear warm-up, then cosine decay to zero."""
+    warmup = max(1, round(recipe.warmup_fraction * recipe.num_steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, recipe.num_steps - warmup)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def answer_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the sum over samples of the mean cross-entropy of their answer tokens.
+
+    Args:
+        logits: [batch, tokens, vocabulary]; the logit at t predicts token t + 1.
+        labels: [batch, tokens]; `IGNORED` outside the answer.
+    """
+    targets = labels[:, 1:]
+    wanted = targets != IGNORED  # [batch, tokens - 1]
+    losses = functional.cross_entropy(logits[:, :-1][wanted].float(), targets[wanted], reduction="none")
+    counts = wanted.sum(dim=1)  # answer tokens of each sample: [batch]
+    return (losses / counts.repeat_interleave(counts)).sum()
+
+
+def _backward(model: Any, encoder: BatchEncoder, rows: pa.Table, recipe: Recipe, share: WorkerShare) -> float:
+    """Accumulate the gradient of this worker's share of a batch; return its mean loss.
+
+    Every sample weighs 1 / batch_size in the whole batch, however it is cut into workers and micro-batches;
+    DistributedDataParallel averages over workers, hence the factor.
+    """
+    if rows.num_rows == 0:  # a worker without samples still takes part in the gradient exchange
+        sum(p.sum() * 0.0 for p in model.parameters() if p.requires_grad).backward()
+        return 0.0
+    examples = [example_from_row(row) for row in rows.to_pylist()]
+    weight = share.num_workers / recipe.batch_size
+    total = 0.0
+    for part in _split(examples, recipe.micro_batch_size):
+        batch = encoder.encode_training(part)
+        labels = batch.pop("labels")
+        loss = answer_loss(model(**batch, use_cache=False).logits, labels)
+        (loss * weight).backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    return total / len(examples)
+
+
+def _split(examples: Sequence[Example], size: int | None) -> Iterator[Sequence[Example]]:
+    size = size or len(examples)
+    for start in range(0, len(examples), size):
+        yield examples[start : start + size]
