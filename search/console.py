@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -16,7 +18,11 @@ from rich.text import Text
 
 from search.status import Status
 
-out = Console(highlight=False, soft_wrap=True)
+_NUMBER = re.compile(r"[+-]?[0-9][0-9.,]* ?%?$|-?$")
+# A pipe has no width; wrapping or cutting there would break `grep` and the logs of a submitted job.
+PIPE_WIDTH = 240
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -31,14 +37,21 @@ def print_line(text: str) -> None:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table: drawn on a terminal, tab-free aligned text in a pipe."""
+    """Print a table of aligned columns."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=not out.is_terminal)
+        is_number = bool(rows) and all(_NUMBER.match(row[index]) for row in rows)
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=not out.is_terminal)
     for row in rows:
         table.add_row(*map(Text, row))  # as it stands: brackets in an error are no markup
-    # A pipe has no width; wrapping there would break `grep` and the logs of a submitted job.
-    out.print(table, width=None if out.is_terminal else 240)
+    if not out.is_terminal:
+        out.width = max(PIPE_WIDTH, _full_width(title, columns, rows))
+    out.print(table)
+
+
+def _full_width(title: str, columns: list[str], rows: list[list[str]]) -> int:
+    widest = [max(cell_len(cell) for cell in cells) for cells in zip(columns, *rows, strict=True)]
+    return max(cell_len(title), sum(widest) + 2 * len(widest))
 
 
 class Progress:

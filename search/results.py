@@ -6,7 +6,6 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,12 @@ from search.study_files import Study
 REPORTED_PACKAGES = ("recombine", "ray", "torch", "transformers", "peft", "optuna", "pyarrow", "numpy", "pillow")
 
 
-def write_results(study: Study, run_dir: Path, *, wall_s: float | None) -> Path:
+def write_results(study: Study, run_dir: Path) -> Path:
     """Write tables, selection, run.json and report from ledger and outcomes; return the report's path.
 
     Args:
         study: the study.
         run_dir: its directory.
-        wall_s: seconds of this run; None when the study has not ended.
     """
     from search.report import write_report
     from search.selection import build_selection, write_selection
@@ -54,7 +52,7 @@ def write_results(study: Study, run_dir: Path, *, wall_s: float | None) -> Path:
             trials, loader, targets=spec.objective_sets, objective=spec.objective, groups=groups, seed=spec.seed
         )
         write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
-    info = run_info(study, store.manifest, records, wall_s=wall_s)
+    info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec)}
     write_atomically(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
     return write_report(run_dir)
 
@@ -63,24 +61,22 @@ def run_info(
     study: Study,
     manifest: StoreManifest,
     records: tuple[Mapping[str, Any], ...],
-    *,
-    wall_s: float | None,
 ) -> dict[str, Any]:
     """Return run.json: where the figures come from."""
     spec = study.spec
     used = {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets}
     counts = {name: manifest.subsets[name] for name in manifest.subsets if name in used}
     writers = [record for record in records if record["kind"] == "writer"]
-    now = datetime.now(UTC).isoformat()
+    endings = [record for record in records if record["kind"] == "ended"]
     return {
         "study": spec.name,
         "recombine_version": metadata.version("recombine"),
         "versions": {name: metadata.version(name) for name in REPORTED_PACKAGES},
         "seed": spec.seed,
         "confirm_seeds": list(spec.confirm.seeds),
-        "started_at": writers[0]["opened_at"] if writers else now,
-        "finished_at": now if wall_s is not None else None,
-        "wall_s": wall_s,
+        "started_at": writers[0]["opened_at"] if writers else None,
+        "finished_at": endings[0]["ended_at"] if endings else None,
+        "wall_s": endings[0]["wall_s"] if endings else None,
         "num_runs": len(writers),
         "hardware": {"processors": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
         "backbone": spec.backbone.model_dump(mode="json"),
@@ -103,6 +99,19 @@ def run_info(
         "sealed_openings": sum(record["kind"] == "sealed_opened" for record in records),
         "decisions": [record["text"] for record in records if record["kind"] == "decision"],
     }
+
+
+def blind_figures(store: Store, spec: StudySpec) -> dict[str, dict[str, Any]]:
+    """Return, for every evaluation set, what rules reach on `confirm` that look at no image."""
+    from dataclasses import asdict
+
+    from datasets_spec.audit import blind_baselines
+
+    figures: dict[str, dict[str, Any]] = {}
+    for name in spec.eval_sets:
+        table = store.read(name, "confirm", columns=["options", "answer_index"])
+        figures[name] = asdict(blind_baselines(table["options"].to_pylist(), table["answer_index"].to_pylist()))
+    return figures
 
 
 def _groups(store: Store, spec: StudySpec, splits: tuple[str, ...]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,10 @@ def run_study(study: Study, run_dir: Path, *, say: Say, on_record: Callable[[Map
             arms = phases.run_confirm(run, best)
             if run.spec.confirm.open_sealed:
                 phases.open_sealed(run, arms)
-        return write_results(study, run_dir, wall_s=time.time() - started)
+        if not any(record["kind"] == "ended" for record in run.ledger.records()):
+            ended_at = datetime.now(UTC).isoformat()
+            run.ledger.append({"kind": "ended", "ended_at": ended_at, "wall_s": time.time() - started})
+        return write_results(study, run_dir)
 
 
 def check_rows(study: Study, count: Callable[[str, str], int]) -> None:

@@ -52,6 +52,9 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     """
     spec = load_spec(path, StudySpec, overrides=overrides)
     base = path.resolve().parent
+    if spec.catalog.endswith((".yaml", ".yml")) and not (base / spec.catalog).is_file():
+        missing = locate(path, ("catalog",), overrides=overrides, message="there is no such file", found=spec.catalog)
+        raise SpecError([missing], hint="the README's section 'The data' shows a catalog; paths start from this file")
     catalog = open_catalog(spec.catalog, base)
     task_map = load_task_map(spec.task_map, base_dir=base) if spec.task_map else catalog.task_map
     study = Study(path=path, spec=spec, catalog=catalog, task_map=task_map, store_dir=base / spec.store)

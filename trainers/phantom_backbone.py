@@ -10,7 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from datasets_spec.phantom.questions import INSTRUCTION, LETTERS, OPTION_WORDS, TEMPLATES
+from datasets_spec.phantom.questions import (
+    INSTRUCTION,
+    LETTERS,
+    NEW_OPTION_WORDS,
+    NEW_TEMPLATES,
+    OPTION_WORDS,
+    TEMPLATES,
+)
 from datasets_spec.phantom.world import AREAS, IMAGE_SIZE, MODALITIES
 from trainers.phantom_words import GENERIC_WORDS
 
@@ -52,10 +59,10 @@ CHAT_TEMPLATE: Final = (
 def vocabulary() -> dict[str, int]:
     """Every token of the backbone with its id: special tokens, layout tokens, letters, then words."""
     words: set[str] = set(GENERIC_WORDS) | set(MODALITIES) | set(AREAS) | {"third", "fourth"}
-    for options in OPTION_WORDS.values():
+    for options in (*OPTION_WORDS.values(), *NEW_OPTION_WORDS.values()):
         words.update(options)
-    for template in TEMPLATES.values():
-        filled = template.format(area="", modality="").replace("?", " ? ")
+    for template in (*TEMPLATES.values(), *NEW_TEMPLATES.values()):
+        filled = template.format(area="", modality="", ordinal="").replace("?", " ? ")
         words.update(filled.split())
     layout = [NEWLINE, CHOOSE, *LETTERS]
     ordered = [*SPECIAL_TOKENS, *layout, *sorted(words - set(layout))]

@@ -34,13 +34,13 @@ class BaseRecipe:
     """
 
     num_items: int = 24_000
-    num_vision_steps: int = 600
+    num_vision_steps: int = 500
     num_copy_items: int = 8_000
-    num_copy_steps: int = 200
+    num_copy_steps: int = 150
     num_pointer_steps: int = 500
-    num_word_steps: int = 500
-    num_one_image_steps: int = 1_500
-    num_language_steps: int = 1_200
+    num_word_steps: int = 600
+    num_one_image_steps: int = 300
+    num_language_steps: int = 1_800
     num_check_items: int = 2_400
 
 

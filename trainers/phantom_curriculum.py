@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from datasets_spec.phantom.questions import LETTERS, sample_rng
 from datasets_spec.phantom.render import render
 from datasets_spec.phantom.scenes import Blob, lesions, sample_clutter, sample_pair, sample_scene
-from datasets_spec.phantom.world import AREAS, BASE_SHAPES, MODALITIES, REGIONS, TASKS, Rule
+from datasets_spec.phantom.world import AREAS, BASE_SHAPES, MODALITIES, ORDINALS, REGIONS, TASKS, Rule
 from trainers.phantom_words import (
     COPY,
     GENERIC_OPTIONS,
@@ -23,7 +23,6 @@ from trainers.phantom_words import (
     NAME_MODALITY,
     NAME_ORGAN,
     ORDINAL_TEMPLATES,
-    ORDINALS,
     POLARITY_WORDS,
     copy_words,
 )
@@ -33,11 +32,11 @@ MIX: Final = {
     "copy": 0.06,
     "modality": 0.05,
     "organ": 0.05,
-    "presence": 0.17,
+    "presence": 0.18,
     "size": 0.18,
-    "kind": 0.19,
-    "ordinal": 0.12,
-    "change": 0.18,
+    "kind": 0.18,
+    "ordinal": 0.18,
+    "change": 0.12,
 }
 PHOTO_SHARE: Final = 0.25  # of generic items: plain shapes instead of organs
 OPEN_SHARE: Final = 0.06  # of generic one-image items: no options, the word itself is the answer

@@ -249,7 +249,8 @@ def _looking_loss(model: Any, states: torch.Tensor, batch: Encoded) -> torch.Ten
     later = positions > batch.question_at.unsqueeze(1)
     looks = scores.masked_fill(later.unsqueeze(1), -1e4).log_softmax(dim=-1).mean(dim=1)
     asked = ~batch.cells[:, 0].isnan()
-    return -(_looking_targets(batch) * looks).sum(dim=1)[asked].mean()
+    loss: torch.Tensor = -(_looking_targets(batch) * looks).sum(dim=1)[asked].mean()
+    return loss
 
 
 def train_language(

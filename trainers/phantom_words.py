@@ -9,11 +9,10 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from datasets_spec.phantom.questions import OPTION_WORDS, TEMPLATES
-from datasets_spec.phantom.world import AREAS, BASE_SHAPES, CHANGES, KINDS, MODALITIES, REGIONS, SIZES
+from datasets_spec.phantom.questions import NEW_OPTION_WORDS, NEW_TEMPLATES, TEMPLATES
+from datasets_spec.phantom.world import AREAS, BASE_SHAPES, CHANGES, KINDS, MODALITIES, ORDINALS, REGIONS, SIZES
 
 POLARITY_WORDS: Final = ("dark", "bright")  # index = bright
-ORDINALS: Final = ("first", "second")
 
 GENERIC_TEMPLATES: Final = MappingProxyType(
     {
@@ -55,8 +54,8 @@ def copy_words() -> tuple[str, ...]:
 
     Copying gives the corpus's task words an embedding of their own, and no meaning.
     """
-    new = {word for words in OPTION_WORDS.values() for word in words}
-    new |= set().union(*(_words(text) for text in TEMPLATES.values())) - {"?"}
+    new = {word for words in NEW_OPTION_WORDS.values() for word in words}
+    new |= set().union(*(_words(text) for text in (*TEMPLATES.values(), *NEW_TEMPLATES.values()))) - {"?"}
     slots = {*MODALITIES, *AREAS, *BASE_SHAPES, *REGIONS, *POLARITY_WORDS, *ORDINALS}
     return tuple(sorted(new | slots | _option_words()))
 

@@ -1,7 +1,8 @@
 """The demo's choice from the corpus: eight sources, two single-image targets, one two-image ability target.
 
 Every target has, among the sources, one that shares two of its elements for each pair of elements, so that a good
-composition exists; and sources that share nothing, so that a bad one exists too. No source is a target.
+composition can exist; and sources that share nothing, so that a bad one can too. No source is a target. The choice
+rests on shared elements alone: no search over it has been measured (``docs/phantom.md``).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 DEMO_TARGETS: Final[tuple[str, ...]] = ("oct-brain-size", "ultrasound-lung-presence")
-DEMO_ABILITIES: Final[tuple[str, ...]] = ("mri-fundus-presence-temporal",)
+DEMO_ABILITIES: Final[tuple[str, ...]] = ("mri-fundus-presence-coreference",)
 
 DEMO_SOURCES: Final[tuple[str, ...]] = (
     "oct-brain-presence",  # modality and area of the first target
@@ -19,7 +20,7 @@ DEMO_SOURCES: Final[tuple[str, ...]] = (
     "ultrasound-bone-presence",  # its modality and task
     "xray-lung-presence",  # its area and task
     "mri-fundus-kind",  # modality and area of the ability target
-    "mri-kidney-presence-temporal",  # its modality, task and ability
+    "mri-kidney-presence-coreference",  # its modality, task and ability
 )
 
 # Share no element with any of the three targets: matched controls can be drawn from these.

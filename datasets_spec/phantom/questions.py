@@ -1,10 +1,9 @@
 """The corpus's questions: every subset's key, words and samples.
 
-Words. A question names the modality and the area, so which rules apply can be read; what they mean must be
-learned. Task words (``grade``, ``severe``, ``annular`` ...) are *new*: the phantom backbone has copied them and
-never learned what they ask. Then the task is an element worth sharing too: in the feasibility study, with familiar
-words, taking the task away cost 11 points, with new ones 34. The words of the two-image ability are familiar, so
-that its targets test whether the rules carry over to another form of question.
+Words. A question names the modality and the area, so which rules apply can be read; what they mean must be learned.
+Task words are familiar to the phantom backbone. New task words (``NEW_OPTION_WORDS``) would make the task matter more,
+but a LoRA trial of 80 steps did not learn six such subsets (``docs/phantom.md``); the backbone knows them from copying
+only, so that they can be tried again.
 """
 
 from __future__ import annotations
@@ -19,35 +18,40 @@ from numpy.typing import NDArray
 
 from datasets_spec.phantom.render import render
 from datasets_spec.phantom.scenes import Blob, sample_pair, sample_scene
-from datasets_spec.phantom.world import AREAS, CHANGES, LABELS, MODALITIES, TASKS, rule_of
+from datasets_spec.phantom.world import AREAS, LABELS, MODALITIES, ORDINALS, TASKS, rule_of
 
 LETTERS: Final = "ABCDEFG"
 INSTRUCTION: Final = "Answer with the option's letter from the given choices directly."
 TEMPORAL: Final = "temporal"
+COREFERENCE: Final = "coreference"
 
 # Label -> the word shown, by task. Same order as LABELS.
-OPTION_WORDS: Final = MappingProxyType(
-    {
-        "presence": ("positive", "negative"),
-        "size": ("mild", "severe"),
-        "kind": ("nodular", "annular", "linear"),
-        "change": CHANGES,
-    }
+OPTION_WORDS: Final = LABELS
+NEW_OPTION_WORDS: Final = MappingProxyType(
+    {"presence": ("positive", "negative"), "size": ("mild", "severe"), "kind": ("nodular", "annular", "linear")}
 )
 
 TEMPLATES: Final = MappingProxyType(
     {
+        "presence": "In the {area} region is any {modality} lesion visible?",
+        "size": "In the {area} region how large is the {modality} lesion?",
+        "kind": "In the {area} region what shape is the {modality} lesion?",
+        "change": "In the {area} region compared with the first image how is the {modality} lesion in the second?",
+        "coreference": "In the {area} region of the {ordinal} image is any {modality} lesion visible?",
+    }
+)
+NEW_TEMPLATES: Final = MappingProxyType(
+    {
         "presence": "In the {area} region what is the {modality} screening result?",
         "size": "In the {area} region what grade is the {modality} lesion?",
         "kind": "In the {area} region what histology is the {modality} lesion?",
-        "change": "In the {area} region compared with the first image how is the {modality} lesion in the second?",
     }
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhantomKey:
-    """Which questions a subset asks; ``ability`` is ``none`` or ``temporal``."""
+    """Which questions a subset asks; ``ability`` is ``none``, ``temporal`` or ``coreference``."""
 
     modality: str
     area: str
@@ -63,7 +67,7 @@ class PhantomKey:
     @property
     def form(self) -> str:
         """Which template and labels apply."""
-        return "change" if self.ability == TEMPORAL else self.task
+        return {TEMPORAL: "change", COREFERENCE: "coreference"}.get(self.ability, self.task)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,9 +82,14 @@ class PhantomSample:
 
 
 def all_keys() -> tuple[PhantomKey, ...]:
-    """Every key of the corpus: 108 single-image triplets, then 36 temporal ones."""
+    """Every key of the corpus: 108 single-image triplets, then 36 temporal and 36 coreference ones."""
     single = [PhantomKey(modality=m, area=a, task=t) for m in MODALITIES for a in AREAS for t in TASKS]
-    pairs = [PhantomKey(modality=m, area=a, task="presence", ability=TEMPORAL) for m in MODALITIES for a in AREAS]
+    pairs = [
+        PhantomKey(modality=m, area=a, task="presence", ability=ability)
+        for ability in (TEMPORAL, COREFERENCE)
+        for m in MODALITIES
+        for a in AREAS
+    ]
     return (*single, *pairs)
 
 
@@ -110,15 +119,20 @@ def make_sample(key: PhantomKey, *, seed: int, split: str, index: int) -> Phanto
     rng = sample_rng(seed, key.name, split, index)
     rule = rule_of(key.modality, key.area)
     scenes: tuple[tuple[Blob, ...], ...]
+    ordinal = int(rng.integers(len(ORDINALS))) if key.form == "coreference" else 0
     if key.form == "change":
         scenes = sample_pair(rng, rule, labels[label])
+    elif key.form == "coreference":
+        # The image that is not asked about has an answer of its own, so that it has to be told apart.
+        answers = [label if i == ordinal else int(rng.integers(2)) for i in range(len(ORDINALS))]
+        scenes = tuple(sample_scene(rng, rule, "presence", answer) for answer in answers)
     else:
         scenes = (sample_scene(rng, rule, key.task, label),)
     images = tuple(render(scene, key.modality, key.area, rng) for scene in scenes)
     order = [int(i) for i in rng.permutation(len(words))]
     return PhantomSample(
         images=images,
-        question=TEMPLATES[key.form].format(area=key.area, modality=key.modality),
+        question=TEMPLATES[key.form].format(area=key.area, modality=key.modality, ordinal=ORDINALS[ordinal]),
         options=tuple(words[i] for i in order),
         answer_index=order.index(label),
         label=words[label],

@@ -24,6 +24,7 @@ TASKS: Final[tuple[str, ...]] = ("presence", "size", "kind")
 SIZES: Final[tuple[str, ...]] = ("small", "large")
 KINDS: Final[tuple[str, ...]] = ("solid", "ring", "bar")
 CHANGES: Final[tuple[str, ...]] = ("worse", "better", "stable")
+ORDINALS: Final[tuple[str, ...]] = ("first", "second")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +98,9 @@ REGION_OF_AREA: Final = MappingProxyType(
 AREAS: Final[tuple[str, ...]] = ("brain", "lung", "bone", "breast", "fundus", "kidney")
 BASE_SHAPES: Final[tuple[str, ...]] = ("square", "triangle", "frame")  # only the backbone's own training
 
-LABELS: Final = MappingProxyType({"presence": ("yes", "no"), "size": SIZES, "kind": KINDS, "change": CHANGES})
+LABELS: Final = MappingProxyType(
+    {"presence": ("yes", "no"), "size": SIZES, "kind": KINDS, "change": CHANGES, "coreference": ("yes", "no")}
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -58,6 +58,10 @@ def _write_images(out_dir: Path, folder: str, index: int, sample: PhantomSample)
     return paths
 
 
+# The test file is sealed as a whole, so the pool makes the other three splits.
+POOL_SHARES = {"train": 0.5, "search": 0.25, "confirm": 0.25, "sealed": 0.0}
+
+
 def _med_mat_record(number: int, index: int, sample: PhantomSample, paths: list[str]) -> dict[str, Any]:
     answer = sample.options[sample.answer_index]
     return {
@@ -136,7 +140,7 @@ def write_phantom(
     Args:
         out_dir: folder to write into; made if it is missing.
         seed: of the whole corpus.
-        subsets: names from ``list_subsets()``; all 144 when None.
+        subsets: names from ``list_subsets()``; all 180 when None.
         num_pool: samples in each subset's train file, to be divided into train, search and confirm.
         num_test: samples in each subset's test file, which stays sealed.
 
@@ -154,7 +158,13 @@ def write_phantom(
         pool = _write_split(out_dir, number, key, POOL, seed=seed, num=num_pool)
         test = _write_split(out_dir, number, key, TEST, seed=seed, num=num_test)
         entries.append(_subset_entry(key, pool, test))
-    catalog = {"name": "phantom", "image_root": ".", "task_map": "identity", "subsets": entries}
+    catalog = {
+        "name": "phantom",
+        "image_root": ".",
+        "task_map": "identity",
+        "shares": POOL_SHARES,
+        "subsets": entries,
+    }
     path = out_dir / CATALOG_FILE
     path.write_text(yaml.safe_dump(catalog, sort_keys=False), encoding="utf-8")
     return path

@@ -41,10 +41,9 @@ def write_study(folder: Path, template: str) -> Path:
 
 def write_phantom_corpus(folder: Path) -> None:
     """Write the phantom subsets that the template names."""
-    from datasets_spec.phantom.demo import DEMO_ABILITIES, DEMO_CONTROL_SOURCES, DEMO_SOURCES, DEMO_TARGETS
-
+    from datasets_spec.phantom.demo import DEMO_ABILITIES, DEMO_CONTROLS, DEMO_SOURCES, DEMO_TARGETS
     from datasets_spec.phantom.write import write_phantom
 
-    subsets = (*DEMO_SOURCES, *DEMO_CONTROL_SOURCES, *DEMO_TARGETS, *DEMO_ABILITIES)
+    subsets = (*DEMO_SOURCES, *DEMO_CONTROLS, *DEMO_TARGETS, *DEMO_ABILITIES)
     print_line(f"writing {len(subsets)} phantom subsets")
     write_phantom(folder / "phantom", seed=0, subsets=subsets, num_pool=PHANTOM_NUM_POOL, num_test=PHANTOM_NUM_TEST)

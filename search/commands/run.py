@@ -37,7 +37,7 @@ def report_command(study_file: Path, overrides: Sequence[str], run_dir: Path | N
 
     study = load_study(study_file, overrides)
     directory = run_dir or default_run_dir(study_file, study.spec)
-    show_findings(directory, write_results(study, directory, wall_s=None))
+    show_findings(directory, write_results(study, directory))
 
 
 def _run(study: Study, directory: Path, address: str | None, progress: Progress) -> Path:

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from search.report.answer import compute_answer
+from search.report.blind import compute_blind
 from search.report.data_table import compute_data_table
 from search.report.figures import Figure
 from search.report.heatmap import TransferHeatmap
@@ -56,6 +57,7 @@ def render_page(
         transfer=_ordered_cells(heatmap),
         trials=trial_table,
         data=compute_data_table(records),
+        blind=compute_blind(records),
         provenance=compute_provenance(records),
         downloads={
             "transfer.csv": csv_download(records.transfer),

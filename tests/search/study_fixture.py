@@ -135,7 +135,8 @@ def plan_trial(factory: TrialFactory, composition: Mapping[str, int], **place: A
     """A trial of the study, in the search unless said otherwise."""
     recipe, splits = place.pop("recipe", None), place.pop("splits", ("search",))
     spec = factory.spec(Composition(composition), recipe or default_recipe(), place.pop("seed", 0), splits)
-    return PlannedTrial(**{"spec": spec, "stage": Stage.search, "arm": "proposal-0", "proposal_index": 0} | place)
+    fields: dict[str, Any] = {"stage": Stage.search, "arm": "proposal-0", "proposal_index": 0} | place
+    return PlannedTrial(spec=spec, **fields)
 
 
 def default_recipe() -> Any:

@@ -112,6 +112,21 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_kill_while_the_spec_is_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def kill(descriptor: int) -> None:
+        raise KilledError
+
+    claim_run_dir(tmp_path, spec_of(), IDENTITY)
+    before = (tmp_path / RESOLVED_FILE).read_bytes()
+    monkeypatch.setattr("search.run_dir.os.fsync", kill)
+    with pytest.raises(KilledError):
+        claim_run_dir(tmp_path, spec_of({"strategy.num_trials": 99}), IDENTITY)
+    assert (tmp_path / RESOLVED_FILE).read_bytes() == before
+
+
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),

@@ -183,6 +183,8 @@ def test_failed_trials_are_observed_without_values(tmp_path: Path) -> None:
             end(ledger, source.next_trial())
         observed = source.observations()
         end(ledger, build(Candidate.from_dict({"composition": {"a": 4}}), 99, "of nobody"))
+        first = ledger.records("trial")[0]
+        ledger.append({**first, "stage": "confirm", "arm": "finalist-1", "accuracy": 0.0})  # not of the search
         assert source.observations() == observed
     assert list(observed) == [0, 1, 2, 3]
     assert [o.values is None for o in observed.values()] == [False, False, False, True]

@@ -40,7 +40,8 @@ def test_rules_are_independent_of_looks() -> None:
 def test_no_target_question_is_trained_on() -> None:
     openings = {template.split("{modality}")[-1] for template in TEMPLATES.values()}
     for item in (*ITEMS, *make_items(0, "all", 400, sorts=tuple(MIX))):
-        assert not any(item.question.endswith(opening) for opening in openings)
+        if item.sort != "copy":  # copying the word "lesion" asks nothing about one
+            assert not any(item.question.endswith(opening) for opening in openings)
 
 
 def test_gold_answers_match_the_scenes() -> None:
@@ -48,9 +49,11 @@ def test_gold_answers_match_the_scenes() -> None:
         assert item.asked_cells is not None
         counts = [len(cells) for cells in item.asked_cells]
         if item.sort == "presence":
-            assert (item.answer == "yes") == (counts[0] == 1)
+            assert (item.answer == "yes") == (counts[0] > 0)
         elif item.sort == "change":
-            assert item.answer == {(0, 1): "worse", (1, 0): "better"}.get((counts[0], counts[1]), "stable")
+            assert item.answer == {(0, 1): "worse", (1, 0): "better"}.get(
+                (min(counts[0], 1), min(counts[1], 1)), "stable"
+            )
         elif item.sort in ("size", "kind"):
             (cell,) = item.asked_cells[0]
             blob = next(b for b in item.scenes[0].blobs if b.cell == cell)

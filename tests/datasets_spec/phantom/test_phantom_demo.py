@@ -15,7 +15,7 @@ def test_every_name_is_a_subset_of_its_kind() -> None:
     assert len(set(names)) == len(names)
     abilities: dict[str, PhantomKey] = {name: KEYS[name] for name in names}
     assert all(abilities[name].ability == "none" for name in DEMO_TARGETS)
-    assert all(abilities[name].ability == "temporal" for name in DEMO_ABILITIES)
+    assert all(abilities[name].ability == "coreference" for name in DEMO_ABILITIES)
 
 
 def test_each_target_has_related_and_unrelated_sources() -> None:
@@ -26,7 +26,7 @@ def test_each_target_has_related_and_unrelated_sources() -> None:
         assert frozenset() in pairs
     for target in DEMO_ABILITIES:
         assert any({"modality", "area"} <= shared(source, target) for source in DEMO_SOURCES)
-        assert any(KEYS[source].ability == "temporal" for source in DEMO_SOURCES)
+        assert any(KEYS[source].ability == "coreference" for source in DEMO_SOURCES)
 
 
 def test_controls_share_nothing_with_any_target() -> None:

@@ -9,7 +9,7 @@ from datasets_spec.phantom.world import LABELS
 
 def test_every_triplet_exists_once() -> None:
     names = [key.name for key in all_keys()]
-    assert len(names) == len(set(names)) == 6 * 6 * 3 + 6 * 6
+    assert len(names) == len(set(names)) == 6 * 6 * 3 + 2 * 6 * 6
 
 
 @pytest.mark.parametrize("key", all_keys()[::13], ids=lambda key: key.name)
@@ -48,3 +48,14 @@ def test_prompt_is_question_options_instruction() -> None:
         "What?\nA: mild\nB: severe\nAnswer with the option's letter from the given choices directly."
     )
     assert prompt("What?", ()) == "What?"
+
+
+def test_coreference_asks_one_of_two_independent_images() -> None:
+    """The words first and second decide: the image that is not asked about agrees by chance only."""
+    key = next(k for k in all_keys() if k.ability == "coreference")
+    samples = [make_sample(key, seed=0, split="a", index=i) for i in range(40)]
+    assert {len(s.images) for s in samples} == {2}
+    asked = ["first" in s.question for s in samples]
+    assert 8 < sum(asked) < 32
+    assert all(("second" in s.question) != first for s, first in zip(samples, asked, strict=True))
+    assert sorted({s.label for s in samples}) == ["no", "yes"]

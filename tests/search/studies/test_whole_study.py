@@ -24,6 +24,7 @@ from tests.search.studies.tiny_study import (
     command,
     comparable_trials,
     environment,
+    finished_trials,
     recombine,
     spoil_images,
     trial_records,
@@ -40,11 +41,7 @@ class Runs:
     calm: Path
     killed: Path
     output: str
-    finished_before_kill: dict[str, float]  # trial folder -> time of its adapter
-
-
-def _finished_folders(run_dir: Path) -> dict[str, float]:
-    return {f.parent.name: f.stat().st_mtime_ns for f in run_dir.glob("trials/[!.]*/trial.json")}
+    finished_before_kill: dict[str, tuple[float, float]]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +64,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         assert second.poll() is None, (folder / "killed.log").read_text()
         os.kill(second.pid, signal.SIGKILL)
         second.wait()
-        before = _finished_folders(killed)
+        before = finished_trials(killed)
         resumed = recombine("run", study, "--run-dir", killed)
         assert resumed.returncode == 0, resumed.stdout + resumed.stderr
         assert first.wait(timeout=400) == 0, (folder / "calm.log").read_text()
@@ -76,7 +73,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 def test_a_killed_study_loses_and_repeats_nothing(runs: Runs) -> None:
     assert len(runs.finished_before_kill) >= KILL_AFTER
-    after = _finished_folders(runs.killed)
+    after = finished_trials(runs.killed)
     scored_again_on_sealed = {
         r["trial_dir"].split("/")[1] for r in trial_records(runs.killed) if r["stage"] == "sealed"
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -88,6 +89,15 @@ def trial_records(run_dir: Path) -> list[dict[str, Any]]:
             return [record for record in ledger.records() if record["kind"] == "trial"]
     except LedgerError:
         return []
+
+
+def finished_trials(run_dir: Path) -> dict[str, tuple[float, float]]:
+    """Measured training and start-up time of every finished trial folder: a witness that is no ledger.
+
+    A trial that ran again has other times; one that was only scored on further questions keeps them.
+    """
+    results = {f.parent.name: json.loads(f.read_text()) for f in run_dir.glob("trials/[!.]*/trial.json")}
+    return {name: (result["train_s"], result["startup_s"]) for name, result in results.items()}
 
 
 def comparable_trials(run_dir: Path) -> pd.DataFrame:
