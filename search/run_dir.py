@@ -16,6 +16,9 @@ RUN_FILE = "run.json"
 IDENTITY_KEY = "identity"  # what the study stands on besides its spec, beside the spec's own keys
 # May change between two runs of the same study: how it runs, and how long it goes on.
 MAY_CHANGE = ("execution", "strategy.num_trials", "confirm.open_sealed", "quarantine_limit")
+MUST_NOT_CHANGE = ("execution.gpus_per_worker",)  # decides device and number format, hence every identity
+# What a deterministic strategy sees at a proposal depends on how many trials run at once.
+MUST_NOT_CHANGE_IF_DETERMINISTIC = ("execution.max_concurrent",)
 
 
 def default_run_dir(study_path: Path, spec: StudySpec) -> Path:
@@ -41,7 +44,7 @@ def claim_run_dir(run_dir: Path, spec: StudySpec, identity: Mapping[str, str]) -
     now = {**spec.model_dump(mode="json"), IDENTITY_KEY: dict(identity)}
     if path.is_file():
         before = _read_mapping(path)
-        changed = [line for line in differences(before, now) if not _may_change(line)]
+        changed = [line for line in differences(before, now) if not _may_change(line, spec.deterministic)]
         if changed:
             raise UserError(
                 f"{run_dir} holds another study; it differs in:\n    " + "\n    ".join(changed),
@@ -102,6 +105,8 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-def _may_change(line: str) -> bool:
+def _may_change(line: str, is_deterministic: bool) -> bool:
     where = line.split(":", 1)[0]
+    if where in MUST_NOT_CHANGE or (is_deterministic and where in MUST_NOT_CHANGE_IF_DETERMINISTIC):
+        return False
     return any(where == name or where.startswith(f"{name}.") for name in MAY_CHANGE)

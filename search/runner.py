@@ -38,6 +38,7 @@ def open_run(
     from trainers.backbone import backbone_fingerprint
     from trainers.executors.nested import TrialResources
     from trainers.row_blocks import load_row_blocks
+    from trainers.trial_store import remove_dead_attempts
 
     spec = study.spec
     backbone = spec.backbone.resolved(gpus_per_worker=spec.execution.gpus_per_worker)
@@ -50,6 +51,7 @@ def open_run(
     check_rows(study, store.count)
     claim_run_dir(run_dir, spec, {"store": store.fingerprint, "backbone": fingerprint})
     with Ledger.open(run_dir / "ledger", writer=True) as ledger:
+        remove_dead_attempts(run_dir / "trials")
         if ledger.recovered_tail_bytes:
             say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")
         sources = {*spec.space.composition.allowed, *spec.control_sources, *spec.few_shot}

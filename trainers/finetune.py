@@ -99,13 +99,14 @@ def finetune(
     loss = math.nan
     steps = batch_indices(rows.num_rows, batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
     for step, indices in enumerate(steps, start=1):
-        if deadline_s is not None and time.monotonic() > deadline_s:
+        is_late = deadline_s is not None and time.monotonic() > deadline_s
+        if _any_worker(is_late, share):
             raise TrialTimeoutError(f"stopped after {step - 1} of {recipe.num_steps} steps: the trial's time is over")
         mine = indices[share.rank :: share.num_workers]
         loss = _backward(model, encoder, rows.take(pa.array(mine)), recipe, share)
-        if not math.isfinite(loss):
-            raise DivergedError(f"the loss is {loss} at step {step}")
-        torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm)
+        norm = float(torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm))
+        if _any_worker(not (math.isfinite(loss) and math.isfinite(norm)), share):
+            raise DivergedError(f"the loss is {loss} and its gradient's norm {norm} at step {step}")
         optimizer.step()
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
@@ -141,6 +142,16 @@ def answer_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     losses = functional.cross_entropy(logits[:, :-1][wanted].float(), targets[wanted], reduction="none")
     counts = wanted.sum(dim=1)  # answer tokens of each sample: [batch]
     return (losses / counts.repeat_interleave(counts)).sum()
+
+
+def _any_worker(flag: bool, share: WorkerShare) -> bool:
+    """Whether any worker raises the flag: all must leave the loop together, or the others wait for ever."""
+    if share.num_workers == 1 or not torch.distributed.is_initialized():
+        return flag
+    device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+    raised = torch.tensor([float(flag)], device=device)
+    torch.distributed.all_reduce(raised, op=torch.distributed.ReduceOp.MAX)
+    return bool(raised.item())
 
 
 def _backward(model: Any, encoder: BatchEncoder, rows: pa.Table, recipe: Recipe, share: WorkerShare) -> float:

@@ -49,11 +49,17 @@ def read_outcomes(folder: Path, splits: Sequence[str] = ("search", "confirm", "s
 
 
 def begin_attempt(trials_dir: Path, folder_name: str, attempt: str) -> Path:
-    """Return an empty working folder beside the final one; a dead attempt's leftovers are removed."""
+    """Return an empty working folder beside the final one."""
     folder = trials_dir / f".{folder_name}.{attempt}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+def remove_dead_attempts(trials_dir: Path) -> None:
+    """Remove the working folders that killed attempts left; only for the one driver that holds the study."""
+    for leftover in trials_dir.glob(".*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def commit_attempt(working: Path, final: Path, result: TrialResult) -> None:

@@ -145,3 +145,18 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_nulls(v) for k, v in value.items() if v is not None}
     return [_without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    ("fixed", "change"),
+    [
+        ({"deterministic": True}, {"execution.max_concurrent": 3}),
+        ({}, {"execution.gpus_per_worker": 1.0}),
+    ],
+)
+def test_what_would_change_the_experiment_is_refused(
+    tmp_path: Path, fixed: dict[str, Any], change: dict[str, Any]
+) -> None:
+    claim_run_dir(tmp_path, spec_of(fixed), IDENTITY)
+    with pytest.raises(UserError, match=next(iter(change))):
+        claim_run_dir(tmp_path, spec_of({**fixed, **change}), IDENTITY)

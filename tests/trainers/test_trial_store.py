@@ -18,6 +18,7 @@ from trainers.trial_store import (
     outcomes_file,
     read_outcomes,
     read_result,
+    remove_dead_attempts,
     write_outcomes,
 )
 
@@ -160,3 +161,10 @@ def test_a_kill_while_scores_are_added_loses_nothing(
         commit_scores(working, folder, before.model_copy(update={"train_s": 9.0}))
     monkeypatch.undo()
     assert finished_result(folder, "id") == before
+
+
+def test_leftovers_of_killed_attempts_go_and_finished_trials_stay(tmp_path: Path) -> None:
+    begin_attempt(tmp_path, "trial", "1-1")
+    (tmp_path / "other").mkdir()
+    remove_dead_attempts(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
