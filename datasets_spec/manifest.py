@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from datasets_spec.atomic import replace_text
 from datasets_spec.errors import StoreError
 from datasets_spec.mat import Key
 
@@ -131,10 +131,4 @@ def write_manifest(store_dir: Path, manifest: StoreManifest) -> None:
         store_dir: The store.
         manifest: What to write.
     """
-    path = store_dir / MANIFEST_NAME
-    temporary = store_dir / f".{MANIFEST_NAME}.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(manifest.model_dump_json(indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    replace_text(store_dir / MANIFEST_NAME, manifest.model_dump_json(indent=1))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datasets_spec.atomic import replace_file
 from datasets_spec.errors import MissingImagesError, QuarantineLimitError
 from datasets_spec.sample import QuarantinedRow, QuarantineReason
 
@@ -110,6 +110,4 @@ def write_quarantine(rows: Sequence[QuarantinedRow], path: Path) -> None:
             "detail": pa.array([row.detail for row in ordered], pa.string()),
         }
     )
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, temporary, write_page_checksum=True)
-    os.replace(temporary, path)
+    replace_file(path, lambda temporary: pq.write_table(table, temporary, write_page_checksum=True))

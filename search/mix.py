@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from datasets_spec.atomic import replace_text
 from datasets_spec.spec_file import load_spec
 from search.composition import Composition
 
@@ -50,10 +50,7 @@ def write_mix(path: Path, composition: Composition, *, order_seed: int, store_fi
 
     entries = tuple(MixEntry(subset=subset, rows=rows) for subset, rows in composition.items())
     mix = Mix(subsets=entries, order_seed=order_seed, store_fingerprint=store_fingerprint)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(yaml.safe_dump(mix.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "utf-8")
-    temporary.replace(path)
+    replace_text(path, yaml.safe_dump(mix.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
     return mix
 
 

@@ -10,12 +10,12 @@ from search.comparisons import SplitEvidence
 from search.composition import Candidate, Composition
 from search.objective import objective_values, ranked
 from search.outcome_files import outcomes_loader
-from search.outcomes import Outcomes
+from search.outcomes import Outcomes, control_arm
 from search.source import StrategySource
 from search.status import Stage, Status
 from search.strategies.base import build_strategy
 from search.study_run import StudyRun
-from search.trials import PlannedTrial, control_arm
+from search.trials import PlannedTrial
 from trainers.recipe import Recipe
 
 

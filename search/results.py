@@ -10,11 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from datasets_spec.atomic import replace_text
 from datasets_spec.manifest import StoreManifest
 from datasets_spec.store import Store, open_store
 from search.ledger import Ledger
 from search.outcome_files import outcomes_loader
-from search.run_dir import RUN_FILE, write_atomically
+from search.run_dir import RUN_FILE
 from search.status import Stage
 from search.study import StudySpec
 from search.study_files import Study
@@ -53,7 +54,7 @@ def write_results(study: Study, run_dir: Path) -> Path:
         )
         write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
     info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec)}
-    write_atomically(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
+    replace_text(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
     return write_report(run_dir)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from datasets_spec.atomic import replace_text
 from datasets_spec.errors import UserError
 from search.study import StudySpec
 
@@ -50,7 +50,7 @@ def claim_run_dir(run_dir: Path, spec: StudySpec, identity: Mapping[str, str]) -
                 f"{run_dir} holds another study; it differs in:\n    " + "\n    ".join(changed),
                 hint="undo the change to resume, or give another directory with --run-dir",
             )
-    write_atomically(path, yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
+    replace_text(path, yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
 
 
 def read_resolved(run_dir: Path) -> StudySpec:
@@ -81,16 +81,6 @@ def differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
             yield from differences(before.get(key), now.get(key), f"{where}.{key}" if where else str(key))
     elif before != now:
         yield f"{where}: was {json.dumps(before, default=str)}, is {json.dumps(now, default=str)}"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file by one rename, so that a reader sees the old or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

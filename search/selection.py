@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
 from datasets_spec.errors import UserError
 from search.comparisons import COMPARATORS, MEAN, Comparison, SplitEvidence
@@ -153,11 +153,8 @@ def write_selection(
     Returns:
         The paths of both files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     composition = Composition.from_json(selection["composition"])
     write_mix(folder / "mix.yaml", composition, order_seed=order_seed, store_fingerprint=store_fingerprint)
-    temporary = folder / f".selection.json.{os.getpid()}"
     text = json.dumps(selection, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    temporary.write_text(text + "\n", "utf-8")
-    temporary.replace(folder / "selection.json")
+    replace_text(folder / "selection.json", text + "\n")
     return folder / "selection.json", folder / "mix.yaml"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
 from datasets_spec.mat import Key
 from search.outcomes import Record, control_arm
@@ -68,12 +68,7 @@ def write_trials_parquet(frame: pd.DataFrame, path: Path) -> None:
     kinds = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in TRIAL_COLUMNS.items()])
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(table, temporary, write_page_checksum=True)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_file(path, lambda temporary: pq.write_table(table, temporary, write_page_checksum=True))
 
 
 class _References:

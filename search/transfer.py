@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
 from datasets_spec.mat import Key, TaskMap, shared_elements
 from search.outcomes import ArmOutcomes, Outcomes, OutcomesLoader, Record, control_arm, of_arm, scored_on
@@ -137,10 +137,7 @@ def write_transfer_csv(frame: pd.DataFrame, path: Path) -> None:
     safe = frame.copy()
     for column in safe.columns:
         safe[column] = [safe_cell(value) for value in safe[column]]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    safe.to_csv(temporary, index=False, lineterminator="\n")
-    temporary.replace(path)
+    replace_file(path, lambda temporary: safe.to_csv(temporary, index=False, lineterminator="\n"))
 
 
 def safe_cell(value: Any) -> Any:

@@ -18,11 +18,6 @@ BASELINE_ARM = "baseline"
 GENERATED_SPLITS = ("confirm", "sealed")  # letters are also generated where published figures are compared
 
 
-def control_arm(eval_set: str) -> str:
-    """Return the arm name of a target's matched control."""
-    return f"control:{eval_set}"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedTrial:
     """A trial with its place in the study."""

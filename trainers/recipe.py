@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class Recipe(BaseModel):
     """Hyper-parameters of a LoRA fine-tune.
 
-    The defaults suit the phantom backbone: LoRA rank 8 on language model and projector, peak learning rate 5e-3,
-    80 steps of 32 samples reached the same accuracy as a full fine-tune there (feasibility study of the phantom
-    corpus). Published studies on 7B models use learning rates around 5e-6 to 2e-4: set them in the study file.
+    The defaults suit the phantom backbone (docs/phantom.md, section 6). Published studies on 7B models use learning
+    rates from 5e-6 (full fine-tunes) to 2e-4 (LoRA): set them in the study file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

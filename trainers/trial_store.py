@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets_spec.atomic import replace_file, sync
 from datasets_spec.errors import RecombineError
 from trainers.trial import TrialResult
 
@@ -28,12 +28,9 @@ def write_outcomes(folder: Path, split: str, outcomes: Any) -> None:
     """Write an outcomes table (`trainers.scoring.OUTCOME_SCHEMA`) atomically, with page checksums."""
     import pyarrow.parquet as pq
 
-    target = folder / outcomes_file(split)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    pq.write_table(outcomes, temporary, write_page_checksum=True)
-    _sync(temporary)
-    temporary.replace(target)
-    _sync(folder)
+    replace_file(
+        folder / outcomes_file(split), lambda temporary: pq.write_table(outcomes, temporary, write_page_checksum=True)
+    )
 
 
 def read_outcomes(folder: Path, splits: Sequence[str] = ("search", "confirm", "sealed")) -> Any:
@@ -69,12 +66,12 @@ def commit_attempt(working: Path, final: Path, result: TrialResult) -> None:
     """
     _write_result(working, result)
     for file in sorted(working.rglob("*")):
-        _sync(file)
-    _sync(working)
+        sync(file)
+    sync(working)
     if final.exists():  # a failed earlier attempt of the same trial
         shutil.rmtree(final)
     working.rename(final)
-    _sync(final.parent)
+    sync(final.parent)
 
 
 def commit_scores(working: Path, final: Path, result: TrialResult) -> None:
@@ -86,7 +83,7 @@ def commit_scores(working: Path, final: Path, result: TrialResult) -> None:
     for split_file in sorted(working.glob("outcomes-*.parquet")):
         split_file.replace(final / split_file.name)
     (working / RESULT_FILE).replace(final / RESULT_FILE)
-    _sync(final)
+    sync(final)
     shutil.rmtree(working)
 
 
@@ -123,12 +120,4 @@ def adapter_sha256(folder: Path) -> str | None:
 def _write_result(folder: Path, result: TrialResult) -> None:
     path = folder / RESULT_FILE
     path.write_text(json.dumps(result.model_dump(mode="json"), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path)

@@ -2,7 +2,7 @@
 
 Every target has, among the sources, one that shares two of its elements for each pair of elements, so that a good
 composition can exist; and sources that share nothing, so that a bad one can too. No source is a target. The choice
-rests on shared elements alone: no search over it has been measured (``docs/phantom.md``).
+rests on shared elements; what the search over it finds stands in the README.
 """
 
 from __future__ import annotations

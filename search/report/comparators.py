@@ -17,7 +17,6 @@ from search.report.wording import as_mapping, comparator_name, is_number, points
 if TYPE_CHECKING:
     import altair as alt
 
-SELECTION_ARM = "selection"
 COMPARED_SPLITS = ("confirm", "sealed")
 
 
@@ -152,8 +151,6 @@ def _arm_name(row: Mapping[Any, Any], selection: Mapping[str, Any]) -> str:
     kind, _, detail = str(row["arm"]).partition(":")
     if kind == "control" and detail:
         return comparator_name(kind, short=True) if detail == row["eval_set"] else ""
-    if kind == SELECTION_ARM:
-        return "Selected"
     if kind.startswith("finalist-"):
         return "Selected" if _is_selected(row, selection) else kind.replace("finalist-", "Finalist ")
     return comparator_name(row["arm"], short=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from datasets_spec.atomic import replace_text
 from search.report.figures import FIGURE_WIDTH_PX, build_figures
 from search.report.heatmap import compute_transfer_heatmap
 from search.report.load import load_run
@@ -22,30 +22,16 @@ def write_report(run_dir: Path) -> Path:
     trial_table = compute_trial_table(records)
     for figure in figures.values():
         if figure.draw is not None:
-            _write_atomically(out / "figures" / f"{figure.name}.svg", _svg(figure.spec(FIGURE_WIDTH_PX)))
-    _write_atomically(out / "transfer.md", transfer_markdown(heatmap))
-    _write_atomically(out / "transfer.tex", transfer_latex(heatmap))
-    _write_atomically(out / "trials.md", trials_markdown(trial_table))
+            replace_text(out / "figures" / f"{figure.name}.svg", _svg(figure.spec(FIGURE_WIDTH_PX)))
+    replace_text(out / "transfer.md", transfer_markdown(heatmap))
+    replace_text(out / "transfer.tex", transfer_latex(heatmap))
+    replace_text(out / "trials.md", trials_markdown(trial_table))
     # The page comes last: whoever sees it finds what it links to.
-    return _write_atomically(out / "index.html", render_page(records, figures, heatmap, trial_table))
+    replace_text(out / "index.html", render_page(records, figures, heatmap, trial_table))
+    return out / "index.html"
 
 
 def _svg(spec: dict[str, object]) -> str:
     import vl_convert
 
     return str(vl_convert.vegalite_to_svg(spec))
-
-
-def _write_atomically(path: Path, text: str) -> Path:
-    """A reader, or a kill in the middle, sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

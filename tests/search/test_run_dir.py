@@ -16,7 +16,6 @@ from search.run_dir import (
     default_run_dir,
     differences,
     read_resolved,
-    write_atomically,
 )
 from search.study import StudySpec
 from tests.search.study_fixture import changed
@@ -104,14 +103,6 @@ def test_a_directory_without_a_study_says_how_to_make_one(tmp_path: Path) -> Non
         read_resolved(tmp_path)
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    for text in ("first\n", "sécond\n"):
-        write_atomically(path, text)
-        assert path.read_text(encoding="utf-8") == text
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
 def test_a_kill_while_the_spec_is_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class KilledError(BaseException):
         pass
@@ -121,7 +112,7 @@ def test_a_kill_while_the_spec_is_written_leaves_the_old_one(tmp_path: Path, mon
 
     claim_run_dir(tmp_path, spec_of(), IDENTITY)
     before = (tmp_path / RESOLVED_FILE).read_bytes()
-    monkeypatch.setattr("search.run_dir.os.fsync", kill)
+    monkeypatch.setattr("datasets_spec.atomic.os.fsync", kill)
     with pytest.raises(KilledError):
         claim_run_dir(tmp_path, spec_of({"strategy.num_trials": 99}), IDENTITY)
     assert (tmp_path / RESOLVED_FILE).read_bytes() == before

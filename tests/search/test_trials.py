@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from datasets_spec.mat import shared_elements
 from search.composition import Composition
+from search.outcomes import control_arm
 from search.status import Stage
-from search.trials import control_arm, share_out
+from search.trials import share_out
 from tests.search.study_fixture import default_recipe, make_factory, open_study
 from trainers.row_blocks import rows_digest
 
