@@ -26,7 +26,12 @@ Say = Callable[[str], None]
 
 @contextmanager
 def open_run(
-    study: Study, run_dir: Path, *, say: Say, on_record: Callable[[Mapping[str, Any]], None]
+    study: Study,
+    run_dir: Path,
+    *,
+    say: Say,
+    on_record: Callable[[Mapping[str, Any]], None],
+    on_running: Callable[[int], None],
 ) -> Iterator[StudyRun]:
     """Prepare the data, load rows and open the ledger; Ray must be connected.
 
@@ -72,12 +77,20 @@ def open_run(
                 max_failures=spec.execution.max_failures,
             ),
             say=say,
+            on_running=on_running,
         )
         run.decide(_backbone_decision(spec.backbone, backbone))
         yield run
 
 
-def run_study(study: Study, run_dir: Path, *, say: Say, on_record: Callable[[Mapping[str, Any]], None]) -> Path:
+def run_study(
+    study: Study,
+    run_dir: Path,
+    *,
+    say: Say,
+    on_record: Callable[[Mapping[str, Any]], None],
+    on_running: Callable[[int], None] = lambda num_trials: None,
+) -> Path:
     """Run or resume a whole study; return the path of its report.
 
     Args:
@@ -85,12 +98,13 @@ def run_study(study: Study, run_dir: Path, *, say: Say, on_record: Callable[[Map
         run_dir: its directory; a directory of the same study resumes.
         say: tells the user one line.
         on_record: called with every trial record, after it is durable.
+        on_running: told how many trials run, whenever that changes.
 
     Raises:
         UserError: something the user can repair; finished trials are safe.
     """
     started = time.time()
-    with open_run(study, run_dir, say=say, on_record=on_record) as run:
+    with open_run(study, run_dir, say=say, on_record=on_record, on_running=on_running) as run:
         say("baseline: the untrained backbone")
         phases.run_baseline(run)
         say(f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}")

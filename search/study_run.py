@@ -27,6 +27,7 @@ class StudyRun:
 
     Attributes:
         say: tells the user one line.
+        on_running: told how many trials run, whenever that changes.
     """
 
     study: Study
@@ -38,6 +39,7 @@ class StudyRun:
     recorder: Recorder
     resources: TrialResources
     say: Callable[[str], None]
+    on_running: Callable[[int], None]
 
     @property
     def spec(self) -> StudySpec:
@@ -75,4 +77,5 @@ class StudyRun:
             rows=self.rows,
             resources=self.resources,
             max_concurrent=self.spec.execution.max_concurrent,
+            on_running=self.on_running,
         )

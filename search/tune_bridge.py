@@ -21,16 +21,24 @@ class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         recorder: writes results; knows what is done.
         first: a trial already taken from the source.
         should_stop: asked before every further trial.
+        on_running: told how many trials run, whenever that changes.
     """
 
     def __init__(
-        self, source: TrialSource, recorder: Recorder, *, first: PlannedTrial, should_stop: Callable[[], bool]
+        self,
+        source: TrialSource,
+        recorder: Recorder,
+        *,
+        first: PlannedTrial,
+        should_stop: Callable[[], bool],
+        on_running: Callable[[int], None],
     ) -> None:
         super().__init__(metric="status", mode="max")
         self._source = source
         self._recorder = recorder
         self._next: PlannedTrial | None = first
         self._should_stop = should_stop
+        self._on_running = on_running
         self._running: dict[str, PlannedTrial] = {}
         self._deferred: list[PlannedTrial] = []
 
@@ -45,6 +53,7 @@ class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._deferred.append(planned)  # two arms of one training: the second reads the first's result
                 continue
             self._running[trial_id] = planned
+            self._on_running(len(self._running))
             return {"spec": planned.spec.model_dump(mode="json"), "submitted_at": time.time()}
         if self._deferred and not self._should_stop():
             self._next, self._deferred = self._deferred[0], self._deferred[1:]
@@ -64,6 +73,7 @@ class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         planned = self._running.pop(trial_id, None)
         if planned is None:
             return
+        self._on_running(len(self._running))
         stored = self._recorder.stored_result(planned)
         if stored is not None:
             self._recorder.record(planned, stored)

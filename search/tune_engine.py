@@ -31,6 +31,7 @@ def run_trials(
     resources: TrialResources,
     max_concurrent: int,
     should_stop: Callable[[], bool] = lambda: False,
+    on_running: Callable[[int], None] = lambda num_trials: None,
 ) -> None:
     """Run all trials of a source that are not done yet, `max_concurrent` at a time.
 
@@ -42,6 +43,7 @@ def run_trials(
         resources: of one trial.
         max_concurrent: trials at a time.
         should_stop: asked before every trial; True lets running trials end and starts no more.
+        on_running: told how many trials run, whenever that changes.
     """
     from ray import tune
 
@@ -57,7 +59,7 @@ def run_trials(
     tuner = tune.Tuner(
         tune.with_resources(trainable, tune.PlacementGroupFactory([proxy_bundle(resources)])),
         tune_config=tune.TuneConfig(
-            search_alg=Bridge(source, recorder, first=first, should_stop=should_stop),
+            search_alg=Bridge(source, recorder, first=first, should_stop=should_stop, on_running=on_running),
             num_samples=-1,
             max_concurrent_trials=max_concurrent,
             # Saves a process start a trial. Sound because every trial function returns by itself: a trial that Tune

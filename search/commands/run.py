@@ -57,7 +57,7 @@ def _run(study: Study, directory: Path, address: str | None, progress: Progress)
                     best[score["eval_set"]] = score["accuracy"]
                     metrics.set_best_accuracy(score["eval_set"], score["accuracy"])
 
-        return run_study(study, directory, say=progress.say, on_record=on_record)
+        return run_study(study, directory, say=progress.say, on_record=on_record, on_running=metrics.set_running)
 
 
 def show_findings(run_dir: Path, report: Path) -> None:

@@ -178,8 +178,7 @@ def _add_confirmation(builder: _Builder, unrelated: Mapping[str, int], seed: int
     for arm, composition in arms.items():
         builder.add("confirm", arm, composition, ("confirm",), seed=seed)
         if arm != "finalist-2":
-            final = "selection" if arm == "finalist-1" else arm
-            builder.add("sealed", final, composition, ("sealed",), seed=seed + 10)
+            builder.add("sealed", arm, composition, ("sealed",), seed=seed + 10)
 
 
 def _transfer(builder: _Builder) -> pd.DataFrame:

@@ -17,6 +17,7 @@ import pytest
 from search.status import Status
 from search.tables import TRIAL_COLUMNS
 from search.transfer import TRANSFER_COLUMNS
+from tests.search.report.chromium import find_chromium, visit_page
 from tests.search.studies.tiny_study import (
     ABILITY,
     SOURCES,
@@ -172,3 +173,13 @@ def test_status_and_report_need_no_cluster(runs: Runs) -> None:
     written = recombine("report", runs.study, "--run-dir", runs.calm)
     assert written.returncode == 0, written.stderr
     assert (runs.calm / "selection" / "selection.json").read_bytes() == before
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium on PATH (Debian: apt-get install chromium)")
+def test_the_report_of_a_real_study_opens_quietly(runs: Runs) -> None:
+    page = runs.calm / "report" / "index.html"
+    visit = visit_page(page, width_px=1280, expressions=["document.querySelectorAll('[data-chart] svg').length"])
+    assert visit.console == []
+    assert visit.requests == [page.as_uri()]
+    assert visit.values[0] >= 4
