@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +105,7 @@ def run_study(
     """
     started = time.time()
     with open_run(study, run_dir, say=say, on_record=on_record, on_running=on_running) as run:
+        check_not_extended(run.ledger.records(), run.spec.strategy.num_trials)
         say("baseline: the untrained backbone")
         phases.run_baseline(run)
         say(f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}")
@@ -113,6 +114,8 @@ def run_study(
             say(f"transfer matrix: {len(run.spec.space.composition.allowed)} sources alone, and their controls")
         phases.run_transfer(run)
         if run.spec.confirm.enabled:
+            if not any(record["kind"] == "confirm_started" for record in run.ledger.records()):
+                run.ledger.append({"kind": "confirm_started", "num_trials": run.spec.strategy.num_trials})
             say(f"confirmation: the best {run.spec.confirm.num_finalists} and the comparators, with fresh seeds")
             arms = phases.run_confirm(run, best)
             if run.spec.confirm.open_sealed:
@@ -121,6 +124,25 @@ def run_study(
             ended_at = datetime.now(UTC).isoformat()
             run.ledger.append({"kind": "ended", "ended_at": ended_at, "wall_s": time.time() - started})
         return write_results(study, run_dir)
+
+
+def check_not_extended(records: Sequence[Mapping[str, Any]], num_trials: int) -> None:
+    """Refuse more trials after the confirmation: finalists of two searches would share names, seeds and `sealed`.
+
+    Args:
+        records: the ledger's.
+        num_trials: how many proposals the study may make now.
+
+    Raises:
+        UserError: the confirmation began with another number of trials.
+    """
+    for record in records:
+        if record["kind"] == "confirm_started" and record["num_trials"] != num_trials:
+            raise UserError(
+                f"strategy.num_trials: was {record['num_trials']} when the best were confirmed, is {num_trials}",
+                hint="a search goes on only before its confirmation (confirm.enabled=false leaves it open); "
+                "put the old number back, or start another study with --run-dir",
+            )
 
 
 def check_rows(study: Study, count: Callable[[str, str], int]) -> None:

@@ -11,7 +11,7 @@ from datasets_spec.errors import UserError
 from search.ledger import Ledger
 from search.plan import ASSUMED_STARTUP_S, compute_plan, relation_rows, row_counts
 from search.results import run_info
-from search.runner import check_rows
+from search.runner import check_not_extended, check_rows
 from tests.search.study_fixture import open_study, write_store
 
 
@@ -110,3 +110,12 @@ def test_run_info_says_where_figures_come_from(tmp_path: Path) -> None:
     assert (info["decisions"], info["sealed_openings"]) == (["no control"], 1)
     assert set(info["subsets"]) == {"ct-lung", "ct-brain", "mr-brain", "us-heart", "xr-hand", "mr-lung"}
     assert info["subsets"]["mr-lung"]["train_rows"] == 12
+
+
+def test_a_search_goes_on_only_before_its_confirmation() -> None:
+    records: list[dict[str, Any]] = [{"kind": "suggestion"}, {"kind": "trial"}]
+    check_not_extended(records, 40)
+    records.append({"kind": "confirm_started", "num_trials": 12})
+    check_not_extended(records, 12)
+    with pytest.raises(UserError, match="was 12 when the best were confirmed, is 40"):
+        check_not_extended(records, 40)
