@@ -39,7 +39,7 @@ demo: install ## a whole study on this machine with the embedded data: no networ
 	$(BIN)/recombine demo
 
 test: install ## the tests (without the slow ones)
-	$(BIN)/python -m pytest -q < /dev/null
+	$(BIN)/python -m pytest -q --durations=15 < /dev/null
 
 test-slow: install ## the slow tests only
 	$(BIN)/python -m pytest -q -m "slow and not benchmark" < /dev/null

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from datasets_spec.catalog import Catalog, load_catalog
-from datasets_spec.errors import Problem, SpecError, UserError
+from datasets_spec.errors import SpecError, UserError
 from datasets_spec.mat import TaskMap, load_task_map
 from datasets_spec.nearest import nearest_of
 from datasets_spec.spec_file import load_spec, locate
@@ -171,8 +171,3 @@ def _possible_without(space: CompositionSpace, subsets: Sequence[str]) -> bool:
         return CompositionSpace.model_validate(values).count() > 0
     except ValueError:
         return False
-
-
-def problem_at(path: Path, where: tuple[str | int, ...], message: str) -> Problem:
-    """Return a problem of this study file at a field, for checks made after loading."""
-    return locate(path, where, message=message)

@@ -194,8 +194,3 @@ def save_backbone(model: Any, out_dir: Path) -> None:
     build_processor().save_pretrained(out_dir)
     for path in out_dir.iterdir():
         path.chmod(0o644)  # the weights file is written for its owner alone
-
-
-def phantom_base_dir() -> Path:
-    """Folder of the trained backbone that ships with the package."""
-    return Path(__file__).parent / "phantom_base"

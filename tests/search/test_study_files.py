@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datasets_spec.errors import Problem, SpecError, UserError
-from search.study_files import load_study, problem_at
+from search.study_files import load_study
 from tests.search.study_fixture import open_study, write_study
 
 
@@ -131,8 +131,3 @@ def test_the_studys_task_map_replaces_the_catalogs(tmp_path: Path) -> None:
     (tmp_path / "map.yaml").write_text(text, encoding="utf-8")
     study = open_study(tmp_path, {"task_map": "map.yaml"})
     assert study.task_map.tasks == {"nodule": "lesion", "tumor": "lesion"}
-
-
-def test_a_problem_found_later_has_its_place_too(tmp_path: Path) -> None:
-    problem = problem_at(write_study(tmp_path), ("targets", 0), "has no rows")
-    assert text_at(problem) == "mr-lung"

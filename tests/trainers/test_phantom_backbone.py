@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 
 from datasets_spec.phantom.questions import LETTERS, PhantomKey, all_keys, make_sample, prompt
+from trainers.backbone_spec import PHANTOM_DIR
 from trainers.phantom_backbone import (
     NUM_IMAGE_TOKENS,
     build_processor,
     new_model,
-    phantom_base_dir,
     save_backbone,
     vocabulary,
 )
@@ -141,7 +141,7 @@ def test_training_features_equal_the_public_path(model: Any, processor: Any) -> 
 def test_the_shipped_folder_is_small_and_of_the_current_vocabulary() -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    folder = phantom_base_dir()
+    folder = PHANTOM_DIR
     files = [p for p in folder.iterdir() if p.is_file()]
     assert sum(p.stat().st_size for p in files) <= 3_000_000
     assert not [p.name for p in files if p.suffix in {".bin", ".pt", ".pkl"}]

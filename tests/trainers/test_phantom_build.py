@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from trainers.phantom_backbone import phantom_base_dir
+from trainers.backbone_spec import PHANTOM_DIR
 from trainers.phantom_build import BaseRecipe, build_base
 
 TINY = BaseRecipe(
@@ -35,7 +35,7 @@ def test_the_recipe_is_reproducible_and_reports(tmp_path: Path) -> None:
 
 
 def test_the_shipped_weights_are_those_of_the_shipped_report() -> None:
-    folder = phantom_base_dir()
+    folder = PHANTOM_DIR
     report = json.loads((folder / "build.json").read_text())
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert report["weights_sha256"] == digest
