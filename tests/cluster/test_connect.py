@@ -88,6 +88,8 @@ class Study:
 
 
 @pytest.mark.ray
+# The default tier has two whole studies at once (tests/search/studies/test_whole_study.py).
+@pytest.mark.slow
 def test_two_studies_at_once_have_a_cluster_each_and_leave_nothing(tmp_path: Path) -> None:
     studies = [Study(tmp_path, "disconnect"), Study(tmp_path, "signal")]
     first, second = (study.said() for study in studies)
