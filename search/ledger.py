@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from datasets_spec.atomic import sync
 from datasets_spec.errors import UserError
 from search.ledger_format import Scan, encode_frame, scan_frames
 from search.status import Status
@@ -39,14 +40,6 @@ class LedgerSupersededError(LedgerError):
 
 class DuplicateTrialError(LedgerError):
     """The same trial was to be recorded as finished twice."""
-
-
-def _fsync_dir(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _role(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -104,8 +97,8 @@ class Ledger:
             if accept_loss:
                 _set_damage_aside(folder / RECORDS_FILE)
             descriptor = os.open(folder / RECORDS_FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            _fsync_dir(folder)
-            _fsync_dir(folder.parent)
+            sync(folder)
+            sync(folder.parent)
             scan = _checked(folder, (folder / RECORDS_FILE).read_bytes())
             if scan.torn_bytes:
                 os.ftruncate(descriptor, scan.good_bytes)
@@ -308,7 +301,7 @@ def _set_damage_aside(path: Path) -> None:
         os.fsync(file.fileno())
     os.link(path, bad)  # both names exist until the replacement is in place: no moment without a ledger
     os.replace(fresh, path)
-    _fsync_dir(path.parent)
+    sync(path.parent)
 
 
 def _renumbered(records: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
