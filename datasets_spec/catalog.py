@@ -75,6 +75,7 @@ class SubsetSpec(BaseModel):
             mix sources of different modalities.
         licence: Licence of the data.
         origin: Where the data comes from.
+        metadata: Notes for the reader; nothing in Recombine decides by them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +96,7 @@ class SubsetSpec(BaseModel):
     source_pattern: str | None = None
     licence: str | None = None
     origin: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
 
     @property
     def key(self) -> Key:

@@ -110,6 +110,7 @@ def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> s
     """
     subsets = {subset.name: subset.model_dump(mode="json") for subset in catalog.spec.subsets}
     for name, dumped in subsets.items():
+        del dumped["metadata"]  # notes: editing one is no reason to prepare the store again
         dumped["shares"] = catalog.shares(name).model_dump(mode="json")
         dumped["image_root"] = str(catalog.image_root(name).absolute())
         dumped["pool"], dumped["test"] = sorted(dumped["pool"]), sorted(dumped["test"])

@@ -153,6 +153,22 @@ def phantom_build_base(
     build_base_model(folder, seed, num_threads)
 
 
+@phantom_app.command("evidence")
+def phantom_evidence(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="results; the same command goes on with them")],
+    base: Annotated[
+        list[Path] | None, typer.Option(help="backbones; default: the shipped one and two built in DIR")
+    ] = None,
+    num_seeds: Annotated[int, typer.Option(min=1, help="fine-tune seeds of every arm on every base")] = 3,
+    num_table_seeds: Annotated[int, typer.Option(min=0, help="seeds of all 255 compositions; 0 leaves them out")] = 1,
+    num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 2,
+) -> None:
+    """Measure what related sources add on the phantom, and write its table and figure (hours on few cores)."""
+    from search.commands.phantom import measure_evidence
+
+    measure_evidence(folder, base or [], num_seeds=num_seeds, num_table_seeds=num_table_seeds, num_workers=num_workers)
+
+
 def main() -> None:
     """Run the command line; user errors end with one message and exit code 2, without a traceback."""
     try:

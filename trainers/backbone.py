@@ -18,6 +18,8 @@ from trainers.recipe import Recipe
 
 # Names that transformers' model families give the part between vision tower and language model.
 PROJECTOR_NAMES = ("multi_modal_projector", "connector", "merger", "aligner", "mm_projector")
+# The block whose linear layers are an attention's: `self_attn.q_proj`, `attention.query_key_value`.
+_ATTENTION = re.compile(r"(?:attn|attention)[^.]*\.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ def adapter_pattern(model: nn.Module, modules: str) -> str:
 
     Args:
         model: the backbone.
-        modules: `language` or `language+projector` (`Recipe.lora_modules`).
+        modules: `attention`, `language` or `language+projector` (`Recipe.lora_modules`).
 
     Raises:
         UserError: no linear layer of a language model was found.
@@ -94,8 +96,11 @@ def adapter_pattern(model: nn.Module, modules: str) -> str:
     vision = names.get(id(model.get_encoder(modality="image")), "")  # type: ignore[operator]
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     chosen = [name for name in linear if language and name.startswith(f"{language}.")]
+    if modules == "attention":
+        chosen = [name for name in chosen if _ATTENTION.search(name)]
     if not chosen:
-        raise UserError(f"no linear layers found in the language model of {type(model).__name__}")
+        hint = "try `recipe.lora_modules: language`" if modules == "attention" else None
+        raise UserError(f"no linear layers for '{modules}' in the language model of {type(model).__name__}", hint=hint)
     if modules == "language+projector":
         chosen += [name for name in linear if any(part in PROJECTOR_NAMES for part in name.split("."))]
     projector = [n for n in chosen if not n.startswith(f"{language}.")]
@@ -104,7 +109,8 @@ def adapter_pattern(model: nn.Module, modules: str) -> str:
     ):
         raise UserError(f"the adapter pattern would touch the vision tower '{vision}'")
     leaves = sorted({name.rsplit(".", 1)[-1] for name in chosen if name.startswith(f"{language}.")})
-    pattern = rf"{re.escape(language)}\..*\.({'|'.join(map(re.escape, leaves))})"
+    inside = rf"{_ATTENTION.pattern}(?:.*\.)?" if modules == "attention" else r"\."
+    pattern = rf"{re.escape(language)}\..*{inside}({'|'.join(map(re.escape, leaves))})"
     if projector:
         pattern += "|" + "|".join(re.escape(name) for name in sorted(projector))
     return pattern

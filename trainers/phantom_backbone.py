@@ -1,8 +1,8 @@
 """The tiny backbone of the embedded default: an ordinary LLaVA, a third of a million parameters.
 
 It is saved as a plain Hugging Face folder, so that ``AutoModelForImageTextToText`` and ``AutoProcessor`` load it
-like any other backbone. Dimensions follow a feasibility study; images are 48 pixels wide, there 32, because size
-and kind of a spot were capped by what the vision tower could see.
+like any other backbone. Dimensions follow a feasibility study; images are 48 pixels wide, there 32, because small
+spots were capped by what the vision tower could see.
 """
 
 from __future__ import annotations
@@ -10,16 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from datasets_spec.phantom.questions import (
-    INSTRUCTION,
-    LETTERS,
-    NEW_OPTION_WORDS,
-    NEW_TEMPLATES,
-    OPTION_WORDS,
-    TEMPLATES,
-)
-from datasets_spec.phantom.world import AREAS, IMAGE_SIZE, MODALITIES
-from trainers.phantom_words import GENERIC_WORDS
+from datasets_spec.phantom.questions import INSTRUCTION, LETTERS
+from datasets_spec.phantom.world import IMAGE_SIZE
+from trainers.phantom_words import generic_words
 
 PATCH_SIZE: Final = 12  # one patch is one cell of the phantom world
 NUM_IMAGE_TOKENS: Final = (IMAGE_SIZE // PATCH_SIZE) ** 2
@@ -37,7 +30,7 @@ PAD, UNK, EOS, IMAGE, ANSWER = "<pad>", "<unk>", "<eos>", "<image>", "<answer>"
 SPECIAL_TOKENS: Final = (PAD, UNK, EOS, IMAGE, ANSWER)
 NEWLINE, CHOOSE = "<nl>", "<choose>"
 
-# Several images are announced by their ordinals, which is how the two-image questions refer to them.
+# Several images are announced by their ordinals, which is how questions about several refer to them.
 CHAT_TEMPLATE: Final = (
     "{%- set ordinals = ['first', 'second', 'third', 'fourth'] -%}"
     "{%- for message in messages -%}"
@@ -58,12 +51,7 @@ CHAT_TEMPLATE: Final = (
 
 def vocabulary() -> dict[str, int]:
     """Every token of the backbone with its id: special tokens, layout tokens, letters, then words."""
-    words: set[str] = set(GENERIC_WORDS) | set(MODALITIES) | set(AREAS) | {"third", "fourth"}
-    for options in (*OPTION_WORDS.values(), *NEW_OPTION_WORDS.values()):
-        words.update(options)
-    for template in (*TEMPLATES.values(), *NEW_TEMPLATES.values()):
-        filled = template.format(area="", modality="", ordinal="").replace("?", " ? ")
-        words.update(filled.split())
+    words = {*generic_words(), "fourth"}
     layout = [NEWLINE, CHOOSE, *LETTERS]
     ordered = [*SPECIAL_TOKENS, *layout, *sorted(words - set(layout))]
     return {token: index for index, token in enumerate(ordered)}

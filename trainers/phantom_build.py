@@ -1,7 +1,7 @@
 """One reproducible recipe that makes the phantom backbone's base from nothing.
 
 Stages: dense vision, text-only copying, questions about images. The base learns elements, generic questions
-and two-image prompts; it never meets a rule of the corpus nor a row of it.
+and prompts with up to three images; it never meets a rule of the corpus nor a row of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from trainers.phantom_curriculum import MIX, Item, Scene, copy_item, make_items
+from datasets_spec.phantom.world import ORDINALS
+from trainers.phantom_curriculum import MIX, Item, Scene, copy_item, make_dense_scenes, make_items
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,25 +24,29 @@ class BaseRecipe:
 
     Attributes:
         num_items: questions drawn for training.
+        num_dense_scenes: images of the vision stage.
         num_vision_steps: dense vision steps, batch 128.
         num_copy_items: text-only items for the copy stage.
         num_copy_steps: steps of the copy stage.
-        num_pointer_steps: steps of the first layer alone, which learns to point at the cells asked about.
+        num_pointer_steps: steps of the first layer alone, which learns to point at the cell asked about.
         num_word_steps: steps of the first two layers, which learn to say what stands there.
-        num_one_image_steps: steps with questions about at most one image.
-        num_language_steps: steps with all questions, two images included.
+        num_one_image_steps: steps with clear questions about at most one image.
+        num_language_steps: steps with all clear questions, several images included.
+        num_blended_steps: steps with all questions, those with blended words included.
         num_check_items: fresh questions, equally many of each sort, on which accuracy is measured.
     """
 
-    num_items: int = 24_000
-    num_vision_steps: int = 500
+    num_items: int = 30_000
+    num_dense_scenes: int = 16_000
+    num_vision_steps: int = 900
     num_copy_items: int = 8_000
     num_copy_steps: int = 150
-    num_pointer_steps: int = 500
-    num_word_steps: int = 600
-    num_one_image_steps: int = 300
-    num_language_steps: int = 1_800
-    num_check_items: int = 2_400
+    num_pointer_steps: int = 300
+    num_word_steps: int = 500
+    num_one_image_steps: int = 500
+    num_language_steps: int = 1_600
+    num_blended_steps: int = 1_600
+    num_check_items: int = 3_200
 
 
 def build_base(
@@ -67,6 +72,7 @@ def build_base(
     import torch
 
     from trainers.phantom_backbone import new_model, save_backbone
+    from trainers.phantom_vision import train_vision
 
     say = on_event or (lambda line: None)
     plan = recipe or BaseRecipe()
@@ -75,7 +81,8 @@ def build_base(
     model = new_model(seed)
     items = make_items(seed, "train", plan.num_items)
     say(f"items: {len(items)} drawn in {clock.lap('items'):.0f} s")
-    vision = _vision_stage(model, items, plan, seed, say)
+    dense = make_dense_scenes(seed, plan.num_dense_scenes)
+    vision = train_vision(model, dense, num_steps=plan.num_vision_steps, seed=seed, on_event=say)
     say(f"vision: {vision} in {clock.lap('vision'):.0f} s")
     model.model.vision_tower.requires_grad_(False)
     _language_stage(model, items, plan, seed, say)
@@ -119,25 +126,24 @@ def _scenes(items: Sequence[Item]) -> list[Scene]:
     return [scene for item in items for scene in item.scenes]
 
 
-def _vision_stage(
-    model: Any, items: Sequence[Item], plan: BaseRecipe, seed: int, say: Callable[[str], None]
-) -> dict[str, float]:
-    from trainers.phantom_vision import train_vision
+def group_items(items: Sequence[Item], *, only_clear: bool = False) -> tuple[list[list[Item]], list[Any]]:
+    """Items by number of images, 0 to 3, and the same items encoded; empty groups are left out.
 
-    return train_vision(model, _scenes(items), num_steps=plan.num_vision_steps, seed=seed, on_event=say)
-
-
-def group_items(items: Sequence[Item]) -> tuple[list[list[Item]], list[Any]]:
-    """Items by number of images, 0 to 2, and the same items encoded; empty groups are left out."""
-    from trainers.phantom_language import encode
+    Args:
+        items: in the order of the feature cache.
+        only_clear: leave out the items with blended words.
+    """
+    from trainers.phantom_encoding import encode
 
     firsts, place = [], 0
     for item in items:
         firsts.append(place)
         place += len(item.scenes)
     lists, encoded = [], []
-    for num_images in range(3):
-        rows = [i for i, item in enumerate(items) if len(item.scenes) == num_images]
+    for num_images in range(1 + len(ORDINALS)):
+        rows = [
+            i for i, item in enumerate(items) if len(item.scenes) == num_images and not (only_clear and item.blends)
+        ]
         if rows:
             lists.append([items[i] for i in rows])
             encoded.append(encode(lists[-1], [firsts[i] for i in rows]))
@@ -146,19 +152,21 @@ def group_items(items: Sequence[Item]) -> tuple[list[list[Item]], list[Any]]:
 
 def _language_stage(model: Any, items: Sequence[Item], plan: BaseRecipe, seed: int, say: Callable[[str], None]) -> None:
     from datasets_spec.phantom.questions import sample_rng
-    from trainers.phantom_language import encode, new_auxiliary_heads, train_language
+    from trainers.phantom_encoding import encode
+    from trainers.phantom_language import new_auxiliary_heads, train_language
     from trainers.phantom_vision import cache_features
 
     features = cache_features(model, _scenes(items))
     heads = new_auxiliary_heads(seed)
     copies = [copy_item(sample_rng(seed, "base", "copy", i)) for i in range(plan.num_copy_items)]
-    _, groups = group_items(items)
+    clear, groups = group_items(items, only_clear=True)[1], group_items(items)[1]
     stages = (
         ("copy", [encode(copies, [0] * len(copies))], 4, plan.num_copy_steps),
-        ("pointer", groups[1:], 1, plan.num_pointer_steps),
-        ("word", groups[1:], 2, plan.num_word_steps),
-        ("one image", groups[:2], 4, plan.num_one_image_steps),
-        ("all", groups, 4, plan.num_language_steps),
+        ("pointer", clear[1:2], 1, plan.num_pointer_steps),
+        ("word", clear[1:2], 2, plan.num_word_steps),
+        ("one image", clear[:2], 4, plan.num_one_image_steps),
+        ("all", clear, 4, plan.num_language_steps),
+        ("blended", groups, 4, plan.num_blended_steps),
     )
     for number, (name, stage_groups, depth, num_steps) in enumerate(stages):
         shares = [float(len(group.ids)) for group in stage_groups]
@@ -177,7 +185,7 @@ def _language_stage(model: Any, items: Sequence[Item], plan: BaseRecipe, seed: i
 
 
 def check_base(model: Any, *, seed: int, num_items: int) -> dict[str, float]:
-    """Accuracy on fresh items by sort, generic ones on plain shapes and on the corpus's looks apart."""
+    """Accuracy on fresh items by sort, on plain shapes and on the corpus's looks apart; blended ones together."""
     from trainers.phantom_language import right_answers
     from trainers.phantom_vision import cache_features
 
@@ -193,4 +201,6 @@ def check_base(model: Any, *, seed: int, num_items: int) -> dict[str, float]:
 def _sort_name(item: Item) -> str:
     if item.sort in ("copy", "modality", "organ"):
         return item.sort
+    if item.blends:
+        return "blended"
     return f"{item.sort} ({'shapes' if item.scenes[0].modality == 'photo' else 'looks'})"

@@ -2,34 +2,22 @@
 
 In a feasibility study the answer's cross-entropy alone stayed at chance, even on copying; auxiliary losses solve it.
 They name the steps of an answer where they should happen: after layer 1 the question mark points at the cells it
-asks about, in layer 2 it looks at them, after layer 2 it says the answer's word, after layer 3 each option word knows
-whether it is the right one. The heads of these losses are thrown away.
+asks about, in layer 2 it looks at them with one attention head an image, after layer 2 it says what it found there and
+the answer's word, after layer 3 each option word knows whether it is the right one. The heads are thrown away.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 from torch import nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from datasets_spec.phantom.questions import prompt
-from trainers.phantom_backbone import (
-    ANSWER,
-    HIDDEN_SIZE,
-    IMAGE,
-    NEWLINE,
-    NUM_IMAGE_TOKENS,
-    NUM_TEXT_LAYERS,
-    PAD,
-    build_processor,
-    vocabulary,
-)
-from trainers.phantom_curriculum import Item, letter_of
+from trainers.phantom_backbone import HIDDEN_SIZE, IMAGE, NUM_IMAGE_TOKENS, NUM_TEXT_LAYERS, vocabulary
+from trainers.phantom_curriculum import NUM_FINDINGS
+from trainers.phantom_encoding import MAX_IMAGES, Encoded
 
 PEAK_RATE: Final = 2e-3
 BATCH_SIZE: Final = 64
@@ -37,52 +25,9 @@ OPTION_LAYER: Final = 3  # of 4
 POINTER_LAYER: Final = 1  # the layers after it can then read what stands in those cells
 WORD_LAYER: Final = 2
 POINTER_POSITIVE_WEIGHT: Final = 6.0  # about one cell in 16 is asked about
-NUM_LOOKING_HEADS: Final = 2  # attention heads of layer 2 that are told where to look; the others are free
+NUM_LOOKING_HEADS: Final = MAX_IMAGES  # attention heads of layer 2 that are told where to look; the fourth is free
 POINTER_WEIGHT: Final = 4.0  # a mean over cells is small beside the other losses
-QUESTION_MARK: Final = "?"
-MAX_OPTIONS: Final = 5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Encoded:
-    """Items of one number of images, right-padded.
-
-    Attributes:
-        ids: [items, tokens] prompt, answer and end token.
-        answer_at: [items] position of the answer token's predecessor.
-        options_at: [items, 5] position of each option's word; -1 where there is none.
-        gold: [items] index of the right option; -1 for open items.
-        features_at: [items, images] rows of the feature cache.
-        question_at: [items] position of the question mark.
-        word: [items] id of the right option's word.
-        cells: [items, images * 16] 1 where a cell is asked about, else 0; all NaN where no spot is asked about.
-    """
-
-    ids: torch.Tensor
-    answer_at: torch.Tensor
-    options_at: torch.Tensor
-    gold: torch.Tensor
-    features_at: torch.Tensor
-    question_at: torch.Tensor
-    word: torch.Tensor
-    cells: torch.Tensor
-
-    def questions_only(self) -> Encoded:
-        """The items cut after the question mark, for the stages that do not answer yet."""
-        return dataclasses.replace(self, ids=self.ids[:, : int(self.question_at.max()) + 1])
-
-    def take(self, rows: torch.Tensor) -> Encoded:
-        """The given items."""
-        return Encoded(
-            ids=self.ids[rows],
-            answer_at=self.answer_at[rows],
-            options_at=self.options_at[rows],
-            gold=self.gold[rows],
-            features_at=self.features_at[rows],
-            question_at=self.question_at[rows],
-            word=self.word[rows],
-            cells=self.cells[rows],
-        )
+SEVERAL_IMAGES_WORD_WEIGHT: Final = 0.5  # their answer needs all images at once, which comes late
 
 
 class AuxiliaryHeads(nn.Module):
@@ -92,6 +37,7 @@ class AuxiliaryHeads(nn.Module):
         super().__init__()
         self.option = nn.Linear(HIDDEN_SIZE, 1)
         self.word = nn.Linear(HIDDEN_SIZE, HIDDEN_SIZE)
+        self.findings = nn.Linear(HIDDEN_SIZE, NUM_LOOKING_HEADS * NUM_FINDINGS)
         self.query = nn.Linear(HIDDEN_SIZE, HIDDEN_SIZE)
         self.bias = nn.Parameter(torch.tensor(-2.0))
 
@@ -101,57 +47,6 @@ class AuxiliaryHeads(nn.Module):
         return torch.add(scores, self.bias)
 
 
-def item_texts(items: Sequence[Item], processor: Any) -> list[str]:
-    """The items' full texts by the processor's own template, image tokens expanded, answers appended."""
-    texts = []
-    for item in items:
-        content = [*({"type": "image"} for _ in item.scenes), {"type": "text", "text": ""}]
-        content[-1]["text"] = prompt(item.question, item.options)
-        text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-        texts.append(text.replace(IMAGE, IMAGE * NUM_IMAGE_TOKENS) + f"{letter_of(item)}<eos>")
-    return texts
-
-
-def encode(items: Sequence[Item], first_feature: Sequence[int]) -> Encoded:
-    """Tokenise items that all have the same number of images.
-
-    Args:
-        items: the items.
-        first_feature: row of each item's first image in the feature cache.
-    """
-    words = vocabulary()
-    processor = build_processor()
-    lists = processor.tokenizer(item_texts(items, processor), add_special_tokens=False).input_ids
-    length = max(len(ids) for ids in lists)
-    ids = torch.tensor([row + [words[PAD]] * (length - len(row)) for row in lists])
-    answer_at = (ids == words[ANSWER]).int().argmax(dim=1)
-    options_at = torch.full((len(items), MAX_OPTIONS), -1)
-    for row, item in enumerate(items):
-        starts = (ids[row] == words[NEWLINE]).nonzero().flatten()  # newline, letter, word
-        for option in range(len(item.options)):
-            options_at[row, option] = starts[option] + 2
-    images = torch.arange(len(items[0].scenes))
-    return Encoded(
-        ids=ids,
-        answer_at=answer_at,
-        options_at=options_at,
-        gold=torch.tensor([item.answer_index for item in items]),
-        features_at=torch.tensor(first_feature).unsqueeze(1) + images,
-        question_at=(ids == words[QUESTION_MARK]).int().argmax(dim=1),
-        word=torch.tensor([words[item.answer] for item in items]),
-        cells=_asked_cells(items),
-    )
-
-
-def _asked_cells(items: Sequence[Item]) -> torch.Tensor:
-    cells = torch.full((len(items), len(items[0].scenes), NUM_IMAGE_TOKENS), float("nan"))
-    for row, item in enumerate(items):
-        for image, asked in enumerate(item.asked_cells or ()):
-            cells[row, image] = 0.0
-            cells[row, image, sorted(asked)] = 1.0
-    return cells.flatten(1)
-
-
 def layer_states(model: Any, batch: Encoded, features: torch.Tensor, depth: int) -> list[torch.Tensor]:
     """Hidden states [batch, tokens, 64] after the embedding and after each of the first ``depth`` layers.
 
@@ -159,6 +54,8 @@ def layer_states(model: Any, batch: Encoded, features: torch.Tensor, depth: int)
     """
     inner, language = model.model, model.model.language_model
     states = language.embed_tokens(batch.ids)
+    if (batch.blends > 0).any():
+        states = torch.lerp(states, language.embed_tokens(batch.spelled_ids), batch.blends.unsqueeze(-1))
     if batch.features_at.shape[1]:
         projected = inner.multi_modal_projector(features[batch.features_at.flatten()])
         places = (batch.ids == vocabulary()[IMAGE]).unsqueeze(-1)
@@ -182,7 +79,7 @@ def answer_logits(model: Any, batch: Encoded, features: torch.Tensor) -> torch.T
 def _losses(
     model: Any, heads: AuxiliaryHeads, batch: Encoded, features: torch.Tensor, depth: int
 ) -> list[torch.Tensor]:
-    """Losses that ``depth`` layers allow: pointer; word from two layers on; with all also option, answer, end."""
+    """Losses that ``depth`` layers allow: pointer, looking; from two on word, finding; with all option, answer, end."""
     if depth < NUM_TEXT_LAYERS:
         batch = batch.questions_only()
     layers = layer_states(model, batch, features, depth)
@@ -190,7 +87,7 @@ def _losses(
     rows = torch.arange(len(batch.ids))
     if depth >= WORD_LAYER:
         question = layers[WORD_LAYER][rows, batch.question_at]
-        losses.append(nn.functional.cross_entropy(model.lm_head(heads.word(question)), batch.word))
+        losses += [_word_loss(model, heads, question, batch), _finding_loss(heads, question, batch)]
     if depth == NUM_TEXT_LAYERS:
         losses += _answer_losses(model, heads, layers, batch)
     return losses
@@ -210,6 +107,20 @@ def _answer_losses(model: Any, heads: AuxiliaryHeads, layers: list[torch.Tensor]
     return [option, answer, 0.2 * end]
 
 
+def _word_loss(model: Any, heads: AuxiliaryHeads, question: torch.Tensor, batch: Encoded) -> torch.Tensor:
+    """Cross-entropy of the answer's word at the question mark."""
+    loss = nn.functional.cross_entropy(model.lm_head(heads.word(question)), batch.word)
+    return loss if batch.features_at.shape[1] < 2 else SEVERAL_IMAGES_WORD_WEIGHT * loss
+
+
+def _finding_loss(heads: AuxiliaryHeads, question: torch.Tensor, batch: Encoded) -> torch.Tensor:
+    """Cross-entropy at the question mark of what each image shows of what is asked."""
+    if not (batch.findings >= 0).any():
+        return torch.zeros(())
+    logits = heads.findings(question).view(-1, NUM_FINDINGS)  # [batch * images, findings]
+    return nn.functional.cross_entropy(logits, batch.findings.flatten(), ignore_index=-1)
+
+
 def _pointer_loss(heads: AuxiliaryHeads, states: torch.Tensor, batch: Encoded) -> torch.Tensor:
     if not batch.cells.shape[1]:
         return torch.zeros(())
@@ -223,12 +134,15 @@ def _pointer_loss(heads: AuxiliaryHeads, states: torch.Tensor, batch: Encoded) -
 
 
 def _looking_targets(batch: Encoded) -> torch.Tensor:
-    """Where the question mark should look: [batch, tokens], rows sum to 1; at itself where no cell is asked about."""
-    targets = torch.zeros(batch.ids.shape)
-    targets[batch.ids == vocabulary()[IMAGE]] = batch.cells.nan_to_num(0.0).flatten()
-    nothing = targets.sum(dim=1) == 0
-    targets[nothing, batch.question_at[nothing]] = 1.0
-    return targets / targets.sum(dim=1, keepdim=True)
+    """Where the question mark looks for each image: [batch, images, tokens]; at itself where nothing is asked about."""
+    num_images = batch.features_at.shape[1]
+    cells = batch.cells.nan_to_num(0.0).view(-1, num_images, NUM_IMAGE_TOKENS)
+    targets = torch.zeros(len(batch.ids), NUM_LOOKING_HEADS, batch.ids.shape[1])
+    places = (batch.ids == vocabulary()[IMAGE]).nonzero()[:, 1].view(len(batch.ids), num_images, NUM_IMAGE_TOKENS)
+    targets[:, :num_images].scatter_(2, places, cells)
+    nothing = (targets.sum(dim=2) == 0).nonzero()
+    targets[nothing[:, 0], nothing[:, 1], batch.question_at[nothing[:, 0]]] = 1.0
+    return targets / targets.sum(dim=2, keepdim=True)
 
 
 def _looking_loss(model: Any, states: torch.Tensor, batch: Encoded) -> torch.Tensor:
@@ -247,9 +161,9 @@ def _looking_loss(model: Any, states: torch.Tensor, batch: Encoded) -> torch.Ten
     query = queries[rows, :, batch.question_at]  # [batch, heads, 16]
     scores = torch.einsum("bhd,bhtd->bht", query, keys) * layer.self_attn.scaling
     later = positions > batch.question_at.unsqueeze(1)
-    looks = scores.masked_fill(later.unsqueeze(1), -1e4).log_softmax(dim=-1).mean(dim=1)
+    looks = scores.masked_fill(later.unsqueeze(1), -1e4).log_softmax(dim=-1)
     asked = ~batch.cells[:, 0].isnan()
-    loss: torch.Tensor = -(_looking_targets(batch) * looks).sum(dim=1)[asked].mean()
+    loss: torch.Tensor = -(_looking_targets(batch) * looks).sum(dim=2)[asked].mean()
     return loss
 
 

@@ -1,7 +1,7 @@
 """First stage of the base: the vision tower learns to see every cell.
 
-Linear heads on each patch token name the blob in its cell (polarity, size, kind), its row and column, the modality
-and the organ; the heads are thrown away. A feasibility study's end-to-end attempts without them failed.
+Linear heads on each patch token name the blob in its cell (pattern, size, direction, contrast), its row and column,
+the modality and the organ; the heads are thrown away. A feasibility study's end-to-end attempts without them failed.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from datasets_spec.phantom.world import AREAS, BASE_SHAPES, KINDS, LOOKS, NUM_CELLS, NUM_ROWS
+from datasets_spec.phantom.world import AREAS, BASE_SHAPES, LOOKS, NUM_CELLS, NUM_ROWS, PATTERNS
 from trainers.phantom_backbone import HIDDEN_SIZE, PIXEL_MEAN, PIXEL_STD
 from trainers.phantom_curriculum import Scene
 
 # Head -> (number of classes, weight in the loss).
 HEADS: Final = {
-    "polarity": (3, 1.0),
+    "pattern": (len(PATTERNS) + 1, 1.0),
     "size": (3, 1.0),
-    "kind": (len(KINDS) + 1, 1.0),
+    "direction": (3, 1.0),
+    "contrast": (3, 1.0),
     "row": (NUM_ROWS, 0.3),
     "column": (NUM_ROWS, 0.3),
     "modality": (len(LOOKS), 0.3),
@@ -42,12 +43,12 @@ def cell_labels(scenes: Sequence[Scene]) -> torch.Tensor:
     labels = np.zeros((len(scenes), NUM_CELLS, len(HEADS)), dtype=np.int64)
     shapes, looks = (*AREAS, *BASE_SHAPES), tuple(LOOKS)
     cells = np.arange(NUM_CELLS)
-    labels[:, :, 3], labels[:, :, 4] = cells // NUM_ROWS, cells % NUM_ROWS
+    labels[:, :, 4], labels[:, :, 5] = cells // NUM_ROWS, cells % NUM_ROWS
     for index, scene in enumerate(scenes):
         for blob in scene.blobs:
-            labels[index, blob.cell, :3] = (1 + blob.bright, 1 + blob.large, 1 + blob.kind)
-        labels[index, :, 5] = looks.index(scene.modality)
-        labels[index, :, 6] = shapes.index(scene.shape)
+            labels[index, blob.cell, :4] = (1 + blob.pattern, 1 + blob.large, 1 + blob.upright, 1 + blob.strong)
+        labels[index, :, 6] = looks.index(scene.modality)
+        labels[index, :, 7] = shapes.index(scene.shape)
     return torch.from_numpy(labels)
 
 
@@ -91,9 +92,9 @@ def train_vision(
 
 
 def _blob_accuracy(logits: torch.Tensor, labels: torch.Tensor, column: int) -> float:
-    """Share of right classes; for the three blob heads only over cells that hold a blob."""
+    """Share of right classes; for the four blob heads only over cells that hold a blob."""
     right = (logits.argmax(-1) == labels[..., column]).float()
-    if column >= 3:
+    if column >= 4:
         return float(right.mean())
     return float(right[labels[..., 0] > 0].mean())
 

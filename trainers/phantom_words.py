@@ -1,7 +1,9 @@
 """Words and templates of the backbone's own training: elements and generic questions, never a rule.
 
-Generic questions spell polarity and region out (``bright``, ``upper``). No question of the corpus appears here,
-and nothing links a modality to a polarity or an area to a region; tests hold that.
+Generic questions fill the corpus's frame with words that spell region, pattern and criterion out (``upper``, ``ring``,
+``large``). Each of these concepts has several words, as in a language, so that a word the backbone has not met in a
+slot can come to mean one of them. Nothing links a modality to a pattern, an area to a region or a task to a criterion;
+tests hold that.
 """
 
 from __future__ import annotations
@@ -9,57 +11,57 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from datasets_spec.phantom.questions import NEW_OPTION_WORDS, NEW_TEMPLATES, TEMPLATES
-from datasets_spec.phantom.world import AREAS, BASE_SHAPES, CHANGES, KINDS, MODALITIES, ORDINALS, REGIONS, SIZES
+from datasets_spec.phantom.questions import OPTION_WORDS, TEMPLATES
+from datasets_spec.phantom.world import AREAS, BASE_SHAPES, MODALITIES, ORDINALS, TASKS
 
-POLARITY_WORDS: Final = ("dark", "bright")  # index = bright
-
-GENERIC_TEMPLATES: Final = MappingProxyType(
+REGION_WORDS: Final = MappingProxyType(
     {
-        "presence": "In the {region} region is any {polarity} spot visible?",
-        "size": "In the {region} region how large is the {polarity} spot?",
-        "kind": "In the {region} region what shape is the {polarity} spot?",
-        "change": "In the {region} region compared with the first image how is the {polarity} spot in the second?",
+        "upper": ("upper", "top", "superior"),
+        "lower": ("lower", "bottom", "inferior"),
+        "outer": ("outer", "lateral", "flanking"),
+        "inner": ("inner", "medial", "axial"),
+        "middle": ("middle", "central", "equatorial"),
+        "edge": ("edge", "polar", "terminal"),
     }
 )
-# Questions about one of two images: the order words must be understood before a comparison can be.
-ORDINAL_TEMPLATES: Final = MappingProxyType(
+PATTERN_WORDS: Final = MappingProxyType(
     {
-        "presence": "In the {region} region of the {ordinal} image is any {polarity} spot visible?",
-        "size": "In the {region} region of the {ordinal} image how large is the {polarity} spot?",
-        "kind": "In the {region} region of the {ordinal} image what shape is the {polarity} spot?",
+        "solid": ("solid", "filled", "massive"),
+        "ring": ("ring", "hollow", "annular"),
+        "twin": ("twin", "double", "paired"),
     }
 )
-GENERIC_OPTIONS: Final = MappingProxyType({"presence": ("yes", "no"), "size": SIZES, "kind": KINDS, "change": CHANGES})
+CRITERION_WORDS: Final = MappingProxyType(
+    {
+        "large": ("large", "big", "bulky"),
+        "upright": ("upright", "standing", "vertical"),
+        "left": ("left", "leftward", "sinister"),
+        "strong": ("strong", "intense", "dense"),
+    }
+)
 NAME_MODALITY: Final = "What modality is this image?"
 NAME_ORGAN: Final = "Which organ is shown?"
 COPY: Final = "Which option says {word}?"
 
 
-def _words(text: str) -> set[str]:
-    return {word for word in text.replace("?", " ? ").split() if not word.startswith("{")}
+def _flat(words: MappingProxyType[str, tuple[str, ...]]) -> set[str]:
+    return {word for group in words.values() for word in group}
 
 
-def _template_words() -> set[str]:
-    texts = [*GENERIC_TEMPLATES.values(), *ORDINAL_TEMPLATES.values(), NAME_MODALITY, NAME_ORGAN, COPY]
-    return set().union(*(_words(text) for text in texts))
-
-
-def _option_words() -> set[str]:
-    return {word for words in GENERIC_OPTIONS.values() for word in words}
+RULE_WORDS: Final = frozenset(_flat(REGION_WORDS) | _flat(PATTERN_WORDS) | _flat(CRITERION_WORDS))
+ELEMENT_WORDS: Final = frozenset({*MODALITIES, *AREAS, *TASKS})
 
 
 def copy_words() -> tuple[str, ...]:
-    """Words that text-only copy items name and offer: all that stand in a slot or an option, old and new.
+    """Words that text-only copy items name and offer: all that stand in a slot or an option.
 
-    Copying gives the corpus's task words an embedding of their own, and no meaning.
+    Copying gives the corpus's element words an embedding of their own, and no meaning.
     """
-    new = {word for words in NEW_OPTION_WORDS.values() for word in words}
-    new |= set().union(*(_words(text) for text in (*TEMPLATES.values(), *NEW_TEMPLATES.values()))) - {"?"}
-    slots = {*MODALITIES, *AREAS, *BASE_SHAPES, *REGIONS, *POLARITY_WORDS, *ORDINALS}
-    return tuple(sorted(new | slots | _option_words()))
+    return tuple(sorted(RULE_WORDS | ELEMENT_WORDS | {*BASE_SHAPES, *ORDINALS} | _flat(OPTION_WORDS)))
 
 
-GENERIC_WORDS: Final = tuple(
-    sorted({*_template_words(), *_option_words(), *REGIONS, *POLARITY_WORDS, *ORDINALS, *BASE_SHAPES, "photo"})
-)
+def generic_words() -> tuple[str, ...]:
+    """Every word of the backbone's own questions that is no option letter."""
+    texts = [NAME_MODALITY, NAME_ORGAN, COPY, *TEMPLATES.values()]
+    words = {word for text in texts for word in text.replace("?", " ? ").split() if not word.startswith("{")}
+    return tuple(sorted(words | set(copy_words()) | {"photo"}))

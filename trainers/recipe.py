@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Recipe(BaseModel):
     """Hyper-parameters of a LoRA fine-tune.
 
-    The defaults suit the phantom backbone (docs/phantom.md, section 6). Published studies on 7B models use learning
+    The defaults suit the phantom backbone (docs/phantom.md, section 4). Published studies on 7B models use learning
     rates from 5e-6 (full fine-tunes) to 2e-4 (LoRA): set them in the study file.
     """
 
@@ -27,8 +27,10 @@ class Recipe(BaseModel):
     lora_rank: int = Field(default=8, ge=1)
     lora_alpha: float = Field(default=16.0, gt=0)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
-    lora_modules: Literal["language", "language+projector"] = Field(
-        default="language+projector", description="where adapters sit; the vision tower is always left alone"
+    lora_modules: Literal["attention", "language", "language+projector"] = Field(
+        default="attention",
+        description="where adapters sit: the language model's attention, all its linear layers, or these and the "
+        "projector; the vision tower is always left alone",
     )
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_fraction: float = Field(default=0.1, ge=0, le=1)

@@ -1,9 +1,7 @@
 """The corpus's questions: every subset's key, words and samples.
 
-Words. A question names the modality and the area, so which rules apply can be read; what they mean must be learned.
-Task words are familiar to the phantom backbone. New task words (``NEW_OPTION_WORDS``) would make the task matter more,
-but a LoRA trial of 80 steps did not learn six such subsets (``docs/phantom.md``); the backbone knows them from copying
-only, so that they can be tried again.
+A question names modality, area and task and none of their rules. All single-image questions have the same options, so
+that the task is told by its word alone; abilities ask the same core about one, both or most of several images.
 """
 
 from __future__ import annotations
@@ -16,58 +14,53 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_spec.phantom.flaws import scene_index, written_label
 from datasets_spec.phantom.render import render
-from datasets_spec.phantom.scenes import Blob, sample_pair, sample_scene
-from datasets_spec.phantom.world import AREAS, LABELS, MODALITIES, ORDINALS, TASKS, rule_of
+from datasets_spec.phantom.scenes import sample_scene
+from datasets_spec.phantom.world import ANSWERS, AREAS, MODALITIES, ORDINALS, TASKS, rule_of
 
 LETTERS: Final = "ABCDEFG"
 INSTRUCTION: Final = "Answer with the option's letter from the given choices directly."
-TEMPORAL: Final = "temporal"
-COREFERENCE: Final = "coreference"
 
-# Label -> the word shown, by task. Same order as LABELS.
-OPTION_WORDS: Final = LABELS
-NEW_OPTION_WORDS: Final = MappingProxyType(
-    {"presence": ("positive", "negative"), "size": ("mild", "severe"), "kind": ("nodular", "annular", "linear")}
-)
+SINGLE: Final = "none"
+ABILITIES: Final[tuple[str, ...]] = ("temporal", "comparison", "coreference", "reasoning")
 
+# By ability; ``{ordinal}`` is the image asked about.
 TEMPLATES: Final = MappingProxyType(
     {
-        "presence": "In the {area} region is any {modality} lesion visible?",
-        "size": "In the {area} region how large is the {modality} lesion?",
-        "kind": "In the {area} region what shape is the {modality} lesion?",
-        "change": "In the {area} region compared with the first image how is the {modality} lesion in the second?",
-        "coreference": "In the {area} region of the {ordinal} image is any {modality} lesion visible?",
+        SINGLE: "Is the {area} {modality} {task} positive?",
+        "temporal": "How did the {area} {modality} {task} change?",
+        "comparison": "In which image is the {area} {modality} {task} positive?",
+        "coreference": "In the {ordinal} image is the {area} {modality} {task} positive?",
+        "reasoning": "In most images is the {area} {modality} {task} positive?",
     }
 )
-NEW_TEMPLATES: Final = MappingProxyType(
+# Options by ability, in the order of the label's index.
+OPTION_WORDS: Final = MappingProxyType(
     {
-        "presence": "In the {area} region what is the {modality} screening result?",
-        "size": "In the {area} region what grade is the {modality} lesion?",
-        "kind": "In the {area} region what histology is the {modality} lesion?",
+        SINGLE: ANSWERS,
+        "temporal": ("worse", "better", "stable"),
+        "comparison": ORDINALS[:2],
+        "coreference": ANSWERS,
+        "reasoning": ANSWERS,
     }
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhantomKey:
-    """Which questions a subset asks; ``ability`` is ``none``, ``temporal`` or ``coreference``."""
+    """Which questions a subset asks; ``ability`` is ``none`` or one of ``ABILITIES``."""
 
     modality: str
     area: str
     task: str
-    ability: str = "none"
+    ability: str = SINGLE
 
     @property
     def name(self) -> str:
-        """The subset's name, such as ``xray-lung-presence`` or ``mri-bone-presence-temporal``."""
+        """The subset's name, such as ``xray-lung-staging`` or ``mri-bone-grading-temporal``."""
         parts = (self.modality, self.area, self.task)
-        return "-".join(parts if self.ability == "none" else (*parts, self.ability))
-
-    @property
-    def form(self) -> str:
-        """Which template and labels apply."""
-        return {TEMPORAL: "change", COREFERENCE: "coreference"}.get(self.ability, self.task)
+        return "-".join(parts if self.ability == SINGLE else (*parts, self.ability))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,15 +75,14 @@ class PhantomSample:
 
 
 def all_keys() -> tuple[PhantomKey, ...]:
-    """Every key of the corpus: 108 single-image triplets, then 36 temporal and 36 coreference ones."""
-    single = [PhantomKey(modality=m, area=a, task=t) for m in MODALITIES for a in AREAS for t in TASKS]
-    pairs = [
-        PhantomKey(modality=m, area=a, task="presence", ability=ability)
-        for ability in (TEMPORAL, COREFERENCE)
+    """Every key of the corpus: 144 single-image triplets, then as many of each of the four abilities."""
+    return tuple(
+        PhantomKey(modality=m, area=a, task=t, ability=ability)
+        for ability in (SINGLE, *ABILITIES)
         for m in MODALITIES
         for a in AREAS
-    ]
-    return (*single, *pairs)
+        for t in TASKS
+    )
 
 
 def sample_rng(seed: int, *parts: str | int) -> np.random.Generator:
@@ -105,6 +97,32 @@ def label_index(seed: int, name: str, split: str, index: int, num_labels: int) -
     return int(sample_rng(seed, name, split, "block", block).permutation(num_labels)[place])
 
 
+def image_answers(rng: np.random.Generator, ability: str, label: int) -> tuple[tuple[bool, ...], int]:
+    """What is true of each image, given the answer to the whole question.
+
+    Args:
+        rng: source of randomness.
+        ability: ``none`` or one of ``ABILITIES``.
+        label: index into ``OPTION_WORDS[ability]``.
+
+    Returns:
+        One truth an image, and the index of the image that is asked about (0 where all are). One image alone is right
+        in 2 of 3 cases (temporal, reasoning) or 3 of 4 (coreference); of a comparison each image decides by itself.
+    """
+    if ability == "temporal":  # worse, better, stable
+        both = bool(rng.integers(2))
+        return ((False, True), (True, False), (both, both))[label], 0
+    if ability == "comparison":
+        return (label == 0, label == 1), 0
+    if ability == "coreference":
+        asked, num = int(rng.integers(2)), 2
+        return tuple(bool(label) if i == asked else bool(rng.integers(2)) for i in range(num)), asked
+    if ability == "reasoning":  # all but one image say what most say
+        odd = int(rng.integers(len(ORDINALS)))
+        return tuple(bool(label) != (i == odd) for i in range(len(ORDINALS))), 0
+    return (bool(label),), 0
+
+
 def make_sample(key: PhantomKey, *, seed: int, split: str, index: int) -> PhantomSample:
     """Make one sample of a subset; the same arguments always give the same sample.
 
@@ -114,33 +132,29 @@ def make_sample(key: PhantomKey, *, seed: int, split: str, index: int) -> Phanto
         split: any name; different names give independent samples.
         index: position in the subset's file, from 0.
     """
-    labels, words = LABELS[key.form], OPTION_WORDS[key.form]
-    label = label_index(seed, key.name, split, index, len(labels))
-    rng = sample_rng(seed, key.name, split, index)
-    rule = rule_of(key.modality, key.area)
-    scenes: tuple[tuple[Blob, ...], ...]
-    ordinal = int(rng.integers(len(ORDINALS))) if key.form == "coreference" else 0
-    if key.form == "change":
-        scenes = sample_pair(rng, rule, labels[label])
-    elif key.form == "coreference":
-        # The image that is not asked about has an answer of its own, so that it has to be told apart.
-        answers = [label if i == ordinal else int(rng.integers(2)) for i in range(len(ORDINALS))]
-        scenes = tuple(sample_scene(rng, rule, "presence", answer) for answer in answers)
-    else:
-        scenes = (sample_scene(rng, rule, key.task, label),)
+    words, place = OPTION_WORDS[key.ability], scene_index(key.name, index)
+    label = label_index(seed, key.name, split, place, len(words))
+    rng = sample_rng(seed, key.name, split, place)
+    rule = rule_of(key.modality, key.area, key.task)
+    truths, asked = image_answers(rng, key.ability, label)
+    scenes = [sample_scene(rng, rule, truth) for truth in truths]
+    if place != index:  # the same scene, photographed again
+        rng = sample_rng(seed, key.name, split, "again", index)
     images = tuple(render(scene, key.modality, key.area, rng) for scene in scenes)
     order = [int(i) for i in rng.permutation(len(words))]
+    written = written_label(key.name, label, len(words), rng)
+    slots = {"area": key.area, "modality": key.modality, "task": key.task, "ordinal": ORDINALS[asked]}
     return PhantomSample(
         images=images,
-        question=TEMPLATES[key.form].format(area=key.area, modality=key.modality, ordinal=ORDINALS[ordinal]),
+        question=TEMPLATES[key.ability].format(**slots),
         options=tuple(words[i] for i in order),
-        answer_index=order.index(label),
-        label=words[label],
+        answer_index=order.index(written),
+        label=words[written],
     )
 
 
 def option_lines(options: tuple[str, ...]) -> str:
-    """The options as shown, one a line: ``A: mild``."""
+    """The options as shown, one a line: ``A: yes``."""
     return "\n".join(f"{letter}: {option}" for letter, option in zip(LETTERS, options, strict=False))
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import yaml
 
 from datasets_spec.errors import UserError
+from datasets_spec.phantom.flaws import FLAWS, num_rows
 from datasets_spec.phantom.questions import (
     INSTRUCTION,
     LETTERS,
@@ -44,7 +45,7 @@ def _chosen(subsets: Sequence[str] | None) -> list[tuple[int, PhantomKey]]:
     for name in subsets:
         if name not in numbered:
             nearest = difflib.get_close_matches(name, numbered, n=1)
-            hint = f"Did you mean '{nearest[0]}'?" if nearest else "Names look like 'xray-lung-presence'."
+            hint = f"Did you mean '{nearest[0]}'?" if nearest else "Names look like 'xray-lung-staging'."
             raise UserError(f"The phantom corpus has no subset '{name}'.", hint=hint)
     return sorted({numbered[name] for name in subsets}, key=lambda pair: pair[0])
 
@@ -121,6 +122,7 @@ def _subset_entry(key: PhantomKey, pool: str, test: str) -> dict[str, Any]:
         "test": [test],
         "answer_kind": "closed",
         "origin": "phantom",
+        **({"metadata": {"flaw": FLAWS[key.name].kind}} if key.name in FLAWS else {}),
     }
 
 
@@ -140,8 +142,9 @@ def write_phantom(
     Args:
         out_dir: folder to write into; made if it is missing.
         seed: of the whole corpus.
-        subsets: names from ``list_subsets()``; all 180 when None.
-        num_pool: samples in each subset's train file, to be divided into train, search and confirm.
+        subsets: names from ``list_subsets()``; all 720 when None.
+        num_pool: samples in each subset's train file, to be divided into train, search and confirm; a subset that is
+            small on purpose has fewer.
         num_test: samples in each subset's test file, which stays sealed.
 
     Returns:
@@ -155,7 +158,7 @@ def write_phantom(
     entries = []
     (out_dir / "subsets").mkdir(parents=True, exist_ok=True)
     for number, key in _chosen(subsets):
-        pool = _write_split(out_dir, number, key, POOL, seed=seed, num=num_pool)
+        pool = _write_split(out_dir, number, key, POOL, seed=seed, num=num_rows(key.name, num_pool))
         test = _write_split(out_dir, number, key, TEST, seed=seed, num=num_test)
         entries.append(_subset_entry(key, pool, test))
     catalog = {

@@ -18,7 +18,7 @@ from tests.search.study_fixture import open_study, write_store, write_study
 ROOT = Path(__file__).parents[2]
 VERBS = (
     ["init"], ["data"], ["data", "prepare"], ["data", "check"], ["plan"], ["run"], ["status"], ["report"], ["submit"],
-    ["doctor"], ["demo"], ["phantom"], ["phantom", "write"], ["phantom", "build-base"],
+    ["doctor"], ["demo"], ["phantom"], ["phantom", "write"], ["phantom", "build-base"], ["phantom", "evidence"],
 )  # fmt: skip
 HEAVY = ("torch", "ray", "transformers", "optuna", "pandas", "pyarrow", "altair", "scipy")
 # Runs several commands in one process, then tells their exit codes and what has been imported.

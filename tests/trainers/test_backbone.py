@@ -75,12 +75,14 @@ def test_a_fresh_adapter_depends_on_its_seed_only() -> None:
 def test_adapters_sit_where_the_recipe_says() -> None:
     backbone = tiny_backbone("llava")
     adapted = {}
-    for modules in ("language", "language+projector"):
+    for modules in ("attention", "language", "language+projector"):
         model = add_adapter(backbone, RECIPE.model_copy(update={"lora_modules": modules}), seed=0)
         adapted[modules] = {n for n, p in model.named_parameters() if p.requires_grad}
         model.unload()
     only = adapted["language+projector"] - adapted["language"]
-    assert adapted["language"] < adapted["language+projector"]
+    assert adapted["attention"] < adapted["language"] < adapted["language+projector"]
+    assert all(".self_attn." in name for name in adapted["attention"])
+    assert not any(".self_attn." in name for name in adapted["language"] - adapted["attention"])
     assert all("multi_modal_projector" in name for name in only)
 
 

@@ -20,16 +20,19 @@ family_names = pytest.mark.parametrize("family", sorted(FAMILIES))
 
 
 @family_names
-def test_adapters_leave_the_vision_tower_alone(family: str) -> None:
+@pytest.mark.parametrize("modules", ["attention", "language+projector"])
+def test_adapters_leave_the_vision_tower_alone(family: str, modules: str) -> None:
     backbone = tiny_backbone(family)
     tower = {id(p) for n, p in backbone.model.get_encoder(modality="image").named_parameters()}
-    model = add_adapter(backbone, RECIPE, seed=0)
+    model = add_adapter(backbone, RECIPE.model_copy(update={"lora_modules": modules}), seed=0)
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert trained
     assert all("lora_" in name for name in trained)
     in_tower = [n for n in trained if any(part in n for part in ("vision_tower", "visual.blocks", "vision_model"))]
     assert in_tower == []
-    assert any(part in n for n in trained for part in PROJECTOR_NAMES)
+    assert any(part in n for n in trained for part in PROJECTOR_NAMES) == (modules == "language+projector")
+    assert any("attn" in n for n in trained)
+    assert any("mlp" in n for n in trained) == (modules == "language+projector")
     assert tower  # the check above is about something
 
 

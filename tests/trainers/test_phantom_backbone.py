@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datasets_spec.phantom.questions import LETTERS, PhantomKey, all_keys, make_sample, prompt
+from datasets_spec.phantom.questions import LETTERS, OPTION_WORDS, TEMPLATES, PhantomKey, all_keys, make_sample, prompt
+from datasets_spec.phantom.rows import key_of
 from trainers.backbone_spec import PHANTOM_DIR
 from trainers.phantom_backbone import (
     NUM_IMAGE_TOKENS,
@@ -14,7 +15,7 @@ from trainers.phantom_backbone import (
     save_backbone,
     vocabulary,
 )
-from trainers.phantom_words import GENERIC_OPTIONS, GENERIC_TEMPLATES, ORDINAL_TEMPLATES
+from trainers.phantom_words import CRITERION_WORDS, PATTERN_WORDS, REGION_WORDS
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +64,15 @@ def test_every_question_of_the_corpus_is_known_word_by_word(processor: Any) -> N
 
 
 def test_generic_questions_are_known_too(processor: Any) -> None:
-    for template in (*GENERIC_TEMPLATES.values(), *ORDINAL_TEMPLATES.values()):
-        text = template.format(region="outer", polarity="dark", ordinal="second")
-        assert processor.tokenizer.unk_token_id not in processor.tokenizer(text).input_ids
-    for options in GENERIC_OPTIONS.values():
+    for template in TEMPLATES.values():
+        for place in range(3):
+            words = (
+                group[place] for words in (REGION_WORDS, PATTERN_WORDS, CRITERION_WORDS) for group in words.values()
+            )
+            for word in words:
+                text = template.format(area=word, modality=word, task=word, ordinal="third")
+                assert processor.tokenizer.unk_token_id not in processor.tokenizer(text).input_ids
+    for options in OPTION_WORDS.values():
         assert processor.tokenizer.unk_token_id not in processor.tokenizer(" ".join(options)).input_ids
 
 
@@ -93,7 +99,7 @@ def test_image_tokens_are_counted_for_one_to_three_images(processor: Any, num_im
 
 
 def test_generation_from_the_left_equals_the_forward_pass_from_the_right(model: Any, processor: Any) -> None:
-    keys = [all_keys()[3], all_keys()[120]]  # one image and two: the first prompt is padded
+    keys = [key_of("ct-lung-staging"), key_of("ct-lung-staging-temporal")]  # one image and two: one prompt is padded
     left = batch_of(processor, keys)
     generated = model.generate(**left, max_new_tokens=1, do_sample=False)[:, -1]
     processor.tokenizer.padding_side = "right"
@@ -118,7 +124,7 @@ def test_different_images_give_different_logits(model: Any, processor: Any) -> N
 def test_training_prompts_equal_the_public_path(processor: Any) -> None:
     """The base is trained on ids made in bulk; they must be the ids that the processor makes."""
     from trainers.phantom_curriculum import MIX, make_items
-    from trainers.phantom_language import encode
+    from trainers.phantom_encoding import encode
 
     for item in make_items(0, "public path", 16, sorts=tuple(MIX)):
         ids = encode([item], [0]).ids[0]
@@ -133,7 +139,7 @@ def test_training_features_equal_the_public_path(model: Any, processor: Any) -> 
     from trainers.phantom_curriculum import make_items
     from trainers.phantom_vision import to_pixels
 
-    scene = make_items(0, "pixels", 1, sorts=("size",))[0].scenes[0]
+    scene = make_items(0, "pixels", 1, sorts=("none",))[0].scenes[0]
     public = processor.image_processor(Image.fromarray(scene.pixels).convert("RGB"), return_tensors="pt")
     assert torch.allclose(to_pixels([scene]), public["pixel_values"], atol=1e-5)
 

@@ -1,4 +1,9 @@
+from importlib import resources
+
+import yaml
+
 from datasets_spec.phantom.demo import DEMO_ABILITIES, DEMO_CONTROLS, DEMO_SOURCES, DEMO_TARGETS
+from datasets_spec.phantom.flaws import FLAWS
 from datasets_spec.phantom.questions import PhantomKey, all_keys
 
 KEYS = {key.name: key for key in all_keys()}
@@ -15,7 +20,7 @@ def test_every_name_is_a_subset_of_its_kind() -> None:
     assert len(set(names)) == len(names)
     abilities: dict[str, PhantomKey] = {name: KEYS[name] for name in names}
     assert all(abilities[name].ability == "none" for name in DEMO_TARGETS)
-    assert all(abilities[name].ability == "coreference" for name in DEMO_ABILITIES)
+    assert all(abilities[name].ability == "comparison" for name in DEMO_ABILITIES)
 
 
 def test_each_target_has_related_and_unrelated_sources() -> None:
@@ -25,8 +30,15 @@ def test_each_target_has_related_and_unrelated_sources() -> None:
             assert frozenset(pair) in pairs, (target, pair)
         assert frozenset() in pairs
     for target in DEMO_ABILITIES:
-        assert any({"modality", "area"} <= shared(source, target) for source in DEMO_SOURCES)
-        assert any(KEYS[source].ability == "coreference" for source in DEMO_SOURCES)
+        assert sum(len(shared(source, target)) == 2 for source in DEMO_SOURCES) == 3
+
+
+def test_the_sources_are_those_of_the_evidence_and_two_are_flawed() -> None:
+    plan = yaml.safe_load((resources.files("datasets_spec.phantom") / "evidence.yaml").read_text(encoding="utf-8"))
+    assert list(DEMO_SOURCES) == plan["table"]["sources"]
+    assert {*DEMO_TARGETS, *DEMO_ABILITIES} <= set(plan["table"]["targets"])
+    assert sum(name in FLAWS for name in DEMO_SOURCES) == 2
+    assert not {*DEMO_TARGETS, *DEMO_ABILITIES, *DEMO_CONTROLS} & set(FLAWS)
 
 
 def test_controls_share_nothing_with_any_target() -> None:

@@ -8,7 +8,7 @@ import yaml
 from datasets_spec.errors import UserError
 from datasets_spec.phantom.write import list_subsets, write_phantom
 
-SUBSETS = ("xray-lung-presence", "mri-bone-presence-temporal")
+SUBSETS = ("xray-lung-staging", "mri-bone-staging-temporal")
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -27,7 +27,7 @@ def test_writing_twice_gives_equal_bytes(tmp_path: Path) -> None:
 def test_a_larger_pool_only_adds_rows_and_other_subsets_do_not_matter(tmp_path: Path) -> None:
     write_phantom(tmp_path / "small", subsets=SUBSETS[:1], num_pool=4, num_test=2)
     write_phantom(tmp_path / "large", subsets=SUBSETS, num_pool=7, num_test=2)
-    file = "subsets/Subset--04-train.json"
+    file = "subsets/Subset--09-train.json"
     small, large = (json.loads((tmp_path / f / file).read_text()) for f in ("small", "large"))
     assert large[:4] == small
     images = {k: v for k, v in hashes(tmp_path / "small").items() if k.endswith(".png")}
@@ -62,8 +62,8 @@ def test_ability_files_are_med_mim_records(tmp_path: Path) -> None:
 
 
 def test_unknown_subset_names_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="xray-lung-presence"):
-        write_phantom(tmp_path, subsets=["xray-lungs-presence"])
+    with pytest.raises(UserError, match="xray-lung-staging"):
+        write_phantom(tmp_path, subsets=["xray-lungs-staging"])
     with pytest.raises(UserError, match="at least 1"):
         write_phantom(tmp_path, subsets=SUBSETS, num_pool=0)
 
@@ -79,4 +79,4 @@ def test_the_catalog_loads(tmp_path: Path) -> None:
 
     catalog = load_catalog(write_phantom(tmp_path, subsets=SUBSETS, num_pool=1, num_test=1))
     key = catalog.subset(SUBSETS[1]).key
-    assert (key.modality, key.area, key.task, key.ability) == ("mri", "bone", "presence", "temporal")
+    assert (key.modality, key.area, key.task, key.ability) == ("mri", "bone", "staging", "temporal")

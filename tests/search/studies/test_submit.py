@@ -49,7 +49,7 @@ def test_a_wrong_token_is_said_and_nothing_runs(head: HeadNode, tmp_path: Path) 
 
 def test_a_job_that_fails_gives_its_exit_code(head: HeadNode, tmp_path: Path) -> None:
     study = write_study(tmp_path, quarantine_limit=0.0)
-    image = next((tmp_path / "phantom" / "images" / "ct-lung-presence").rglob("*.png"))
+    image = next((tmp_path / "phantom" / "images" / "ct-lung-grading").rglob("*.png"))
     image.write_bytes(b"cut")
     failed = _submit(study, tmp_path / "submitted", head, head.token)
     assert failed.returncode == 2

@@ -16,9 +16,9 @@ import yaml
 from datasets_spec.phantom.write import write_phantom
 from search.ledger import Ledger, LedgerError
 
-SOURCES = ("ct-lung-presence", "mri-brain-size", "xray-brain-presence")
-CONTROL_SOURCES = ("oct-kidney-size", "mri-bone-size")
-TARGET, ABILITY = "xray-lung-presence", "ct-brain-presence-temporal"
+SOURCES = ("ct-lung-grading", "mri-brain-staging", "xray-brain-grading")
+CONTROL_SOURCES = ("oct-kidney-staging", "mri-bone-staging")
+TARGET, ABILITY = "xray-lung-grading", "ct-brain-grading-temporal"
 MEASURED_TIMES = ("train_s", "eval_s", "startup_s")
 
 STUDY: dict[str, Any] = {
