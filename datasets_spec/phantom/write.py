@@ -91,7 +91,7 @@ def _med_mim_record(key: PhantomKey, index: int, sample: PhantomSample, paths: l
 def _file_name(number: int, key: PhantomKey, split: str) -> str:
     if key.ability == "none":
         return f"subsets/Subset--{number:02d}-{split}.json"
-    return f"subsets/Med_MIM_{split}_{key.ability.capitalize()}_{key.modality}_{key.area}.json"
+    return f"subsets/Med_MIM_{split}_{key.ability.capitalize()}_{key.modality}_{key.area}_{key.task}.json"
 
 
 def _write_split(out_dir: Path, number: int, key: PhantomKey, split: str, *, seed: int, num: int) -> str:

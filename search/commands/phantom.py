@@ -19,7 +19,8 @@ def write_corpus(folder: Path, subsets: Sequence[str] | None, seed: int, num_poo
     """Write the phantom corpus and say where its catalog is."""
     from datasets_spec.phantom.write import list_subsets, write_phantom
 
-    print_line(f"writing {len(subsets or list_subsets())} subsets of {num_pool + num_test} rows to {folder}")
+    num = len(subsets) if subsets else len(list_subsets())
+    print_line(f"writing {num} {'subset' if num == 1 else 'subsets'} of {num_pool + num_test} rows to {folder}")
     catalog = write_phantom(folder, seed=seed, subsets=subsets or None, num_pool=num_pool, num_test=num_test)
     print_line(f"catalog: {catalog}")
 

@@ -72,6 +72,9 @@ def test_every_listed_subset_can_be_written(tmp_path: Path) -> None:
     path = write_phantom(tmp_path, num_pool=1, num_test=1)
     names = [entry["name"] for entry in yaml.safe_load(path.read_text())["subsets"]]
     assert tuple(names) == list_subsets()
+    entries = yaml.safe_load(path.read_text())["subsets"]
+    files = [file for entry in entries for file in (*entry["pool"], *entry["test"])]
+    assert len(set(files)) == len(files) == len(list((tmp_path / "subsets").iterdir()))  # none overwrites another
 
 
 def test_the_catalog_loads(tmp_path: Path) -> None:
