@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.phantom.flaws import num_rows
-from datasets_spec.phantom.questions import PhantomKey, make_sample
+from datasets_spec.phantom.questions import SINGLE, PhantomKey, make_sample
 from datasets_spec.phantom.render import encode_png
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def key_of(name: str) -> PhantomKey:
     """The key in a subset's name."""
     modality, area, task, *ability = name.split("-")
-    return PhantomKey(modality=modality, area=area, task=task, ability=ability[0] if ability else "none")
+    return PhantomKey(modality=modality, area=area, task=task, ability=ability[0] if ability else SINGLE)
 
 
 def make_rows(name: str, *, seed: int, split: str, num: int) -> pa.Table:

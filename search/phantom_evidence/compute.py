@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets_spec.phantom.arms import ARMS
+from datasets_spec.phantom.questions import SINGLE
 from search.phantom_evidence.trials import BASELINE, EvidencePlan
 from search.resampling import Interval
 
-SINGLE_IMAGE: Final = "none"
 RELATED: Final = "related"
 
 Cube = NDArray[np.float64]  # accuracies in per cent: [targets, bases, seeds]
@@ -92,7 +92,7 @@ def accuracy_cube(results: Results, targets: Sequence[str], arm: str, bases: Seq
     return np.array([[[found[target, base, seed] for seed in seeds] for base in bases] for target in targets])
 
 
-def contrast(results: Results, plan: EvidencePlan, first: str, second: str, ability: str = SINGLE_IMAGE) -> Contrast:
+def contrast(results: Results, plan: EvidencePlan, first: str, second: str, ability: str = SINGLE) -> Contrast:
     """Compare two arms on the targets of one ability."""
     targets = ability_targets(plan, ability)
     bases = bases_of(results, first, second)
@@ -110,7 +110,7 @@ def contrast(results: Results, plan: EvidencePlan, first: str, second: str, abil
 
 def ability_targets(plan: EvidencePlan, ability: str) -> list[str]:
     """Names of the evaluation sets of one ability."""
-    return [target if ability == SINGLE_IMAGE else f"{target}-{ability}" for target in plan.targets]
+    return [target if ability == SINGLE else f"{target}-{ability}" for target in plan.targets]
 
 
 def crossed_interval(values: Cube) -> Interval:

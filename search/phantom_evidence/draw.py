@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from datasets_spec.phantom.questions import SINGLE
 from search.phantom_evidence.compute import Contrast, TableTarget
 from search.report.theme import BLUE, GREEN, GREY, INK, VERMILLION, chart_config
 
@@ -18,11 +19,11 @@ def contrast_rows(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "label": c.second if c.ability == "none" else f"{c.ability}: {c.second}",
+                "label": c.second if c.ability == SINGLE else f"{c.ability}: {c.second}",
                 "difference": c.difference,
                 "low": c.interval.low,
                 "high": c.interval.high,
-                "kind": "single-image targets" if c.ability == "none" else "ability targets",
+                "kind": "single-image targets" if c.ability == SINGLE else "ability targets",
             }
             for c in contrasts
         ]
@@ -92,4 +93,5 @@ def figure_svg(contrasts: Sequence[Contrast], summary: Sequence[TableTarget]) ->
     figure = alt.vconcat(*parts).resolve_scale(color="independent", shape="independent")
     spec = figure.to_dict()
     spec["config"] = {**chart_config(), "background": "white"}
+    # An SVG shown as an image inherits no text colour from the page.
     return str(vl_convert.vegalite_to_svg(spec)).replace(INK, "#1a1a1a")

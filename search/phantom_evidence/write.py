@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 from datasets_spec.atomic import replace_text
 from datasets_spec.phantom.arms import ARMS
+from datasets_spec.phantom.questions import SINGLE
 from search.phantom_evidence.compute import (
-    SINGLE_IMAGE,
     Contrast,
     Results,
     TableTarget,
@@ -47,9 +48,7 @@ class Evidence:
 
 def compute_evidence(plan: EvidencePlan, arms: Results, table: Results, confirmed: Results) -> Evidence:
     """All numbers from the finished fine-tunes; ``table`` and ``confirmed`` may be empty."""
-    from statistics import median
-
-    abilities = (SINGLE_IMAGE, *plan.abilities)
+    abilities = (SINGLE, *plan.abilities)
     trained = [result for result in arms if result["sources"]]
     return Evidence(
         arms={
@@ -80,7 +79,7 @@ def write_evidence(evidence: Evidence, out_dir: Path) -> list[Path]:
 def evidence_markdown(evidence: Evidence) -> str:
     """The tables as Markdown."""
     abilities = list(next(iter(evidence.arms.values())))
-    names = ["single image" if ability == SINGLE_IMAGE else ability for ability in abilities]
+    names = ["single image" if ability == SINGLE else ability for ability in abilities]
     lines = [
         f"Mean accuracy in %, {evidence.num_bases} bases, {evidence.num_seeds} fine-tune seeds each.",
         "",
@@ -104,7 +103,7 @@ def _row(*cells: str) -> str:
 def _contrast_row(contrast: Contrast) -> str:
     return _row(
         f"{contrast.first} - {contrast.second}",
-        "single image" if contrast.ability == SINGLE_IMAGE else contrast.ability,
+        "single image" if contrast.ability == SINGLE else contrast.ability,
         f"{contrast.difference:+.1f}",
         f"{contrast.interval.low:+.1f} to {contrast.interval.high:+.1f}",
         f"{contrast.num_positive} of {contrast.num_targets}",
