@@ -74,13 +74,13 @@ class BatchEncoder:
         dtype: torch.dtype,
     ) -> None:
         self._processor = processor
-        self._image_token_id = image_token_id
+        self.image_token_id = image_token_id
         self._max_tokens = max_tokens
         self._device = device
         self._dtype = dtype
         self.tokenizer = processor.tokenizer
         pad = self.tokenizer.pad_token_id
-        self._pad_id = int(pad if pad is not None else self.tokenizer.eos_token_id)
+        self.pad_id = int(pad if pad is not None else self.tokenizer.eos_token_id)
 
     def encode_prompts(
         self, examples: Sequence[Example], *, padding_side: Literal["left", "right"] = "right"
@@ -108,14 +108,14 @@ class BatchEncoder:
         """Return prompts with their answers appended and `labels` [batch, tokens], ignored outside the answers."""
         inputs = self.encode_prompts(examples)
         prompt_lengths = inputs["attention_mask"].sum(dim=1).tolist()
-        answers = [self._answer_ids(e.answer) for e in examples]
+        answers = [self.answer_ids(e.answer) for e in examples]
         length = max(p + len(a) for p, a in zip(prompt_lengths, answers, strict=True))
-        self._check_length(length)
+        self.check_length(length)
         shape = inputs["input_ids"].shape
         aligned = [n for n, v in inputs.items() if v.shape == shape and not v.is_floating_point()]
         extended = dict(inputs)
         for name in aligned:
-            fill = self._pad_id if name == "input_ids" else 0
+            fill = self.pad_id if name == "input_ids" else 0
             extended[name] = inputs[name].new_full((shape[0], length), fill)  # [batch, tokens + answer]
         labels = inputs["input_ids"].new_full((shape[0], length), IGNORED)
         for i, (start, answer) in enumerate(zip(prompt_lengths, answers, strict=True)):
@@ -141,7 +141,8 @@ class BatchEncoder:
             raise RecombineError(f"the tokenizer writes the option letters {', '.join(bad)} with more than one token")
         return [tokens[0] for tokens in ids]
 
-    def _answer_ids(self, answer: str) -> list[int]:
+    def answer_ids(self, answer: str) -> list[int]:
+        """Return the tokens of an answer and the end mark."""
         ids: list[int] = self.tokenizer(answer, add_special_tokens=False).input_ids
         return [*ids, int(self.tokenizer.eos_token_id)]
 
@@ -151,7 +152,7 @@ class BatchEncoder:
     def _check_images(
         self, examples: Sequence[Example], texts: Sequence[str], inputs: Mapping[str, torch.Tensor]
     ) -> None:
-        counts = (inputs["input_ids"] == self._image_token_id).sum(dim=1).tolist()
+        counts = (inputs["input_ids"] == self.image_token_id).sum(dim=1).tolist()
         placeholder = self._processor.image_token
         for example, text, num_tokens in zip(examples, texts, counts, strict=True):
             num_images, num_placeholders = len(example.images), text.count(placeholder)
@@ -160,9 +161,14 @@ class BatchEncoder:
                     f"subset {example.subset}: {num_images} images, {num_placeholders} placeholders and {num_tokens} "
                     "image tokens in a prompt; the chat template of this backbone does not take these images"
                 )
-        self._check_length(int(inputs["input_ids"].shape[1]))
+        self.check_length(int(inputs["input_ids"].shape[1]))
 
-    def _check_length(self, length: int) -> None:
+    def check_length(self, length: int) -> None:
+        """Refuse what the backbone would cut.
+
+        Raises:
+            ImagesDidNotReachModelError: more tokens than the backbone takes.
+        """
         if self._max_tokens is not None and length > self._max_tokens:
             raise ImagesDidNotReachModelError(
                 f"a prompt has {length} tokens, the backbone takes {self._max_tokens}; nothing is cut silently"

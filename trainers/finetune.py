@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch.nn import functional
 
 from datasets_spec.errors import RecombineError
-from trainers.batches import IGNORED, BatchEncoder, Example, example_from_row
+from trainers.batches import IGNORED
+from trainers.feeds import Feed
 from trainers.recipe import Recipe
 
 ADAM_BETAS = (0.9, 0.98)  # as in the phantom feasibility study; short runs want a faster second moment
@@ -60,8 +60,7 @@ def batch_indices(num_rows: int, *, batch_size: int, num_steps: int, seed: int) 
 
 def finetune(
     model: Any,
-    encoder: BatchEncoder,
-    rows: pa.Table,
+    feed: Feed,
     recipe: Recipe,
     *,
     seed: int,
@@ -73,8 +72,7 @@ def finetune(
 
     Args:
         model: PEFT model, or its DistributedDataParallel wrapper when there are several workers.
-        encoder: of the same backbone.
-        rows: the composition's training rows in their order.
+        feed: the composition's training samples in their order, for the same backbone.
         recipe: steps, rates and sizes.
         seed: of batch order and dropout.
         share: this worker's rank and the number of workers.
@@ -87,7 +85,7 @@ def finetune(
     """
     share = share or WorkerShare()
     started = time.monotonic()
-    if recipe.num_steps == 0 or rows.num_rows == 0:
+    if recipe.num_steps == 0 or len(feed) == 0:
         return FinetuneResult(num_steps=0, num_samples_seen=0, train_s=0.0, final_loss=None)
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -97,13 +95,13 @@ def finetune(
     torch.manual_seed(seed)
     model.train()
     loss = math.nan
-    steps = batch_indices(rows.num_rows, batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
+    steps = batch_indices(len(feed), batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
     for step, indices in enumerate(steps, start=1):
         is_late = deadline_s is not None and time.monotonic() > deadline_s
         if _any_worker(is_late, share):
             raise TrialTimeoutError(f"stopped after {step - 1} of {recipe.num_steps} steps: the trial's time is over")
         mine = indices[share.rank :: share.num_workers]
-        loss = _backward(model, encoder, rows.take(pa.array(mine)), recipe, share)
+        loss = _backward(model, feed, feed.take(mine), recipe, share)
         norm = float(torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm))
         if _any_worker(not (math.isfinite(loss) and math.isfinite(norm)), share):
             raise DivergedError(f"the loss is {loss} and its gradient's norm {norm} at step {step}")
@@ -130,8 +128,8 @@ def rate_factor(step: int, recipe: Recipe) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
 
 
-def answer_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the sum over samples of the mean cross-entropy of their answer tokens.
+def answer_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return each sample's mean cross-entropy of its answer tokens: [batch].
 
     Args:
         logits: [batch, tokens, vocabulary]; the logit at t predicts token t + 1.
@@ -141,7 +139,8 @@ def answer_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     wanted = targets != IGNORED  # [batch, tokens - 1]
     losses = functional.cross_entropy(logits[:, :-1][wanted].float(), targets[wanted], reduction="none")
     counts = wanted.sum(dim=1)  # answer tokens of each sample: [batch]
-    return (losses / counts.repeat_interleave(counts)).sum()
+    sample = torch.arange(len(counts), device=labels.device).repeat_interleave(counts)
+    return losses.new_zeros(len(counts)).index_add(0, sample, losses / counts.repeat_interleave(counts))
 
 
 def _any_worker(flag: bool, share: WorkerShare) -> bool:
@@ -154,28 +153,28 @@ def _any_worker(flag: bool, share: WorkerShare) -> bool:
     return bool(raised.item())
 
 
-def _backward(model: Any, encoder: BatchEncoder, rows: pa.Table, recipe: Recipe, share: WorkerShare) -> float:
+def _backward(model: Any, feed: Feed, samples: Sequence[Any], recipe: Recipe, share: WorkerShare) -> float:
     """Accumulate the gradient of this worker's share of a batch; return its mean loss.
 
     Every sample weighs 1 / batch_size in the whole batch, however it is cut into workers and micro-batches;
     DistributedDataParallel averages over workers, hence the factor.
     """
-    if rows.num_rows == 0:  # a worker without samples still takes part in the gradient exchange
+    if not samples:  # a worker without samples still takes part in the gradient exchange
         sum(p.sum() * 0.0 for p in model.parameters() if p.requires_grad).backward()
         return 0.0
-    examples = [example_from_row(row) for row in rows.to_pylist()]
     weight = share.num_workers / recipe.batch_size
     total = 0.0
-    for part in _split(examples, recipe.micro_batch_size):
-        batch = encoder.encode_training(part)
+    for part in split_batch(samples, recipe.micro_batch_size):
+        batch = feed.training_inputs(part)
         labels = batch.pop("labels")
-        loss = answer_loss(model(**batch, use_cache=False).logits, labels)
+        loss = answer_losses(model(**batch, use_cache=False).logits, labels).sum()
         (loss * weight).backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
-    return total / len(examples)
+    return total / len(samples)
 
 
-def _split(examples: Sequence[Example], size: int | None) -> Iterator[Sequence[Example]]:
-    size = size or len(examples)
-    for start in range(0, len(examples), size):
-        yield examples[start : start + size]
+def split_batch(samples: Sequence[Any], size: int | None) -> Iterator[Sequence[Any]]:
+    """Yield a batch in micro-batches of at most `size`; whole when None."""
+    size = size or len(samples)
+    for start in range(0, len(samples), size):
+        yield samples[start : start + size]

@@ -71,6 +71,7 @@ def run_phantom_trial(trial: PhantomTrial) -> dict[str, Any]:
         The spec's fields, its identity, ``correct`` (target -> list of 0 and 1, one a question) and CPU seconds.
     """
     from trainers.backbone import add_adapter
+    from trainers.feeds import DirectFeed
     from trainers.finetune import finetune
 
     backbone = _backbone(trial.base)
@@ -82,7 +83,7 @@ def run_phantom_trial(trial: PhantomTrial) -> dict[str, Any]:
     rows_s, clock = time.process_time() - clock, time.process_time()
     model = add_adapter(backbone, Recipe(), seed=trial.seed)
     try:
-        finetune(model, backbone.encoder, rows, Recipe(), seed=trial.seed)
+        finetune(model, DirectFeed(backbone.encoder, rows), Recipe(), seed=trial.seed)
         train_s = time.process_time() - clock
         correct, score_s = _score(trial, backbone, model)
     finally:
@@ -92,6 +93,7 @@ def run_phantom_trial(trial: PhantomTrial) -> dict[str, Any]:
 
 def _score(trial: PhantomTrial, backbone: Any, model: Any) -> tuple[dict[str, list[int]], float]:
     """Which questions of each target are right, and the CPU seconds it took."""
+    from trainers.feeds import DirectFeed
     from trainers.scoring import score_rows
 
     clock, correct = time.process_time(), {}
@@ -99,7 +101,7 @@ def _score(trial: PhantomTrial, backbone: Any, model: Any) -> tuple[dict[str, li
         outcomes = score_rows(
             model,
             backbone.encoder,
-            _questions(target, trial.question_split, trial.num_questions),
+            DirectFeed(backbone.encoder, _questions(target, trial.question_split, trial.num_questions)),
             eval_set=target,
             split=trial.question_split,
             batch_size=SCORING_BATCH,

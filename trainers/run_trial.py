@@ -15,6 +15,7 @@ import torch
 from datasets_spec.errors import RecombineError
 from trainers.backbone import Backbone, add_adapter, load_adapter, load_backbone, save_adapter
 from trainers.batches import example_from_row
+from trainers.feeds import DirectFeed
 from trainers.finetune import DivergedError, FinetuneResult, TrialTimeoutError, WorkerShare, finetune
 from trainers.row_blocks import RowBlocks
 from trainers.scoring import Outcome, outcomes_table, score_rows
@@ -186,7 +187,7 @@ def score_requests(
         outcomes = score_rows(
             model,
             backbone.encoder,
-            mine,
+            DirectFeed(backbone.encoder, mine),
             eval_set=request.eval_set,
             split=request.split,
             batch_size=spec.eval_batch_size,
@@ -239,8 +240,7 @@ def _weights(
     progress.adapted = add_adapter(backbone, spec.recipe, seed=spec.seed)
     progress.trained = finetune(
         context.wrap_model(progress.adapted),
-        backbone.encoder,
-        rows.composition(spec.composition),
+        DirectFeed(backbone.encoder, rows.composition(spec.composition)),
         spec.recipe,
         seed=spec.seed,
         share=context.share,

@@ -1,7 +1,7 @@
 """Scores a model on a set of questions: option log-likelihood, strict letters, open answers; one outcome a question."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +9,8 @@ import pyarrow as pa
 import torch
 
 from datasets_spec.sample import option_groups
-from trainers.batches import BatchEncoder, Example, example_from_row
+from trainers.batches import BatchEncoder, Example
+from trainers.feeds import Feed
 from trainers.prompts import LETTERS, normalise_answer, parse_letter
 
 # Part of a score's identity: raise it when the meaning of an outcome changes.
@@ -54,18 +55,29 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> pa.Table:
     return pa.Table.from_pylist([asdict(outcome) for outcome in outcomes], schema=OUTCOME_SCHEMA)
 
 
-@torch.inference_mode()
 def score_rows(
+    model: Any, encoder: BatchEncoder, feed: Feed, *, eval_set: str, split: str, batch_size: int, generate: bool
+) -> list[Outcome]:
+    """Score every question with one model; see `score_adapters`."""
+    (outcomes,) = score_adapters(
+        model, encoder, feed, num_adapters=1, eval_set=eval_set, split=split, batch_size=batch_size, generate=generate
+    )
+    return outcomes
+
+
+@torch.inference_mode()
+def score_adapters(
     model: Any,
     encoder: BatchEncoder,
-    rows: pa.Table,
+    feed: Feed,
     *,
+    num_adapters: int,
     eval_set: str,
     split: str,
     batch_size: int,
     generate: bool,
-) -> list[Outcome]:
-    """Score every row.
+) -> list[list[Outcome]]:
+    """Score every question with each of the adapters that `model` holds side by side.
 
     Closed questions are answered by the option with the highest log-probability of its letter at the answer
     position, in one forward pass; options with equal text count as one and pool their probability; a tie goes to
@@ -73,50 +85,64 @@ def score_rows(
     greedy generation and compared after normalisation.
 
     Args:
-        model: backbone, with or without an adapter.
+        model: backbone, with or without an adapter, or with packed ones; these take a batch adapter by adapter.
         encoder: of the same backbone.
-        rows: stored rows, in the order in which outcomes are returned.
+        feed: the questions, in the order in which outcomes are returned.
+        num_adapters: how many adapters are packed; 1 for any other model.
         eval_set: name written into the outcomes.
         split: name written into the outcomes.
-        batch_size: questions a forward pass.
+        batch_size: questions a forward pass, for each adapter.
         generate: also generate letters for closed questions.
+
+    Returns:
+        One list of outcomes an adapter.
     """
     model.eval()
-    outcomes: list[Outcome] = []
-    for start in range(0, rows.num_rows, batch_size):
-        examples = [example_from_row(row) for row in rows.slice(start, batch_size).to_pylist()]
-        closed = {id(e): log_probs for e, log_probs in _closed_log_probs(model, encoder, examples)}
-        texts = dict(_generated(model, encoder, [e for e in examples if generate or not e.is_closed]))
-        for example in examples:
-            common = {"sample_id": example.sample_id, "eval_set": eval_set, "split": split}
-            if example.is_closed:
-                outcomes.append(_closed_outcome(example, closed[id(example)], texts.get(id(example)), common))
-            else:
-                outcomes.append(_open_outcome(example, texts[id(example)], common))
+    outcomes: list[list[Outcome]] = [[] for _ in range(num_adapters)]
+    for start in range(0, len(feed), batch_size):
+        samples = feed.take(range(start, min(start + batch_size, len(feed))))
+        examples = [feed.question(sample) for sample in samples]
+        closed = [i for i, example in enumerate(examples) if example.is_closed]
+        generated = [i for i, example in enumerate(examples) if generate or not example.is_closed]
+        log_probs = _log_probs(model, encoder, feed, [samples[i] for i in closed], num_adapters)
+        texts = _texts(model, encoder, feed, [samples[i] for i in generated], num_adapters)
+        for adapter, mine in enumerate(outcomes):
+            log_probs_of = dict(zip(closed, log_probs[adapter], strict=True))
+            text_of = dict(zip(generated, texts[adapter], strict=True))
+            for i, example in enumerate(examples):
+                common = {"sample_id": example.sample_id, "eval_set": eval_set, "split": split}
+                if example.is_closed:
+                    chosen = log_probs_of[i][: len(example.options)]
+                    mine.append(_closed_outcome(example, chosen, text_of.get(i), common))
+                else:
+                    mine.append(_open_outcome(example, text_of[i], common))
     return outcomes
 
 
-def _closed_log_probs(
-    model: Any, encoder: BatchEncoder, examples: Sequence[Example]
-) -> Iterator[tuple[Example, list[float]]]:
-    closed = [e for e in examples if e.is_closed]
-    if not closed:
-        return
-    inputs = encoder.encode_prompts(closed)
-    logits = model(**inputs, use_cache=False).logits  # [batch, tokens, vocabulary]
+def _log_probs(
+    model: Any, encoder: BatchEncoder, feed: Feed, samples: Sequence[Any], num_adapters: int
+) -> list[list[list[float]]]:
+    """Return log-probabilities of the letters at the answer position: [adapters][samples][letters]."""
+    if not samples:
+        return [[] for _ in range(num_adapters)]
+    inputs = feed.prompt_inputs([*samples] * num_adapters)
+    logits = model(**inputs, use_cache=False).logits  # [adapters * samples, tokens, vocabulary]
     last = inputs["attention_mask"].sum(dim=1) - 1  # right padding: index of the prompt's last token
-    at_answer = logits[torch.arange(len(closed), device=logits.device), last].float()  # [batch, vocabulary]
-    log_probs = at_answer.log_softmax(dim=-1).cpu()
-    for example, row in zip(closed, log_probs, strict=True):
-        yield example, row[encoder.letter_ids(len(example.options))].tolist()
+    at_answer = logits[torch.arange(len(last), device=logits.device), last].float()  # [adapters * samples, vocabulary]
+    most = max(len(feed.question(sample).options) for sample in samples)
+    letters = encoder.letter_ids(most)
+    flat: list[list[float]] = at_answer.log_softmax(dim=-1)[:, letters].cpu().tolist()
+    return [flat[k * len(samples) : (k + 1) * len(samples)] for k in range(num_adapters)]
 
 
-def _generated(model: Any, encoder: BatchEncoder, examples: Sequence[Example]) -> Iterator[tuple[int, str]]:
-    for wanted, limit in ((True, LETTER_TOKENS), (False, OPEN_ANSWER_TOKENS)):
-        part = [e for e in examples if e.is_closed is wanted]
+def _texts(model: Any, encoder: BatchEncoder, feed: Feed, samples: Sequence[Any], num_adapters: int) -> list[list[str]]:
+    """Return greedily generated texts: [adapters][samples]."""
+    found: list[list[str]] = [[""] * len(samples) for _ in range(num_adapters)]
+    for is_closed, limit in ((True, LETTER_TOKENS), (False, OPEN_ANSWER_TOKENS)):
+        part = [i for i, sample in enumerate(samples) if feed.question(sample).is_closed is is_closed]
         if not part:
             continue
-        inputs = encoder.encode_prompts(part, padding_side="left")
+        inputs = feed.prompt_inputs([samples[i] for i in part] * num_adapters, "left")
         tokens = model.generate(
             **inputs,
             max_new_tokens=limit,
@@ -124,9 +150,11 @@ def _generated(model: Any, encoder: BatchEncoder, examples: Sequence[Example]) -
             pad_token_id=encoder.tokenizer.pad_token_id,
             eos_token_id=encoder.tokenizer.eos_token_id,
         )
-        new = tokens[:, inputs["input_ids"].shape[1] :]  # [batch, new tokens]
-        for example, text in zip(part, encoder.tokenizer.batch_decode(new, skip_special_tokens=True), strict=True):
-            yield id(example), text
+        new = tokens[:, inputs["input_ids"].shape[1] :]  # [adapters * samples, new tokens]
+        decoded = encoder.tokenizer.batch_decode(new, skip_special_tokens=True)
+        for place, text in enumerate(decoded):
+            found[place // len(part)][part[place % len(part)]] = text
+    return found
 
 
 def _closed_outcome(example: Example, log_probs: list[float], text: str | None, common: dict[str, str]) -> Outcome:

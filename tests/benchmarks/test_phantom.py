@@ -18,6 +18,7 @@ from datasets_spec.phantom.write import write_phantom
 from search.commands.init import PHANTOM_NUM_POOL, PHANTOM_NUM_TEST
 from trainers.backbone import add_adapter, load_backbone
 from trainers.backbone_spec import BackboneSpec
+from trainers.feeds import DirectFeed
 from trainers.finetune import finetune
 from trainers.recipe import Recipe
 from trainers.scoring import score_rows
@@ -65,7 +66,7 @@ def test_speed_of_the_phantom(tmp_path: Path) -> None:
 
     def train() -> None:
         model = add_adapter(backbone, Recipe(), seed=0)
-        finetune(model, backbone.encoder, rows, Recipe(), seed=0)
+        finetune(model, DirectFeed(backbone.encoder, rows), Recipe(), seed=0)
         model.unload()
 
     middle, least, most = measured(train)
@@ -75,7 +76,15 @@ def test_speed_of_the_phantom(tmp_path: Path) -> None:
         questions = make_rows(f"mri-bone-staging{ability}", seed=0, split="bench", num=NUM_QUESTIONS)
 
         def score(table: pa.Table = questions) -> None:
-            score_rows(model, backbone.encoder, table, eval_set="x", split="search", batch_size=100, generate=False)
+            score_rows(
+                model,
+                backbone.encoder,
+                DirectFeed(backbone.encoder, table),
+                eval_set="x",
+                split="search",
+                batch_size=100,
+                generate=False,
+            )
 
         rates = [NUM_QUESTIONS / s for s in measured(score)]
         say(f"scoring{ability or ' one image'}: {rates[0]:,.0f} questions/s ({rates[2]:,.0f} to {rates[1]:,.0f})")

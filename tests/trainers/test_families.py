@@ -11,7 +11,8 @@ from torch import nn
 from tests.trainers.families import FAMILIES, SPEC, tiny_backbone, toy_row, toy_rows
 from trainers.backbone import PROJECTOR_NAMES, add_adapter, load_adapter, save_adapter
 from trainers.batches import IGNORED, BatchEncoder, ImagesDidNotReachModelError, example_from_row
-from trainers.finetune import answer_loss, finetune
+from trainers.feeds import DirectFeed
+from trainers.finetune import answer_losses, finetune
 from trainers.recipe import Recipe
 from trainers.scoring import score_rows
 
@@ -76,7 +77,9 @@ def test_a_few_steps_lower_the_loss_and_raise_the_score(family: str) -> None:
     model = add_adapter(backbone, RECIPE, seed=0)
     losses: list[float] = []
     recipe = RECIPE.model_copy(update={"num_steps": 30})
-    finetune(model, backbone.encoder, toy_rows(8), recipe, seed=0, on_step=lambda _, loss: losses.append(loss))
+    finetune(
+        model, DirectFeed(backbone.encoder, toy_rows(8)), recipe, seed=0, on_step=lambda _, loss: losses.append(loss)
+    )
     assert sum(losses[-3:]) < 0.7 * sum(losses[:3])
 
 
@@ -84,7 +87,7 @@ def test_a_few_steps_lower_the_loss_and_raise_the_score(family: str) -> None:
 def test_an_adapter_loads_elsewhere_and_says_the_same(family: str, tmp_path: Path) -> None:
     backbone = tiny_backbone(family)
     model = add_adapter(backbone, RECIPE, seed=0)
-    finetune(model, backbone.encoder, toy_rows(8), RECIPE, seed=0)
+    finetune(model, DirectFeed(backbone.encoder, toy_rows(8)), RECIPE, seed=0)
     save_adapter(model, tmp_path, SPEC)
     fresh = tiny_backbone(family)
     loaded = load_adapter(fresh, tmp_path)
@@ -99,7 +102,15 @@ def test_scores_do_not_depend_on_batch_size_and_count_every_question(family: str
     backbone = tiny_backbone(family)
     rows = toy_rows(7)
     scored = [
-        score_rows(backbone.model, backbone.encoder, rows, eval_set="toy", split="confirm", batch_size=n, generate=True)
+        score_rows(
+            backbone.model,
+            backbone.encoder,
+            DirectFeed(backbone.encoder, rows),
+            eval_set="toy",
+            split="confirm",
+            batch_size=n,
+            generate=True,
+        )
         for n in (1, 3, 7)
     ]
     assert [len(outcomes) for outcomes in scored] == [7, 7, 7]
@@ -117,7 +128,7 @@ def test_micro_batches_change_memory_not_the_result(family: str) -> None:
         backbone = tiny_backbone(family)
         model = add_adapter(backbone, RECIPE, seed=0)
         recipe = RECIPE.model_copy(update={"micro_batch_size": size})
-        finetune(model, backbone.encoder, toy_rows(8), recipe, seed=0)
+        finetune(model, DirectFeed(backbone.encoder, toy_rows(8)), recipe, seed=0)
         weights.append(torch.cat([p.flatten() for p in model.parameters() if p.requires_grad]))
     assert torch.allclose(weights[0], weights[1], atol=1e-4)
     assert RECIPE.identity() == RECIPE.model_copy(update={"micro_batch_size": 2}).identity()
@@ -149,4 +160,4 @@ def test_answer_loss_is_the_mean_over_each_samples_answer() -> None:
     each = nn.functional.cross_entropy
     wanted = (each(logits[0, 1:2], torch.tensor([3])) + each(logits[0, 2:3], torch.tensor([4]))) / 2
     wanted = wanted + each(logits[1, 2:3], torch.tensor([5]))
-    assert answer_loss(logits, labels) == pytest.approx(float(wanted), rel=1e-6)
+    assert float(answer_losses(logits, labels).sum()) == pytest.approx(float(wanted), rel=1e-6)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.trainers.families import tiny_backbone, toy_rows
 from trainers.backbone import Backbone, add_adapter
+from trainers.feeds import DirectFeed
 from trainers.finetune import (
     DivergedError,
     TrialTimeoutError,
@@ -39,7 +40,7 @@ def trained(backbone: Backbone, recipe: Recipe = RECIPE, **options: Any) -> tupl
     """Result and adapter weights of a fine-tune from the same start; the backbone is left as it was."""
     model = add_adapter(backbone, recipe, seed=0)
     try:
-        result = finetune(model, backbone.encoder, ROWS, recipe, seed=options.pop("seed", 0), **options)
+        result = finetune(model, DirectFeed(backbone.encoder, ROWS), recipe, seed=options.pop("seed", 0), **options)
         return result, {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
     finally:
         model.unload()
@@ -92,7 +93,8 @@ def gradients(backbone: Backbone, recipe: Recipe, share: WorkerShare) -> list[to
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.1)
     indices = next(batch_indices(ROWS.num_rows, batch_size=recipe.batch_size, num_steps=1, seed=0))
-    _backward(model, backbone.encoder, ROWS.take(indices[share.rank :: share.num_workers]), recipe, share)
+    feed = DirectFeed(backbone.encoder, ROWS)
+    _backward(model, feed, feed.take(indices[share.rank :: share.num_workers]), recipe, share)
     found = [p.grad.detach().clone() for p in model.parameters() if p.requires_grad and p.grad is not None]
     assert len(found) == sum(p.requires_grad for p in model.parameters())
     model.unload()
@@ -138,7 +140,7 @@ def test_no_steps_or_no_rows_change_nothing(backbone: Backbone) -> None:
     _, fresh = trained(backbone, RECIPE.model_copy(update={"num_steps": 0}))
     assert all((weights == 0).all() for name, weights in fresh.items() if "lora_B" in name)
     model = add_adapter(backbone, RECIPE, seed=0)
-    result = finetune(model, backbone.encoder, ROWS.slice(0, 0), RECIPE, seed=0)
+    result = finetune(model, DirectFeed(backbone.encoder, ROWS.slice(0, 0)), RECIPE, seed=0)
     model.unload()
     assert (result.num_steps, result.num_samples_seen, result.final_loss) == (0, 0, None)
 
@@ -154,7 +156,7 @@ def test_a_loss_that_is_not_finite_stops_the_trial(backbone: Backbone, value: fl
 
     try:
         with pytest.raises(DivergedError, match="step 2"):
-            finetune(model, backbone.encoder, ROWS, RECIPE, seed=0, on_step=poison)
+            finetune(model, DirectFeed(backbone.encoder, ROWS), RECIPE, seed=0, on_step=poison)
     finally:
         model.unload()
 

@@ -15,6 +15,7 @@ from datasets_spec.sample import option_groups
 from tests.trainers.families import tiny_backbone, toy_row
 from trainers.backbone import Backbone
 from trainers.batches import Example
+from trainers.feeds import DirectFeed
 from trainers.scoring import OUTCOME_SCHEMA, Outcome, _closed_outcome, _log_sum_exp, outcomes_table, score_rows
 
 PLACE = {"sample_id": "s", "eval_set": "t", "split": "search"}
@@ -110,7 +111,7 @@ def mixed_rows() -> pa.Table:
 
 def score(backbone: Backbone, **options: Any) -> list[Outcome]:
     settings: dict[str, Any] = {"eval_set": "t", "split": "confirm", "batch_size": 4, "generate": True} | options
-    return score_rows(backbone.model, backbone.encoder, mixed_rows(), **settings)
+    return score_rows(backbone.model, backbone.encoder, DirectFeed(backbone.encoder, mixed_rows()), **settings)
 
 
 def test_every_question_has_one_outcome_in_its_place(backbone: Backbone) -> None:
@@ -132,8 +133,8 @@ def test_the_log_probabilities_are_those_of_the_letters_after_the_prompt(backbon
 
     row = toy_row(0)
     (found,) = score_rows(
-        backbone.model, backbone.encoder, pa.Table.from_pylist([row]), eval_set="t", split="search", batch_size=1,
-        generate=False,
+        backbone.model, backbone.encoder, DirectFeed(backbone.encoder, pa.Table.from_pylist([row])), eval_set="t",
+        split="search", batch_size=1, generate=False,
     )  # fmt: skip
     inputs = backbone.encoder.encode_prompts([example_from_row(row)])
     with torch.inference_mode():
