@@ -11,6 +11,7 @@ from search.composition import Candidate, Composition
 from search.objective import objective_values, ranked
 from search.outcome_files import outcomes_loader
 from search.outcomes import Outcomes, control_arm
+from search.rungs import rung_steps
 from search.source import StrategySource
 from search.status import Stage, Status
 from search.strategies.base import build_strategy
@@ -46,7 +47,9 @@ def run_search(run: StudyRun) -> list[Candidate]:
     def build(candidate: Candidate, index: int, reason: str) -> PlannedTrial:
         recipe = spec.recipe_of(dict(candidate.recipe))
         return PlannedTrial(
-            spec=run.factory.spec(candidate.composition, recipe, spec.seed, ("search",)),
+            spec=run.factory.spec(
+                candidate.composition, recipe, spec.seed, ("search",), rungs=rung_steps(spec, recipe)
+            ),
             stage=Stage.search,
             arm=f"proposal-{index}",
             strategy=spec.strategy.name,
@@ -213,6 +216,7 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
         run.say("opening sealed: once, for the final figures")
     missing = [p for p in planned if not run.recorder.is_done(p)]
     if missing:
+        run.engine.close()  # its slots hold the processors that reading and scoring need
         rows = load_row_blocks(run.store, [(name, "sealed") for name in run.spec.eval_sets])
         specs = list({p.spec.train_id: p.spec for p in missing}.values())
         results = {r.train_id: r for r in rescore_trials(specs, rows, run.run_dir, run.resources)}

@@ -9,7 +9,7 @@ from typing import Any
 
 from search.ledger import Ledger
 from search.trials import PlannedTrial
-from trainers.trial import TrialResult, failed_result
+from trainers.trial import TrialResult, TrialStatus, failed_result
 from trainers.trial_store import RESULT_FILE, TrialStoreError, read_result
 
 
@@ -44,6 +44,8 @@ class Recorder:
     def record(self, planned: PlannedTrial, result: TrialResult, *, reused: bool = False) -> None:
         """Append the record of a trial that has ended, with the scores that were asked for."""
         wanted = {planned.spec.score_id(request) for request in planned.spec.evaluations}
+        if result.status == "stopped_early":  # scored at its rung only, under identities of its own
+            wanted = {e.score_id for e in result.evaluations}
         record = {
             **_role(planned),
             "strategy": planned.strategy,
@@ -54,11 +56,14 @@ class Recorder:
             "recipe": planned.spec.recipe.model_dump(mode="json"),
             "seed": planned.spec.seed,
             "status": result.status,
-            "rung": None,
+            "rung": result.num_steps if result.status == "stopped_early" else None,
             "num_train_samples": result.num_train_samples,
             "num_steps": result.num_steps,
             "train_s": result.train_s,
             "startup_s": result.startup_s,
+            "slot": result.slot,
+            "pack_size": result.pack_size,
+            "seconds": {phase: round(s, 4) for phase, s in sorted(result.seconds.items())},
             "trial_dir": f"trials/{planned.spec.folder_name}",
             "evaluations": [e.model_dump(mode="json") for e in result.evaluations if e.score_id in wanted],
             "adapter_sha256": result.adapter_sha256,
@@ -69,9 +74,9 @@ class Recorder:
         self._ledger.append(record)
         self._on_record(record)
 
-    def record_death(self, planned: PlannedTrial, reason: str) -> None:
+    def record_death(self, planned: PlannedTrial, reason: str, *, status: TrialStatus = "failed") -> None:
         """Record a trial whose processes died without a result."""
-        self.record(planned, failed_result(planned.spec, reason))
+        self.record(planned, failed_result(planned.spec, reason).model_copy(update={"status": status}))
 
     def stored_result(self, planned: PlannedTrial) -> TrialResult | None:
         """Return the result in the trial's folder, or None when it has none with the scores that were asked for."""
@@ -88,7 +93,11 @@ class Recorder:
 
     def _stored(self, planned: PlannedTrial) -> TrialResult | None:
         result = self.stored_result(planned)
-        return result if result is not None and result.status == "finished" else None
+        if result is None:
+            return None
+        # A trial that was stopped at a rung counts only where rungs are: others ask for the whole of it.
+        is_stopped = result.status == "stopped_early" and result.num_steps in planned.spec.rungs
+        return result if result.status == "finished" or is_stopped else None
 
 
 def _role(planned: PlannedTrial) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from typing import Any
 
 from datasets_spec.errors import UserError
 from search import phases
+from search.engine_setup import EngineSetup, build_engine
 from search.ledger import Ledger
 from search.recording import Recorder
 from search.results import write_results
 from search.run_dir import claim_run_dir
 from search.study_files import Study
-from search.study_run import StudyRun
+from search.study_run import StudyRun, keep_decision
 from search.trials import TrialFactory
 from trainers.backbone_spec import BackboneSpec
 
@@ -42,7 +43,6 @@ def open_run(
     from datasets_spec.store_build import prepare_store
     from trainers.backbone import backbone_fingerprint
     from trainers.executors.nested import TrialResources
-    from trainers.row_blocks import load_row_blocks
     from trainers.trial_store import remove_dead_attempts
 
     spec = study.spec
@@ -59,13 +59,12 @@ def open_run(
         remove_dead_attempts(run_dir / "trials")
         if ledger.recovered_tail_bytes:
             say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")
-        sources = {*spec.space.composition.allowed, *spec.control_sources, *spec.few_shot}
-        partitions = [(s, "train") for s in sources] + [(e, s) for e in spec.eval_sets for s in ("search", "confirm")]
-        run = StudyRun(
+        keep_decision(ledger, say, _backbone_decision(spec.backbone, backbone))
+        setup = EngineSetup(
             study=study,
             run_dir=run_dir,
             store=store,
-            rows=load_row_blocks(store, partitions),
+            backbone=backbone,
             factory=TrialFactory(study, store, backbone, fingerprint),
             ledger=ledger,
             recorder=Recorder(run_dir, ledger, on_record),
@@ -79,8 +78,21 @@ def open_run(
             say=say,
             on_running=on_running,
         )
-        run.decide(_backbone_decision(spec.backbone, backbone))
-        yield run
+        engine = build_engine(setup)
+        try:
+            yield StudyRun(
+                study=study,
+                run_dir=run_dir,
+                store=store,
+                factory=setup.factory,
+                ledger=ledger,
+                recorder=setup.recorder,
+                resources=setup.resources,
+                say=say,
+                engine=engine,
+            )
+        finally:
+            engine.close()
 
 
 def run_study(

@@ -63,7 +63,7 @@ class StrategySource:
     ) -> None:
         self._strategy = strategy
         self._ledger = ledger
-        self._num_trials = num_trials
+        self.num_trials = num_trials
         self._max_concurrent = max_concurrent
         self._deterministic = deterministic
         self._build = build
@@ -78,7 +78,7 @@ class StrategySource:
             if index not in ended and index not in self._handed_out:
                 return self._hand_out(index, proposals[index])
         index = len(proposals)
-        if index >= self._num_trials:
+        if index >= self.num_trials:
             return None
         horizon = index - self._max_concurrent if self._deterministic else index
         if self._deterministic and any(i not in ended for i in range(horizon + 1)):

@@ -48,10 +48,50 @@ class ConfirmSection(_Section):
     )
 
 
+class EarlyStoppingSection(_Section):
+    """Stops trials of the search that are behind (asynchronous successive halving); the executor must be pooled."""
+
+    enabled: bool = False
+    rungs: tuple[float, ...] = Field(
+        default=(0.25, 0.5), min_length=1, description="shares of a trial's steps at which it is compared"
+    )
+    keep: float = Field(default=1 / 3, gt=0, lt=1, description="share of the trials at a rung that is worth going on")
+    confidence: float = Field(
+        default=0.9,
+        ge=0.5,
+        lt=1,
+        description="a trial is stopped only when it is worse than the last one worth going on with so much "
+        "confidence (paired over questions, one-sided); 0.5 compares plain scores",
+    )
+    min_trials: PositiveInt = Field(default=4, description="trials at a rung before any is stopped")
+
+    @model_validator(mode="after")
+    def _rungs_rise(self) -> Self:
+        if any(not 0 < rung < 1 for rung in self.rungs) or list(self.rungs) != sorted(set(self.rungs)):
+            raise ValueError(f"rungs are rising shares between 0 and 1, not {list(self.rungs)}")
+        return self
+
+
 class ExecutionSection(_Section):
     """Where one trial runs and how many run at once."""
 
-    executor: Literal["nested"] = "nested"
+    executor: Literal["auto", "pooled", "nested"] = Field(
+        default="auto",
+        description="pooled: long-lived slots that hold the backbone; nested: one Ray Train run a trial; "
+        "both give the same answers",
+    )
+    pack: Literal["auto"] | PositiveInt = Field(
+        default="auto", description="fine-tunes trained side by side in a slot; auto measures what is fastest"
+    )
+    max_pack: PositiveInt = Field(default=16, description="largest pack that `auto` tries")
+    vision_features: Literal["auto"] | bool = Field(
+        default="auto",
+        description="compute the frozen vision tower's output once a study; auto: where the object store has room "
+        "and no recipe trains the projector",
+    )
+    checkpoint_s: PositiveFloat = Field(
+        default=60.0, description="training time between two checkpoints of a pooled trial"
+    )
     num_workers: int = Field(
         default=1,
         ge=0,
@@ -94,6 +134,7 @@ class StudySpec(_Section):
     transfer: TransferSection = TransferSection()
     confirm: ConfirmSection = ConfirmSection()
     execution: ExecutionSection = ExecutionSection()
+    early_stopping: EarlyStoppingSection = EarlyStoppingSection()
     quarantine_limit: float = Field(default=0.05, ge=0, le=1, description="share of unusable rows of a subset")
     seed: int = Field(default=0, ge=0)
     deterministic: bool = Field(
@@ -135,6 +176,11 @@ class StudySpec(_Section):
             )
         if self.confirm.enabled and self.seed in self.confirm.seeds:
             raise ValueError(f"confirm.seeds must be fresh, but {self.seed} is the search's own seed")
+        if self.early_stopping.enabled and (
+            self.execution.executor == "nested"
+            or (self.execution.executor == "auto" and not self.execution.num_workers)
+        ):
+            raise ValueError("early_stopping needs slots: set execution.executor to pooled")
         twice = sorted(set(self.targets) & set(self.abilities))
         if twice:
             raise ValueError(f"{twice} stand both in targets and in abilities")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.store import Store
+from search.engine import Engine
 from search.ledger import Ledger
 from search.recording import Recorder
 from search.source import ListSource, StrategySource, TrialSource
@@ -18,7 +19,6 @@ from search.trials import PlannedTrial, TrialFactory
 
 if TYPE_CHECKING:
     from trainers.executors.nested import TrialResources
-    from trainers.row_blocks import RowBlocks
 
 
 @dataclass(kw_only=True)
@@ -27,19 +27,18 @@ class StudyRun:
 
     Attributes:
         say: tells the user one line.
-        on_running: told how many trials run, whenever that changes.
+        engine: runs the trials.
     """
 
     study: Study
     run_dir: Path
     store: Store
-    rows: RowBlocks
     factory: TrialFactory
     ledger: Ledger
     recorder: Recorder
     resources: TrialResources
     say: Callable[[str], None]
-    on_running: Callable[[int], None]
+    engine: Engine
 
     @property
     def spec(self) -> StudySpec:
@@ -53,9 +52,7 @@ class StudyRun:
 
     def decide(self, decision: str) -> None:
         """Tell the user an automatic decision, and keep it for run.json and the report."""
-        self.say(decision)
-        if not any(r["kind"] == "decision" and r["text"] == decision for r in self.ledger.records()):
-            self.ledger.append({"kind": "decision", "text": decision})
+        keep_decision(self.ledger, self.say, decision)
 
     def records(self, stage: Stage | None = None) -> list[Mapping[str, Any]]:
         """Return the trial records of a stage, or all."""
@@ -68,14 +65,11 @@ class StudyRun:
 
     def run_source(self, source: TrialSource | StrategySource) -> None:
         """Run what a source hands out."""
-        from search.tune_engine import run_trials
+        self.engine.run(source)
 
-        run_trials(
-            source,
-            self.recorder,
-            run_dir=self.run_dir,
-            rows=self.rows,
-            resources=self.resources,
-            max_concurrent=self.spec.execution.max_concurrent,
-            on_running=self.on_running,
-        )
+
+def keep_decision(ledger: Ledger, say: Callable[[str], None], decision: str) -> None:
+    """Tell the user an automatic decision, and write it down once."""
+    say(decision)
+    if not any(r["kind"] == "decision" and r["text"] == decision for r in ledger.records()):
+        ledger.append({"kind": "decision", "text": decision})

@@ -48,7 +48,15 @@ class TrialFactory:
         self._fingerprint = backbone_fingerprint
         self._exposures = study.exposures
 
-    def spec(self, composition: Composition, recipe: Recipe, seed: int, splits: Sequence[str]) -> TrialSpec:
+    def spec(
+        self,
+        composition: Composition,
+        recipe: Recipe,
+        seed: int,
+        splits: Sequence[str],
+        *,
+        rungs: tuple[int, ...] = (),
+    ) -> TrialSpec:
         """Return the trial that trains on `composition` and scores every evaluation set on `splits`."""
         hashes = [h for subset, count in composition.items() for h in self._store.row_hashes(subset, "train", count)]
         execution = self._study.spec.execution
@@ -68,6 +76,7 @@ class TrialFactory:
             eval_batch_size=execution.eval_batch_size,
             timeout_s=execution.trial_timeout_s,
             deterministic=self._study.spec.deterministic,
+            rungs=rungs,
         )
 
     def request(self, composition: Composition, eval_set: str, split: str) -> EvalRequest:

@@ -19,8 +19,6 @@ class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
     Args:
         source: hands out trials.
         recorder: writes results; knows what is done.
-        first: a trial already taken from the source.
-        should_stop: asked before every further trial.
         on_running: told how many trials run, whenever that changes.
     """
 
@@ -29,15 +27,12 @@ class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         source: TrialSource,
         recorder: Recorder,
         *,
-        first: PlannedTrial,
-        should_stop: Callable[[], bool],
         on_running: Callable[[int], None],
     ) -> None:
         super().__init__(metric="status", mode="max")
         self._source = source
         self._recorder = recorder
-        self._next: PlannedTrial | None = first
-        self._should_stop = should_stop
+        self._next: PlannedTrial | None = None
         self._on_running = on_running
         self._running: dict[str, PlannedTrial] = {}
         self._deferred: list[PlannedTrial] = []
@@ -55,14 +50,12 @@ class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._running[trial_id] = planned
             self._on_running(len(self._running))
             return {"spec": planned.spec.model_dump(mode="json"), "submitted_at": time.time()}
-        if self._deferred and not self._should_stop():
+        if self._deferred:
             self._next, self._deferred = self._deferred[0], self._deferred[1:]
             return None
         return Searcher.FINISHED
 
     def _take(self) -> PlannedTrial | str | None:
-        if self._should_stop():
-            return None
         if self._next is not None:
             planned, self._next = self._next, None
             return planned

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from trainers.batches import BatchEncoder, Example, example_from_row
+from trainers.row_blocks import RowBlocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from trainers.backbone import Backbone
+    from trainers.encoded_rows import SampleRows
     from trainers.encoded_samples import EncodedSample
 
 Side = Literal["right", "left"]
@@ -109,3 +111,43 @@ class EncodedFeed:
         from trainers.encoded_samples import prompt_batch
 
         return prompt_batch(self._backbone, samples, side)
+
+
+class SharedFeed:
+    """Some samples of another feed.
+
+    Args:
+        feed: the whole.
+        places: which of its samples, in order.
+    """
+
+    def __init__(self, feed: Feed, places: Sequence[int]) -> None:
+        self._feed = feed
+        self._places = places
+        self.question = feed.question
+        self.training_inputs = feed.training_inputs
+        self.prompt_inputs = feed.prompt_inputs
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def take(self, indices: Iterable[int]) -> list[Any]:
+        """Take from the whole."""
+        return self._feed.take([self._places[i] for i in indices])
+
+
+def partition_feed(
+    rows: RowBlocks | SampleRows, backbone: Backbone, subset: str, split: str, num_rows: int | None = None
+) -> Feed:
+    """Return the first `num_rows` samples of a partition (all when None), encoded now or before."""
+    if isinstance(rows, RowBlocks):
+        return DirectFeed(backbone.encoder, rows.read(subset, split, num_rows))
+    return EncodedFeed(backbone, rows.samples(subset, split, num_rows))
+
+
+def composition_feed(rows: RowBlocks | SampleRows, backbone: Backbone, composition: Mapping[str, int]) -> Feed:
+    """Return a composition's training samples: subsets by name, each the first of its own order."""
+    if isinstance(rows, RowBlocks):
+        return DirectFeed(backbone.encoder, rows.composition(composition))
+    parts = [rows.samples(subset, "train", count) for subset, count in sorted(composition.items()) if count]
+    return EncodedFeed(backbone, [sample for part in parts for sample in part])

@@ -171,6 +171,12 @@ class PackedAdapters:
         return torch.stack(parts)
 
 
+def scoring_adapters(backbone: Backbone, weights: Sequence[AdapterWeights]) -> PackedAdapters:
+    """Return adapters that are only answered with, not trained."""
+    unused = [torch.Generator()] * len(weights)
+    return PackedAdapters(backbone, weights, dropouts=[0.0] * len(weights), generators=unused)
+
+
 def _group(weights: Sequence[AdapterWeights], rank: int, layers: Sequence[str], device: torch.device) -> RankGroup:
     places = [i for i, w in enumerate(weights) if w.rank == rank]
     return RankGroup(

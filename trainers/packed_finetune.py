@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from trainers.backbone import Backbone
-from trainers.feeds import EncodedFeed
+from trainers.feeds import Feed
 from trainers.finetune import ADAM_BETAS, answer_losses, batch_indices, rate_factor, split_batch
-from trainers.packed_adapters import AdapterWeights, PackedAdapters, fresh_weights
+from trainers.packed_adapters import AdapterWeights, PackedAdapters, fresh_weights, scoring_adapters
 from trainers.packed_optimizer import OptimizerState, PackedAdamW
 from trainers.recipe import Recipe
 
@@ -31,12 +31,14 @@ class Member:
         train_s: seconds of the pack's steps, shared out evenly over their members.
         loss: of the last step.
         diverged: why it was taken out, if it was.
+        data_s: the part of `train_s` that went into joining batches.
     """
 
     recipe: Recipe
-    feed: EncodedFeed
+    feed: Feed
     seed: int
     train_s: float = 0.0
+    data_s: float = 0.0
     loss: float = math.nan
     num_steps: int = 0
     diverged: str | None = None
@@ -112,9 +114,12 @@ class Pack:
             random=self._generators[place].get_state(),
         )
 
-    def scoring(self) -> AbstractContextManager[Any]:
-        """Return a context that yields the model with all members' adapters, in the order of `members`."""
-        return self._adapters.applied(is_training=False)
+    def scoring(self, members: Sequence[Member]) -> AbstractContextManager[Any]:
+        """Return a context that yields the model with some members' adapters, in the order of `self.members`."""
+        if set(members) == set(self.members):
+            return self._adapters.applied(is_training=False)
+        chosen = [self.weights(member) for member in self.members if member in members]
+        return scoring_adapters(self.backbone, chosen).applied(is_training=False)
 
     def remove(self, leaving: Sequence[Member]) -> None:
         """Take members out; the others go on where they are."""
@@ -143,7 +148,7 @@ class Pack:
         return lost
 
     def _one_step(self) -> list[Member]:
-        losses = self._backward([member.next_samples() for member in self.members])
+        losses = self._backward()
         norms = self._optimizer.clip()
         lost: list[Member] = []
         for member, loss, norm in zip(self.members, losses, norms, strict=True):
@@ -159,20 +164,27 @@ class Pack:
         self.remove(lost)
         return lost
 
-    def _backward(self, batches: Sequence[Sequence[Any]]) -> list[float]:
-        """Accumulate every member's gradient over its batch; return the mean losses."""
+    def _backward(self) -> list[float]:
+        """Accumulate every member's gradient over its next batch; return the mean losses."""
         recipe = self.members[0].recipe
-        totals = torch.zeros(len(batches))
-        parts = [list(split_batch(batch, recipe.micro_batch_size)) for batch in batches]
-        for micro in zip(*parts, strict=True):
+        totals = torch.zeros(len(self.members))
+        started = time.monotonic()
+        batches = [member.next_samples() for member in self.members]
+        data_s = time.monotonic() - started
+        for micro in zip(*(split_batch(batch, recipe.micro_batch_size) for batch in batches), strict=True):
+            started = time.monotonic()
             inputs = self.members[0].feed.training_inputs([sample for part in micro for sample in part])
             labels = inputs.pop("labels")
+            data_s += time.monotonic() - started
             with self._adapters.applied(is_training=True) as model:
                 logits = model(**inputs, use_cache=False).logits  # [adapters * samples, tokens, vocabulary]
                 losses = answer_losses(logits, labels).view(len(micro), -1).sum(dim=1)  # [adapters]
                 (losses * (1 / recipe.batch_size)).sum().backward()  # type: ignore[no-untyped-call]
             totals += losses.detach().cpu()
-        return (totals / recipe.batch_size).tolist()
+        for member in self.members:
+            member.data_s += data_s / len(self.members)
+        losses_of: list[float] = (totals / recipe.batch_size).tolist()
+        return losses_of
 
     def _stack(self, states: Mapping[Member, MemberState | None]) -> None:
         self.members = sorted(states, key=lambda member: member.recipe.lora_rank)

@@ -14,8 +14,8 @@ import torch
 
 from datasets_spec.errors import RecombineError
 from trainers.backbone import Backbone, add_adapter, load_adapter, load_backbone, save_adapter
-from trainers.batches import example_from_row
-from trainers.feeds import DirectFeed
+from trainers.encoded_rows import SampleRows
+from trainers.feeds import SharedFeed, composition_feed, partition_feed
 from trainers.finetune import DivergedError, FinetuneResult, TrialTimeoutError, WorkerShare, finetune
 from trainers.row_blocks import RowBlocks
 from trainers.scoring import Outcome, outcomes_table, score_rows
@@ -49,7 +49,7 @@ class WorkerContext:
 
 def run_trial(
     spec: TrialSpec,
-    rows: RowBlocks,
+    rows: RowBlocks | SampleRows,
     trials_dir: Path,
     *,
     attempt: str,
@@ -151,9 +151,14 @@ def failure_status(error: BaseException) -> TrialStatus:
         return "diverged"
     if isinstance(error, TrialTimeoutError):
         return "timeout"
+    return "oom" if is_out_of_memory(error) else "failed"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or this process could not get memory; torch's CPU allocator says so in words only."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return "oom"
-    return "failed"
+        return True
+    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
 
 
 def describe_error(error: BaseException) -> str:
@@ -173,7 +178,7 @@ def describe_error(error: BaseException) -> str:
 def score_requests(
     model: Any,
     backbone: Backbone,
-    rows: RowBlocks,
+    rows: RowBlocks | SampleRows,
     spec: TrialSpec,
     requests: Sequence[EvalRequest],
     context: WorkerContext,
@@ -182,29 +187,31 @@ def score_requests(
     share = context.share
     for request in requests:
         started = time.monotonic()
-        table = rows.read(request.eval_set, request.split)
-        mine = table.take(list(range(share.rank, table.num_rows, share.num_workers)))
+        feed = partition_feed(rows, backbone, request.eval_set, request.split)
+        mine = SharedFeed(feed, range(share.rank, len(feed), share.num_workers))
         outcomes = score_rows(
             model,
             backbone.encoder,
-            DirectFeed(backbone.encoder, mine),
+            mine,
             eval_set=request.eval_set,
             split=request.split,
             batch_size=spec.eval_batch_size,
             generate=request.generate,
         )
         parts = context.gather(outcomes)
-        merged = [parts[i % share.num_workers][i // share.num_workers] for i in range(table.num_rows)]
+        merged = [parts[i % share.num_workers][i // share.num_workers] for i in range(len(feed))]
         yield request, summarise(spec, request, merged, time.monotonic() - started), merged
 
 
-def summarise(spec: TrialSpec, request: EvalRequest, outcomes: Sequence[Outcome], eval_s: float) -> Evaluation:
-    """Return the counts of a set of outcomes; every question counts."""
+def summarise(
+    spec: TrialSpec, request: EvalRequest, outcomes: Sequence[Outcome], eval_s: float, *, step: int | None = None
+) -> Evaluation:
+    """Return the counts of a set of outcomes after `step` steps (None: the last); every question counts."""
     n, correct = len(outcomes), sum(o.correct for o in outcomes)
     generated = [o.generation_correct for o in outcomes if o.generation_correct is not None]
     complete = bool(generated) and len(generated) == n
     return Evaluation(
-        score_id=spec.score_id(request),
+        score_id=spec.score_id(request, step),
         eval_set=request.eval_set,
         split=request.split,
         exposure=request.exposure,
@@ -221,7 +228,7 @@ def summarise(spec: TrialSpec, request: EvalRequest, outcomes: Sequence[Outcome]
 def _weights(
     spec: TrialSpec,
     backbone: Backbone,
-    rows: RowBlocks,
+    rows: RowBlocks | SampleRows,
     final: Path,
     progress: _Progress,
     context: WorkerContext,
@@ -235,12 +242,12 @@ def _weights(
         return progress.adapted
     # The first batch may hold one subset only; contract 9 wants every subset's images proven to arrive.
     for subset in spec.composition:
-        first = rows.read(subset, "train", 1).to_pylist()
-        backbone.encoder.encode_prompts([example_from_row(row) for row in first])
+        first = partition_feed(rows, backbone, subset, "train", 1)
+        first.prompt_inputs(first.take([0]))
     progress.adapted = add_adapter(backbone, spec.recipe, seed=spec.seed)
     progress.trained = finetune(
         context.wrap_model(progress.adapted),
-        DirectFeed(backbone.encoder, rows.composition(spec.composition)),
+        composition_feed(rows, backbone, spec.composition),
         spec.recipe,
         seed=spec.seed,
         share=context.share,
@@ -254,7 +261,7 @@ def _score_missing(
     spec: TrialSpec,
     backbone: Backbone,
     model: Any,
-    rows: RowBlocks,
+    rows: RowBlocks | SampleRows,
     context: WorkerContext,
     progress: _Progress,
 ) -> None:

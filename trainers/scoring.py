@@ -1,7 +1,7 @@
 """Scores a model on a set of questions: option log-likelihood, strict letters, open answers; one outcome a question."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -76,6 +76,7 @@ def score_adapters(
     split: str,
     batch_size: int,
     generate: bool,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> list[list[Outcome]]:
     """Score every question with each of the adapters that `model` holds side by side.
 
@@ -93,6 +94,7 @@ def score_adapters(
         split: name written into the outcomes.
         batch_size: questions a forward pass, for each adapter.
         generate: also generate letters for closed questions.
+        on_batch: called after every batch; may raise to stop.
 
     Returns:
         One list of outcomes an adapter.
@@ -116,6 +118,7 @@ def score_adapters(
                     mine.append(_closed_outcome(example, chosen, text_of.get(i), common))
                 else:
                     mine.append(_open_outcome(example, text_of[i], common))
+        on_batch()
     return outcomes
 
 

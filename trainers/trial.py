@@ -41,6 +41,7 @@ class TrialSpec(BaseModel):
     eval_batch_size: int = 64
     timeout_s: float | None = None
     deterministic: bool = False
+    rungs: tuple[int, ...] = Field(default=(), description="steps at which it is scored on `search` and may be stopped")
 
     @property
     def train_id(self) -> str:
@@ -55,12 +56,12 @@ class TrialSpec(BaseModel):
             }
         )
 
-    def score_id(self, request: EvalRequest) -> str:
-        """Return the identity of one score of these weights."""
+    def score_id(self, request: EvalRequest, step: int | None = None) -> str:
+        """Return the identity of one score of these weights, as they are after `step` steps (None: the last)."""
         return content_hash(
             {
                 "train_id": self.train_id,
-                "step": self.recipe.num_steps,
+                "step": self.recipe.num_steps if step is None else step,
                 "rows": request.fingerprint,
                 "scorer": SCORER_VERSION,
                 "generate": request.generate,
@@ -92,6 +93,21 @@ class Evaluation(BaseModel):
     eval_s: float
 
 
+class Span(BaseModel):
+    """A stretch of a trial's time.
+
+    `data` (joining batches) is a part of `train` and lies within it. `sharing` is how many trials of a pack the time
+    was spent on at once: each is charged `duration_s / sharing`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    phase: Literal["queue", "startup", "data", "train", "score", "checkpoint"]
+    started_at: float = Field(description="time.time()")
+    duration_s: float
+    sharing: int = 1
+
+
 class TrialResult(BaseModel):
     """What a trial leaves in its folder as `trial.json`; the ledger's record is made from it."""
 
@@ -108,6 +124,19 @@ class TrialResult(BaseModel):
     final_loss: float | None = None
     error: str | None = None
     environment: dict[str, Any] = Field(default_factory=dict)
+    slot: str | None = Field(default=None, description="where it ran; None: in a process of its own")
+    pack_size: int = Field(default=1, description="trials that began together in the slot")
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds that this trial is charged, by phase."""
+        charged: dict[str, float] = {}
+        for span in self.spans:
+            charged[span.phase] = charged.get(span.phase, 0.0) + span.duration_s / span.sharing
+        if "data" in charged:
+            charged["train"] = max(0.0, charged["train"] - charged["data"])
+        return charged
 
 
 def failed_result(spec: TrialSpec, error: str) -> TrialResult:

@@ -92,7 +92,7 @@ def test_five_in_a_pack_are_five_alone(backbone: Backbone, samples: list[Encoded
     pack = Pack(backbone, members)
     before = [pack.weights(member) for member in members]
     pack.advance(BASE.num_steps)
-    with pack.scoring() as model:
+    with pack.scoring(members) as model:
         scored = score_adapters(
             model, backbone.encoder, EncodedFeed(backbone, samples), num_adapters=5, eval_set="t", split="search",
             batch_size=5, generate=True,

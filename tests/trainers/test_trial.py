@@ -51,6 +51,7 @@ IRRELEVANT: dict[str, Any] = {
     "eval_batch_size": 1,
     "timeout_s": 5.0,
     "deterministic": True,
+    "rungs": (1,),
 }
 
 

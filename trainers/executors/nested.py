@@ -147,7 +147,7 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
         train_context = ray.train.get_context()
         share = WorkerShare(rank=train_context.get_world_rank(), num_workers=train_context.get_world_size())
     if share.num_workers > 1:
-        context = WorkerContext(share=share, wrap_model=prepare_model, gather=_gather_over(share.num_workers))
+        context = WorkerContext(share=share, wrap_model=prepare_model, gather=gather_over(share.num_workers))
     result = run_trial(
         TrialSpec.model_validate(config["spec"]),
         config["rows"],
@@ -162,7 +162,9 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     return metrics
 
 
-def _gather_over(num_workers: int) -> Any:
+def gather_over(num_workers: int) -> Any:
+    """Return a function that gives every worker the outcomes of all, by rank."""
+
     def gather(outcomes: list[Any]) -> list[list[Any]]:
         import torch.distributed
 

@@ -1,0 +1,136 @@
+"""Early stopping: asynchronous successive halving whose decisions are paired comparisons, kept in the ledger.
+
+After ASHA (Li et al., MLSys 2020): at each rung a trial is compared with those that were there before it. Plain ASHA
+ranks raw scores; with some hundred questions a score is noise of several points, so here a trial is stopped only when
+it is worse than the last one worth going on with by more than the paired noise of their common questions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from search.ledger import Ledger
+from search.study import StudySpec
+from search.trials import PlannedTrial
+from trainers.recipe import Recipe
+
+
+def rung_steps(spec: StudySpec, recipe: Recipe) -> tuple[int, ...]:
+    """Return the steps at which a trial of the search is compared; none without early stopping."""
+    if not spec.early_stopping.enabled:
+        return ()
+    steps = {round(share * recipe.num_steps) for share in spec.early_stopping.rungs}
+    return tuple(sorted(step for step in steps if 0 < step < recipe.num_steps))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RungDecision:
+    """What is decided on a trial at a rung, and why in one line."""
+
+    goes_on: bool
+    reason: str
+
+
+class RungBook:
+    """Results at rungs and what was decided; the ledger holds both, so that a killed study goes on from them.
+
+    Args:
+        ledger: open for writing.
+        spec: the study.
+    """
+
+    def __init__(self, ledger: Ledger, spec: StudySpec) -> None:
+        self._ledger = ledger
+        self._spec = spec
+
+    def goes_on(self, planned: PlannedTrial, step: int, correct: Mapping[str, str]) -> bool:
+        """Decide on a trial at a rung and write it down; what was decided before stays.
+
+        Args:
+            planned: the trial.
+            step: steps it has made.
+            correct: by evaluation set, one character a question: 1 right, 0 wrong.
+        """
+        rung = planned.spec.rungs.index(step)
+        records = [r for r in self._ledger.records() if r["kind"] == "rung" and r["rung"] == rung]
+        for record in records:
+            if record["train_id"] == planned.spec.train_id:
+                return bool(record["goes_on"])
+        if self._spec.deterministic and planned.proposal_index is not None:
+            # Only results that the proposal was allowed to know, whatever order they came in.
+            horizon = planned.proposal_index - self._spec.execution.max_concurrent
+            records = [r for r in records if r["proposal_index"] is not None and r["proposal_index"] <= horizon]
+        counted = {
+            e.eval_set: correct[e.eval_set]
+            for e in planned.spec.evaluations
+            if e.eval_set in self._spec.objective_sets and e.exposure != "in_domain" and e.eval_set in correct
+        }
+        decision = decide(counted, [r["correct"] for r in records], self._spec)
+        self._ledger.append(
+            {
+                "kind": "rung",
+                "train_id": planned.spec.train_id,
+                "proposal_index": planned.proposal_index,
+                "rung": rung,
+                "step": step,
+                "num_steps": planned.spec.recipe.num_steps,
+                "correct": counted,
+                "goes_on": decision.goes_on,
+                "reason": decision.reason,
+            }
+        )
+        return decision.goes_on
+
+
+def decide(mine: Mapping[str, str], others: Sequence[Mapping[str, str]], spec: StudySpec) -> RungDecision:
+    """Decide whether a trial goes on.
+
+    Args:
+        mine: by evaluation set, one character a question.
+        others: of the trials that were at this rung before, each the same questions.
+        spec: the study, for its early stopping.
+    """
+    options = spec.early_stopping
+    others = [other for other in others if set(other) == set(mine)]
+    if not mine or len(others) + 1 < options.min_trials:
+        return RungDecision(goes_on=True, reason=f"one of the first {options.min_trials} at this rung")
+    ranked = sorted(others, key=accuracy, reverse=True)
+    # The last place worth going on with, counted without this trial: it goes on if it might be as good.
+    cutoff = ranked[max(1, math.ceil(options.keep * (len(others) + 1))) - 1]
+    lead, error = paired_difference(cutoff, mine)
+    margin = NormalDist().inv_cdf(options.confidence) * error
+    points = f"{100 * lead:+.1f} points (noise {100 * margin:.1f})"
+    if lead > margin:
+        return RungDecision(goes_on=False, reason=f"behind the best {options.keep:.0%} by {points}")
+    return RungDecision(goes_on=True, reason=f"not clearly behind the best {options.keep:.0%}: {points}")
+
+
+def accuracy(correct: Mapping[str, str]) -> float:
+    """Return the mean over evaluation sets of the share of right answers."""
+    return sum(bits.count("1") / len(bits) for bits in correct.values()) / len(correct)
+
+
+def paired_difference(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[float, float]:
+    """Return how much more accurate `one` is than `other`, and the standard error over their common questions.
+
+    The mean over evaluation sets of paired differences; a variance of zero is taken as that of one question that
+    differs, because few questions without a difference prove none.
+    """
+    mean = variance = 0.0
+    for name, bits in one.items():
+        differences = [int(a) - int(b) for a, b in zip(bits, other[name], strict=True)]
+        n = len(differences)
+        center = sum(differences) / n
+        spread = sum((d - center) ** 2 for d in differences) / max(1, n - 1)
+        mean += center
+        variance += max(spread, 1 / n) / n
+    return mean / len(one), math.sqrt(variance) / len(one)
+
+
+def rung_records(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the ledger's records of rungs."""
+    return [record for record in records if record["kind"] == "rung"]

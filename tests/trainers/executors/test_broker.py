@@ -1,0 +1,205 @@
+"""The broker's rules, on a clock of the test's own: nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainers.executors.broker import DEADLINE_MARGIN_S, LEASE_S, MAX_ATTEMPTS, Broker, Work
+
+
+def work(ticket: str = "t", *names: str, timeout_s: float | None = None) -> Work:
+    return Work(ticket=ticket, specs={n: {"name": n} for n in names}, submitted_at=0.0, timeout_s=timeout_s)
+
+
+def broker(*slots: str) -> Broker:
+    made = Broker(now=0.0)
+    for slot in slots:
+        made.register(slot, {}, now=0.0)
+    return made
+
+
+def end(at: Broker, held: Work, *names: str) -> None:
+    for name in names or held.specs:
+        at.report(held.ticket, {"train_id": name, "ended": "finished"})
+
+
+def leased(at: Broker, slot: str, now: float = 0.0) -> Work:
+    found = at.lease(slot, now=now)
+    assert found is not None
+    return found
+
+
+def test_work_goes_to_the_first_that_asks_and_comes_back_as_events() -> None:
+    at = broker("a", "b")
+    at.submit(work("t", "x", "y"))
+    at.submit(work("t", "x", "y"))  # who asks again does not get it twice
+    held = leased(at, "a")
+    assert list(held.specs) == ["x", "y"]
+    assert at.lease("b", now=0.0) is None
+    assert at.lease("a", now=0.0) is None  # one at a time
+    end(at, held, "x")
+    assert at.events("t") == ([{"train_id": "x", "ended": "finished"}], False)
+    end(at, held, "y")
+    at.finish("a", held)
+    assert at.events("t") == ([{"train_id": "y", "ended": "finished"}], True)
+    assert at.events("t") is None
+    assert at.held() == {}
+
+
+def test_trials_of_a_dead_process_are_tried_again_alone_and_first() -> None:
+    at = broker("a")
+    at.submit(work("t", "x", "y", "z"))
+    at.submit(work("u", "later"))
+    held = leased(at, "a")
+    end(at, held, "x")
+    at.register("a", {}, now=1.0)  # a new process of the same slot
+    assert not at.heartbeat("a", held, is_training=True, now=1.0)  # what is left of the old one must stop
+    for name in ("y", "z"):
+        again = leased(at, "a", 1.0)
+        assert (list(again.specs), again.attempt) == ([name], 2)
+        end(at, again)
+        at.finish("a", again)
+    assert list(leased(at, "a", 1.0).specs) == ["later"]
+
+
+def test_a_trial_that_kills_its_process_again_and_again_fails() -> None:
+    at = broker("a")
+    at.submit(work("t", "x"))
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        assert leased(at, "a").attempt == attempt
+        at.register("a", {}, now=0.0)
+    assert at.lease("a", now=0.0) is None
+    events, is_over = at.events("t") or ([], False)
+    assert is_over
+    assert [(e["ended"], e["error"]) for e in events] == [("failed", "its worker processes died")]
+
+
+def test_a_trial_past_its_deadline_ends_and_its_neighbours_go_on() -> None:
+    at = broker("a")
+    at.submit(work("t", "x", "hangs", timeout_s=5.0))
+    held = leased(at, "a")
+    assert at.heartbeat("a", held, is_training=True, now=1.0)
+    limit = 2 * 5.0 + DEADLINE_MARGIN_S  # two share the slot
+    assert at.overdue(now=1.0 + limit) == {}
+    (slot,) = at.overdue(now=1.1 + limit)
+    at.end_slot(slot, reason="past the deadline", now=30.0)
+    at.register("a", {}, now=30.0)
+    first = leased(at, "a", 30.0)
+    end(at, first, "x")
+    at.finish("a", first)
+    alone = leased(at, "a", 30.0)
+    assert list(alone.specs) == ["hangs"]
+    assert at.overdue(now=30.0 + 5.0 + DEADLINE_MARGIN_S) == {}
+    assert "a" in at.overdue(now=30.1 + 5.0 + DEADLINE_MARGIN_S)
+    at.end_slot("a", reason="past the deadline", now=46.0)
+    events, is_over = at.events("t") or ([], False)
+    assert is_over
+    assert events[-1] == {"train_id": "hangs", "ended": "timeout", "error": "past the deadline"}
+
+
+def test_scoring_has_no_deadline_but_silence_has() -> None:
+    at = broker("a")
+    at.submit(work("t", "x", timeout_s=5.0))
+    held = leased(at, "a")
+    for now in range(0, 100, 10):
+        assert at.heartbeat("a", held, is_training=False, now=float(now))
+        assert at.overdue(now=now + 10.0) == {}
+    assert "a" in at.overdue(now=90.0 + LEASE_S + 1.0)
+
+
+def test_a_new_broker_lets_older_slots_keep_what_they_hold() -> None:
+    held = work("t", "x", "y")
+    at = Broker(now=100.0, grace_s=3.0)
+    at.submit(held)  # the proxy asks again
+    assert at.lease("b", now=101.0) is None  # not yet: somebody may hold it
+    assert at.heartbeat("a", held, is_training=True, now=102.0)
+    assert at.lease("b", now=104.0) is None
+    end(at, held)
+    assert at.events("t") == ([{"train_id": n, "ended": "finished"} for n in ("x", "y")], True)
+
+
+def test_an_end_that_comes_before_the_ticket_is_kept_for_it() -> None:
+    at = Broker(now=100.0, grace_s=3.0)
+    held = work("t", "x")
+    at.heartbeat("a", held, is_training=True, now=100.0)
+    end(at, held)
+    at.finish("a", held)
+    at.submit(held)
+    assert at.events("t") == ([{"train_id": "x", "ended": "finished"}], True)
+    at.register("b", {}, now=104.0)
+    assert at.lease("b", now=104.0) is None
+
+
+def test_a_trial_asked_for_under_two_tickets_is_done_once_and_told_to_both() -> None:
+    at = broker("a", "b")
+    at.submit(work("t", "x"))
+    held = leased(at, "a")
+    at.submit(work("u", "x"))  # its first proxy died
+    assert at.lease("b", now=0.0) is None
+    end(at, held)
+    assert at.events("t") == at.events("u") == ([{"train_id": "x", "ended": "finished"}], True)
+
+
+def test_a_closed_broker_hands_out_nothing() -> None:
+    at = broker("a")
+    at.submit(work("t", "x"))
+    at.is_closed = True
+    assert at.lease("a", now=0.0) is None
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 12))
+def test_whatever_dies_every_trial_has_one_end(seed: int, num_slots: int, num_trials: int) -> None:
+    rng = random.Random(seed)
+    slots = [f"s{i}" for i in range(num_slots)]
+    at, now = broker(*slots), 0.0
+    names = [f"x{i}" for i in range(num_trials)]
+    tickets: list[str] = []
+    while names:
+        size = rng.randint(1, 3)
+        tickets.append(f"t{len(tickets)}")
+        at.submit(work(tickets[-1], *names[:size]))
+        names = names[size:]
+    held: dict[str, Work] = {}
+    ends: dict[str, list[str]] = {}
+    done: set[str] = set()
+    for _ in range(2_000):
+        now += 1.0
+        slot = rng.choice(slots)
+        action = rng.random()
+        if slot not in held:
+            if (found := at.lease(slot, now=now)) is not None:
+                assert not done & set(found.specs), "handed out although it has ended"
+                assert not {n for h in held.values() for n in h.specs} & set(found.specs), "handed out twice"
+                held[slot] = found
+        elif action < 0.2:  # the process dies
+            at.register(slot, {}, now=now)
+            del held[slot]
+        elif action < 0.6:
+            left = [n for n in held[slot].specs if n not in done]
+            if left:
+                done.add(left[0])
+                end(at, held[slot], left[0])
+        elif all(n in done for n in held[slot].specs):
+            at.finish(slot, held.pop(slot))
+        collect(at, tickets, ends)
+        if not tickets:
+            break
+    assert not tickets, "a ticket without an end"
+    assert sorted(ends) == sorted(f"x{i}" for i in range(num_trials))
+    assert all(len(found) == 1 for found in ends.values())
+
+
+def collect(at: Broker, tickets: list[str], ends: dict[str, list[str]]) -> None:
+    for ticket in list(tickets):
+        news: tuple[list[dict[str, Any]], bool] | None = at.events(ticket)
+        if news is None:
+            pytest.fail("a ticket was forgotten")
+        for event in news[0]:
+            ends.setdefault(event["train_id"], []).append(event["ended"])
+        if news[1]:
+            tickets.remove(ticket)

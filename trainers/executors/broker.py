@@ -1,0 +1,194 @@
+"""Who works on what: tickets of trials wait, slots lease them, leases end.
+
+Plain state without Ray, clock or threads (`broker_actor` adds these). Nothing here needs to survive: whoever submitted
+a ticket submits it again to a new broker, a slot tells it what it holds, and what has finished lies in RUN/trials.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+# A slot that says nothing for so long is taken for dead and its trials go to others (a step of a large model and a
+# batch of scoring are far shorter).
+LEASE_S = 300.0
+# A new broker hands out nothing for so long: slots that outlived the old one tell what they hold first.
+GRACE_S = 3.0
+# Time after a trial's own deadline in which its slot may end it by itself (issue 5).
+DEADLINE_MARGIN_S = 10.0
+MAX_ATTEMPTS = 3  # of one trial, when the process that holds it dies; as many as Train's retries elsewhere
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """Trials that one slot trains together.
+
+    Attributes:
+        ticket: whose trials they are.
+        specs: dumped trial specs, by train_id.
+        submitted_at: `time.time()` when they were asked for.
+        attempt: 1, 2, ...; from the second on a trial is alone.
+        timeout_s: training time of one trial, None without a limit.
+    """
+
+    ticket: str
+    specs: Mapping[str, Mapping[str, Any]]
+    submitted_at: float
+    attempt: int = 1
+    timeout_s: float | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class Lease:
+    """Work in a slot's hands."""
+
+    work: Work
+    heard_at: float
+    training_since: float | None = None  # None while it loads, scores or writes
+
+
+@dataclass(kw_only=True, slots=True)
+class _Ticket:
+    open: set[str]  # train_ids without an end
+    events: deque[dict[str, Any]] = field(default_factory=deque)
+
+
+class Broker:
+    """Tickets, slots and leases.
+
+    Args:
+        now: seconds of a clock that only goes forward, as every other `now` here.
+        grace_s: for how long nothing is handed out.
+    """
+
+    def __init__(self, *, now: float, grace_s: float = 0.0) -> None:
+        self._tickets: dict[str, _Ticket] = {}
+        self._decisions: dict[tuple[str, int], bool] = {}
+        self._early: dict[str, list[dict[str, Any]]] = {}
+        self._waiting: deque[Work] = deque()
+        self._leases: dict[str, Lease] = {}
+        self._opens_at = now + grace_s
+        self.slots: dict[str, dict[str, Any]] = {}  # what each living slot said of itself
+        self.is_closed = False
+        self.fatal: str | None = None
+
+    def submit(self, work: Work) -> None:
+        """Queue the trials of a ticket; a ticket that is known is not queued again."""
+        if work.ticket in self._tickets:
+            return
+        early = self._early.pop(work.ticket, [])
+        ended = {event["train_id"] for event in early if "ended" in event}
+        self._tickets[work.ticket] = _Ticket(open=set(work.specs) - ended, events=deque(early))
+        held = {train_id for lease in self._leases.values() for train_id in lease.work.specs}
+        left = {train_id: spec for train_id, spec in work.specs.items() if train_id not in held | ended}
+        if left:
+            self._waiting.append(replace(work, specs=left))
+
+    def register(self, slot: str, about: Mapping[str, Any], *, now: float) -> None:
+        """A slot's process is new: what its predecessor held is queued again."""
+        self._lose(slot, reason="its worker processes died", now=now)
+        self.slots[slot] = dict(about)
+
+    def lease(self, slot: str, *, now: float) -> Work | None:
+        """Give a slot the work that has waited longest, if there is any."""
+        if self.is_closed or now < self._opens_at or not self._waiting or slot in self._leases:
+            return None
+        work = self._waiting.popleft()
+        self._leases[slot] = Lease(work=work, heard_at=now)
+        return work
+
+    def heartbeat(self, slot: str, work: Work, *, is_training: bool, now: float) -> bool:
+        """A slot is alive and holds `work`; returns False when it must drop it."""
+        lease = self._leases.get(slot)
+        if lease is None and slot not in self.slots and now < self._opens_at:
+            # This broker is younger than the lease.
+            self.slots[slot] = {}
+            lease = self._leases[slot] = Lease(work=work, heard_at=now)
+            self._waiting = deque(w for w in self._waiting if not set(w.specs) & set(work.specs))
+        if lease is None or lease.work != work:
+            return False
+        lease.heard_at = now
+        if not is_training:
+            lease.training_since = None
+        elif lease.training_since is None:
+            lease.training_since = now
+        return True
+
+    def report(self, ticket: str, event: Mapping[str, Any]) -> None:
+        """Pass something on to whoever waits for the trial; an event with `ended` is its last."""
+        # A trial may have been asked for again, under another ticket, while a slot already had it.
+        waiting = [state for state in self._tickets.values() if event["train_id"] in state.open]
+        if not waiting:  # the slot is older than this broker, and faster than who submits again
+            self._early.setdefault(ticket, []).append(dict(event))
+        for state in waiting:
+            state.events.append(dict(event))
+            if "ended" in event:
+                state.open.discard(event["train_id"])
+
+    def finish(self, slot: str, work: Work) -> None:
+        """A slot has done with its work; trials without an end in it are queued again."""
+        lease = self._leases.pop(slot, None)
+        if lease is not None and lease.work == work:
+            self._requeue(work, reason="its slot gave it back")
+
+    def events(self, ticket: str) -> tuple[list[dict[str, Any]], bool] | None:
+        """Take a ticket's new events, and whether these were the last; None for a ticket that is not known."""
+        state = self._tickets.get(ticket)
+        if state is None:
+            return None
+        taken = list(state.events)
+        state.events.clear()
+        is_over = not state.open
+        if is_over:
+            del self._tickets[ticket]
+        return taken, is_over
+
+    def decide(self, train_id: str, step: int, *, goes_on: bool) -> None:
+        """Say whether a trial goes on after a rung."""
+        self._decisions[(train_id, step)] = goes_on
+
+    def decision(self, train_id: str, step: int) -> bool | None:
+        """Return what was decided, or None while nothing was."""
+        return self._decisions.get((train_id, step))
+
+    def overdue(self, *, now: float) -> dict[str, str]:
+        """Return the slots that must be ended, and why."""
+        late: dict[str, str] = {}
+        for slot, lease in self._leases.items():
+            limit = lease.work.timeout_s
+            if now - lease.heard_at > LEASE_S:
+                late[slot] = f"nothing was heard for {LEASE_S:.0f} s"
+            elif limit is not None:
+                started = lease.heard_at if lease.training_since is None else lease.training_since
+                if now - started > limit * len(lease.work.specs) + DEADLINE_MARGIN_S:
+                    late[slot] = "past the deadline"
+        return late
+
+    def end_slot(self, slot: str, *, reason: str, now: float) -> None:
+        """A slot was ended because it was overdue."""
+        self._lose(slot, reason=reason, now=now, is_timeout=True)
+        self.slots.pop(slot, None)
+
+    def held(self) -> dict[str, Sequence[str]]:
+        """Return the train_ids in every slot's hands."""
+        return {slot: list(lease.work.specs) for slot, lease in self._leases.items()}
+
+    def _lose(self, slot: str, *, reason: str, now: float, is_timeout: bool = False) -> None:
+        lease = self._leases.pop(slot, None)
+        if lease is not None:
+            self._requeue(lease.work, reason=reason, is_timeout=is_timeout)
+
+    def _requeue(self, work: Work, *, reason: str, is_timeout: bool = False) -> None:
+        """Queue what has no end yet, each trial alone, first in the queue; one that was alone too often ends."""
+        state = self._tickets.get(work.ticket)
+        left = [train_id for train_id in work.specs if state is not None and train_id in state.open]
+        is_alone = len(work.specs) == 1
+        for train_id in reversed(left):
+            if is_alone and (is_timeout or work.attempt >= MAX_ATTEMPTS):
+                status = "timeout" if is_timeout else "failed"
+                self.report(work.ticket, {"train_id": train_id, "ended": status, "error": reason})
+            else:
+                again = replace(work, specs={train_id: work.specs[train_id]}, attempt=work.attempt + 1)
+                self._waiting.appendleft(again)

@@ -1,0 +1,125 @@
+"""The broker as a Ray actor: slots and proxies wait in it for each other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trainers.executors.broker import GRACE_S, Broker, Work
+
+POLL_S = 20.0  # longest wait of one call; the caller asks again
+WATCH_S = 0.5  # how often overdue slots are looked for
+
+
+class BrokerActor:
+    """Runs a `Broker` on this process's clock. All methods are coroutines of one thread.
+
+    Args:
+        was_there_before: whether an earlier actor of the same study may have left slots with work.
+    """
+
+    def __init__(self) -> None:
+        import ray
+
+        was_restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        self._broker = Broker(now=time.monotonic(), grace_s=GRACE_S if was_restarted else 0.0)
+        self._changed = asyncio.Condition()
+        self._workers: dict[str, Any] = {}  # slot -> handle of its process
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def submit(self, work: Work) -> None:
+        """See `Broker.submit`."""
+        self._broker.submit(work)
+        await self._notify()
+
+    async def register(self, slot: str, about: Mapping[str, Any], worker: Any) -> None:
+        """A slot is ready; `worker` is the actor that it lives in."""
+        self._broker.register(slot, about, now=time.monotonic())
+        self._workers[slot] = worker
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+        await self._notify()
+
+    async def lease(self, slot: str) -> Any:
+        """Return work, None after a while without any, or `close`."""
+        return await self._wait(
+            lambda: "close" if self._broker.is_closed else self._broker.lease(slot, now=time.monotonic())
+        )
+
+    async def heartbeat(self, slot: str, work: Work, is_training: bool) -> bool:
+        """See `Broker.heartbeat`."""
+        return self._broker.heartbeat(slot, work, is_training=is_training, now=time.monotonic())
+
+    async def report(self, ticket: str, event: Mapping[str, Any]) -> None:
+        """See `Broker.report`."""
+        self._broker.report(ticket, event)
+        await self._notify()
+
+    async def finish(self, slot: str, work: Work) -> None:
+        """See `Broker.finish`."""
+        self._broker.finish(slot, work)
+        await self._notify()
+
+    async def events(self, ticket: str) -> Any:
+        """Return a ticket's new events and whether they are the last; `unknown`; None after a while without any."""
+
+        def new() -> tuple[list[dict[str, Any]], bool] | str | None:
+            found = self._broker.events(ticket)
+            if found is None:
+                return "unknown"
+            return found if found[0] or found[1] else None
+
+        return await self._wait(new)
+
+    async def decide(self, train_id: str, step: int, goes_on: bool) -> None:
+        """See `Broker.decide`."""
+        self._broker.decide(train_id, step, goes_on=goes_on)
+        await self._notify()
+
+    async def decision(self, train_id: str, step: int) -> Any:
+        """Return a decision (a bool), or None after a while without one."""
+        return await self._wait(lambda: self._broker.decision(train_id, step))
+
+    async def state(self) -> dict[str, Any]:
+        """Return slots with what they said of themselves, trials in their hands, and a fatal error if there is one."""
+        return {"slots": dict(self._broker.slots), "held": self._broker.held(), "fatal": self._broker.fatal}
+
+    async def fail(self, reason: str) -> None:
+        """No slot can work, and why."""
+        self._broker.fatal = reason
+        await self._notify()
+
+    async def close(self) -> None:
+        """Send the slots home."""
+        self._broker.is_closed = True
+        await self._notify()
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _wait(self, look: Callable[[], Any]) -> Any:
+        """Return what `look` finds, looking again after every change; None after `POLL_S`."""
+        ends_at = time.monotonic() + POLL_S
+        async with self._changed:
+            while (found := look()) is None and (left := ends_at - time.monotonic()) > 0:
+                # The grace time of a new broker ends without a change, hence never wait for long.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), timeout=min(left, 1.0))
+        return found
+
+    async def _watch(self) -> None:
+        import ray
+
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now = time.monotonic()
+            for slot, reason in self._broker.overdue(now=now).items():
+                self._broker.end_slot(slot, reason=reason, now=now)
+                worker = self._workers.pop(slot, None)
+                if worker is not None:
+                    ray.kill(worker)  # its Train run starts another
+                await self._notify()
