@@ -63,6 +63,7 @@ class Recorder:
             "startup_s": result.startup_s,
             "slot": result.slot,
             "pack_size": result.pack_size,
+            "started_at": min((s.started_at for s in result.spans if s.phase != "queue"), default=None),
             "seconds": {phase: round(s, 4) for phase, s in sorted(result.seconds.items())},
             "trial_dir": f"trials/{planned.spec.folder_name}",
             "evaluations": [e.model_dump(mode="json") for e in result.evaluations if e.score_id in wanted],

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from datasets_spec.store import Store, open_store
 from search.ledger import Ledger
 from search.outcome_files import outcomes_loader
 from search.run_dir import RUN_FILE
+from search.rungs import compute_early_stopping
 from search.status import Stage
 from search.study import StudySpec
 from search.study_files import Study
+from search.timeline import compute_phase_seconds, compute_slot_use, compute_trace, read_results
 
 REPORTED_PACKAGES = ("recombine", "ray", "torch", "transformers", "peft", "optuna", "pyarrow", "numpy", "pillow")
 
@@ -55,6 +58,7 @@ def write_results(study: Study, run_dir: Path) -> Path:
         write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
     info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec)}
     replace_text(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
+    replace_text(run_dir / "report" / "timeline.json", json.dumps(compute_trace(read_results(run_dir))) + "\n")
     return write_report(run_dir)
 
 
@@ -69,6 +73,8 @@ def run_info(
     counts = {name: manifest.subsets[name] for name in manifest.subsets if name in used}
     writers = [record for record in records if record["kind"] == "writer"]
     endings = [record for record in records if record["kind"] == "ended"]
+    trials = [record for record in records if record["kind"] == "trial"]
+    early = compute_early_stopping(records)
     return {
         "study": spec.name,
         "recombine_version": metadata.version("recombine"),
@@ -98,14 +104,15 @@ def run_info(
         "targets": list(spec.targets),
         "abilities": list(spec.abilities),
         "sealed_openings": sum(record["kind"] == "sealed_opened" for record in records),
+        "phase_seconds": compute_phase_seconds(trials),
+        "slots": [{**asdict(use), "busy_share": use.busy_share} for use in compute_slot_use(trials)],
+        "early_stopping": None if early is None else asdict(early),
         "decisions": [record["text"] for record in records if record["kind"] == "decision"],
     }
 
 
 def blind_figures(store: Store, spec: StudySpec) -> dict[str, dict[str, Any]]:
     """Return, for every evaluation set, what rules reach on `confirm` that look at no image."""
-    from dataclasses import asdict
-
     from datasets_spec.audit import blind_baselines
 
     figures: dict[str, dict[str, Any]] = {}

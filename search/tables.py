@@ -26,8 +26,12 @@ TRIAL_COLUMNS: dict[str, str] = {
     "accuracy": "float", "generation_accuracy": "float", "invalid": "int", "ci_low": "float", "ci_high": "float",
     "gain": "float", "cg_gain": "float", "num_train_samples": "int", "num_steps": "int", "train_s": "float",
     "eval_s": "float", "startup_s": "float", "status": "str", "proposal_index": "int",
+    "slot": "str", "pack_size": "int", "queue_s": "float", "data_s": "float", "score_s": "float",
+    "checkpoint_s": "float",
 }  # fmt: skip
 
+# Seconds of a phase that the ledger keeps under `seconds`; training and start-up have had columns of their own before.
+CHARGED_COLUMNS = ("queue_s", "data_s", "score_s", "checkpoint_s")
 _SORTED_BY = ("stage", "arm", "proposal_index", "train_id", "rung", "eval_set", "split", "score_id", "status")
 _STAGES = {stage.value: number for number, stage in enumerate(Stage)}
 
@@ -114,6 +118,7 @@ def _rows_of(record: Record, keys: Mapping[str, Key], references: _References) -
     trial = {column: record.get(column) for column in TRIAL_COLUMNS}
     trial["composition"] = canonical_json(record.get("composition") or {})
     trial["recipe"] = canonical_json(record.get("recipe") or {})
+    trial |= {f"{phase}_s": s for phase, s in record.get("seconds", {}).items() if f"{phase}_s" in CHARGED_COLUMNS}
     evaluations = record.get("evaluations") or ()
     rows = []
     for evaluation in evaluations:

@@ -10,6 +10,7 @@ from search.ledger import Ledger
 from search.objective import objective_names, objective_values
 from search.run_dir import read_resolved
 from search.status import Stage, Status
+from search.timeline import compute_slot_use
 
 SHOWN_BEST = 5
 
@@ -38,10 +39,14 @@ def show_status(run_dir: Path) -> None:
             for v, r in scored[:SHOWN_BEST]
         ]
         print_table("Best of the search so far", ["proposal", "composition", *objective_names(spec)], rows)
-    failures = [r for r in trials if r["status"] != Status.finished]
+    failures = [r for r in trials if r["status"] not in (Status.finished, Status.stopped_early)]
     if failures:
         print_table(
             "Not finished", ["arm", "status", "error"], [[r["arm"], r["status"], r["error"] or "-"] for r in failures]
         )
+    slots = compute_slot_use(trials)
+    if slots:
+        rows = [[u.slot, str(u.num_trials), f"{u.busy_s:.0f} s", f"{u.busy_share:.0%}"] for u in slots]
+        print_table("Slots, from their first trial to their last", ["slot", "trials", "busy", "share"], rows)
     spent_s = sum(record["train_s"] + record["startup_s"] for record in trials if not record["reused"])
     print_line(f"spent: {spent_s / 60:.1f} min of trial time; `recombine run` with the same study goes on")

@@ -17,11 +17,13 @@ TRIAL_COLUMNS = (
     "train_id", "score_id", "rung", "stage", "arm", "strategy", "composition", "recipe", "seed", "eval_set",
     "modality", "area", "task", "ability", "exposure", "split", "n", "correct", "accuracy",
     "generation_accuracy", "invalid", "ci_low", "ci_high", "gain", "cg_gain", "num_train_samples", "num_steps",
-    "train_s", "eval_s", "startup_s", "status", "proposal_index",
+    "train_s", "eval_s", "startup_s", "status", "proposal_index", "slot", "pack_size", "queue_s", "data_s",
+    "score_s", "checkpoint_s",
 )  # fmt: skip
 TRIAL_NUMBERS = (
     "rung", "n", "correct", "accuracy", "generation_accuracy", "invalid", "ci_low", "ci_high", "gain", "cg_gain",
-    "num_train_samples", "num_steps", "train_s", "eval_s", "startup_s", "proposal_index",
+    "num_train_samples", "num_steps", "train_s", "eval_s", "startup_s", "proposal_index", "pack_size", "queue_s",
+    "data_s", "score_s", "checkpoint_s",
 )  # fmt: skip
 TRANSFER_COLUMNS = (
     "source", "target", "shared_elements", "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "split",

@@ -17,6 +17,7 @@ from search.report.heatmap import TransferHeatmap
 from search.report.inline import chart_library, content_security_policy, csv_download, script_json
 from search.report.load import RunRecords
 from search.report.provenance import compute_provenance
+from search.report.time_use import compute_time_use
 from search.report.trial_table import TrialTable
 
 # A table of 53 x 53 cells would be 1.5 MB of the page; the CSV link holds them all in a tenth of that.
@@ -58,6 +59,7 @@ def render_page(
         trials=trial_table,
         data=compute_data_table(records),
         blind=compute_blind(records),
+        time=compute_time_use(records),
         provenance=compute_provenance(records),
         downloads={
             "transfer.csv": csv_download(records.transfer),

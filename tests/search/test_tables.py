@@ -68,9 +68,12 @@ def only(frame: pd.DataFrame, **values: object) -> pd.Series:
     return frame.iloc[0]
 
 
+SINCE_SLOTS = ["slot", "pack_size", "queue_s", "data_s", "score_s", "checkpoint_s"]
+
+
 def test_columns_are_those_promised() -> None:
     frame = trials_frame(study().records, KEYS)
-    assert list(frame.columns) == [*PROMISED, "proposal_index"] == list(TRIAL_COLUMNS)
+    assert list(frame.columns) == [*PROMISED, "proposal_index", *SINCE_SLOTS] == list(TRIAL_COLUMNS)
     assert len(frame) == 11
 
 

@@ -19,7 +19,7 @@ from search.ledger import Ledger, LedgerError
 SOURCES = ("ct-lung-grading", "mri-brain-staging", "xray-brain-grading")
 CONTROL_SOURCES = ("oct-kidney-staging", "mri-bone-staging")
 TARGET, ABILITY = "xray-lung-grading", "ct-brain-grading-temporal"
-MEASURED_TIMES = ("train_s", "eval_s", "startup_s")
+MEASURED_TIMES = ("train_s", "eval_s", "startup_s", "queue_s", "data_s", "score_s", "checkpoint_s", "slot", "pack_size")
 
 STUDY: dict[str, Any] = {
     "name": "tiny",
