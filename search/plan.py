@@ -9,6 +9,7 @@ from typing import Any
 
 from datasets_spec.manifest import read_manifest
 from datasets_spec.mat import shared_elements
+from search.engine import choose_executor
 from search.ledger import Ledger, LedgerError
 from search.status import Status
 from search.study_files import Study
@@ -16,7 +17,8 @@ from trainers.backbone_spec import PHANTOM
 
 # Assumptions where this study has measured nothing yet (docs/benchmarks.md): start-up of a nested trial on two idle
 # cores, and the phantom backbone's training time for a step of 32 samples on one core.
-ASSUMED_STARTUP_S = 30.0
+ASSUMED_STARTUP_S = {"nested": 30.0, "pooled": 1.0}
+ASSUMED_POOL_START_S = 60.0  # slots, Tune and encoding, once a study
 ASSUMED_STEP_S = {PHANTOM: 0.1}
 ASSUMED_STEP_OTHER_S = 1.0  # a 2-3B model, LoRA, batch 32, one data-centre GPU: order of magnitude only
 ASSUMED_TRIAL_MIB = {PHANTOM: 0.5}
@@ -58,12 +60,17 @@ def compute_plan(study: Study, run_dir: Path) -> Plan:
     """Count trials, samples, time and disk; use what this study has measured, else stated assumptions."""
     phases = tuple(_phases(study))
     measured = _measured(run_dir)
+    executor, why = choose_executor(study.spec)
     backbone = study.spec.backbone.model
-    startup_s, step_s = measured or (ASSUMED_STARTUP_S, ASSUMED_STEP_S.get(backbone, ASSUMED_STEP_OTHER_S))
+    startup_s, step_s = measured or (
+        ASSUMED_STARTUP_S[executor],
+        ASSUMED_STEP_S.get(backbone, ASSUMED_STEP_OTHER_S),
+    )
     execution, recipe = study.spec.execution, study.spec.recipe
     num_trials = sum(phase.num_trials for phase in phases)
     trial_s = startup_s + step_s * recipe.num_steps
     wall_s = num_trials * trial_s / execution.max_concurrent
+    wall_s += ASSUMED_POOL_START_S if executor == "pooled" else 0.0
     low, high = (1.0, 1.3) if measured else (1 / SPREAD, SPREAD)
     gpu_s = num_trials * trial_s * execution.num_workers * execution.gpus_per_worker
     source = "measured in this study" if measured else "assumed; after the first trials `plan` uses measured figures"
@@ -71,7 +78,8 @@ def compute_plan(study: Study, run_dir: Path) -> Plan:
         f"start-up {startup_s:.1f} s a trial, {step_s:.3f} s a step ({source})",
         f"{execution.max_concurrent} trials at a time, each {execution.num_workers} worker(s) with "
         f"{execution.cpus_per_worker:g} CPU and {execution.gpus_per_worker:g} GPU",
-        "no trial fails, none is reused",
+        f"executor: {executor} ({why})",
+        "no trial fails, none is reused, none is stopped early",
     )
     return Plan(
         phases=phases,

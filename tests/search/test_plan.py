@@ -9,7 +9,7 @@ import pytest
 
 from datasets_spec.errors import UserError
 from search.ledger import Ledger
-from search.plan import ASSUMED_STARTUP_S, compute_plan, relation_rows, row_counts
+from search.plan import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, compute_plan, relation_rows, row_counts
 from search.results import run_info
 from search.runner import check_not_extended, check_rows
 from tests.search.study_fixture import open_study, write_store
@@ -49,8 +49,10 @@ def test_a_small_space_needs_fewer_trials_than_allowed(tmp_path: Path) -> None:
 
 def test_assumptions_are_said_and_given_as_a_range(tmp_path: Path) -> None:
     plan = compute_plan(open_study(tmp_path), tmp_path / "run")
+    nested = compute_plan(open_study(tmp_path, {"execution.executor": "nested"}), tmp_path / "run")
     assert not plan.is_measured
-    assert plan.startup_s == ASSUMED_STARTUP_S
+    assert (plan.startup_s, nested.startup_s) == (ASSUMED_STARTUP_S["pooled"], ASSUMED_STARTUP_S["nested"])
+    assert any("executor: pooled" in assumption for assumption in plan.assumptions)
     assert plan.wall_s[1] == pytest.approx(4 * plan.wall_s[0])
     assert any("assumed" in assumption for assumption in plan.assumptions)
     assert plan.gpu_s == (0.0, 0.0)
@@ -67,7 +69,7 @@ def test_figures_of_this_study_replace_assumptions(tmp_path: Path) -> None:
     assert plan.is_measured
     assert (plan.startup_s, plan.step_s) == (10.0, 0.5)
     trial_s = 10.0 + 0.5 * 4
-    assert plan.wall_s[0] == pytest.approx(plan.num_trials * trial_s / 2)
+    assert plan.wall_s[0] == pytest.approx(plan.num_trials * trial_s / 2 + ASSUMED_POOL_START_S)
     assert plan.gpu_s[0] == pytest.approx(plan.num_trials * trial_s)
 
 

@@ -1,4 +1,7 @@
-"""Whole studies through the command line: one undisturbed, one beside it that is killed and resumed."""
+"""Whole studies through the command line: one undisturbed and nested, one beside it pooled, killed and resumed.
+
+They must end with the same tables: both executors are the same experiment, and a kill costs time only.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ from tests.search.studies.tiny_study import (
 )
 
 pytestmark = pytest.mark.ray
+POOLED = ("execution.executor=pooled", "execution.num_workers=1")
 KILL_AFTER = 3  # trials in the ledger: in the middle of the search
 
 
@@ -47,7 +51,7 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Two studies at once, same file: `calm` runs through, `killed` dies by SIGKILL and is resumed."""
+    """Two studies at once, same file: `calm` runs through nested, `killed` is pooled, dies by SIGKILL, is resumed."""
     folder = tmp_path_factory.mktemp("study")
     study = write_study(folder)
     spoil_images(folder)
@@ -57,7 +61,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     with (folder / "calm.log").open("w") as log, (folder / "killed.log").open("w") as other_log:
         first = subprocess.Popen(command("run", study, "--run-dir", calm), env=environment(), stdout=log, stderr=log)
         second = subprocess.Popen(
-            command("run", study, "--run-dir", killed), env=environment(), stdout=other_log, stderr=other_log
+            command("run", study, *POOLED, "--run-dir", killed),
+            env=environment(),
+            stdout=other_log,
+            stderr=other_log,
         )
         deadline = time.monotonic() + 300
         while len(trial_records(killed)) < KILL_AFTER and second.poll() is None and time.monotonic() < deadline:
@@ -66,7 +73,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         os.kill(second.pid, signal.SIGKILL)
         second.wait()
         before = finished_trials(killed)
-        resumed = recombine("run", study, "--run-dir", killed)
+        resumed = recombine("run", study, *POOLED, "--run-dir", killed)
         assert resumed.returncode == 0, resumed.stdout + resumed.stderr
         assert first.wait(timeout=400) == 0, (folder / "calm.log").read_text()
     return Runs(study, calm, killed, (folder / "calm.log").read_text(), before)
@@ -92,6 +99,19 @@ def test_calm_and_killed_end_with_the_same_tables(runs: Runs) -> None:
     pd.testing.assert_frame_equal(comparable_trials(runs.calm), comparable_trials(runs.killed))
     for name in ("report/transfer.csv", "selection/selection.json", "selection/mix.yaml"):
         assert (runs.calm / name).read_bytes() == (runs.killed / name).read_bytes(), name
+
+
+def test_slots_say_where_their_time_went(runs: Runs) -> None:
+    info = json.loads((runs.killed / "run.json").read_text())
+    assert {use["slot"] for use in info["slots"]} <= {"slot-0", "slot-1"}
+    assert sum(use["num_trials"] for use in info["slots"]) == len(
+        {r["train_id"] for r in trial_records(runs.killed) if not r["reused"] and r["stage"] != "sealed"}
+    )
+    assert info["phase_seconds"]["train"] > 0
+    trace = json.loads((runs.killed / "report" / "timeline.json").read_text())["traceEvents"]
+    assert {event["name"] for event in trace} >= {"train", "score", "checkpoint", "process_name"}
+    shown = recombine("status", runs.killed)
+    assert "slot-0" in shown.stdout
 
 
 def test_the_same_command_again_runs_nothing(runs: Runs) -> None:

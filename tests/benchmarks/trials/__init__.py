@@ -1,0 +1,1 @@
+"""`make bench-trials`: what a trial costs under each executor, all sides in one run."""
