@@ -181,6 +181,11 @@ class StudySpec(_Section):
             or (self.execution.executor == "auto" and not self.execution.num_workers)
         ):
             raise ValueError("early_stopping needs slots: set execution.executor to pooled")
+        if self.backbone.activation_checkpointing and self.recipe.lora_dropout and self.execution.executor != "nested":
+            raise ValueError(
+                "backbone.activation_checkpointing computes a slot's dropout twice: set recipe.lora_dropout to 0 or "
+                "execution.executor to nested"
+            )
         twice = sorted(set(self.targets) & set(self.abilities))
         if twice:
             raise ValueError(f"{twice} stand both in targets and in abilities")

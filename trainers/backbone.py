@@ -67,6 +67,8 @@ def assemble_backbone(model: Any, processor: Any, spec: BackboneSpec) -> Backbon
     """Join a model and its processor on the device that the spec names, frozen and in evaluation mode."""
     device, dtype = torch.device(spec.device), getattr(torch, spec.dtype)
     model = model.to(device).eval().requires_grad_(False)
+    if spec.activation_checkpointing:
+        model.activation_checkpointing_enable()  # in training mode only
     text_config = model.config.get_text_config()
     encoder = BatchEncoder(
         processor,

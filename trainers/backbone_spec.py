@@ -23,6 +23,10 @@ class BackboneSpec(BaseModel):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    activation_checkpointing: bool = Field(
+        default=False,
+        description="compute activations again in the backward pass: far less memory, about a third more time",
+    )
     trust_remote_code: bool = Field(
         default=False, description="runs Python code that comes with the model; off by default"
     )

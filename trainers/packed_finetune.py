@@ -14,7 +14,7 @@ import torch
 
 from trainers.backbone import Backbone
 from trainers.feeds import Feed
-from trainers.finetune import ADAM_BETAS, answer_losses, batch_indices, rate_factor, split_batch
+from trainers.finetune import ADAM_BETAS, batch_indices, batch_losses, rate_factor, split_batch
 from trainers.packed_adapters import AdapterWeights, PackedAdapters, fresh_weights, scoring_adapters
 from trainers.packed_optimizer import OptimizerState, PackedAdamW
 from trainers.recipe import Recipe
@@ -174,11 +174,9 @@ class Pack:
         for micro in zip(*(split_batch(batch, recipe.micro_batch_size) for batch in batches), strict=True):
             started = time.monotonic()
             inputs = self.members[0].feed.training_inputs([sample for part in micro for sample in part])
-            labels = inputs.pop("labels")
             data_s += time.monotonic() - started
             with self._adapters.applied(is_training=True) as model:
-                logits = model(**inputs, use_cache=False).logits  # [adapters * samples, tokens, vocabulary]
-                losses = answer_losses(logits, labels).view(len(micro), -1).sum(dim=1)  # [adapters]
+                losses = batch_losses(model, inputs).view(len(micro), -1).sum(dim=1)  # [adapters]
                 (losses * (1 / recipe.batch_size)).sum().backward()  # type: ignore[no-untyped-call]
             totals += losses.detach().cpu()
         for member in self.members:

@@ -129,13 +129,22 @@ def _log_probs(
     if not samples:
         return [[] for _ in range(num_adapters)]
     inputs = feed.prompt_inputs([*samples] * num_adapters)
-    logits = model(**inputs, use_cache=False).logits  # [adapters * samples, tokens, vocabulary]
     last = inputs["attention_mask"].sum(dim=1) - 1  # right padding: index of the prompt's last token
-    at_answer = logits[torch.arange(len(last), device=logits.device), last].float()  # [adapters * samples, vocabulary]
+    logits, place = _logits_at(model, inputs, last)  # [adapters * samples, positions, vocabulary]
+    at_answer = logits[torch.arange(len(place), device=logits.device), place].float()  # [adapters * samples, vocab]
     most = max(len(feed.question(sample).options) for sample in samples)
     letters = encoder.letter_ids(most)
     flat: list[list[float]] = at_answer.log_softmax(dim=-1)[:, letters].cpu().tolist()
     return [flat[k * len(samples) : (k + 1) * len(samples)] for k in range(num_adapters)]
+
+
+def _logits_at(model: Any, inputs: dict[str, Any], last: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits of some positions, among them `last` of every row, and where among them that one is."""
+    if not last.is_cuda:  # see `finetune.batch_losses`
+        return model(**inputs, use_cache=False).logits, last
+    # Few: only these reach the vocabulary.
+    positions, place = torch.unique(last, return_inverse=True)  # type: ignore[no-untyped-call]
+    return model(**inputs, use_cache=False, logits_to_keep=positions).logits, place
 
 
 def _texts(model: Any, encoder: BatchEncoder, feed: Feed, samples: Sequence[Any], num_adapters: int) -> list[list[str]]:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from search.console import print_line, print_table
+from search.engine_setup import IMAGES_OF_ABILITY
 from search.plan import compute_plan, relation_rows, row_counts
 from search.run_dir import default_run_dir
+from search.study import StudySpec
 from search.study_files import load_study
 
 
@@ -36,9 +38,30 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None) 
     rows = [[p.phase, str(p.num_trials), str(p.num_samples), p.note] for p in plan.phases]
     print_table("Trials", ["phase", "trials", "samples each", "note"], [*rows, ["total", str(plan.num_trials), "", ""]])
     print_line(f"time: {_duration(plan.wall_s[0])} to {_duration(plan.wall_s[1])}" + _gpu(plan.gpu_s))
+    if spec.execution.gpus_per_worker:
+        print_line(gpu_memory_line(spec))
     print_line(f"disk: about {plan.disk_mib:.0f} MiB")
     for assumption in plan.assumptions:
         print_line(f"  assumes {assumption}")
+
+
+def gpu_memory_line(spec: StudySpec) -> str:
+    """Return what a slot's GPU will hold, estimated from the backbone's configuration."""
+    from trainers.memory import estimate_memory
+
+    execution = spec.execution
+    packed = execution.pack if execution.pack != "auto" else 1
+    num_images = IMAGES_OF_ABILITY if spec.abilities else 1
+    backbone = spec.backbone.resolved(gpus_per_worker=execution.gpus_per_worker)
+    try:
+        found = estimate_memory(backbone, spec.recipe, num_packed=packed, num_images=num_images)
+    except (OSError, ValueError, ImportError):
+        return f"GPU memory: not known, the configuration of {spec.backbone.model} cannot be read here"
+    return (
+        f"GPU memory of a worker: about {found.total_gib:.0f} GiB (backbone {found.weights_gib:.1f}, adapters "
+        f"{found.adapters_gib:.2f}, activations up to {found.activations_gib:.1f}; never measured on a GPU), with "
+        + ", ".join(found.assumptions)
+    )
 
 
 def _row_cells(name: str, counts: Mapping[str, int] | None, splits: Sequence[str]) -> list[str]:

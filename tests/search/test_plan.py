@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from datasets_spec.errors import UserError
+from search.commands.plan import gpu_memory_line
 from search.ledger import Ledger
 from search.plan import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, compute_plan, relation_rows, row_counts
 from search.results import run_info
@@ -121,3 +122,10 @@ def test_a_search_goes_on_only_before_its_confirmation() -> None:
     check_not_extended(records, 12)
     with pytest.raises(UserError, match="was 12 when the best were confirmed, is 40"):
         check_not_extended(records, 40)
+
+
+def test_gpu_memory_is_estimated_or_said_to_be_unknown(tmp_path: Path) -> None:
+    known = open_study(tmp_path / "a", {"execution.gpus_per_worker": 1}).spec
+    assert "GPU memory of a worker: about 1 GiB" in gpu_memory_line(known)
+    unknown = open_study(tmp_path / "b", {"execution.gpus_per_worker": 1, "backbone.model": "/nowhere"}).spec
+    assert "not known" in gpu_memory_line(unknown)

@@ -12,7 +12,7 @@ from tests.trainers.families import FAMILIES, SPEC, tiny_backbone, toy_row, toy_
 from trainers.backbone import PROJECTOR_NAMES, add_adapter, load_adapter, save_adapter
 from trainers.batches import IGNORED, BatchEncoder, ImagesDidNotReachModelError, example_from_row
 from trainers.feeds import DirectFeed
-from trainers.finetune import answer_losses, finetune
+from trainers.finetune import answer_losses, batch_losses, finetune
 from trainers.recipe import Recipe
 from trainers.scoring import score_rows
 
@@ -160,4 +160,17 @@ def test_answer_loss_is_the_mean_over_each_samples_answer() -> None:
     each = nn.functional.cross_entropy
     wanted = (each(logits[0, 1:2], torch.tensor([3])) + each(logits[0, 2:3], torch.tensor([4]))) / 2
     wanted = wanted + each(logits[1, 2:3], torch.tensor([5]))
-    assert float(answer_losses(logits, labels).sum()) == pytest.approx(float(wanted), rel=1e-6)
+    assert float(answer_losses(logits[:, :-1], labels[:, 1:]).sum()) == pytest.approx(float(wanted), rel=1e-6)
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_only_answer_positions_reach_the_vocabulary_and_the_loss_is_the_whole_ones(family: str) -> None:
+    backbone = tiny_backbone(family)
+    rows = [toy_row(0), toy_row(1, num_images=2), toy_row(2, is_open=True)]
+    inputs = backbone.encoder.encode_training([example_from_row(row) for row in rows])
+    with torch.inference_mode():
+        logits = backbone.model(**{n: v for n, v in inputs.items() if n != "labels"}, use_cache=False).logits
+        whole = answer_losses(logits[:, :-1], inputs["labels"][:, 1:])
+        for only_answers in (True, False):
+            found = batch_losses(backbone.model, dict(inputs), only_answers=only_answers)
+            assert torch.allclose(found, whole, rtol=1e-5)

@@ -181,15 +181,15 @@ def test_pixels_that_break_in_training_fail_their_own_trial(tmp_path: Path, back
 def limit_batch(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
     """Make joint backward passes over more than `most` samples run out of memory; returns the sizes tried."""
     tried: list[int] = []
-    original = finetune.answer_losses
+    original = finetune.batch_losses
 
-    def hungry(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        tried.append(len(logits))
-        if len(logits) > most:
+    def hungry(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        tried.append(len(inputs["input_ids"]))
+        if tried[-1] > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(logits, labels)
+        return original(model, inputs)
 
-    monkeypatch.setattr(packed_finetune, "answer_losses", hungry)
+    monkeypatch.setattr(packed_finetune, "batch_losses", hungry)
     return tried
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.trainers.families import FAMILIES, tiny_backbone, toy_row
-from trainers.backbone import Backbone, add_adapter
+from tests.trainers.families import FAMILIES, SPEC, tiny_backbone, toy_row
+from trainers.backbone import Backbone, add_adapter, assemble_backbone
 from trainers.batches import example_from_row
 from trainers.encoded_samples import EncodedSample, encode_samples
 from trainers.feeds import DirectFeed, EncodedFeed
@@ -199,3 +199,19 @@ def test_an_adapter_goes_into_peft_and_out_again(backbone: Backbone) -> None:
         for name, matrix in weights.down.items():
             assert torch.equal(state[f"base_model.model.{name}.lora_A.default.weight"], matrix)
     assert not any("lora" in name for name, _ in backbone.model.named_modules())
+
+
+def test_activations_computed_twice_give_the_same_weights() -> None:
+    spec = SPEC.model_copy(update={"activation_checkpointing": True})
+    plain = tiny_backbone("llava")
+    frugal = assemble_backbone(plain.model, plain.processor, spec)
+    samples = encode_samples(plain, [example_from_row(row) for row in ROWS], with_features=True)
+    weights = []
+    for backbone in (frugal, plain):
+        if backbone is plain:
+            plain.model.activation_checkpointing_disable()
+        pack = Pack(backbone, members_of(backbone, samples, RECIPES[:2]))
+        pack.advance(2)
+        weights.append([pack.weights(member) for member in pack.members])
+    for one, other in zip(*weights, strict=True):
+        assert_equal(one, other)

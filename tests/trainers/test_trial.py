@@ -46,6 +46,7 @@ IRRELEVANT: dict[str, Any] = {
     "backbone.revision": "another",
     "backbone.trust_remote_code": True,
     "backbone.attention": "eager",
+    "backbone.activation_checkpointing": True,
     "composition": {"b": 4},  # rows_digest says which rows, whatever they are called
     "evaluations": (),
     "eval_batch_size": 1,
