@@ -143,7 +143,7 @@ def _logits_at(model: Any, inputs: dict[str, Any], last: torch.Tensor) -> tuple[
     if not last.is_cuda:  # see `finetune.batch_losses`
         return model(**inputs, use_cache=False).logits, last
     # Few: only these reach the vocabulary.
-    positions, place = torch.unique(last, return_inverse=True)  # type: ignore[no-untyped-call]
+    positions, place = torch.unique(last, return_inverse=True)
     return model(**inputs, use_cache=False, logits_to_keep=positions).logits, place
 
 
