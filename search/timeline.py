@@ -52,7 +52,7 @@ def compute_slot_use(trials: Iterable[Mapping[str, Any]]) -> list[SlotUse]:
     """Return how busy every slot was, by name."""
     of_slot: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for record in trials:
-        if record.get("slot") and record.get("started_at") and not record["reused"]:
+        if record.get("slot") and record.get("started_at") is not None and not record["reused"]:
             of_slot[record["slot"]].append(record)
     found = []
     for slot, records in sorted(of_slot.items()):

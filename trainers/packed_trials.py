@@ -18,7 +18,13 @@ from trainers.feeds import composition_feed, partition_feed
 from trainers.packed_adapters import AdapterWeights, as_peft_model
 from trainers.packed_finetune import Member, Pack
 from trainers.row_blocks import RowBlocks
-from trainers.run_trial import describe_error, failure_status, is_out_of_memory, summarise
+from trainers.run_trial import (
+    describe_error,
+    deterministic_algorithms,
+    failure_status,
+    is_out_of_memory,
+    summarise,
+)
 from trainers.scoring import Outcome, outcomes_table, score_adapters
 from trainers.trial import EvalRequest, Evaluation, Span, TrialResult, TrialSpec, TrialStatus
 from trainers.trial_store import (
@@ -43,11 +49,13 @@ class PackListener:
     Attributes:
         on_progress: called with whether training goes on; raises `LeaseLostError`.
         on_rung: called with a trial, the step and its outcomes so far; returns whether it goes on.
+        on_publish: called before anything of a trial is published; raises `LeaseLostError`.
         on_end: called with a trial and its status, after it was published.
     """
 
     on_progress: Callable[[bool], None] = lambda is_training: None
     on_rung: Callable[[TrialSpec, int, Sequence[Outcome]], bool] = lambda spec, step, outcomes: True
+    on_publish: Callable[[], None] = lambda: None
     on_end: Callable[[TrialSpec, TrialStatus], None] = lambda spec, status: None
 
 
@@ -104,7 +112,8 @@ def run_packed_trials(context: SlotContext, specs: Sequence[TrialSpec], *, attem
     """
     run = _PackRun(context, specs, attempt)
     try:
-        run.run()
+        with deterministic_algorithms(any(spec.deterministic for spec in specs)):
+            run.run()
     except LeaseLostError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the data path or a model throws belongs to the trial
@@ -182,6 +191,9 @@ class _PackRun:
     def _train(self, pack: Pack) -> None:
         trial_of = {trial.member: trial for trial in self._open.values()}
         saved_s = dict.fromkeys(pack.members, 0.0)
+        self._at_rungs(
+            pack, trial_of
+        )  # a checkpoint may stand at a rung whose decision its process did not live to see
         self._end_members(pack, trial_of, [m for m in pack.members if m.num_steps >= m.recipe.num_steps])
         while pack.members:
             members = list(pack.members)
@@ -274,7 +286,7 @@ class _PackRun:
     ) -> None:
         """Write a trial's folder, tell the listener, and be done with it."""
         spec, member = trial.spec, trial.member
-        self._context.listener.on_progress(False)  # raises where the lease is lost: nothing may be written then
+        self._context.listener.on_publish()
         trials_dir = self._context.run_dir / "trials"
         working = begin_attempt(trials_dir, spec.folder_name, self._attempt)
         with self._timed("checkpoint", [trial]):

@@ -19,7 +19,7 @@ from trainers.feeds import SharedFeed, composition_feed, partition_feed
 from trainers.finetune import DivergedError, FinetuneResult, TrialTimeoutError, WorkerShare, finetune
 from trainers.row_blocks import RowBlocks
 from trainers.scoring import Outcome, outcomes_table, score_rows
-from trainers.trial import EvalRequest, Evaluation, TrialResult, TrialSpec, TrialStatus
+from trainers.trial import EvalRequest, Evaluation, Span, TrialResult, TrialSpec, TrialStatus
 from trainers.trial_store import (
     ADAPTER_DIR,
     adapter_sha256,
@@ -80,11 +80,11 @@ def run_trial(
     final = trials_dir / spec.folder_name
     known = finished_result(final, spec.train_id)
     working = begin_attempt(trials_dir, spec.folder_name, attempt) if context.share.rank == 0 else None
-    progress = _Progress(known=known)
+    progress = _Progress(known=known, submitted_at=submitted_at)
     status: TrialStatus = "finished"
     error: str | None = None
     try:
-        with _deterministic(spec.deterministic):
+        with deterministic_algorithms(spec.deterministic):
             backbone = backbone or load_backbone(spec.backbone)
             progress.startup_s = time.time() - submitted_at
             model = _weights(spec, backbone, rows, final, progress, context, on_step)
@@ -121,6 +121,7 @@ class _Progress:
     """What a running trial has so far."""
 
     known: TrialResult | None
+    submitted_at: float
     startup_s: float = 0.0
     adapted: Any = None  # the PEFT model around the backbone, as soon as there is one
     trained: FinetuneResult | None = None
@@ -142,6 +143,20 @@ class _Progress:
             final_loss=trained.final_loss if trained else known.final_loss if known else None,
             error=error,
             environment={"torch": torch.__version__, "num_threads": torch.get_num_threads()},
+            slot=known.slot if known else None,
+            pack_size=known.pack_size if known else 1,
+            spans=known.spans if known else self._spans(),
+        )
+
+    def _spans(self) -> tuple[Span, ...]:
+        """Start-up, training and scoring, one after the other."""
+        train_s = self.trained.train_s if self.trained else 0.0
+        score_s = sum(evaluation.eval_s for evaluation in self.evaluations)
+        trained_at = self.submitted_at + self.startup_s
+        return (
+            Span(phase="startup", started_at=self.submitted_at, duration_s=self.startup_s),
+            Span(phase="train", started_at=trained_at, duration_s=train_s),
+            Span(phase="score", started_at=trained_at + train_s, duration_s=score_s),
         )
 
 
@@ -287,7 +302,7 @@ def _write_files(spec: TrialSpec, model: Any, working: Path, final: Path, progre
 
 
 @contextlib.contextmanager
-def _deterministic(wanted: bool) -> Iterator[None]:
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
     """Ask torch for deterministic algorithms; the order of a sum may otherwise change the last digit."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(wanted or before, warn_only=True)

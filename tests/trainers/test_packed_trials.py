@@ -235,9 +235,13 @@ def test_who_lost_the_lease_writes_nothing(tmp_path: Path, backbone: Backbone, e
     def lost(is_training: bool) -> None:
         raise LeaseLostError
 
-    with pytest.raises(LeaseLostError):
-        run_packed_trials(context(tmp_path, backbone, encoded, on_progress=lost), specs(), attempt="1")
-    assert not list((tmp_path / "trials").glob("[!.]*")) if (tmp_path / "trials").exists() else True
+    def lost_at_last() -> None:
+        raise LeaseLostError
+
+    for place in ({"on_progress": lost}, {"on_publish": lost_at_last}):
+        with pytest.raises(LeaseLostError):
+            run_packed_trials(context(tmp_path, backbone, encoded, **place), specs(), attempt="1")
+    assert not list(tmp_path.glob("trials/[!.]*"))
 
 
 def test_a_killed_trial_goes_on_from_its_checkpoint(

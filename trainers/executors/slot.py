@@ -135,7 +135,12 @@ class _Server:
             run_dir=self._slot.run_dir,
             slot=self._slot.name,
             submitted_at=work.submitted_at,
-            listener=PackListener(on_progress=self._on_progress, on_rung=self._on_rung, on_end=self._on_end),
+            listener=PackListener(
+                on_progress=self._on_progress,
+                on_rung=self._on_rung,
+                on_publish=self._on_publish,
+                on_end=self._on_end,
+            ),
             checkpoint_s=self._slot.checkpoint_s,
         )
         try:
@@ -178,6 +183,11 @@ class _Server:
         if not ray.get(self._slot.broker.heartbeat.remote(self._slot.name, self._work, is_training)):
             raise LeaseLostError
 
+    def _on_publish(self) -> None:
+        """Ask whether the lease still holds, however lately it did."""
+        self._beaten_at = 0.0
+        self._on_progress(False)
+
     def _on_rung(self, spec: TrialSpec, step: int, outcomes: Sequence[Any]) -> bool:
         import ray
 
@@ -192,8 +202,7 @@ class _Server:
             goes_on = ray.get(self._slot.broker.decision.remote(spec.train_id, step))
             if goes_on is not None:
                 return bool(goes_on)
-            self._beaten_at = 0.0
-            self._on_progress(False)
+            self._on_publish()
 
     def _on_end(self, spec: TrialSpec, status: str) -> None:
         import ray
