@@ -29,7 +29,9 @@ _ALWAYS = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
 # Nobody reclaims a laptop, and the watcher is one process more for each trial (about 4.5 CPU-s).
-_LOCAL = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+# A study's slots, their controllers and Tune's proxies are more processes than a small machine has processors: that
+# is meant, and four times this number is where Ray begins to warn of it.
+_LOCAL = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_worker_maximum_startup_concurrency": "8"}
 # The dashboard's Train tab answers 500 without it.
 _DASHBOARD = {"RAY_TRAIN_ENABLE_STATE_TRACKING": "1"}
 _REACH_TIMEOUT_S = 5.0

@@ -41,18 +41,17 @@ class SlotUse:
 def compute_phase_seconds(trials: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """Return seconds by phase, over trials that were run for this record; what a pack shares is counted once."""
     totals = dict.fromkeys(PHASES, 0.0)
-    for record in trials:
-        if not record["reused"]:
-            for phase, seconds in record.get("seconds", {}).items():
-                totals[phase] += seconds
+    for record in _trainings(trials):
+        for phase, seconds in record.get("seconds", {}).items():
+            totals[phase] += seconds
     return totals
 
 
 def compute_slot_use(trials: Iterable[Mapping[str, Any]]) -> list[SlotUse]:
     """Return how busy every slot was, by name."""
     of_slot: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for record in trials:
-        if record.get("slot") and record.get("started_at") is not None and not record["reused"]:
+    for record in _trainings(trials):
+        if record.get("slot") and record.get("started_at") is not None:
             of_slot[record["slot"]].append(record)
     found = []
     for slot, records in sorted(of_slot.items()):
@@ -61,6 +60,11 @@ def compute_slot_use(trials: Iterable[Mapping[str, Any]]) -> list[SlotUse]:
         wall_s = max(ends) - min(record["started_at"] for record in records)
         found.append(SlotUse(slot=slot, num_trials=len(records), busy_s=busy_s, wall_s=wall_s))
     return found
+
+
+def _trainings(trials: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return one record a training: the same weights stand for several arms, and may be scored again later."""
+    return list({r["train_id"]: r for r in reversed(list(trials)) if not r["reused"]}.values())
 
 
 def compute_trace(results: Sequence[tuple[str, TrialResult]]) -> dict[str, Any]:

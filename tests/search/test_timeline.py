@@ -14,7 +14,10 @@ from trainers.trial import Span, TrialResult
 
 
 def record(slot: str, started_at: float, ended_at: str, seconds: dict[str, float], **changes: Any) -> dict[str, Any]:
-    fields = {"slot": slot, "started_at": started_at, "finished_at": ended_at, "seconds": seconds, "reused": False}
+    fields = {
+        "train_id": f"{slot}{ended_at}", "slot": slot, "started_at": started_at, "finished_at": ended_at,
+        "seconds": seconds, "reused": False,
+    }  # fmt: skip
     return fields | changes
 
 
@@ -23,7 +26,10 @@ TRIALS = [
     record("a", 10.0, "1970-01-01T00:00:20+00:00", {"queue": 9.0, "train": 7.0}),
     record("b", 0.0, "1970-01-01T00:00:20+00:00", {"train": 20.0}),
     record("b", 0.0, "1970-01-01T00:00:20+00:00", {"train": 20.0}, reused=True),
-    {"reused": False},  # of a study before slots were recorded
+    record(
+        "a", 0.0, "1970-01-01T00:00:10+00:00", {"queue": 5.0, "train": 6.0, "score": 1.0}
+    ),  # scored on `sealed` later
+    {"train_id": "old", "reused": False},  # of a study before slots were recorded
 ]
 
 

@@ -18,8 +18,9 @@ from trainers.finetune import finetune
 from trainers.packed_finetune import Member, Pack
 from trainers.recipe import Recipe
 
-NUM_STEPS = 5
+NUM_STEPS = 3
 WIDTHS = (64, 256, 512)
+MOST_WORK = 64 * 256**2  # fine-tunes x samples x width^2 of a step; cells beyond would take minutes each
 
 
 def measure(say: Callable[[str], None], *, is_quick: bool) -> dict[str, Any]:
@@ -37,8 +38,13 @@ def measure(say: Callable[[str], None], *, is_quick: bool) -> dict[str, Any]:
             for _ in range(1 if is_quick else 3):
                 alone.append(_alone(backbone, feed, micro_batch))
                 for size, found in packed.items():
+                    if size * micro_batch * width**2 > MOST_WORK:
+                        continue
                     found.append(_packed(backbone, feed, micro_batch, size))
             for size, found in packed.items():
+                if not found:
+                    say(f"width {width}, micro-batch {micro_batch}, K={size}: left out, it would take minutes")
+                    continue
                 ratios = [a / p for a, p in zip(alone, found, strict=True)]
                 ratio = statistics.median(ratios)
                 cells.append({"k": size, "micro_batch": micro_batch, "width": width, "ratio": round(ratio, 2)})
