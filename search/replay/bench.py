@@ -17,7 +17,7 @@ from search.replay.run import Pick, replay
 from search.strategies.base import STRATEGY_NAMES, Strategy, build_strategy, derived_seed
 
 # Parts of `recombine` left out, to see what each earns; names of the benchmark only.
-ABLATIONS: Final[Mapping[str, dict[str, bool]]] = {
+ABLATIONS: Final[Mapping[str, dict[str, Any]]] = {
     "recombine-without-proxy": {"use_proxy": False},
     "recombine-without-singles": {"singles_first": False},
     "recombine-without-keys": {"use_keys": False},
@@ -101,7 +101,7 @@ def run_bench(
         found[job] = picks
         if number * 10 // len(jobs) > (number - 1) * 10 // len(jobs):
             on_event(f"{number} of {len(jobs)} replays")
-    full = {}
+    full: dict[tuple[str, str, int], float] = {}
     for table in tables:
         on_event(f"{table.name}: picks from every candidate's result")
         full |= _full_information(plan, table)
@@ -174,7 +174,7 @@ def build_for(problem: Problem, name: str, repetition: int) -> Strategy:
 
 def _full_information(plan: BenchPlan, table: KnownTruthTable) -> dict[tuple[str, str, int], float]:
     found = full_information(plan.problem(table, None), 0)
-    regrets = {}
+    regrets: dict[tuple[str, str, int], float] = {}
     for strategy in plan.strategies:
         by_model = strategy.startswith("recombine")
         for target in range(table.num_targets):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from search.replay.problem import Problem
 from search.strategies.base import derived_rng
 from search.surrogate.encoding import encode
-from search.surrogate.kernels import composition_distance, composition_kernel
+from search.surrogate.kernels import compare, composition_kernel
 from search.surrogate.model import CONSTANT_VARIANCE, Evidence, Grid, Surrogate
 
 Floats = NDArray[np.float64]
@@ -57,22 +57,20 @@ def _smoothed(problem: Problem, rows: NDArray[np.intp], results: Floats, repetit
     encoded = encode([problem.candidate_of(row) for row in rows.tolist()], problem.space)
     rng = derived_rng(repetition, problem.table.name, "smoothing")
     some = np.array(sorted(rng.sample(range(len(rows)), min(NUM_FITTED, len(rows)))))
-    likeness, num_targets = np.eye(problem.table.num_sources), results.shape[1]
+    num_targets = results.shape[1]
     fitted = Surrogate(
         Evidence(
             candidates=encoded.take(some),
             scores=results[some],
             features=np.zeros((0, len(some), num_targets)),
             feature_groups=(),
-            source_likeness=likeness,
             target_likeness=np.eye(num_targets),
             noise=np.ones(num_targets),
         ),
         Grid(target_mixes=((1.0, 0.0, 0.0),)),
     ).likeliest()
     kernel, noise = next(iter(fitted.kernels())), fitted.noises[0]
-    distance = composition_distance(encoded, encoded)
-    covariance = composition_kernel(encoded, encoded, distance, likeness, kernel)
+    covariance = composition_kernel(compare(encoded, encoded), kernel)
     covariance = (1 - noise) * (covariance + CONSTANT_VARIANCE)
     centred = results - results.mean(0)
     solved = cho_solve(cho_factor(covariance + noise * np.eye(len(rows)), overwrite_a=True), centred)

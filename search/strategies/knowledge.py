@@ -14,7 +14,7 @@ from search.status import Status
 from search.strategies.base import Observation, score_of
 from search.strategies.context import SearchContext
 from search.surrogate.encoding import Encoded, encode
-from search.surrogate.features import KEYS_GROUP, PROXY_GROUP, key_features, key_tables
+from search.surrogate.features import KEYS_GROUP, PROXY_GROUP, key_features, key_tables, proxy_feature
 from search.surrogate.kernels import likeness
 from search.surrogate.model import Evidence, Grid, Prediction, Surrogate, mean_weights, unit_weights
 
@@ -30,18 +30,16 @@ class Facts:
         space: of the candidates.
         targets: names of the outputs: evaluation sets, or the objectives where only these are known.
         objectives: outputs that each objective averages.
-        source_likeness: [N, N].
         target_likeness: [T, T].
         noise: [T] relative noise variance.
         key_tables: [features, N, T] see `features.key_tables`.
         proxy: of the context, or None when it is not to be used.
-        mean_features: [m] means over what was tried, [m, T] each.
+        grid: hyper-parameters to average over.
     """
 
     space: SearchSpace
     targets: tuple[str, ...]
     objectives: tuple[tuple[str, ...], ...]
-    source_likeness: Floats
     target_likeness: Floats
     noise: Floats
     key_tables: Floats
@@ -102,9 +100,8 @@ def learn(
         return None
     tried = [candidate for candidate, _ in rows]
     keyed = use_keys and targets is not None and all(name in context.target_keys for name in names)
+    keyed = keyed and all(source in context.source_keys for source in space.composition.allowed)
     facts = _facts(space, names, context, proxy, keyed=keyed, grid=grid, labelled=targets is not None)
-    if use_keys and not keyed and context.source_keys:
-        facts = replace(facts, source_likeness=_source_likeness(space, context))
     return Knowledge(facts, tried, np.array([row for _, row in rows]))
 
 
@@ -126,11 +123,6 @@ def _row(
     return finite if len(finite) == num_outputs else None
 
 
-def _source_likeness(space: SearchSpace, context: SearchContext) -> Floats:
-    keys = [context.source_keys[source] for source in space.composition.allowed if source in context.source_keys]
-    return likeness(keys, context.task_map) if len(keys) == len(space.composition.allowed) else np.eye(len(keys))
-
-
 def _facts(
     space: SearchSpace,
     names: tuple[str, ...],
@@ -142,12 +134,11 @@ def _facts(
     labelled: bool,
 ) -> Facts:
     sources = space.composition.allowed
-    source_likeness, tables = np.eye(len(sources)), np.zeros((0, len(sources), len(names)))
+    tables = np.zeros((0, len(sources), len(names)))
     target_likeness = np.eye(len(names))
     if keyed:
         source_keys = [context.source_keys[source] for source in sources]
         target_keys = [context.target_keys[name] for name in names]
-        source_likeness = likeness(source_keys, context.task_map)
         target_likeness = likeness(target_keys, context.task_map)
         tables = key_tables(source_keys, target_keys, context.task_map)
     counts = np.array([context.num_items.get(name, 0) for name in names], dtype=np.float64)
@@ -157,7 +148,6 @@ def _facts(
         space=space,
         targets=names,
         objectives=objectives or (names,),
-        source_likeness=source_likeness,
         target_likeness=target_likeness,
         noise=noise,
         key_tables=tables,
@@ -188,7 +178,6 @@ class Knowledge:
                 scores=scores,
                 features=features,
                 feature_groups=groups,
-                source_likeness=facts.source_likeness,
                 target_likeness=facts.target_likeness,
                 noise=facts.noise,
             ),
@@ -220,7 +209,7 @@ class Knowledge:
     def _raw_features(self, candidates: Sequence[Candidate], encoded: Encoded) -> tuple[Floats, tuple[int, ...]]:
         parts, groups = [key_features(encoded, self.facts.key_tables)], [KEYS_GROUP] * len(self.facts.key_tables)
         if self.facts.proxy is not None:
-            parts.insert(0, self.facts.proxy.scores([c.composition for c in candidates])[None])
+            parts.insert(0, proxy_feature(encoded, self.facts.proxy.scores([c.composition for c in candidates])))
             groups.insert(0, PROXY_GROUP)
         return np.concatenate(parts), tuple(groups)
 

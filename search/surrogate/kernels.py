@@ -13,8 +13,8 @@ from datasets_spec.mat import Key, TaskMap
 from search.surrogate.encoding import Encoded
 
 Floats = NDArray[np.float64]
-# Twice the samples of a source is half as far as leaving the source out; a whole range of a hyper-parameter is as
-# far as two sources. Choices, not measurements: the length scale is fitted, these fix only the proportions.
+# Twice the samples of every source is as far as two compositions with a quarter of their overlap missing; a whole
+# range of a hyper-parameter four times as far. Choices, not measurements: the length is fitted, these fix proportions.
 DISTANCE_OF_DOUBLING: Final = 0.5
 DISTANCE_OF_RECIPE: Final = 2.0
 
@@ -23,64 +23,54 @@ DISTANCE_OF_RECIPE: Final = 2.0
 class CompositionKernel:
     """Hyper-parameters of the kernel over compositions.
 
+    With c the cosine of two compositions' square-root shares (the Bhattacharyya coefficient of what they train on),
+
+        k = linear * c + (1 - linear) * exp(-(2 - 2 c + other differences) / length)
+
+    The first part adds up what sources are worth; the second, in the Hellinger distance, is what they are worth
+    together. Linear shares with a Hamming distance explain the digits tables less well (docs/decisions.md).
+
     Attributes:
-        length: Hamming distance at which the interaction part falls to 1/e.
-        linear: weight of the part that is linear in the shares, 0 to 1.
-        keys: how far the linear effects of two sources go together when their keys agree, 0 to 1.
+        length: squared Hellinger distance at which the second part falls to 1/e.
+        linear: weight of the first part, 0 to 1.
     """
 
     length: float
     linear: float
-    keys: float
 
 
-def composition_distance(a: Encoded, b: Encoded) -> Floats:
-    """Number of sources in which two candidates differ, plus graded differences in samples and recipe: [n, m]."""
-    distance: Floats = a.presence.sum(1)[:, None] + b.presence.sum(1)[None, :] - 2 * (a.presence @ b.presence.T)
-    for i in _graded_sources(a, b):
-        both = a.presence[:, i][:, None] * b.presence[:, i][None, :]
-        distance += DISTANCE_OF_DOUBLING * both * np.abs(a.doublings[:, i][:, None] - b.doublings[:, i][None, :])
-    for j in range(a.recipe.shape[1]):
-        distance += DISTANCE_OF_RECIPE * np.abs(a.recipe[:, j][:, None] - b.recipe[:, j][None, :])
-    return distance
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Likeness:
+    """Two sets of candidates compared, whatever the hyper-parameters; [n, m] each.
 
-
-def _graded_sources(a: Encoded, b: Encoded) -> list[int]:
-    """The sources that come in more than one number of samples."""
-    most = np.maximum(a.doublings.max(0), b.doublings.max(0))
-    differs = (a.presence * (a.doublings != most)).any(0) | (b.presence * (b.doublings != most)).any(0)
-    return [int(i) for i in np.flatnonzero(differs)]
-
-
-def composition_kernel(
-    a: Encoded, b: Encoded, distance: Floats, source_likeness: Floats, kernel: CompositionKernel
-) -> Floats:
-    """Covariance of compositions, [n, m].
-
-    Args:
-        a: n candidates.
-        b: m candidates.
-        distance: of `a` and `b`, see `composition_distance`.
-        source_likeness: [N, N] see `likeness` of the sources' keys.
-        kernel: its hyper-parameters.
+    Attributes:
+        overlap: cosine of square-root shares.
+        apart: difference in samples of a source and in the recipe.
     """
-    covariance: Floats = (1 - kernel.linear) * np.exp(-distance / kernel.length)
-    if kernel.linear:
-        together = (1 - kernel.keys) * np.eye(len(source_likeness)) + kernel.keys * source_likeness
-        shared = a.shares @ together @ b.shares.T
-        if a.recipe.shape[1]:
-            recipe = np.abs(a.recipe[:, None, :] - b.recipe[None, :, :]).sum(2)
-            shared = shared * np.exp(-DISTANCE_OF_RECIPE * recipe / kernel.length)
-        covariance += kernel.linear * a.shares.shape[1] * shared
+
+    overlap: Floats
+    apart: Floats
+
+
+def compare(a: Encoded, b: Encoded) -> Likeness:
+    """Compare n candidates with m."""
+    apart = DISTANCE_OF_DOUBLING * np.abs(_mean_doublings(a)[:, None] - _mean_doublings(b)[None, :])
+    for j in range(a.recipe.shape[1]):
+        apart += DISTANCE_OF_RECIPE * np.abs(a.recipe[:, j][:, None] - b.recipe[:, j][None, :])
+    return Likeness(overlap=np.sqrt(a.shares) @ np.sqrt(b.shares).T, apart=apart)
+
+
+def _mean_doublings(a: Encoded) -> Floats:
+    mean: Floats = a.doublings.sum(1) / np.maximum(a.presence.sum(1), 1)
+    return mean
+
+
+def composition_kernel(like: Likeness, kernel: CompositionKernel) -> Floats:
+    """Covariance of compositions, [n, m]."""
+    near = np.exp(-like.apart / kernel.length)
+    together = np.exp((2 * like.overlap - 2) / kernel.length)
+    covariance: Floats = near * (kernel.linear * like.overlap + (1 - kernel.linear) * together)
     return covariance
-
-
-def own_variance(a: Encoded, source_likeness: Floats, kernel: CompositionKernel) -> Floats:
-    """The diagonal of `composition_kernel(a, a)`, [n]."""
-    together = (1 - kernel.keys) * np.eye(len(source_likeness)) + kernel.keys * source_likeness
-    linear = np.einsum("ni,ij,nj->n", a.shares, together, a.shares)
-    variance: Floats = (1 - kernel.linear) + kernel.linear * a.shares.shape[1] * linear
-    return variance
 
 
 def likeness(keys: Sequence[Key], task_map: TaskMap) -> Floats:

@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.surrogate.encoding import Encoded
-from search.surrogate.kernels import CompositionKernel, composition_distance, composition_kernel, own_variance
+from search.surrogate.kernels import CompositionKernel, compare, composition_kernel
 
 Floats = NDArray[np.float64]
 Mix = tuple[float, float, float]  # weights of own, shared along keys, common to all
 
-LENGTHS: Final = (2.0, 5.0, 12.0)
-LINEARS: Final = (0.0, 0.3, 0.7)
-KEYS: Final = (0.0, 0.5)
+LENGTHS: Final = (0.3, 1.0, 3.0)
+LINEARS: Final = (0.3, 0.6, 0.85)
 NOISES: Final = (0.05, 0.2, 0.5, 0.8)
 TARGET_MIXES: Final[tuple[Mix, ...]] = (
     (0.8, 0.2, 0.0),
@@ -37,6 +36,8 @@ TARGET_MIXES: Final[tuple[Mix, ...]] = (
 )
 CONSTANT_VARIANCE: Final = 4.0  # of a target's mean, in units of the scores' variance
 SCALE_DEGREES: Final = 4.0  # a weak belief that standardised scores have variance 1
+LEAST_VARIANCE: Final = 1e-10  # of accuracies: rounding, not knowledge
+SPREAD_TRIALS: Final = 4.0  # a target's own spread counts as if so many trials had shown the mean of all targets
 # Grid points that carry nearly all of the posterior; the rest would cost time and change nothing.
 MAX_POINTS, LEAST_WEIGHT = 8, 0.02
 
@@ -50,7 +51,6 @@ class Evidence:
         scores: [n, T].
         features: [m, n, T] mean features, centred; their coefficients are shared by all targets.
         feature_groups: [m] group of each feature; a group is in or out as a whole.
-        source_likeness: [N, N].
         target_likeness: [T, T].
         noise: [T] noise variance of the targets relative to each other (fewer questions, more noise).
     """
@@ -59,7 +59,6 @@ class Evidence:
     scores: Floats
     features: Floats
     feature_groups: tuple[int, ...]
-    source_likeness: Floats
     target_likeness: Floats
     noise: Floats
 
@@ -70,15 +69,13 @@ class Grid:
 
     lengths: tuple[float, ...] = LENGTHS
     linears: tuple[float, ...] = LINEARS
-    keys: tuple[float, ...] = KEYS
     noises: tuple[float, ...] = NOISES
     target_mixes: tuple[Mix, ...] = TARGET_MIXES
 
     def kernels(self) -> Iterable[CompositionKernel]:
-        """All composition kernels; where nothing is linear, keys do not matter."""
+        """All composition kernels."""
         for length, linear in product(self.lengths, self.linears):
-            for keys in self.keys if linear else (0.0,):
-                yield CompositionKernel(length=length, linear=linear, keys=keys)
+            yield CompositionKernel(length=length, linear=linear)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,8 +135,11 @@ class Surrogate:
         self._grid = grid or Grid()
         scores = evidence.scores
         self._means = scores.mean(0)
-        self._unit = max(float(np.sqrt(((scores - self._means) ** 2).mean())), 1e-6)
-        self._distance = composition_distance(evidence.candidates, evidence.candidates)
+        self._units = spreads(scores - self._means)
+        # Noise in units of each target's own spread: where trials differ little, what differs is mostly noise.
+        noise = evidence.noise * (self._units**2).mean() / self._units**2
+        self._whiten = 1 / np.sqrt(noise)
+        self._like = compare(evidence.candidates, evidence.candidates)
         ranked = sorted(self._scan(), key=lambda point: -point.log_evidence)
         likely = [p for p in ranked[:MAX_POINTS] if p.log_evidence > ranked[0].log_evidence + np.log(LEAST_WEIGHT)]
         weights = np.exp([point.log_evidence - ranked[0].log_evidence for point in likely])
@@ -154,9 +154,9 @@ class Surrogate:
     def _scan(self) -> Iterable[_Scanned]:
         """The evidence of every grid point."""
         e = self._evidence
-        whiten = 1 / np.sqrt(e.noise)
-        y = (e.scores - self._means) / self._unit * whiten
-        phi = e.features / self._unit * whiten
+        whiten = self._whiten
+        y = (e.scores - self._means) / self._units * whiten
+        phi = e.features / self._units * whiten
         # With one target, how targets are mixed is only a scale.
         mixes = self._grid.target_mixes if len(self._means) > 1 else ((1.0, 0.0, 0.0),)
         targets = [
@@ -166,7 +166,7 @@ class Surrogate:
         chosen = [{g for g, use in zip(groups, mask, strict=True) if use} for mask in _masks(len(groups))]
         actives = [np.flatnonzero([g in use for g in e.feature_groups]) for use in chosen]
         for kernel in self._grid.kernels():
-            covariance = composition_kernel(e.candidates, e.candidates, self._distance, e.source_likeness, kernel)
+            covariance = composition_kernel(self._like, kernel)
             d1, u1 = np.linalg.eigh(covariance + CONSTANT_VARIANCE)
             y1, phi1 = u1.T @ y, np.einsum("ni,mnt->mit", u1, phi, optimize=True)
             for mix, d2, u2 in targets:
@@ -194,33 +194,31 @@ class Surrogate:
             num_points: use only so many of the likeliest grid points, for speed.
         """
         e = self._evidence
-        distance = composition_distance(candidates, e.candidates)
-        whiten = 1 / np.sqrt(e.noise)
+        like = compare(candidates, e.candidates)
+        own = weights * self._units  # of the targets in units of their spread
         means, variances = [], []
         shared: dict[CompositionKernel, Floats] = {}
         for p in self._points[:num_points]:
             basis, signal = p.scanned.basis, 1 - p.scanned.noise
             if basis.kernel not in shared:
-                shared[basis.kernel] = CONSTANT_VARIANCE + composition_kernel(
-                    candidates, e.candidates, distance, e.source_likeness, basis.kernel
-                )
+                shared[basis.kernel] = CONSTANT_VARIANCE + composition_kernel(like, basis.kernel)
             rotated = signal * shared[basis.kernel] @ basis.u1  # [n, tried]
-            prior = signal * (CONSTANT_VARIANCE + own_variance(candidates, e.source_likeness, basis.kernel))
-            target = self._target_kernel(basis.mix) @ weights  # covariance of the sum with every target, [T]
-            along = basis.u2.T @ (whiten * target)
+            prior = signal * (CONSTANT_VARIANCE + 1)  # the kernel of anything with itself is 1
+            target = self._target_kernel(basis.mix) @ own  # covariance of the sum with every target, [T]
+            along = basis.u2.T @ (self._whiten * target)
             active = p.scanned.active
-            wanted = np.einsum("mnt,t->mn", features[active], weights) / self._unit
+            wanted = np.einsum("mnt,t->mn", features[active], weights)
             gap = wanted - np.einsum("mit,t->mi", p.feature_weights, along) @ rotated.T
             means.append(rotated @ (p.weighted @ along) + wanted.T @ p.coefficients)
-            variance = prior * float(weights @ target) - rotated**2 @ (along**2 / p.denominator).sum(1)
+            variance = prior * float(own @ target) - rotated**2 @ (along**2 / p.denominator).sum(1)
             variance = variance + np.einsum("mn,mk,kn->n", gap, p.coefficient_covariance, gap)
-            variances.append(p.scanned.scale * np.maximum(variance, 1e-9))
+            variances.append(p.scanned.scale * np.maximum(variance, LEAST_VARIANCE))
         grid_weights = self._weights[:num_points] / self._weights[:num_points].sum()
         mean = np.tensordot(grid_weights, means, 1)
         second = np.tensordot(grid_weights, np.array(variances) + np.array(means) ** 2, 1)
         return Prediction(
-            mean=float(weights @ self._means) + self._unit * mean,
-            deviation=self._unit * np.sqrt(np.maximum(second - mean**2, 1e-12)),
+            mean=float(weights @ self._means) + mean,
+            deviation=np.sqrt(np.maximum(second - mean**2, 1e-12)),
         )
 
     def predict_all(self, candidates: Encoded, features: Floats) -> Floats:
@@ -235,7 +233,6 @@ class Surrogate:
         return Grid(
             lengths=(basis.kernel.length,),
             linears=(basis.kernel.linear,),
-            keys=(basis.kernel.keys,),
             noises=(self._points[0].scanned.noise,),
             target_mixes=(basis.mix,),
         )
@@ -246,6 +243,13 @@ class Surrogate:
         return float(
             sum(w for w, p in zip(self._weights, self._points, strict=True) if wanted & set(p.scanned.active.tolist()))
         )
+
+
+def spreads(centred: Floats) -> Floats:
+    """[T] standard deviation of each target's scores, drawn towards that of all."""
+    own, num = (centred**2).mean(0), len(centred)
+    spreads: Floats = np.sqrt(np.maximum((num * own + SPREAD_TRIALS * own.mean()) / (num + SPREAD_TRIALS), 1e-12))
+    return spreads
 
 
 def _masks(num_groups: int) -> Iterable[tuple[bool, ...]]:
@@ -280,7 +284,7 @@ def _solve(scanned: _Scanned) -> _Point:
     denominator = (1 - scanned.noise) * basis.spread + scanned.noise
     feature_weights = basis.features[active] / denominator
     flat = basis.features[active].reshape(len(active), basis.scores.size)
-    covariance = np.linalg.inv(flat @ feature_weights.reshape(flat.shape).T + np.eye(len(active)))
+    covariance: Floats = np.linalg.inv(flat @ feature_weights.reshape(flat.shape).T + np.eye(len(active)))
     coefficients = covariance @ (feature_weights.reshape(flat.shape) @ basis.scores.ravel())
     return _Point(
         scanned=scanned,
