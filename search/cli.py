@@ -237,6 +237,21 @@ def bench_phantom_table(
     make_phantom_table(results, path)
 
 
+@bench_app.command("mixtures")
+def bench_mixtures(
+    train_weights: Annotated[Path, typer.Argument(metavar="TRAIN_WEIGHTS.csv")],
+    train_losses: Annotated[Path, typer.Argument(metavar="TRAIN_LOSSES.csv")],
+    test_weights: Annotated[Path, typer.Argument(metavar="TEST_WEIGHTS.csv")],
+    test_losses: Annotated[Path, typer.Argument(metavar="TEST_LOSSES.csv")],
+    num_runs: Annotated[int, typer.Option(min=3, help="runs to learn from")] = 32,
+    repetitions: Annotated[int, typer.Option(min=1, help="draws of these runs")] = 3,
+) -> None:
+    """Measure how well a few runs predict the order of others, on CSV files shaped like RegMix's."""
+    from search.commands.bench import bench_mixtures
+
+    bench_mixtures((train_weights, train_losses), (test_weights, test_losses), num_runs, repetitions)
+
+
 def main() -> None:
     """Run the command line; user errors end with one message and exit code 2, without a traceback."""
     try:

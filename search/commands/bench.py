@@ -135,3 +135,17 @@ def make_phantom_table(results: Path, path: Path) -> None:
         f"wrote {save_table(table, path)}: {len(table.subsets)} compositions of {table.num_sources} sources, "
         f"{table.val.shape[0]} seeds, {table.num_targets} targets"
     )
+
+
+def bench_mixtures(train: tuple[Path, Path], test: tuple[Path, Path], num_runs: int, repetitions: int) -> None:
+    """Print how well the surrogate ranks other mixtures."""
+    from search.known_truth.mixtures import load_mixtures, rank_correlations
+
+    small, large = load_mixtures(*train), load_mixtures(*test)
+    draws = [rank_correlations(small, large, num_runs=num_runs, seed=seed) for seed in range(repetitions)]
+    rows = [
+        [target, f"{sum(draw[target] for draw in draws) / repetitions:.3f}", f"{min(d[target] for d in draws):.3f}"]
+        for target in draws[0]
+    ]
+    title = f"rank correlation with {len(large.shares)} other runs, from {num_runs} of {len(small.shares)}"
+    print_table(title, ["target", f"mean of {repetitions} draws", "lowest"], rows)

@@ -47,7 +47,7 @@ def digits_table(
     """
     num_sources = len(corpus.sources)
     subsets = np.array([[c >> i & 1 for i in range(num_sources)] for c in range(1, 2**num_sources)], dtype=np.int8)
-    start = _train_start(corpus.start)
+    start = start_network(corpus.start)
     val = np.empty((num_seeds, len(subsets), len(corpus.val)))
     test = np.empty_like(val)
     for seed in range(num_seeds):
@@ -70,7 +70,8 @@ def digits_table(
     )
 
 
-def _train_start(items: Items) -> Weights:
+def start_network(items: Items) -> Weights:
+    """The common network that every fine-tune starts from; weights [1, ...] each."""
     import torch
 
     generator = torch.Generator().manual_seed(0)

@@ -73,8 +73,8 @@ class Problem:
     @cached_property
     def space(self) -> SearchSpace:
         """All compositions of the table's sizes."""
-        sizes = self.table.subsets.sum(1)
-        low, high = (self._size, self._size) if self._size else (int(sizes.min()), int(sizes.max()))
+        sizes = self.table.subsets.sum(1)[self.candidate_rows]
+        low, high = int(sizes.min()), int(sizes.max())
         composition = CompositionSpace(
             sources=self.sources,
             num_samples=(NUM_SAMPLES,),
