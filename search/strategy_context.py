@@ -28,6 +28,7 @@ def context_of(study: Study, store: Store) -> SearchContext:
         task_map=study.task_map,
         num_items={name: store.count(name, "search") for name in spec.eval_sets},
         objectives=objectives[spec.objective],
+        recipe={name: getattr(spec.recipe, name) for name in spec.space.recipe.dimensions},
     )
 
 

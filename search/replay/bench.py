@@ -23,7 +23,9 @@ ABLATIONS: Final[Mapping[str, dict[str, Any]]] = {
     "recombine-without-keys": {"use_keys": False},
     "recombine-without-sharing": {"share_targets": False},
 }
-BENCH_STRATEGIES: Final = (*STRATEGY_NAMES, *ABLATIONS)
+# The search sees no score of the target it is judged on: keys and other targets are all it goes by.
+WITHOUT_LABELS: Final = "recombine-without-labels"
+BENCH_STRATEGIES: Final = (*STRATEGY_NAMES, *ABLATIONS, WITHOUT_LABELS)
 DEFAULT_STRATEGIES: Final = ("recombine", "optuna-tpe", "random", "greedy", "merge-then-confirm", "static", "metadata")
 _NEEDS_PROXY: Final = "merge-then-confirm"
 
@@ -54,9 +56,16 @@ class BenchPlan:
     disturbance: Disturbance = field(default_factory=Disturbance)
     every_target: int = 1
 
-    def problem(self, table: KnownTruthTable, target: int | None) -> Problem:
+    def problem(self, table: KnownTruthTable, target: int | None, *, labelled: bool = True) -> Problem:
         """The search of one job."""
-        return Problem(table, target=target, size=self.size, item_noise=self.item_noise, disturbance=self.disturbance)
+        return Problem(
+            table,
+            target=target,
+            size=self.size,
+            item_noise=self.item_noise,
+            disturbance=self.disturbance,
+            labelled=labelled,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,7 +164,7 @@ def _replay_in_worker(job: _Job) -> list[Pick]:
 
 def _replayed(plan: BenchPlan, tables: Sequence[KnownTruthTable], job: _Job) -> list[Pick]:
     table = tables[job.table]
-    problem = plan.problem(table, job.target)
+    problem = plan.problem(table, job.target, labelled=job.strategy != WITHOUT_LABELS)
     strategy = build_for(problem, job.strategy, job.repetition)
     return replay(problem, strategy, label=job.strategy, repetition=job.repetition, checkpoints=plan.checkpoints)
 
@@ -169,6 +178,7 @@ def build_for(problem: Problem, name: str, repetition: int) -> Strategy:
 
         options = RecombineOptions(**ABLATIONS[name])
         return RecombineStrategy(space=problem.space, seed=seed, context=context, options=options)
+    name = "recombine" if name == WITHOUT_LABELS else name
     return build_strategy(name, space=problem.space, seed=seed, context=context)
 
 

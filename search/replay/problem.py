@@ -50,6 +50,7 @@ class Problem:
         item_noise: False lets trials see the questions that regret is taken from (with other seeds): a search with
             very many questions.
         disturbance: what goes wrong.
+        labelled: False hides all scores of the target; what the others say and its key are all there is.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class Problem:
         size: int | None = None,
         item_noise: bool = True,
         disturbance: Disturbance | None = None,
+        labelled: bool = True,
     ) -> None:
         self.table = table
         self.target = target
         self.disturbance = disturbance or Disturbance()
+        self.scored = [t for t in range(table.num_targets) if labelled or t != target]
         self._size = size
         self._seen = table.val if item_noise else table.test
         self.sources = tuple(f"source-{i:02d}" for i in range(table.num_sources))
@@ -124,19 +127,20 @@ class Problem:
         if row is None or due:
             return Observation(candidate=candidate, values=None, status=Status.failed, proposal_index=index)
         scores = self.result(row, repetition)
-        value = float(scores.mean() if self.target is None else scores[self.target])
+        value = float(scores[self.target] if self.target in self.scored else scores[self.scored].mean())
         return Observation(
             candidate=candidate,
             values=(value,),
             status=Status.finished,
             proposal_index=index,
-            scores=dict(zip(self.target_names, scores.tolist(), strict=True)),
+            scores={self.target_names[t]: float(scores[t]) for t in self.scored},
         )
 
     def context(self, repetition: int) -> SearchContext:
         """What strategies are told besides results."""
         goal: Goal = "each" if self.target is None else "objective"
-        wanted = tuple(self.target_names[t] for t in self.targets_searched())
+        searched = [t for t in self.targets_searched() if t in self.scored] or self.scored
+        wanted = tuple(self.target_names[t] for t in searched)
         context = SearchContext(
             source_keys=_keys(self.sources, self.table.source_mat),
             target_keys=_keys(self.target_names, self.table.target_mat),
@@ -189,7 +193,9 @@ class _TableProxy:
 
     def __call__(self, composition: Composition) -> Mapping[str, float] | None:
         row = self._problem.row_of(Candidate(composition))
-        return None if row is None else dict(zip(self._problem.target_names, self._proxy[row].tolist(), strict=True))
+        if row is None:
+            return None
+        return {self._problem.target_names[t]: float(self._proxy[row, t]) for t in self._problem.scored}
 
 
 def _keys(names: Sequence[str], mat: Sequence[Sequence[str]]) -> dict[str, Key]:

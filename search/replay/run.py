@@ -124,7 +124,7 @@ def picked_row(problem: Problem, strategy: Strategy, results: Sequence[Observati
         row = None if suggestion is None else problem.row_of(suggestion.candidate)
         if row is not None:
             return row
-    best = best_observed(results, name)
+    best = best_observed(results, name if target in problem.scored else None)
     return None if best is None else problem.row_of(best.candidate)
 
 
@@ -138,7 +138,7 @@ def _coverage(
 ) -> float | None:
     """Share of untried compositions whose mean over all seeds lies within the 90 % interval of the noise-free score."""
     predict = getattr(strategy, "predict", None)
-    if predict is None:
+    if predict is None or target not in problem.scored:
         return None
     rng = derived_rng(repetition, problem.table.name, "coverage", target)
     tried = {problem.row_of(o.candidate) for o in results if o.status is Status.finished}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from datasets_spec.mat import Key, TaskMap, shared_elements
 from search.composition import Composition
+from search.recipe_space import RecipeValue
 
 if TYPE_CHECKING:
     from search.strategies.base import Observation
@@ -30,6 +31,7 @@ class SearchContext:
         objectives: for every objective, the evaluation sets whose mean it is.
         goal: one composition for the objective, or one for each of its evaluation sets.
         proxy: scores without training; strategies use it only after the single sources have been trained.
+        recipe: the study's own values of the searched hyper-parameters, with which single sources are trained.
         known: results that are no proposals of this study: rows of its transfer matrix, other studies' trials.
     """
 
@@ -40,6 +42,7 @@ class SearchContext:
     objectives: tuple[tuple[str, ...], ...] = ()
     goal: Goal = "objective"
     proxy: Proxy | None = None
+    recipe: Mapping[str, RecipeValue] = field(default_factory=dict)
     known: tuple[Observation, ...] = ()
 
     @property

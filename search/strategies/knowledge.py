@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -31,6 +31,7 @@ class Facts:
         targets: names of the outputs: evaluation sets, or the objectives where only these are known.
         objectives: outputs that each objective averages.
         target_likeness: [T, T].
+        unlabelled: likeness [T] of evaluation sets without scores to those with, by name.
         noise: [T] relative noise variance.
         key_tables: [features, N, T] see `features.key_tables`.
         proxy: of the context, or None when it is not to be used.
@@ -41,6 +42,7 @@ class Facts:
     targets: tuple[str, ...]
     objectives: tuple[tuple[str, ...], ...]
     target_likeness: Floats
+    unlabelled: Mapping[str, Floats]
     noise: Floats
     key_tables: Floats
     proxy: ProxyTable | None
@@ -136,11 +138,15 @@ def _facts(
     sources = space.composition.allowed
     tables = np.zeros((0, len(sources), len(names)))
     target_likeness = np.eye(len(names))
+    unlabelled: dict[str, Floats] = {}
     if keyed:
         source_keys = [context.source_keys[source] for source in sources]
         target_keys = [context.target_keys[name] for name in names]
         target_likeness = likeness(target_keys, context.task_map)
         tables = key_tables(source_keys, target_keys, context.task_map)
+        others = [name for name in context.target_keys if name not in names]
+        both = likeness([*target_keys, *(context.target_keys[name] for name in others)], context.task_map)
+        unlabelled = {name: both[len(names) + k, : len(names)] for k, name in enumerate(others)}
     counts = np.array([context.num_items.get(name, 0) for name in names], dtype=np.float64)
     noise = counts.mean() / counts if labelled and (counts > 0).all() else np.ones(len(names))
     objectives = context.objectives if labelled else tuple((name,) for name in names)
@@ -149,6 +155,7 @@ def _facts(
         targets=names,
         objectives=objectives or (names,),
         target_likeness=target_likeness,
+        unlabelled=unlabelled,
         noise=noise,
         key_tables=tables,
         proxy=proxy,
@@ -199,7 +206,11 @@ class Knowledge:
         return self._surrogate.feature_group_weight(PROXY_GROUP) if self.facts.proxy is not None else 0.0
 
     def target_weights(self, name: str) -> Floats:
-        """Weights that ask for one target."""
+        """Weights that ask for one target; for one without scores, those of the targets most like it by their keys."""
+        if name in self.facts.unlabelled:
+            like = self.facts.unlabelled[name]
+            nearest = np.where(like >= like.max(), 1.0, 0.0)
+            return nearest / nearest.sum()
         return unit_weights(self.targets.index(name), len(self.targets))
 
     def objective_weights(self, place: int) -> Floats:

@@ -20,6 +20,7 @@ from search.strategies.acquisition import enumerated, expected_improvement, loca
 from search.strategies.base import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
 from search.strategies.context import SearchContext
 from search.strategies.knowledge import OBJECTIVE, Knowledge, ProxyTable, learn
+from search.strategies.repair import repair
 from search.surrogate.model import Grid, Prediction
 
 Floats = NDArray[np.float64]
@@ -95,7 +96,7 @@ class RecombineStrategy:
         knowledge = self._learn(history)
         if knowledge is None or knowledge.num_results < MIN_RESULTS:
             return None
-        weights = knowledge.objective_weights(0) if target is None else knowledge.target_weights(target)
+        weights = self._asked(knowledge, target)
         found = self._best(knowledge, weights, frozenset(), lambda prediction: prediction.mean, len(history))
         if found is None:
             return None
@@ -109,8 +110,7 @@ class RecombineStrategy:
         knowledge = self._learn(history)
         if knowledge is None or knowledge.num_results < MIN_RESULTS:
             return None
-        weights = knowledge.objective_weights(0) if target is None else knowledge.target_weights(target)
-        return knowledge.predict(candidates, weights)
+        return knowledge.predict(candidates, self._asked(knowledge, target))
 
     def _learn(self, history: Sequence[Observation]) -> Knowledge | None:
         options = self._options
@@ -127,6 +127,13 @@ class RecombineStrategy:
             grid=options.grid,
         )
 
+    def _asked(self, knowledge: Knowledge, target: str | None) -> Floats:
+        """One target, or the mean of all objectives."""
+        if target is not None:
+            return knowledge.target_weights(target)
+        num = self._num_objectives
+        return sum((knowledge.objective_weights(k) for k in range(num)), np.zeros(len(knowledge.targets))) / num
+
     def _targets(self, observations: Sequence[Observation]) -> tuple[str, ...] | None:
         """The evaluation sets to learn together; None where trials are not scored on those of the objective."""
         wanted = self._context.objective_sets
@@ -142,15 +149,39 @@ class RecombineStrategy:
         return self._proxies
 
     def _singles(self) -> list[Candidate]:
-        """Every source alone with the most samples it may have, and everything; what lies in the space of these."""
+        """Every source alone with the most samples it may have, then everything; what lies in the space of these.
+
+        Where compositions of one source are not allowed, and not known either, the smallest ones that hold every
+        source at least once.
+        """
         space = self._space.composition
-        recipe = self._space.recipe.sample(derived_rng(self._seed, self.name, "recipe"))
+        recipe = self._context.recipe
+        if self._space.recipe.violations(recipe):
+            recipe = self._space.recipe.sample(derived_rng(self._seed, self.name, "recipe"))
         most = max(step for step in space.grid if step <= space.budget)
         made = [Candidate(Composition({source: most}), recipe) for source in space.allowed]
-        counts = [step for step in space.grid if step * len(space.allowed) <= space.budget]
-        if counts:
-            made.append(Candidate(Composition(dict.fromkeys(space.allowed, max(counts))), recipe))
-        return [candidate for candidate in made if self._space.contains(candidate)]
+        if space.sizes[0] > 1 and not self._known_alone() >= set(space.allowed):
+            made = [Candidate(self._filled(group), recipe) for group in self._groups()]
+        made.append(Candidate(self._filled(space.allowed), recipe))
+        return [candidate for candidate in dict.fromkeys(made) if self._space.contains(candidate)]
+
+    def _groups(self) -> list[tuple[str, ...]]:
+        """The optional sources in groups that, with what every composition must have, are as small as allowed."""
+        space = self._space.composition
+        optional = list(space.optional)
+        derived_rng(self._seed, self.name, "groups").shuffle(optional)
+        size = max(1, space.sizes[0] - len(space.must_have))
+        return [(*space.must_have, *optional[k : k + size]) for k in range(0, len(optional), size)]
+
+    def _filled(self, sources: Sequence[str]) -> Composition:
+        """These sources with the most samples that the budget allows to each alike."""
+        space = self._space.composition
+        fitting = [step for step in space.grid if step * len(sources) <= space.budget]
+        return repair(dict.fromkeys(sources, max(fitting, default=space.grid[0])), space)
+
+    def _known_alone(self) -> set[str]:
+        known = (o.candidate.composition for o in self._context.known)
+        return {composition.subsets[0] for composition in known if len(composition) == 1}
 
     def _opening(self, taken: frozenset[str]) -> Suggestion | None:
         if not self._options.singles_first:
@@ -161,9 +192,12 @@ class RecombineStrategy:
         for candidate in self._singles():
             if candidate.identity in taken or candidate.composition.identity in known:
                 continue
-            if len(candidate.composition) > 1:
-                return Suggestion(candidate=candidate, reason="all sources together")
-            return Suggestion(candidate=candidate, reason=f"{candidate.composition.subsets[0]} alone: a matrix row")
+            subsets = candidate.composition.subsets
+            if len(subsets) == 1:
+                return Suggestion(candidate=candidate, reason=f"{subsets[0]} alone: a matrix row")
+            everything = len(subsets) == len(self._space.composition.allowed)
+            reason = "all sources together" if everything else "opening: every source once, in small compositions"
+            return Suggestion(candidate=candidate, reason=reason)
         return None
 
     def _has_singles(self, history: Sequence[Observation]) -> bool:

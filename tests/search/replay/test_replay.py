@@ -96,6 +96,19 @@ def test_all_targets_share_one_pool(table: KnownTruthTable) -> None:
     assert mean_regret(picks) < 5
 
 
+def test_without_labels_nothing_of_the_target_is_seen_and_relatives_are_gone_by(table: KnownTruthTable) -> None:
+    problem = Problem(table, target=1, labelled=False)
+    shown = problem.observe(problem.candidate_of(7), 0, 0)
+    assert shown.scores is not None
+    assert "target-01" not in shown.scores
+    context = problem.context(0)
+    assert context.objectives == (("target-00", "target-02", "target-03"),)
+    assert context.proxy is not None
+    assert "target-01" not in (context.proxy(problem.candidate_of(7).composition) or {})
+    picks = replay(problem, build_for(problem, "recombine", 0), label="r", repetition=0, checkpoints=(16,))
+    assert picks[0].coverage is None
+
+
 def test_only_compositions_of_a_size_with_singles_counted(table: KnownTruthTable) -> None:
     problem = Problem(table, target=0, size=3)
     assert len(problem.candidate_rows) == 56
