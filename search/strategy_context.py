@@ -29,6 +29,7 @@ def context_of(study: Study, store: Store) -> SearchContext:
         num_items={name: store.count(name, "search") for name in spec.eval_sets},
         objectives=objectives[spec.objective],
         recipe={name: getattr(spec.recipe, name) for name in spec.space.recipe.dimensions},
+        num_trials=spec.strategy.num_trials,
     )
 
 

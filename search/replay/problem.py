@@ -21,8 +21,8 @@ from search.strategies.context import Goal, SearchContext
 Floats = NDArray[np.float64]
 # Stands in for a number of samples: a table has one for every source.
 NUM_SAMPLES: Final = 100
-# The oracle is the mean of so many best compositions, so that its own luck averages out; of few candidates, fewer.
-NUM_ORACLE, NUM_ORACLE_FEW, FEW_CANDIDATES = 5, 3, 1000
+# The oracle is the mean of so many best compositions, so that its own luck averages out; of one size there are fewer.
+NUM_ORACLE, NUM_ORACLE_OF_SIZE = 5, 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,7 +173,7 @@ class Problem:
         rows = self.candidate_rows
         chosen_on = self.table.test[list(self.table.search_seeds)].mean(0)[rows]
         scored_on = self.table.test[list(self.table.regret_seeds)].mean(0)[rows]
-        num = NUM_ORACLE if len(rows) >= FEW_CANDIDATES else NUM_ORACLE_FEW
+        num = NUM_ORACLE_OF_SIZE if self._size else NUM_ORACLE
         best = np.argsort(-chosen_on, axis=0, kind="stable")[:num]
         oracles: Floats = np.take_along_axis(scored_on, best, axis=0).mean(0)
         return oracles

@@ -32,6 +32,7 @@ class SearchContext:
         goal: one composition for the objective, or one for each of its evaluation sets.
         proxy: scores without training; strategies use it only after the single sources have been trained.
         recipe: the study's own values of the searched hyper-parameters, with which single sources are trained.
+        num_trials: how many trials the search may take; None where that is open.
         known: results that are no proposals of this study: rows of its transfer matrix, other studies' trials.
     """
 
@@ -43,6 +44,7 @@ class SearchContext:
     goal: Goal = "objective"
     proxy: Proxy | None = None
     recipe: Mapping[str, RecipeValue] = field(default_factory=dict)
+    num_trials: int | None = None
     known: tuple[Observation, ...] = ()
 
     @property

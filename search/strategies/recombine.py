@@ -137,8 +137,10 @@ class RecombineStrategy:
     def _targets(self, observations: Sequence[Observation]) -> tuple[str, ...] | None:
         """The evaluation sets to learn together; None where trials are not scored on those of the objective."""
         wanted = self._context.objective_sets
-        scored = [o.scores for o in observations if o.status is Status.finished and o.scores]
-        if not wanted or not scored or any(name not in scores for scores in scored for name in wanted):
+        finished = [o.scores for o in observations if o.status is Status.finished and o.scores]
+        # A trial on a target's own key has no score there and is left out of the model.
+        scored = [scores for scores in finished if all(name in scores for name in wanted)]
+        if not wanted or not scored:
             return None
         others = self._context.target_keys if self._options.share_targets else ()
         return tuple(n for n in dict.fromkeys([*wanted, *others]) if all(n in scores for scores in scored))
@@ -151,8 +153,8 @@ class RecombineStrategy:
     def _singles(self) -> list[Candidate]:
         """Every source alone with the most samples it may have, then everything; what lies in the space of these.
 
-        Where compositions of one source are not allowed, and not known either, the smallest ones that hold every
-        source at least once.
+        Where compositions of one source are not allowed, or would take more than half of the trials, and are not
+        known either: small ones that hold every source at least once.
         """
         space = self._space.composition
         recipe = self._context.recipe
@@ -160,18 +162,25 @@ class RecombineStrategy:
             recipe = self._space.recipe.sample(derived_rng(self._seed, self.name, "recipe"))
         most = max(step for step in space.grid if step <= space.budget)
         made = [Candidate(Composition({source: most}), recipe) for source in space.allowed]
-        if space.sizes[0] > 1 and not self._known_alone() >= set(space.allowed):
-            made = [Candidate(self._filled(group), recipe) for group in self._groups()]
+        size = self._opening_size()
+        if size > 1 and not self._known_alone() >= set(space.allowed):
+            made = [Candidate(self._filled(group), recipe) for group in self._groups(size)]
         made.append(Candidate(self._filled(space.allowed), recipe))
         return [candidate for candidate in dict.fromkeys(made) if self._space.contains(candidate)]
 
-    def _groups(self) -> list[tuple[str, ...]]:
-        """The optional sources in groups that, with what every composition must have, are as small as allowed."""
+    def _opening_size(self) -> int:
+        """Subsets of an opening composition: one, unless constraints or the number of trials ask for more."""
+        space, num_trials = self._space.composition, self._context.num_trials
+        enough = 1 if num_trials is None else -(-len(space.allowed) // max(1, num_trials // 2))
+        return min(max(space.sizes[0], enough), space.sizes[-1])
+
+    def _groups(self, size: int) -> list[tuple[str, ...]]:
+        """The optional sources in groups that have `size` subsets with what every composition must have."""
         space = self._space.composition
         optional = list(space.optional)
         derived_rng(self._seed, self.name, "groups").shuffle(optional)
-        size = max(1, space.sizes[0] - len(space.must_have))
-        return [(*space.must_have, *optional[k : k + size]) for k in range(0, len(optional), size)]
+        step = max(1, size - len(space.must_have))
+        return [(*space.must_have, *optional[k : k + step]) for k in range(0, len(optional), step)]
 
     def _filled(self, sources: Sequence[str]) -> Composition:
         """These sources with the most samples that the budget allows to each alike."""

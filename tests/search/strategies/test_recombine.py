@@ -58,6 +58,32 @@ def test_single_sources_come_first_then_everything() -> None:
     assert [o.candidate.composition.subsets for o in history] == [*((s,) for s in SOURCES), SOURCES]
 
 
+@pytest.mark.parametrize(("min_size", "num_trials", "size"), [(2, None, 2), (1, 8, 2), (1, 4, 4), (1, 16, 1)])
+def test_every_source_comes_once_where_they_cannot_all_come_alone(
+    min_size: int, num_trials: int | None, size: int
+) -> None:
+    composition = CompositionSpace(sources=SOURCES, num_samples=(10,), budget=80, min_size=min_size)
+    strategy = RecombineStrategy(
+        space=SearchSpace(composition=composition), seed=0, context=SearchContext(num_trials=num_trials)
+    )
+    opening = [o.candidate.composition.subsets for o in search(strategy, 8 // size)]
+    assert sorted(source for subsets in opening for source in subsets) == list(SOURCES)
+    assert {len(subsets) for subsets in opening} == {size}
+
+
+def test_a_trial_on_a_targets_own_key_is_left_out_of_the_model() -> None:
+    strategy = RecombineStrategy(space=space(), seed=0, context=keyed_context(proxy=False))
+    history: list[Observation] = []
+    for index in range(14):
+        suggestion = strategy.ask(history, [])
+        assert suggestion is not None
+        history.append(observed(suggestion.candidate, index))
+    lost = replace(history[3], values=None, scores={"brains": 0.9})
+    suggestion = strategy.ask([*history[:3], lost, *history[4:]], [])
+    assert suggestion is not None
+    assert "from 13 results" in suggestion.reason
+
+
 def test_it_finds_what_chance_does_not() -> None:
     for recipe in (False, True):
         found = best(search(RecombineStrategy(space=space(rate=recipe), seed=1), 24))
