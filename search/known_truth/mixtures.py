@@ -109,7 +109,7 @@ def rank_correlations(train: Mixtures, test: Mixtures, *, num_runs: int, seed: i
     surrogate = Surrogate(
         Evidence(
             candidates=train.encoded().take(chosen),
-            scores=-train.losses[np.ix_(chosen, places)],
+            scores=-train.losses[chosen][:, places],
             features=np.zeros((0, num_runs, len(targets))),
             feature_groups=(),
             target_likeness=np.eye(len(targets)),

@@ -209,8 +209,7 @@ class Knowledge:
         """Weights that ask for one target; for one without scores, those of the targets most like it by their keys."""
         if name in self.facts.unlabelled:
             like = self.facts.unlabelled[name]
-            nearest = np.where(like >= like.max(), 1.0, 0.0)
-            return nearest / nearest.sum()
+            return mean_weights(np.flatnonzero(like >= like.max()).tolist(), len(self.targets))
         return unit_weights(self.targets.index(name), len(self.targets))
 
     def objective_weights(self, place: int) -> Floats:

@@ -258,6 +258,8 @@ class RecombineStrategy:
             f"expected to gain {100 * gain:.2f} points{wanted} over {incumbent:.1%}: predicted {at.mean[0]:.1%} "
             f"± {at.deviation[0]:.1%} from {knowledge.num_results} results"
         )
+        if knowledge.facts.proxy is not None:
+            reason += f", merges trusted at {knowledge.proxy_weight():.0%}"
         return Suggestion(candidate=candidate, reason=reason)
 
     def _best(

@@ -284,7 +284,8 @@ def _solve(scanned: _Scanned) -> _Point:
     denominator = (1 - scanned.noise) * basis.spread + scanned.noise
     feature_weights = basis.features[active] / denominator
     flat = basis.features[active].reshape(len(active), basis.scores.size)
-    covariance: Floats = np.linalg.inv(flat @ feature_weights.reshape(flat.shape).T + np.eye(len(active)))
+    precision = flat @ feature_weights.reshape(flat.shape).T + np.eye(len(active))
+    covariance: Floats = np.asarray(np.linalg.inv(precision), dtype=np.float64)
     coefficients = covariance @ (feature_weights.reshape(flat.shape) @ basis.scores.ravel())
     return _Point(
         scanned=scanned,
