@@ -165,7 +165,8 @@ class RecombineStrategy:
         size = self._opening_size()
         if size > 1 and not self._known_alone() >= set(space.allowed):
             made = [Candidate(self._filled(group), recipe) for group in self._groups(size)]
-        made.append(Candidate(self._filled(space.allowed), recipe))
+        if len(space.allowed) in space.sizes:
+            made.append(Candidate(self._filled(space.allowed), recipe))
         return [candidate for candidate in dict.fromkeys(made) if self._space.contains(candidate)]
 
     def _opening_size(self) -> int:
