@@ -211,11 +211,11 @@ class RecombineStrategy:
         return None
 
     def _has_singles(self, history: Sequence[Observation]) -> bool:
-        """Whether every source has been trained alone, so that there is something to merge."""
+        """Whether every source's trial alone has ended: of those that failed the proxy knows no merge, and says so."""
         done = {
             o.candidate.composition.subsets[0]
             for o in (*self._context.known, *history)
-            if o.status is Status.finished and len(o.candidate.composition) == 1
+            if len(o.candidate.composition) == 1
         }
         return self._context.proxy is not None and done >= set(self._space.composition.allowed)
 
