@@ -20,7 +20,7 @@ MAX_ENUMERATED: Final = 2**16
 NUM_STARTS, NUM_RANDOM, NUM_ROUNDS, MAX_NEIGHBOURS = 8, 64, 4, 160
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def enumerated(space_json: str) -> tuple[tuple[Candidate, ...], Encoded] | None:
     """All candidates of a space and their encoding; None when there are more than `MAX_ENUMERATED`."""
     space = SearchSpace.model_validate_json(space_json)
