@@ -15,6 +15,7 @@ from search.rungs import rung_steps
 from search.source import StrategySource
 from search.status import Stage, Status
 from search.strategies.base import build_strategy
+from search.strategy_context import context_of, scores_of, with_recommended
 from search.study_run import StudyRun
 from search.trials import PlannedTrial
 from trainers.recipe import Recipe
@@ -58,22 +59,34 @@ def run_search(run: StudyRun) -> list[Candidate]:
             searched=dict(candidate.recipe),
         )
 
+    strategy = build_strategy(
+        spec.strategy.name,
+        space=spec.space,
+        seed=spec.seed,
+        num_objectives=spec.num_objectives,
+        context=context_of(run.study, run.store),
+    )
     source = StrategySource(
-        build_strategy(spec.strategy.name, space=spec.space, seed=spec.seed, num_objectives=spec.num_objectives),
+        strategy,
         run.ledger,
         num_trials=spec.strategy.num_trials,
         max_concurrent=spec.execution.max_concurrent,
         deterministic=spec.deterministic,
         build=build,
         values=lambda record: objective_values(spec, record),
+        scores=scores_of,
     )
     run.run_source(source)
-    best = [observation.candidate for observation in ranked(list(source.observations().values()))]
+    observations = source.observations()
+    best = [observation.candidate for observation in ranked(list(observations.values()))]
     if not best:
         raise UserError(
             "no trial of the search has a value: all failed, or all trained on a target's own key",
             hint="`recombine status RUN` lists the failures",
         )
+    best, decision = with_recommended(strategy, [observations[i] for i in sorted(observations)], best)
+    if decision is not None:
+        run.decide(decision)
     return best
 
 

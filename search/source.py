@@ -48,6 +48,7 @@ class StrategySource:
         deterministic: proposal k sees the results of the proposals before k - max_concurrent + 1, no others.
         build: makes the trial of a candidate.
         values: objective values of a trial's record; None when it has none.
+        scores: accuracy by evaluation set of a trial's record, for strategies that learn from all of them.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class StrategySource:
         deterministic: bool,
         build: Callable[[Candidate, int, str], PlannedTrial],
         values: Callable[[Mapping[str, Any]], tuple[float, ...] | None],
+        scores: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None,
     ) -> None:
         self._strategy = strategy
         self._ledger = ledger
@@ -68,6 +70,7 @@ class StrategySource:
         self._deterministic = deterministic
         self._build = build
         self._values = values
+        self._scores = scores
         self._handed_out: set[int] = set()
 
     def next_trial(self) -> PlannedTrial | Wait | None:
@@ -111,6 +114,7 @@ class StrategySource:
                     values=self._values(record),
                     status=Status(record["status"]),
                     proposal_index=index,
+                    scores=None if self._scores is None else self._scores(record),
                 )
         return ended
 

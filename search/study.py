@@ -22,7 +22,9 @@ class _Section(BaseModel):
 class StrategySection(_Section):
     """Which strategy proposes trials, and how many."""
 
-    name: str = Field(default="random", description="random | optuna-tpe | exhaustive")
+    name: str = Field(
+        default="random", description="recombine | random | optuna-tpe | greedy | metadata | static | exhaustive"
+    )
     num_trials: PositiveInt = Field(default=12, description="fine-tunes of the search; `exhaustive` may need fewer")
 
 

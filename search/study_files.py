@@ -113,7 +113,7 @@ def _unusable_strategy(spec: StudySpec) -> Iterator[_Mistake]:
     name = spec.strategy.name
     if name not in STRATEGY_NAMES:
         yield ("strategy", "name"), f"is not one of {', '.join(STRATEGY_NAMES)}", name, nearest_of(name, STRATEGY_NAMES)
-    elif name == "exhaustive":
+    elif name in ("exhaustive", "merge-then-confirm"):  # these cannot search every space, or need merges
         try:
             build_strategy(name, space=spec.space, seed=spec.seed)
         except UserError as error:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from datasets_spec.errors import UserError
 from search.composition import Candidate, SearchSpace
 from search.status import Status
+from search.strategies.context import SearchContext
 
 # Draws before the remaining candidates are listed instead: a miss is likely only when nearly all are taken.
 MAX_DRAWS = 200
@@ -30,12 +32,14 @@ class Observation:
         values: one number an objective, all to be maximised; None when there is no finite result.
         status: how the trial ended.
         proposal_index: its place in the order of proposals, from 0.
+        scores: accuracy by evaluation set, on the split that guides the search; None when that is not known.
     """
 
     candidate: Candidate
     values: tuple[float, ...] | None
     status: Status
     proposal_index: int
+    scores: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,16 +72,51 @@ class Strategy(Protocol):
         ...
 
 
+@runtime_checkable
+class Recommender(Protocol):
+    """A strategy that can say what is best by its model, tried or not."""
+
+    def recommend(self, history: Sequence[Observation], *, target: str | None = None) -> Suggestion | None:
+        """The candidate with the highest expected result.
+
+        Args:
+            history: as for `Strategy.ask`.
+            target: an evaluation set; None asks for the objective.
+
+        Returns:
+            The candidate and why; None while there is nothing to go by.
+        """
+        ...
+
+
 _STRATEGIES = {
+    "recombine": ("search.strategies.recombine", "RecombineStrategy"),
     "random": ("search.strategies.random", "RandomStrategy"),
     "optuna-tpe": ("search.strategies.optuna_tpe", "OptunaTpeStrategy"),
+    "greedy": ("search.strategies.greedy", "GreedyStrategy"),
+    "metadata": ("search.strategies.rules", "MetadataStrategy"),
+    "static": ("search.strategies.rules", "StaticStrategy"),
+    "merge-then-confirm": ("search.strategies.merge_then_confirm", "MergeThenConfirmStrategy"),
     "exhaustive": ("search.strategies.exhaustive", "ExhaustiveStrategy"),
 }
 STRATEGY_NAMES = tuple(_STRATEGIES)
 
 
-def build_strategy(name: str, *, space: SearchSpace, seed: int, num_objectives: int = 1) -> Strategy:
+# These decide by keys, by other targets or by a proxy; the others take no context.
+_WITH_CONTEXT = ("recombine", "metadata", "static", "merge-then-confirm")
+
+
+def build_strategy(
+    name: str, *, space: SearchSpace, seed: int, num_objectives: int = 1, context: SearchContext | None = None
+) -> Strategy:
     """The strategy called `name`; only its own libraries are imported.
+
+    Args:
+        name: one of `STRATEGY_NAMES`.
+        space: what may be proposed.
+        seed: of all its draws.
+        num_objectives: values of an observation.
+        context: keys, targets and a proxy, for the strategies that use them.
 
     Raises:
         UserError: there is no such strategy (the nearest name is offered), or it cannot search this space.
@@ -89,10 +128,26 @@ def build_strategy(name: str, *, space: SearchSpace, seed: int, num_objectives: 
             hint=f"did you mean {near[0]!r}? Strategies: {', '.join(_STRATEGIES)}",
         )
     module, attribute = _STRATEGIES[name]
+    facts = {"context": context or SearchContext()} if name in _WITH_CONTEXT else {}
     strategy: Strategy = getattr(importlib.import_module(module), attribute)(
-        space=space, seed=seed, num_objectives=num_objectives
+        space=space, seed=seed, num_objectives=num_objectives, **facts
     )
     return strategy
+
+
+def best_observed(history: Sequence[Observation], target: str | None = None) -> Observation | None:
+    """The observation with the highest value (of one target, if given); ties go to the earlier proposal."""
+    scored = [(score, -o.proposal_index, o) for o in history if (score := score_of(o, target)) is not None]
+    return max(scored, key=lambda entry: entry[:2])[2] if scored else None
+
+
+def score_of(observation: Observation, target: str | None = None) -> float | None:
+    """A target's accuracy, or the sum of the objectives; None when the trial has no finite result."""
+    if target is not None:
+        score = (observation.scores or {}).get(target)
+    else:
+        score = None if observation.values is None else sum(observation.values)
+    return score if score is not None and math.isfinite(score) else None
 
 
 def derived_rng(seed: int, *labels: int | str) -> random.Random:

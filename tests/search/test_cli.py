@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 VERBS = (
     ["init"], ["data"], ["data", "prepare"], ["data", "check"], ["plan"], ["run"], ["status"], ["report"], ["submit"],
     ["doctor"], ["demo"], ["phantom"], ["phantom", "write"], ["phantom", "build-base"], ["phantom", "evidence"],
+    ["bench"], ["bench", "search"], ["bench", "digits"], ["bench", "phantom-table"], ["bench", "mixtures"],
 )  # fmt: skip
 HEAVY = ("torch", "ray", "transformers", "optuna", "pandas", "pyarrow", "altair", "scipy")
 # Runs several commands in one process, then tells their exit codes and what has been imported.

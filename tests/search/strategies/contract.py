@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from search.composition import Candidate, CompositionSpace, SearchSpace
+from datasets_spec.mat import Key
+from search.composition import Candidate, Composition, CompositionSpace, SearchSpace
 from search.recipe_space import RecipeSpace
 from search.status import Status
-from search.strategies.base import Observation, Strategy, build_strategy
+from search.strategies.base import Observation, Recommender, Strategy, build_strategy
+from search.strategies.context import SearchContext
 
 SEED = 7
 ROOT = Path(__file__).parents[3]
@@ -43,9 +45,35 @@ def score(candidate: Candidate) -> float:
     return 0.5 + candidate.composition.get("mri", 0) / 1000 + len(candidate.composition) / 100
 
 
+TARGETS = ("t0", "t1", "t2")
+
+
+def context(space: SearchSpace, num_objectives: int = 1) -> SearchContext:
+    """Keys, questions and a proxy, for strategies that go by them."""
+    modalities = ("MRI", "CT", "X-ray")
+    keys = [Key(modality=modalities[i % 3], area=f"area {i % 2}", task="t") for i in range(9)]
+
+    def proxy(composition: Composition) -> dict[str, float]:
+        return {name: score(Candidate(composition)) - 0.1 * k for k, name in enumerate(TARGETS)}
+
+    return SearchContext(
+        source_keys=dict(zip(space.composition.allowed, keys, strict=False)),
+        target_keys=dict(zip(TARGETS, keys, strict=False)),
+        num_items={"t0": 100, "t1": 200, "t2": 50},
+        objectives=(TARGETS[:2], TARGETS[2:])[:num_objectives],
+        proxy=proxy,
+    )
+
+
+def build(name: str, space: SearchSpace, num_objectives: int = 1) -> Strategy:
+    facts = context(space, num_objectives)
+    return build_strategy(name, space=space, seed=SEED, num_objectives=num_objectives, context=facts)
+
+
 def observe(candidate: Candidate, index: int, num_objectives: int = 1) -> Observation:
     values = tuple(score(candidate) / (k + 1) for k in range(num_objectives))
-    return Observation(candidate=candidate, values=values, status=Status.finished, proposal_index=index)
+    scores = {name: score(candidate) / (k + 1) for k, name in enumerate(TARGETS)}
+    return Observation(candidate=candidate, values=values, status=Status.finished, proposal_index=index, scores=scores)
 
 
 def fail(candidate: Candidate, index: int) -> Observation:
@@ -77,20 +105,20 @@ def run(
 
 def check_keeps_constraints_without_repeats(name: str) -> None:
     space = constrained_space()
-    proposed = run(build_strategy(name, space=space, seed=SEED), 30, delay=4, failing=5)
+    proposed = run(build(name, space), 30, delay=4, failing=5)
     assert len(proposed) == 30
     assert [space.violations(candidate) for candidate in proposed] == [[]] * 30
     assert len({candidate.identity for candidate in proposed}) == 30
 
 
 def check_survives_failures_only(name: str) -> None:
-    proposed = run(build_strategy(name, space=constrained_space(), seed=SEED), 20, failing=1)
+    proposed = run(build(name, constrained_space()), 20, failing=1)
     assert len(set(proposed)) == 20
 
 
 def check_exhausts_a_small_space(name: str) -> None:
     space = tiny_space()
-    strategy = build_strategy(name, space=space, seed=SEED)
+    strategy = build(name, space)
     proposed = run(strategy, 100)
     assert len(proposed) == space.count() == 16
     assert set(proposed) == set(space.enumerate())
@@ -98,26 +126,26 @@ def check_exhausts_a_small_space(name: str) -> None:
 
 
 def check_several_objectives(name: str) -> None:
-    strategy = build_strategy(name, space=constrained_space(), seed=SEED, num_objectives=2)
+    strategy = build(name, constrained_space(), 2)
     assert len(set(run(strategy, 16, num_objectives=2))) == 16
 
 
 def check_is_pure_within_a_process(name: str) -> None:
     """The same question gets the same answer, whatever was asked in between and of which object."""
     space = constrained_space()
-    strategy = build_strategy(name, space=space, seed=SEED)
+    strategy = build(name, space)
     history = [observe(c, i) for i, c in enumerate(run(strategy, 15))]
     first = strategy.ask(history[:12], [o.candidate for o in history[12:]])
     strategy.ask(history, [])
     strategy.ask([], [])
     assert strategy.ask(history[:12], [o.candidate for o in history[12:]]) == first
-    fresh = build_strategy(name, space=space, seed=SEED)
+    fresh = build(name, space)
     assert fresh.ask(history[:12], [o.candidate for o in history[12:]]) == first
 
 
 def identities_of_a_run(name: str) -> list[str]:
     """What the process of `check_is_pure_across_processes` prints."""
-    strategy = build_strategy(name, space=constrained_space(), seed=SEED)
+    strategy = build(name, constrained_space())
     return [candidate.identity for candidate in run(strategy, 16, delay=2, failing=6)]
 
 
@@ -129,7 +157,49 @@ def check_is_pure_across_processes(name: str) -> None:
     assert json.loads(finished.stdout) == identities_of_a_run(name)
 
 
+def check_pending_and_failed_trials_are_not_forgotten(name: str) -> None:
+    """Whatever is running or has failed, the next suggestion is another; results alone do not free a candidate."""
+    space = constrained_space()
+    strategy = build(name, space)
+    proposed = run(strategy, 12)
+    history = [observe(c, i) if i % 2 else fail(c, i) for i, c in enumerate(proposed[:6])]
+    suggestion = strategy.ask(history, proposed[6:])
+    assert suggestion is not None
+    assert suggestion.candidate not in proposed
+
+
+def check_results_without_scores_are_enough(name: str) -> None:
+    """Old ledgers have objective values only."""
+    space = constrained_space()
+    strategy = build(name, space)
+    history = [
+        Observation(candidate=c, values=(score(c),), status=Status.finished, proposal_index=i)
+        for i, c in enumerate(run(strategy, 12))
+    ]
+    suggestion = strategy.ask(history, [])
+    assert suggestion is not None
+    assert space.contains(suggestion.candidate)
+
+
+def check_recommends_within_the_space(name: str) -> None:
+    """A strategy with a model recommends a candidate of the space, the same one every time."""
+    space = constrained_space()
+    strategy = build(name, space)
+    if not isinstance(strategy, Recommender):
+        return
+    assert strategy.recommend([]) is None
+    history = [observe(c, i) for i, c in enumerate(run(strategy, 14))]
+    for target in (None, "t2"):
+        found = strategy.recommend(history, target=target)
+        assert found is not None
+        assert space.contains(found.candidate)
+        assert found == build(name, space).recommend(history, target=target)  # type: ignore[attr-defined]
+
+
 CHECKS = (
+    check_pending_and_failed_trials_are_not_forgotten,
+    check_results_without_scores_are_enough,
+    check_recommends_within_the_space,
     check_keeps_constraints_without_repeats,
     check_survives_failures_only,
     check_exhausts_a_small_space,

@@ -1,0 +1,65 @@
+"""What a study tells its strategy besides results, and what the strategy's model adds to the finalists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datasets_spec.store import Store
+from search.composition import Candidate
+from search.objective import COUNTED
+from search.strategies.base import Observation, Recommender, Strategy
+from search.strategies.context import SearchContext
+from search.study_files import Study
+
+
+def context_of(study: Study, store: Store) -> SearchContext:
+    """Keys of sources and evaluation sets, their questions, and what the objectives average.
+
+    Args:
+        study: an open study.
+        store: its data.
+    """
+    spec = study.spec
+    objectives = {"cg": (spec.targets,), "multi_image": (spec.abilities,), "pareto": (spec.targets, spec.abilities)}
+    return SearchContext(
+        source_keys={name: study.catalog.subset(name).key for name in spec.space.composition.allowed},
+        target_keys={name: study.catalog.subset(name).key for name in spec.eval_sets},
+        task_map=study.task_map,
+        num_items={name: store.count(name, "search") for name in spec.eval_sets},
+        objectives=objectives[spec.objective],
+        recipe={name: getattr(spec.recipe, name) for name in spec.space.recipe.dimensions},
+        num_trials=spec.strategy.num_trials,
+    )
+
+
+def scores_of(record: Mapping[str, Any], split: str = "search") -> dict[str, float]:
+    """Accuracy by evaluation set of a trial's record; sets whose own key was trained on are left out."""
+    return {
+        e["eval_set"]: float(e["accuracy"])
+        for e in record["evaluations"]
+        if e["split"] == split and e["exposure"] in COUNTED
+    }
+
+
+def with_recommended(
+    strategy: Strategy, observations: Sequence[Observation], best: Sequence[Candidate]
+) -> tuple[list[Candidate], str | None]:
+    """Put what the strategy's model recommends first: the best result of many is partly luck, the model's is less so.
+
+    Args:
+        strategy: the one that searched.
+        observations: all that ended, in proposal order.
+        best: candidates by their results, best first.
+
+    Returns:
+        The candidates, and what was decided in words; None where the strategy has no model.
+    """
+    if not isinstance(strategy, Recommender):
+        return list(best), None
+    found = strategy.recommend(observations)
+    if found is None:
+        return list(best), None
+    others = [candidate for candidate in best if candidate != found.candidate]
+    tried = "tried in the search" if len(others) < len(best) else "not tried in the search"
+    return [found.candidate, *others], f"first finalist: {found.candidate.composition}, {found.reason}, {tried}"
