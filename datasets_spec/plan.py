@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from datasets_spec.catalog import SplitShares
 from datasets_spec.leakage import leaked_positions, require_no_leak
 from datasets_spec.ordering import round_robin
 from datasets_spec.sample import QuarantineReason
+from datasets_spec.sampling import SplitShares
 from datasets_spec.splits import GROUP_LINK, assign_splits
 
 POOL = "pool"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-from datasets_spec.catalog import SplitShares
 from datasets_spec.ordering import unit_interval
 from datasets_spec.sample import SPLITS
+from datasets_spec.sampling import SplitShares
 
 GROUP_LINK = "group:"
 IMAGE_LINK = "image:"

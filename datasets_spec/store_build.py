@@ -14,6 +14,7 @@ from datasets_spec.errors import StoreError
 from datasets_spec.images import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_MPX, ImageLimits
 from datasets_spec.inputs import (
     IMAGES_NAME,
+    absent_subsets,
     data_files,
     images_unchanged,
     inputs_fingerprint,
@@ -79,6 +80,9 @@ def prepare_store(
     tell = on_event or (lambda message: None)
     limits = ImageLimits(max_mpx=max_image_mpx, max_bytes=max_image_bytes)
     require_inputs(catalog)
+    if catalog.spec.absent == "skip":
+        for name, lacking in absent_subsets(catalog).items():
+            tell(f"{name}: left out, {lacking} is not there")
     fingerprint = inputs_fingerprint(catalog, seed=seed, limits=limits)
     with locked(store_dir):
         manifest = _current_manifest(catalog, store_dir, fingerprint)

@@ -61,6 +61,19 @@ def data_check(study: StudyFile, overrides: Overrides = None, address: Address =
     check(study, overrides or [], address)
 
 
+@data_app.command("relations")
+def data_relations(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="a subset of the catalog, or its number")],
+    catalog: Annotated[str, typer.Option(help="catalog file, or a shipped catalog by name")] = "med_mat",
+    task_map: Annotated[str | None, typer.Option(help="task map; default: the catalog's")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show which subsets share what with a target, and how many are related."""
+    from search.commands.data import show_relations
+
+    show_relations(target, catalog, task_map, as_json=as_json)
+
+
 @app.command()
 def plan(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None) -> None:
     """Show trials, samples, time and disk of a study; launches nothing."""

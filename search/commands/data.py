@@ -1,11 +1,15 @@
-"""`recombine data prepare` and `recombine data check`."""
+"""`recombine data ...`: prepare, check, relations."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets_spec.catalog import Catalog, load_catalog
+from datasets_spec.mat import load_task_map
 from datasets_spec.sample import SPLITS
 from search.commands.session import connected
 from search.console import print_line, print_table
@@ -73,3 +77,46 @@ def _blind_row(name: str, split: str, blind: BlindBaselines) -> list[str]:
         str(blind.num_open),
         *("-" if x is None else f"{x:.1%}" for x in shares),
     ]
+
+
+def show_relations(target: str, catalog_name: str, task_map_name: str | None, *, as_json: bool) -> None:
+    """Print what the subsets of a catalog share with a target."""
+    from datasets_spec.relations import num_related, relations_of
+
+    catalog = load_catalog(catalog_name)
+    task_map = load_task_map(task_map_name) if task_map_name else catalog.task_map
+    relations = relations_of(catalog, _full_name(catalog, target), task_map)
+    groups = {"all other subsets": list(relations)}
+    for role in ("id", "ood"):
+        groups[f"with role {role}"] = [relation for relation in relations if relation.role == role]
+    counts = {name: num_related(members) for name, members in groups.items() if members}
+    if as_json:
+        found = [{**asdict(relation), "key": relation.key.model_dump(mode="json")} for relation in relations]
+        told = {"task_map": task_map.name, "version": task_map.version, "subsets": found, "related_unrelated": counts}
+        print_line(json.dumps(told, indent=1))
+        return
+    columns = ["subset", "key under the map", "shares", "role", "files", "common sources"]
+    print_table(
+        f"What subsets share with {_full_name(catalog, target)} (task map {task_map.name} {task_map.version})",
+        columns,
+        [
+            [
+                relation.name,
+                str(relation.key),
+                "the same key" if relation.same_key else "+".join(relation.shared) or "-",
+                relation.role or "-",
+                "yes" if relation.has_files else "none",
+                " ".join(relation.common_sources) or "-",
+            ]
+            for relation in relations
+        ],
+    )
+    for name, (related, unrelated) in counts.items():
+        print_line(f"{name}: {related} related, {unrelated} unrelated")
+
+
+def _full_name(catalog: Catalog, target: str) -> str:
+    # Papers say "subset 03"; a number that begins exactly one name stands for it.
+    names = [subset.name for subset in catalog.spec.subsets]
+    begun = [name for name in names if name.startswith(f"{target}-")]
+    return begun[0] if target not in names and len(begun) == 1 else target

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import datasets_spec.plan
-from datasets_spec.catalog import SplitShares
 from datasets_spec.errors import LeakageError
 from datasets_spec.leakage import Linked, leaked_positions, require_no_leak
 from datasets_spec.plan import POOL, TEST, Plan, Row, make_plan
 from datasets_spec.sample import SPLITS, QuarantineReason
+from datasets_spec.sampling import SplitShares
 from datasets_spec.splits import assign_splits, components, split_at
 from datasets_spec.staging import row_links
 

@@ -17,7 +17,8 @@ from tests.search.study_fixture import open_study, write_store, write_study
 
 ROOT = Path(__file__).parents[2]
 VERBS = (
-    ["init"], ["data"], ["data", "prepare"], ["data", "check"], ["plan"], ["run"], ["status"], ["report"], ["submit"],
+    ["init"], ["data"], ["data", "prepare"], ["data", "check"], ["data", "relations"],
+    ["plan"], ["run"], ["status"], ["report"], ["submit"],
     ["doctor"], ["demo"], ["phantom"], ["phantom", "write"], ["phantom", "build-base"], ["phantom", "evidence"],
 )  # fmt: skip
 HEAVY = ("torch", "ray", "transformers", "optuna", "pandas", "pyarrow", "altair", "scipy")
