@@ -17,7 +17,7 @@ from datasets_spec.nearest import nearest_of
 from datasets_spec.sampling import Role, SamplingSpec, SplitShares
 from datasets_spec.spec_file import load_spec, load_spec_text
 
-Format = Literal["med_mat", "med_mim"]
+Format = Literal["med_mat", "med_mim", "llava", "sharegpt", "hf_messages", "table"]
 # Lower case only: names become folder names, and some file systems ignore case.
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 

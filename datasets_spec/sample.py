@@ -53,6 +53,7 @@ class Flag(StrEnum):
     same_image_twice = "same_image_twice"
     image_tag_inside_text = "image_tag_inside_text"
     published_option_order = "published_option_order"
+    system_prompt_dropped = "system_prompt_dropped"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

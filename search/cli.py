@@ -74,6 +74,28 @@ def data_relations(
     show_relations(target, catalog, task_map, as_json=as_json)
 
 
+@data_app.command("init-catalog")
+def data_init_catalog(
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="folder of question files and images")],
+    out: Annotated[Path | None, typer.Option(help="file to write; default: PATH/catalog.yaml")] = None,
+) -> None:
+    """Draft a catalog for a folder: formats and image folders are guessed, and how sure that is."""
+    from search.commands.data import init_catalog
+
+    init_catalog(folder, out)
+
+
+@data_app.command("unpack")
+def data_unpack(
+    table: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet file that keeps its images inside")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder to write images and rows to")],
+) -> None:
+    """Write the images inside a Parquet table to files, and its rows as JSON lines that name them."""
+    from search.commands.data import unpack
+
+    unpack(table, folder)
+
+
 @app.command()
 def plan(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None) -> None:
     """Show trials, samples, time and disk of a study; launches nothing."""

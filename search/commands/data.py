@@ -1,4 +1,4 @@
-"""`recombine data ...`: prepare, check, relations."""
+"""`recombine data ...`: prepare, check, relations, init-catalog, unpack."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets_spec.catalog import Catalog, load_catalog
+from datasets_spec.errors import UserError
 from datasets_spec.mat import load_task_map
 from datasets_spec.sample import SPLITS
 from search.commands.session import connected
@@ -113,6 +114,35 @@ def show_relations(target: str, catalog_name: str, task_map_name: str | None, *,
     )
     for name, (related, unrelated) in counts.items():
         print_line(f"{name}: {related} related, {unrelated} unrelated")
+
+
+def init_catalog(folder: Path, out: Path | None) -> None:
+    """Draft a catalog for a folder; never overwrites one."""
+    from datasets_spec.draft import draft_catalog
+
+    path = out or folder / "catalog.yaml"
+    if path.exists():
+        raise UserError(f"{path} exists and stays as it is", hint="choose another file with --out")
+    if path.resolve().parent != folder.resolve():
+        raise UserError("a catalog's paths start from its own folder", hint=f"write it into {folder}")
+    draft = draft_catalog(folder)
+    path.write_text(draft.text, encoding="utf-8")
+    for guess in draft.guesses:
+        print_line(
+            f"{guess.path}: {guess.format}, {guess.surety} ({guess.num_read} of {guess.num_tried} records read, "
+            f"{guess.num_found} of {guess.num_images} images found)"
+        )
+    for unread in draft.unread:
+        print_line(f"{unread}: in no format that is read; left out")
+    print_line(f"wrote {path}; fill in its empty fields, then name it as `catalog` of a study")
+
+
+def unpack(table: Path, folder: Path) -> None:
+    """Write the images of a Parquet table to files."""
+    from datasets_spec.unpack import unpack_table
+
+    out, num_rows, num_images = unpack_table(table, folder)
+    print_line(f"wrote {out}: {num_rows} rows, {num_images} images in {folder / 'images'}")
 
 
 def _full_name(catalog: Catalog, target: str) -> str:
