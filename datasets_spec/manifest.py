@@ -12,7 +12,7 @@ from datasets_spec.mat import Key
 
 MANIFEST_NAME = "manifest.json"
 # Raised whenever the content of stored rows changes for equal inputs, so that old stores are rebuilt.
-STORE_VERSION = 1
+STORE_VERSION = 2
 
 
 class PartFile(BaseModel):

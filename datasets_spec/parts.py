@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.images import ImageLimits, ImageRefused, read_image, resolve_beneath
+from datasets_spec.metadata import without_metadata
 from datasets_spec.plan import Row
 from datasets_spec.sample import arrow_schema, sample_id
 from datasets_spec.staging import SubsetSource, file_stem
@@ -158,7 +159,7 @@ def _images(row: dict[str, Any], source: SubsetSource, limits: ImageLimits) -> l
         data = read_image(resolve_beneath(Path(source.image_root), published), limits)
         if hashlib.sha256(data).hexdigest() != bytes_hash:
             raise ImageRefused(row["reason"], "changed")
-        images.append(data)
+        images.append(without_metadata(data, limits))
     return images
 
 

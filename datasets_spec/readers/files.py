@@ -101,7 +101,7 @@ def _parquet_rows(file: BinaryIO, name: str) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(file) as table:
+        with pq.ParquetFile(file, page_checksum_verification=True) as table:
             _refuse_bytes(table.schema_arrow, name)
             for batch in table.iter_batches(batch_size=_ROWS_PER_BATCH):
                 yield from batch.to_pylist()
