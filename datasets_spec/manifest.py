@@ -34,7 +34,9 @@ class PartFile(BaseModel):
 
 
 class SubsetCounts(BaseModel):
-    """What became of a subset's rows: read = kept + quarantined + duplicates + leaked + not_selected.
+    """What became of a subset's rows.
+
+    ``read`` is the sum of ``kept``, ``quarantined``, ``duplicates``, ``leaked``, ``not_selected`` and ``not_sampled``.
 
     Args:
         key: The subset's key as written.
@@ -44,6 +46,7 @@ class SubsetCounts(BaseModel):
         duplicates: Exact copies of a kept row of the same subset.
         leaked: Rows removed because an evaluation row shows the same image or patient.
         not_selected: Rows of an answer kind or source that the spec does not ask for.
+        not_sampled: Usable rows beyond what the spec's sampling keeps.
         flags: Kept rows by flag.
         splits: Kept rows by split.
         labels: Kept rows by split and label; None where labels are as free as the answers.
@@ -61,6 +64,7 @@ class SubsetCounts(BaseModel):
     duplicates: int = 0
     leaked: int = 0
     not_selected: int = 0
+    not_sampled: int = 0
     flags: dict[str, int] = Field(default_factory=dict)
     splits: dict[str, int] = Field(default_factory=dict)
     labels: dict[str, dict[str, int]] | None = None

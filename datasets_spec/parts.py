@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets_spec.images import ImageLimits, ImageRefused, read_image, resolve_beneath
 from datasets_spec.metadata import without_metadata
-from datasets_spec.plan import Row
+from datasets_spec.plan import Plan, Row
 from datasets_spec.sample import arrow_schema, sample_id
 from datasets_spec.staging import SubsetSource, file_stem
 
@@ -87,6 +87,37 @@ def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
         ]
     )
     return pa.Table.from_pylist(orders, schema=schema)
+
+
+def write_row_list(plan: Plan, path: Path) -> None:
+    """Writes which rows were kept, so that a third party can rebuild the same set from the published files.
+
+    Args:
+        plan: What is stored.
+        path: A Parquet file with the columns ``sample_id``, ``subset``, ``split``, ``order``, ``file``, ``index``,
+            ``row_hash``.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {
+            "sample_id": sample_id(subset, file_stem(row.file), row.index),
+            "subset": subset,
+            "split": split,
+            "order": order,
+            "file": row.file,
+            "index": row.index,
+            "row_hash": row.row_hash,
+        }
+        for (subset, split), members in plan.partitions.items()
+        for order, row in enumerate(members)
+    ]
+    texts = dict.fromkeys(("sample_id", "subset", "split"), pa.string())
+    schema = pa.schema(
+        {**texts, "order": pa.int32(), "file": pa.string(), "index": pa.int64(), "row_hash": pa.string()}
+    )
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, write_page_checksum=True)
 
 
 def write_parts(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from datasets_spec.leakage import leaked_positions, require_no_leak
 from datasets_spec.ordering import round_robin
 from datasets_spec.sample import QuarantineReason
-from datasets_spec.sampling import SplitShares
+from datasets_spec.sampling import SamplingSpec, SplitShares
 from datasets_spec.splits import GROUP_LINK, assign_splits
 
 POOL = "pool"
@@ -62,20 +63,27 @@ class Plan:
 
     Args:
         partitions: Kept rows in order, by (subset, split).
-        removed: Rows left out, with the reason ``duplicate_row`` or ``leaked_row``.
+        removed: Rows left out, with the reason ``duplicate_row``, ``leaked_row`` or ``not_sampled``.
     """
 
     partitions: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     removed: list[tuple[Row, QuarantineReason]] = field(default_factory=list)
 
 
-def make_plan(rows: Iterable[Row], shares: Mapping[str, SplitShares], *, seed: int) -> Plan:
-    """De-duplicates, splits, guards against leaks and orders rows; the same for any order they come in.
+def make_plan(
+    rows: Iterable[Row],
+    shares: Mapping[str, SplitShares],
+    *,
+    seed: int,
+    sampling: Mapping[str, SamplingSpec] | None = None,
+) -> Plan:
+    """De-duplicates, splits, guards against leaks, orders and samples rows; the same for any order they come in.
 
     Args:
         rows: Usable rows of all subsets.
         shares: Shares by subset.
         seed: Seed of the store.
+        sampling: What is kept, by subset; everything of a subset that is not named.
 
     Raises:
         LeakageError: The guard failed.
@@ -93,8 +101,11 @@ def make_plan(rows: Iterable[Row], shares: Mapping[str, SplitShares], *, seed: i
         grouped.setdefault((row.subset, row.split), {})[row.content_hash] = row
     for (subset, split), by_content in sorted(grouped.items()):
         pairs = [(content, row.label) for content, row in by_content.items()]
-        ordered = round_robin(pairs, seed=seed, name=f"{subset}/{split}")
-        plan.partitions[subset, split] = [by_content[content] for content in ordered]
+        ordered = [by_content[content] for content in round_robin(pairs, seed=seed, name=f"{subset}/{split}")]
+        policy = (sampling or {}).get(subset, SamplingSpec())
+        num_kept = policy.num_kept(split, Counter(row.label for row in ordered))
+        plan.partitions[subset, split] = ordered[:num_kept]
+        plan.removed.extend((row, QuarantineReason.not_sampled) for row in ordered[num_kept:])
     return plan
 
 

@@ -40,6 +40,7 @@ class QuarantineReason(StrEnum):
     duplicate_row = "duplicate_row"
     leaked_row = "leaked_row"
     not_selected = "not_selected"
+    not_sampled = "not_sampled"
 
 
 class Flag(StrEnum):

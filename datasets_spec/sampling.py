@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -68,6 +69,19 @@ class SamplingSpec(BaseModel):
     max_train: Annotated[int, Field(ge=1)] | None = None
     balanced_evaluation: bool = False
     ood: Literal["train", "test_only"] = "train"
+
+    def num_kept(self, split: str, labels: Counter[str]) -> int:
+        """Returns how many rows of a split to keep, out of an order that takes one of each label in turn.
+
+        Args:
+            split: One of ``SPLITS``.
+            labels: Rows of the split by label.
+        """
+        if split == "train":
+            return min(labels.total(), self.max_train or labels.total())
+        if self.balanced_evaluation and labels:
+            return len(labels) * min(labels.values())
+        return labels.total()
 
     def shares_for(self, role: Role | None, shares: SplitShares) -> SplitShares:
         """Returns the shares that a subset of a role is divided by.

@@ -22,10 +22,11 @@ from datasets_spec.inputs import (
     subset_sources,
 )
 from datasets_spec.manifest import StoreManifest, read_manifest, write_manifest
+from datasets_spec.parts import write_row_list
 from datasets_spec.plan import make_plan
 from datasets_spec.quarantine import Tally, require_within_limit, write_quarantine
 from datasets_spec.sample import QuarantineReason
-from datasets_spec.store import QUARANTINE_NAME
+from datasets_spec.store import QUARANTINE_NAME, ROWS_NAME
 from datasets_spec.store_counts import build_manifest
 from datasets_spec.store_lock import locked
 from datasets_spec.survey import Survey, survey_staging, write_image_states
@@ -123,7 +124,9 @@ def _build(
     tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
     stage_rows(files, sources, staging, seed=seed, limits=limits)
     survey = survey_staging(staging, sources)
-    plan = make_plan(survey.rows, {name: catalog.shares(name) for name in catalog.names}, seed=seed)
+    shares = {name: catalog.shares(name) for name in catalog.names}
+    sampling = {name: catalog.sampling(name) for name in catalog.names}
+    plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling)
     survey.set_aside(plan.removed)
     write_quarantine(survey.quarantined, store_dir / QUARANTINE_NAME)
     _tell_counts(survey, tell)
@@ -134,6 +137,7 @@ def _build(
     failures = sorted({part["failure"] for part in parts if part["failure"]})
     if failures:
         raise StoreError("; ".join(failures), hint="prepare again when nothing writes to the images")
+    write_row_list(plan, generation / ROWS_NAME)
     write_image_states(staging, generation / IMAGES_NAME)
     shutil.rmtree(staging, ignore_errors=True)
     name = f"{GENERATIONS}/{generation.name}"
@@ -170,5 +174,6 @@ def _tally_of(manifest: StoreManifest, name: str) -> Tally:
     counts = manifest.subsets[name]
     tally = Tally(read=counts.read)
     tally.reasons[QuarantineReason.not_selected] = counts.not_selected
+    tally.reasons[QuarantineReason.not_sampled] = counts.not_sampled
     tally.reasons.update({QuarantineReason(reason): num for reason, num in counts.quarantined.items()})
     return tally

@@ -74,6 +74,7 @@ def _counts(
         duplicates=tally.reasons[QuarantineReason.duplicate_row],
         leaked=tally.reasons[QuarantineReason.leaked_row],
         not_selected=tally.reasons[QuarantineReason.not_selected],
+        not_sampled=tally.reasons[QuarantineReason.not_sampled],
         flags=dict(sorted(Counter(flag for row in rows for flag in row.flags).items())),
         splits={split: len(rows) for split, rows in by_split.items()},
         labels=_labels(by_split),

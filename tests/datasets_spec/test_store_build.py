@@ -127,7 +127,13 @@ def all_rows(store: Store, *columns: str) -> list[dict[str, Any]]:
 def test_every_record_is_kept_or_has_a_reason(prepared: Prepared) -> None:
     listed = pq.read_table(prepared.store.quarantine_path).to_pylist()
     for name, counts in prepared.store.manifest.subsets.items():
-        aside = sum(counts.quarantined.values()) + counts.duplicates + counts.leaked + counts.not_selected
+        aside = (
+            sum(counts.quarantined.values())
+            + counts.duplicates
+            + counts.leaked
+            + counts.not_selected
+            + counts.not_sampled
+        )
         assert counts.read == counts.kept + aside
         assert aside == sum(row["subset"] == name for row in listed)
         assert counts.kept == sum(counts.splits.values())
@@ -135,6 +141,19 @@ def test_every_record_is_kept_or_has_a_reason(prepared: Prepared) -> None:
     assert spoiled == {**prepared.spoiled, 20: "duplicate_row"}
     assert prepared.store.manifest.subsets["spoiled"].duplicates == 1
     assert prepared.store.manifest.subsets["eyes-open"].not_selected == 30
+
+
+def test_stored_rows_are_listed_by_id(prepared: Prepared) -> None:
+    listed = pq.read_table(prepared.store.rows_path).to_pylist()
+    stored = all_rows(prepared.store, "sample_id", "order", "row_hash")
+    names = ("sample_id", "subset", "split", "order", "row_hash")
+    assert sorted([row[name] for name in names] for row in listed) == sorted(
+        [row[name] for name in names] for row in stored
+    )
+    published = {"02": ["clean.json", "more/clean-2.json"], "tested": ["tested.json"]}
+    for row in listed:
+        assert row["file"] in published.get(row["subset"], [row["file"]])
+        assert row["sample_id"] == f"{row['subset']}/{Path(row['file']).stem}#{row['index']}"
 
 
 def test_quarantine_and_events_tell_nothing_of_what_rows_say(prepared: Prepared) -> None:
