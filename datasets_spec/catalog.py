@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from datasets_spec.errors import UserError
+from datasets_spec.leakage_levels import LeakagePolicy
 from datasets_spec.mat import Ability, Key, TaskMap, load_task_map
 from datasets_spec.nearest import nearest_of
 from datasets_spec.sampling import Role, SamplingSpec, SplitShares
@@ -166,6 +167,7 @@ class CatalogSpec(BaseModel):
             say so.
         shares: Shares of subsets that do not give their own.
         sampling: Sampling of subsets that do not give their own.
+        leakage: What is done about rows that show what a row of a later split shows.
         subsets: The subsets.
         sources: Data sets that subsets are built from.
     """
@@ -178,6 +180,7 @@ class CatalogSpec(BaseModel):
     absent: Literal["refuse", "skip"] = "refuse"
     shares: SplitShares = SplitShares()
     sampling: SamplingSpec = SamplingSpec()
+    leakage: LeakagePolicy = LeakagePolicy()
     subsets: tuple[SubsetSpec, ...] = Field(min_length=1)
     sources: tuple[SourceSpec, ...] = ()
 

@@ -156,6 +156,7 @@ def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> s
             "catalog": catalog.spec.name,
             "task_map": catalog.task_map.model_dump(mode="json"),
             "subsets": subsets,
+            "leakage": catalog.spec.leakage.model_dump(mode="json"),
             "files": files,
             "seed": seed,
             "max_image_mpx": limits.max_mpx,

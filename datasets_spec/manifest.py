@@ -7,7 +7,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datasets_spec.atomic import replace_text
+from datasets_spec.copies import CopySearch
 from datasets_spec.errors import StoreError
+from datasets_spec.leakage_levels import LeakCount
 from datasets_spec.mat import Key
 
 MANIFEST_NAME = "manifest.json"
@@ -85,6 +87,8 @@ class StoreManifest(BaseModel):
         inputs_fingerprint: Content hash of specs, settings and data files it was made from.
         generation: Folder of this build inside the store.
         subsets: Counts by subset name.
+        leaks: Rows that showed what a later split shows, by level, before anything was done about them.
+        copy_search: How the search for copied pictures went.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,6 +101,8 @@ class StoreManifest(BaseModel):
     inputs_fingerprint: str
     generation: str
     subsets: dict[str, SubsetCounts]
+    leaks: tuple[LeakCount, ...] = ()
+    copy_search: CopySearch = CopySearch()
 
 
 def read_manifest(store_dir: Path) -> StoreManifest | None:

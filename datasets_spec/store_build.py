@@ -10,6 +10,7 @@ from pathlib import Path
 
 from datasets_spec.canonical import short_hash
 from datasets_spec.catalog import Catalog
+from datasets_spec.copies import group_copies
 from datasets_spec.errors import StoreError
 from datasets_spec.images import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_MPX, ImageLimits
 from datasets_spec.inputs import (
@@ -29,7 +30,7 @@ from datasets_spec.sample import QuarantineReason
 from datasets_spec.store import QUARANTINE_NAME, ROWS_NAME
 from datasets_spec.store_counts import build_manifest
 from datasets_spec.store_lock import locked
-from datasets_spec.survey import Survey, survey_staging, write_image_states
+from datasets_spec.survey import Survey, survey_staging, tie_rows, write_image_states
 
 GENERATIONS = "generations"
 
@@ -126,7 +127,10 @@ def _build(
     survey = survey_staging(staging, sources)
     shares = {name: catalog.shares(name) for name in catalog.names}
     sampling = {name: catalog.sampling(name) for name in catalog.names}
-    plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling)
+    policy = catalog.spec.leakage
+    groups, search = group_copies(survey.images, limits=limits, flips=policy.flips, on_event=tell)
+    tie_rows(survey.rows, groups, policy)
+    plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling, policy=policy)
     survey.set_aside(plan.removed)
     write_quarantine(survey.quarantined, store_dir / QUARANTINE_NAME)
     _tell_counts(survey, tell)
@@ -141,7 +145,9 @@ def _build(
     write_image_states(staging, generation / IMAGES_NAME)
     shutil.rmtree(staging, ignore_errors=True)
     name = f"{GENERATIONS}/{generation.name}"
-    return build_manifest(catalog, plan, survey, parts, seed=seed, inputs_fingerprint=fingerprint, generation=name)
+    return build_manifest(
+        catalog, plan, survey, parts, seed=seed, search=search, inputs_fingerprint=fingerprint, generation=name
+    )
 
 
 def _tell_counts(survey: Survey, tell: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from datasets_spec.audit import audit_store
 from datasets_spec.catalog import Catalog, load_catalog
@@ -80,10 +80,12 @@ def write_corpus(root: Path) -> tuple[Catalog, dict[int, str]]:
     reasons = spoil(root, spoiled)
     spoiled[20] = spoiled[19] | {"id": 777}
     tested = mat_pool(root, "tested", 10, first=2000)
-    # The planted leaks: a re-encoded copy of a test image, and a second image of a test patient.
+    # The planted leaks: a re-encoded copy of a test image, and a darker one.
     leak = root / "images" / "clean" / "leak.bmp"
     leak.write_bytes(encoded(picture(2003), "BMP"))
     clean.append(mat_record(120, "clean/leak.bmp", 0))
+    ImageEnhance.Brightness(picture(2005)).enhance(0.9).save(root / "images" / "clean" / "dark.png")
+    clean.append(mat_record(121, "clean/dark.png", 0))
     pairs = []
     for n in range(30):
         for side in (0, 1):
@@ -164,7 +166,16 @@ def test_quarantine_and_events_tell_nothing_of_what_rows_say(prepared: Prepared)
 
 
 def test_planted_leaks_are_caught(prepared: Prepared) -> None:
-    assert prepared.store.manifest.subsets["02"].leaked == 1
+    manifest = prepared.store.manifest
+    assert manifest.subsets["02"].leaked == 2
+    found = [(leak.level, leak.subset, leak.split, leak.seen_subset, leak.num_rows) for leak in manifest.leaks]
+    splits = {split for _, _, split, _, _ in found}
+    assert splits <= set(SPLITS[:3])
+    assert sorted((level, subset, seen, num) for level, subset, _, seen, num in found) == [
+        ("near", "02", "tested", 1),
+        ("pixels", "02", "tested", 1),
+    ]
+    assert manifest.copy_search.num_copies == 1
     where: dict[str, set[str]] = {}
     for row in all_rows(prepared.store, "image_hashes"):
         for image in row["image_hashes"]:
