@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from datasets_spec.looks import MIRRORED, WHOLE, Looks
 
 # Bits that may differ. Chosen on planted copies (docs/leakage.md): mild edits stay below; distinct images with few
-# details come close.
+# details come close. Of the hash of low frequencies, and of both hashes together.
 MAX_LOW_BITS: Final = 8
-MAX_HIGH_BITS: Final = 20
+MAX_BITS: Final = 20
 _NUM_BANDS: Final = 4
 _BAND_BITS: Final = 16
 # 8 differing bits over 4 bands: one band has two at most.
@@ -111,9 +111,11 @@ class _Buckets:
                 one = np.repeat(np.arange(part.start, part.stop), count[part])
                 within = np.arange(len(one)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
                 two = self._members[np.repeat(start[part], count[part]) + within]
-                near = np.bitwise_count(asked[one, 0] ^ whole[two, 0]) <= MAX_LOW_BITS
-                one, two = one[near], two[near]
-                near = (np.bitwise_count(asked[one, 1] ^ whole[two, 1]) <= MAX_HIGH_BITS) & (one != two)
+                low = np.bitwise_count(asked[one, 0] ^ whole[two, 0])
+                near = low <= MAX_LOW_BITS
+                one, two, low = one[near], two[near], low[near]
+                high = np.bitwise_count(asked[one, 1] ^ whole[two, 1])
+                near = (low + high <= MAX_BITS) & (one != two)
                 if near.any():
                     yield one[near], two[near]
 
@@ -136,7 +138,7 @@ def _nearest(first: Indexes, second: Indexes, looks: Looks, views: range, is_cut
     for view in views:
         for one, two in ((first, second), (second, first)):
             differing = np.bitwise_count(looks[one, view] ^ looks[two, WHOLE]).astype(np.int64)
-            is_near = (differing[:, 0] <= MAX_LOW_BITS) & (differing[:, 1] <= MAX_HIGH_BITS)
+            is_near = (differing[:, 0] <= MAX_LOW_BITS) & (differing.sum(axis=1) <= MAX_BITS)
             distance = np.where(is_near, np.minimum(distance, differing.sum(axis=1)), distance)
     order = np.lexsort((second, first, distance))
     first, second = first[order], second[order]

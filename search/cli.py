@@ -54,11 +54,16 @@ def data_prepare(study: StudyFile, overrides: Overrides = None, address: Address
 
 
 @data_app.command("check")
-def data_check(study: StudyFile, overrides: Overrides = None, address: Address = None) -> None:
-    """Show rows by key and split, unusable rows, leakage and blind baselines."""
+def data_check(
+    study: StudyFile,
+    overrides: Overrides = None,
+    address: Address = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show rows, unusable rows, leakage and shortcuts on one screen; exit code 1 if something must be fixed."""
     from search.commands.data import check
 
-    check(study, overrides or [], address)
+    raise typer.Exit(check(study, overrides or [], address, as_json=as_json))
 
 
 @data_app.command("relations")
@@ -94,6 +99,20 @@ def data_unpack(
     from search.commands.data import unpack
 
     unpack(table, folder)
+
+
+@data_app.command("export")
+def data_export(
+    study: StudyFile,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="new folder to write to")],
+    export_format: Annotated[str, typer.Option("--format", help="hf | llava | sharegpt")] = "hf",
+    mix: Annotated[Path | None, typer.Option(help="mix.yaml; default: the study's selection")] = None,
+    run_dir: RunDir = None,
+) -> None:
+    """Write a study's selected rows as a dataset of another tool."""
+    from search.commands.data import export
+
+    export(study, folder, export_format, mix, run_dir)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from PIL import Image
 from datasets_spec import lookalikes
 from datasets_spec.copies import SeenImage, group_copies
 from datasets_spec.images import ImageLimits, decode, hash_of
-from datasets_spec.lookalikes import MAX_HIGH_BITS, MAX_LOW_BITS, shortlist
+from datasets_spec.lookalikes import MAX_BITS, MAX_LOW_BITS, shortlist
 from datasets_spec.looks import MIRRORED, NUM_VIEWS, Looks, as_numbers, from_numbers, looks_of
 from datasets_spec.pixel_compare import compare
 from tests.datasets_spec.corpus import encoded
@@ -84,7 +84,7 @@ def test_the_same_scene_with_other_noise_is_another_image() -> None:
     scene = np.asarray(photo_like_image(8, size=96).convert("L"), dtype=float) * 0.6 + 50
     one, two = (Image.fromarray((scene + rng.normal(0, 14, scene.shape)).clip(0, 255).astype(np.uint8)) for _ in "ab")
     agreement = compare(one, two)
-    assert agreement.structure > 0.9
+    assert agreement.structure > 0.8
     assert not agreement.is_copy
 
 
@@ -101,7 +101,7 @@ def exhaustive(looks: Looks, with_mirrored: bool) -> set[tuple[int, int]]:
     for one in range(len(looks)):
         for two in range(len(looks)):
             differing = [np.bitwise_count(looks[one, view] ^ looks[two, 0]) for view in views]
-            if one != two and any(low <= MAX_LOW_BITS and high <= MAX_HIGH_BITS for low, high in differing):
+            if one != two and any(low <= MAX_LOW_BITS and int(low) + int(high) <= MAX_BITS for low, high in differing):
                 pairs.add((min(one, two), max(one, two)))
     return pairs
 
@@ -114,7 +114,7 @@ def crowded_looks(draw: st.DrawFn) -> Looks:
     for row in range(1, len(looks)):
         if rng.random() < 0.7:
             looks[row] = looks[rng.integers(0, row)]
-            for number, most in ((0, MAX_LOW_BITS + 3), (1, MAX_HIGH_BITS + 3)):
+            for number, most in ((0, MAX_LOW_BITS + 3), (1, MAX_BITS)):
                 for bit in rng.integers(0, 64, rng.integers(0, most)):
                     looks[row, rng.integers(0, NUM_VIEWS), number] ^= np.uint64(1) << np.uint64(bit)
     return looks
