@@ -10,7 +10,7 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
   print(*p["project"]["dependencies"], *p["dependency-groups"]["dev"], sep="\n")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow bench bench-trials lint clean
+.PHONY: help install demo test test-slow bench bench-data bench-trials lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -49,6 +49,9 @@ bench: install ## the measurements quoted in the documentation, printed
 
 bench-trials: install ## executors side by side: start-up, equal work, packing, faults (25 min; nothing else beside it)
 	$(BIN)/python -m tests.benchmarks.trials
+
+bench-data: install ## speed and memory of preparing data, at full size (an hour or more, 10 GB of disk)
+	$(BIN)/python -m tests.benchmarks.data
 
 lint: install ## ruff (rules and format) and mypy --strict
 	$(BIN)/ruff check .

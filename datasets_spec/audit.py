@@ -54,6 +54,7 @@ class SubsetAudit:
         duplicates: Copies removed.
         leaked: Rows removed by the leakage guard.
         not_selected: Rows the spec does not ask for.
+        not_sampled: Usable rows beyond what the spec's sampling keeps.
         flags: Odd rows that are kept, by flag.
         groups_known: Whether every patient is known.
         num_labels: Distinct labels; None where they are as free as answers.
@@ -69,6 +70,7 @@ class SubsetAudit:
     duplicates: int
     leaked: int
     not_selected: int
+    not_sampled: int
     flags: dict[str, int]
     groups_known: bool
     num_labels: int | None
@@ -141,6 +143,7 @@ def audit_subset(store: Store, name: str) -> SubsetAudit:
         duplicates=counts.duplicates,
         leaked=counts.leaked,
         not_selected=counts.not_selected,
+        not_sampled=counts.not_sampled,
         flags=counts.flags,
         groups_known=counts.groups_known,
         num_labels=labels,

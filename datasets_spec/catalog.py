@@ -2,55 +2,55 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from datasets_spec.errors import UserError
+from datasets_spec.leakage_levels import LeakagePolicy
 from datasets_spec.mat import Ability, Key, TaskMap, load_task_map
 from datasets_spec.nearest import nearest_of
-from datasets_spec.sample import SPLITS
+from datasets_spec.sampling import Role, SamplingSpec, SplitShares
 from datasets_spec.spec_file import load_spec, load_spec_text
 
-Format = Literal["med_mat", "med_mim"]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Format = Literal["med_mat", "med_mim", "llava", "sharegpt", "hf_messages", "table"]
 # Lower case only: names become folder names, and some file systems ignore case.
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 
 
-class SplitShares(BaseModel):
-    """How a pool of rows is divided; the shares add up to one.
+class SourceSpec(BaseModel):
+    """One published data set that subsets are built from; what is known of it, by which nothing is trained.
 
     Args:
-        train: Share that compositions may train on.
-        search: Share that guides the search.
-        confirm: Share that compares the finalists.
-        sealed: Share that is opened once.
+        id: What subsets call it.
+        name: Its published name.
+        url: Where it is published.
+        modality: Modality as published.
+        area: Anatomical area as published.
+        task: Task as published.
+        released: Whether its question file is published.
+        file: That file, relative to the catalog file.
+        licence: Its licence.
+        origin: Where this row comes from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train: Share = 0.6
-    search: Share = 0.15
-    confirm: Share = 0.15
-    sealed: Share = 0.1
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> SplitShares:
-        total = math.fsum(self.as_tuple())
-        if not math.isclose(total, 1.0, abs_tol=1e-9):
-            raise ValueError(f"the shares add up to {total:g}, not to 1")
-        return self
-
-    def as_tuple(self) -> tuple[float, ...]:
-        """Returns the shares in the order of ``SPLITS``."""
-        return tuple(getattr(self, split) for split in SPLITS)
+    id: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    url: str | None = None
+    modality: str | None = None
+    area: str | None = None
+    task: str | None = None
+    released: bool = True
+    file: str | None = None
+    licence: str | None = None
+    origin: str | None = None
 
 
 class SubsetSpec(BaseModel):
@@ -63,10 +63,14 @@ class SubsetSpec(BaseModel):
         task: Fine task of every sample.
         ability: Multi-image ability.
         format: How the files are written.
+        released: False for a subset that is known but whose files nobody can have yet; it is listed, not prepared.
+        role: ``id`` or ``ood`` as in Med-MAT: whether it is meant for training or for testing only.
+        sources: Data sets it is built from, by the ids of the catalog's ``sources``.
         pool: Files whose rows are divided by the shares; relative to the catalog file.
         test: Files of a published test set; all their rows are ``sealed``.
         image_root: Folder beneath which every image path must stay; relative to the catalog file.
         shares: Shares of this subset, instead of the catalog's.
+        sampling: Sampling of this subset, instead of the catalog's.
         group_pattern: Regular expression with one group, searched in an image path: the patient.
         group_namespace: Subsets with the same namespace name the same patients alike; the subset's own name
             by default.
@@ -85,11 +89,15 @@ class SubsetSpec(BaseModel):
     area: str = Field(min_length=1)
     task: str = Field(min_length=1)
     ability: Ability = "none"
-    format: Format
+    format: Format | None = None
+    released: bool = True
+    role: Role | None = None
+    sources: tuple[str, ...] = ()
     pool: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     image_root: str | None = None
     shares: SplitShares | None = None
+    sampling: SamplingSpec | None = None
     group_pattern: str | None = None
     group_namespace: str | None = None
     answer_kind: Literal["any", "closed", "open"] = "any"
@@ -133,8 +141,12 @@ class SubsetSpec(BaseModel):
     @model_validator(mode="after")
     def _has_distinct_files(self) -> SubsetSpec:
         files = (*self.pool, *self.test)
-        if not files:
+        if not files and self.released:
             raise ValueError("needs files: give pool, test or both")
+        if files and not self.released:
+            raise ValueError("has files, so it cannot be 'released: false'")
+        if files and self.format is None:
+            raise ValueError("needs a format: how are its files written?")
         stems: dict[str, str] = {}
         for file in files:
             stem = PurePosixPath(file).stem
@@ -151,8 +163,13 @@ class CatalogSpec(BaseModel):
         name: Name of the catalog.
         image_root: Folder of all images; relative to the catalog file.
         task_map: Name of a shipped task map, or a path to one.
+        absent: What to do with a subset whose files or image folder are not there: refuse all, or leave it out and
+            say so.
         shares: Shares of subsets that do not give their own.
+        sampling: Sampling of subsets that do not give their own.
+        leakage: What is done about rows that show what a row of a later split shows.
         subsets: The subsets.
+        sources: Data sets that subsets are built from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -160,8 +177,12 @@ class CatalogSpec(BaseModel):
     name: str = Field(min_length=1)
     image_root: str = "."
     task_map: str = "identity"
+    absent: Literal["refuse", "skip"] = "refuse"
     shares: SplitShares = SplitShares()
+    sampling: SamplingSpec = SamplingSpec()
+    leakage: LeakagePolicy = LeakagePolicy()
     subsets: tuple[SubsetSpec, ...] = Field(min_length=1)
+    sources: tuple[SourceSpec, ...] = ()
 
     @model_validator(mode="after")
     def _has_distinct_names(self) -> CatalogSpec:
@@ -170,6 +191,17 @@ class CatalogSpec(BaseModel):
             if subset.name in seen:
                 raise ValueError(f"two subsets are called '{subset.name}'")
             seen.add(subset.name)
+        return self
+
+    @model_validator(mode="after")
+    def _knows_its_sources(self) -> CatalogSpec:
+        ids = [source.id for source in self.sources]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two sources have the same id")
+        for subset in self.subsets:
+            for source in subset.sources:
+                if source not in ids:
+                    raise ValueError(f"'{subset.name}' is built from '{source}', which is not among the sources")
         return self
 
 
@@ -189,11 +221,16 @@ class Catalog:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the subsets, as ordered in the file."""
-        return tuple(subset.name for subset in self.spec.subsets)
+        """Names of the subsets that have files, as ordered in the catalog."""
+        return tuple(subset.name for subset in self.prepared)
+
+    @property
+    def prepared(self) -> tuple[SubsetSpec, ...]:
+        """The subsets that have files; others are known by key only."""
+        return tuple(subset for subset in self.spec.subsets if subset.released)
 
     def subset(self, name: str) -> SubsetSpec:
-        """Returns a subset by name.
+        """Returns a subset by name, with files or without.
 
         Args:
             name: Its name.
@@ -204,11 +241,12 @@ class Catalog:
         for subset in self.spec.subsets:
             if subset.name == name:
                 return subset
-        near = nearest_of(name, self.names)
+        names = [subset.name for subset in self.spec.subsets]
+        near = nearest_of(name, names)
         advice = f". Did you mean '{near}'?" if near else ""
         raise UserError(
             f"the catalog '{self.spec.name}' has no subset '{name}'{advice}",
-            hint=f"its subsets: {_listed(self.names)}",
+            hint=f"its subsets: {_listed(names)}",
         )
 
     def image_root(self, name: str) -> Path:
@@ -220,12 +258,21 @@ class Catalog:
         return self.base_dir / (self.subset(name).image_root or self.spec.image_root)
 
     def shares(self, name: str) -> SplitShares:
-        """Returns the shares a subset's pool is divided by.
+        """Returns the shares a subset's pool is divided by, its role considered.
 
         Args:
             name: Name of the subset.
         """
-        return self.subset(name).shares or self.spec.shares
+        subset = self.subset(name)
+        return self.sampling(name).shares_for(subset.role, subset.shares or self.spec.shares)
+
+    def sampling(self, name: str) -> SamplingSpec:
+        """Returns how a subset is sampled.
+
+        Args:
+            name: Name of the subset.
+        """
+        return self.subset(name).sampling or self.spec.sampling
 
 
 def _listed(names: Iterable[str], limit: int = 12) -> str:

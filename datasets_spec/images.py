@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import struct
+import time
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasets_spec.sample import QuarantineReason
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 # Formats of the published data sets; every other Pillow plugin (EPS, PSD, ...) stays shut.
-ALLOWED_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
+ALLOWED_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 # An 8-bit RGB image of 50 megapixels decodes to 150 MB: fundus photographs and pathology crops fit, bombs
 # do not.
 DEFAULT_MAX_IMAGE_MPX = 50.0
 DEFAULT_MAX_IMAGE_BYTES = 64 * 1024 * 1024
+# Seconds of processor time, not of the clock: a busy machine must not decide which rows are stored. 50 megapixels take
+# under 2 s in every allowed format.
+DEFAULT_MAX_DECODE_S = 5.0
+# A progressive JPEG has some ten scans, each of which passes over all pixels; thousands fit into a few kilobytes.
+MAX_JPEG_SCANS = 100
+_JPEG_START, _JPEG_SCAN = b"\xff\xd8", b"\xff\xda"
 # Modes whose values do not fit 8 bits; Pillow clips them to white when asked for RGB.
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _DECODER_ERRORS = (
@@ -52,10 +66,12 @@ class ImageLimits:
     Args:
         max_mpx: Megapixels, read from the header before anything is decoded.
         max_bytes: Bytes of the file.
+        max_decode_s: Seconds of processor time that decoding may take.
     """
 
     max_mpx: float = DEFAULT_MAX_IMAGE_MPX
     max_bytes: int = DEFAULT_MAX_IMAGE_BYTES
+    max_decode_s: float = DEFAULT_MAX_DECODE_S
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +97,9 @@ def resolve_beneath(root: Path, published: str) -> Path:
     """
     outside = ImageRefused(QuarantineReason.path_outside_root)
     if not published or "\0" in published or published.startswith(("/", "\\", "~")) or published[1:2] == ":":
+        raise outside
+    # file://, http://, zip::, simplecache:: ...: only the folder's own file system is opened.
+    if "://" in published or "::" in published:
         raise outside
     if ".." in published.replace("\\", "/").split("/"):
         raise outside
@@ -126,9 +145,39 @@ def read_image(path: Path, limits: ImageLimits) -> bytes:
     if state.num_bytes > limits.max_bytes:
         raise ImageRefused(QuarantineReason.image_too_large, f"{state.num_bytes} bytes")
     try:
-        return path.read_bytes()
+        # The path was resolved: a link or a pipe in its place was put there since, and is not followed or waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ImageRefused(QuarantineReason.missing_image)
+            data = file.read(limits.max_bytes + 1)
     except OSError:
         raise ImageRefused(QuarantineReason.missing_image, "not readable") from None
+    if len(data) > limits.max_bytes:
+        raise ImageRefused(QuarantineReason.image_too_large, "grew while it was read")
+    return data
+
+
+@contextmanager
+def quiet_warnings() -> Iterator[None]:
+    """Keeps Pillow's warnings about single files out of the output of a job over many."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+class _Metered(BytesIO):
+    """Encoded bytes that stop being readable once decoding has cost too much."""
+
+    def __init__(self, data: bytes, max_decode_s: float) -> None:
+        super().__init__(data)
+        self._deadline = time.thread_time() + max_decode_s
+        self._max_decode_s = max_decode_s
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self._deadline:
+            detail = f"not decoded after {self._max_decode_s:g} s"
+            raise ImageRefused(QuarantineReason.image_too_large, detail)
+        return super().read(size)
 
 
 def pixel_hash(data: bytes, limits: ImageLimits) -> str:
@@ -144,20 +193,50 @@ def pixel_hash(data: bytes, limits: ImageLimits) -> str:
     Raises:
         ImageRefused: It is no image of an allowed kind, too large, or does not decode to its end.
     """
+    return hash_of(decode(data, limits))
+
+
+def hash_of(image: Image.Image) -> str:
+    """Hashes what an image shows.
+
+    Args:
+        image: An upright RGB image.
+    """
+    width, height = image.size
+    digest = hashlib.sha256(f"RGB {width}x{height}\n".encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def decode(data: bytes, limits: ImageLimits) -> Image.Image:
+    """Decodes an image completely.
+
+    Args:
+        data: Encoded image.
+        limits: What it may cost.
+
+    Returns:
+        The image in 8-bit RGB, turned as its EXIF tag says.
+
+    Raises:
+        ImageRefused: It is no image of an allowed kind, too large, or does not decode to its end.
+    """
+    if data.startswith(_JPEG_START) and data.count(_JPEG_SCAN) > MAX_JPEG_SCANS:
+        raise ImageRefused(QuarantineReason.image_too_large, f"more than {MAX_JPEG_SCANS} scans")
     # Imported here: the command line imports this package's specs, not Pillow.
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings(), Image.open(BytesIO(data), formats=ALLOWED_FORMATS) as image:
-            # Pillow warns above 89 megapixels; the limit below decides.
-            warnings.simplefilter("ignore")
+        source = _Metered(data, limits.max_decode_s)
+        # Pillow warns of odd tags, and above 89 megapixels; the limit below decides.
+        with quiet_warnings(), Image.open(source, formats=ALLOWED_FORMATS) as image:
             _check_header(image.size, image.mode, limits)
             # Camera JPEGs may carry a preview as second frame (MPO); elsewhere frames are different pictures.
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                 raise ImageRefused(QuarantineReason.image_format, "more than one frame")
             # load(), not verify(): verify() does not decode and passes truncated JPEGs.
             image.load()
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+            return ImageOps.exif_transpose(image).convert("RGB")
     except ImageRefused:
         raise
     except Image.DecompressionBombError:
@@ -167,10 +246,6 @@ def pixel_hash(data: bytes, limits: ImageLimits) -> str:
         raise ImageRefused(reason, "no allowed image format" if data else "empty file") from None
     except _DECODER_ERRORS as error:
         raise ImageRefused(_reason_of(error)) from None
-    width, height = upright.size
-    digest = hashlib.sha256(f"RGB {width}x{height}\n".encode())
-    digest.update(upright.tobytes())
-    return digest.hexdigest()
 
 
 def _check_header(size: tuple[int, int], mode: str, limits: ImageLimits) -> None:

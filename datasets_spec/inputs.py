@@ -40,19 +40,37 @@ class DataFile:
 
 
 def data_files(catalog: Catalog) -> list[DataFile]:
-    """Lists the declared data files, in an order that does not depend on the catalog's.
+    """Lists the data files to read, in an order that does not depend on the catalog's.
+
+    Args:
+        catalog: The catalog; where it says ``absent: skip``, subsets that lack a file or their images have none.
+    """
+    skipped = absent_subsets(catalog) if catalog.spec.absent == "skip" else {}
+    declared = (item for item in _declared_files(catalog) if item.subset not in skipped)
+    return sorted(declared, key=lambda item: (item.subset, item.role, item.file))
+
+
+def _declared_files(catalog: Catalog) -> Iterator[DataFile]:
+    for subset in catalog.prepared:
+        for role, files in ((POOL, subset.pool), (TEST, subset.test)):
+            for file in files:
+                yield DataFile(subset=subset.name, role=role, file=file, path=catalog.base_dir / file)
+
+
+def absent_subsets(catalog: Catalog) -> dict[str, str]:
+    """Returns what is missing of subsets whose files or image folder are not there, by subset.
 
     Args:
         catalog: The catalog.
     """
-    return sorted(_data_files(catalog), key=lambda item: (item.subset, item.role, item.file))
-
-
-def _data_files(catalog: Catalog) -> Iterator[DataFile]:
-    for subset in catalog.spec.subsets:
-        for role, files in ((POOL, subset.pool), (TEST, subset.test)):
-            for file in files:
-                yield DataFile(subset=subset.name, role=role, file=file, path=catalog.base_dir / file)
+    missing: dict[str, str] = {}
+    for item in _declared_files(catalog):
+        if not item.path.is_file():
+            missing.setdefault(item.subset, str(item.path))
+    for name in catalog.names:
+        if not catalog.image_root(name).is_dir():
+            missing.setdefault(name, f"{catalog.image_root(name)}/")
+    return missing
 
 
 def subset_sources(catalog: Catalog) -> dict[str, SubsetSource]:
@@ -63,14 +81,14 @@ def subset_sources(catalog: Catalog) -> dict[str, SubsetSource]:
     """
     return {
         subset.name: SubsetSource(
-            format=subset.format,
+            format=subset.format or "",
             image_root=str(catalog.image_root(subset.name).absolute()),
             answer_kind=subset.answer_kind,
             source_pattern=subset.source_pattern,
             group_pattern=subset.group_pattern,
             namespace=subset.namespace,
         )
-        for subset in catalog.spec.subsets
+        for subset in catalog.prepared
     }
 
 
@@ -81,17 +99,31 @@ def require_inputs(catalog: Catalog) -> None:
         catalog: The catalog.
 
     Raises:
-        ReaderError: Data files are missing.
+        ReaderError: Data files are missing, or with ``absent: skip`` those of every subset.
         MissingImagesError: Image folders are missing.
     """
-    absent = [item for item in data_files(catalog) if not item.path.is_file()]
-    if absent:
-        listed = "\n".join(f"  {item.subset}: {item.path}" for item in absent)
+    if not catalog.names:
         raise ReaderError(
-            f"{len(absent)} data files of the catalog '{catalog.spec.name}' are not there:\n{listed}",
-            hint="download them there, or correct pool and test in the catalog",
+            f"no subset of the catalog '{catalog.spec.name}' has files",
+            hint="copy it, and give subsets format and pool",
         )
-    roots = {catalog.image_root(subset.name) for subset in catalog.spec.subsets}
+    if catalog.spec.absent == "skip":
+        absent = absent_subsets(catalog)
+        if len(absent) == len(catalog.names):
+            raise ReaderError(
+                f"none of the {len(absent)} subsets of '{catalog.spec.name}' is there; the first lacks "
+                + next(iter(absent.values())),
+                hint="download files and images there, or give the folder that holds them",
+            )
+        return
+    absent_files = [item for item in _declared_files(catalog) if not item.path.is_file()]
+    if absent_files:
+        listed = "\n".join(f"  {item.subset}: {item.path}" for item in absent_files)
+        raise ReaderError(
+            f"{len(absent_files)} data files of the catalog '{catalog.spec.name}' are not there:\n{listed}",
+            hint="download them there, correct pool and test in the catalog, or say `absent: skip` there",
+        )
+    roots = {catalog.image_root(name) for name in catalog.names}
     gone = sorted(str(root) for root in roots if not root.is_dir())
     if gone:
         raise MissingImagesError(
@@ -108,10 +140,13 @@ def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> s
         seed: Seed of the store.
         limits: What an image may cost.
     """
-    subsets = {subset.name: subset.model_dump(mode="json") for subset in catalog.spec.subsets}
+    subsets = {subset.name: subset.model_dump(mode="json") for subset in catalog.prepared}
     for name, dumped in subsets.items():
         del dumped["metadata"]  # notes: editing one is no reason to prepare the store again
+        for note in ("sources", "licence", "origin", "role", "released"):
+            del dumped[note]
         dumped["shares"] = catalog.shares(name).model_dump(mode="json")
+        dumped["sampling"] = catalog.sampling(name).model_dump(mode="json")
         dumped["image_root"] = str(catalog.image_root(name).absolute())
         dumped["pool"], dumped["test"] = sorted(dumped["pool"]), sorted(dumped["test"])
     files = {f"{item.subset}/{item.role}/{item.file}": _file_hash(item.path) for item in data_files(catalog)}
@@ -121,6 +156,7 @@ def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> s
             "catalog": catalog.spec.name,
             "task_map": catalog.task_map.model_dump(mode="json"),
             "subsets": subsets,
+            "leakage": catalog.spec.leakage.model_dump(mode="json"),
             "files": files,
             "seed": seed,
             "max_image_mpx": limits.max_mpx,

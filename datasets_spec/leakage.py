@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from datasets_spec.errors import LeakageError
+from datasets_spec.leakage_levels import LeakCount
 from datasets_spec.sample import SPLITS
 
 _RANK = {split: rank for rank, split in enumerate(SPLITS)}
@@ -42,6 +43,28 @@ def leaked_positions(rows: Sequence[Linked]) -> set[int]:
         for link in row.links:
             latest[link] = max(latest.get(link, 0), _RANK[row.split])
     return {position for position, row in enumerate(rows) if any(latest[link] > _RANK[row.split] for link in row.links)}
+
+
+def require_no_refused(leaks: Sequence[LeakCount]) -> None:
+    """Refuses data with leaks that the policy does not let pass.
+
+    Args:
+        leaks: What was counted.
+
+    Raises:
+        LeakageError: There are some; names subsets and levels.
+    """
+    refused = [leak for leak in leaks if leak.action == "refuse"]
+    if refused:
+        lines = [
+            f"  {leak.level}: {leak.num_rows} rows of {leak.subset} ({leak.split}) show what {leak.seen_subset} "
+            f"({leak.seen_split}) shows"
+            for leak in refused
+        ]
+        raise LeakageError(
+            "the data leak at levels that the catalog refuses:\n" + "\n".join(lines),
+            hint="remove these rows, or say `drop` for the level under `leakage` in the catalog",
+        )
 
 
 def require_no_leak(rows: Iterable[Linked]) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datasets_spec.atomic import replace_text
+from datasets_spec.copies import CopySearch
 from datasets_spec.errors import StoreError
+from datasets_spec.leakage_levels import LeakCount
 from datasets_spec.mat import Key
 
 MANIFEST_NAME = "manifest.json"
 # Raised whenever the content of stored rows changes for equal inputs, so that old stores are rebuilt.
-STORE_VERSION = 1
+STORE_VERSION = 2
 
 
 class PartFile(BaseModel):
@@ -34,7 +36,9 @@ class PartFile(BaseModel):
 
 
 class SubsetCounts(BaseModel):
-    """What became of a subset's rows: read = kept + quarantined + duplicates + leaked + not_selected.
+    """What became of a subset's rows.
+
+    ``read`` is the sum of ``kept``, ``quarantined``, ``duplicates``, ``leaked``, ``not_selected`` and ``not_sampled``.
 
     Args:
         key: The subset's key as written.
@@ -44,6 +48,7 @@ class SubsetCounts(BaseModel):
         duplicates: Exact copies of a kept row of the same subset.
         leaked: Rows removed because an evaluation row shows the same image or patient.
         not_selected: Rows of an answer kind or source that the spec does not ask for.
+        not_sampled: Usable rows beyond what the spec's sampling keeps.
         flags: Kept rows by flag.
         splits: Kept rows by split.
         labels: Kept rows by split and label; None where labels are as free as the answers.
@@ -61,6 +66,7 @@ class SubsetCounts(BaseModel):
     duplicates: int = 0
     leaked: int = 0
     not_selected: int = 0
+    not_sampled: int = 0
     flags: dict[str, int] = Field(default_factory=dict)
     splits: dict[str, int] = Field(default_factory=dict)
     labels: dict[str, dict[str, int]] | None = None
@@ -81,6 +87,8 @@ class StoreManifest(BaseModel):
         inputs_fingerprint: Content hash of specs, settings and data files it was made from.
         generation: Folder of this build inside the store.
         subsets: Counts by subset name.
+        leaks: Rows that showed what a later split shows, by level, before anything was done about them.
+        copy_search: How the search for copied pictures went.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,6 +101,8 @@ class StoreManifest(BaseModel):
     inputs_fingerprint: str
     generation: str
     subsets: dict[str, SubsetCounts]
+    leaks: tuple[LeakCount, ...] = ()
+    copy_search: CopySearch = CopySearch()
 
 
 def read_manifest(store_dir: Path) -> StoreManifest | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.images import ImageLimits, ImageRefused, read_image, resolve_beneath
-from datasets_spec.plan import Row
+from datasets_spec.metadata import without_metadata
+from datasets_spec.plan import Plan, Row
 from datasets_spec.sample import arrow_schema, sample_id
 from datasets_spec.staging import SubsetSource, file_stem
 
@@ -88,6 +89,37 @@ def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_pylist(orders, schema=schema)
 
 
+def write_row_list(plan: Plan, path: Path) -> None:
+    """Writes which rows were kept, so that a third party can rebuild the same set from the published files.
+
+    Args:
+        plan: What is stored.
+        path: A Parquet file with the columns ``sample_id``, ``subset``, ``split``, ``order``, ``file``, ``index``,
+            ``row_hash``.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {
+            "sample_id": sample_id(subset, file_stem(row.file), row.index),
+            "subset": subset,
+            "split": split,
+            "order": order,
+            "file": row.file,
+            "index": row.index,
+            "row_hash": row.row_hash,
+        }
+        for (subset, split), members in plan.partitions.items()
+        for order, row in enumerate(members)
+    ]
+    texts = dict.fromkeys(("sample_id", "subset", "split"), pa.string())
+    schema = pa.schema(
+        {**texts, "order": pa.int32(), "file": pa.string(), "index": pa.int64(), "row_hash": pa.string()}
+    )
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, write_page_checksum=True)
+
+
 def write_parts(
     batch: pa.Table, *, staging: str, generation: str, sources: dict[str, SubsetSource], limits: ImageLimits
 ) -> pa.Table:
@@ -158,7 +190,7 @@ def _images(row: dict[str, Any], source: SubsetSource, limits: ImageLimits) -> l
         data = read_image(resolve_beneath(Path(source.image_root), published), limits)
         if hashlib.sha256(data).hexdigest() != bytes_hash:
             raise ImageRefused(row["reason"], "changed")
-        images.append(data)
+        images.append(without_metadata(data, limits))
     return images
 
 

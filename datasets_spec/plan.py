@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from datasets_spec.catalog import SplitShares
-from datasets_spec.leakage import leaked_positions, require_no_leak
+from datasets_spec.leakage import leaked_positions, require_no_leak, require_no_refused
+from datasets_spec.leakage_levels import LeakagePolicy, LeakCount, count_leaks
 from datasets_spec.ordering import round_robin
 from datasets_spec.sample import QuarantineReason
+from datasets_spec.sampling import SamplingSpec, SplitShares
 from datasets_spec.splits import GROUP_LINK, assign_splits
 
 POOL = "pool"
@@ -27,7 +29,8 @@ class Row:
         content_hash: Question, options in any order, answer and images: equal for copies.
         row_hash: Everything a model sees, and the gold answer.
         label: What orders are balanced over.
-        links: Its images and known groups.
+        links: Its images and known groups, by which splits are kept apart.
+        watched: Those by which they are not, because the policy only counts them.
         num_bytes: Bytes of its images.
         flags: Its flags.
         split: Its split, once assigned.
@@ -44,6 +47,12 @@ class Row:
     num_bytes: int = 0
     flags: tuple[str, ...] = ()
     split: str = ""
+    watched: frozenset[str] = frozenset()
+
+    @property
+    def all_links(self) -> frozenset[str]:
+        """Everything that ties it to others, acted on or not."""
+        return self.links | self.watched
 
     @property
     def place(self) -> tuple[str, str, str, int]:
@@ -53,7 +62,7 @@ class Row:
     @property
     def has_group(self) -> bool:
         """Whether its patient is known."""
-        return any(link.startswith(GROUP_LINK) for link in self.links)
+        return any(link.startswith(GROUP_LINK) for link in self.all_links)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -62,27 +71,40 @@ class Plan:
 
     Args:
         partitions: Kept rows in order, by (subset, split).
-        removed: Rows left out, with the reason ``duplicate_row`` or ``leaked_row``.
+        removed: Rows left out, with the reason ``duplicate_row``, ``leaked_row`` or ``not_sampled``.
+        leaks: Rows that showed what a later split shows, before anything was done about it.
     """
 
     partitions: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     removed: list[tuple[Row, QuarantineReason]] = field(default_factory=list)
+    leaks: tuple[LeakCount, ...] = ()
 
 
-def make_plan(rows: Iterable[Row], shares: Mapping[str, SplitShares], *, seed: int) -> Plan:
-    """De-duplicates, splits, guards against leaks and orders rows; the same for any order they come in.
+def make_plan(
+    rows: Iterable[Row],
+    shares: Mapping[str, SplitShares],
+    *,
+    seed: int,
+    sampling: Mapping[str, SamplingSpec] | None = None,
+    policy: LeakagePolicy | None = None,
+) -> Plan:
+    """De-duplicates, splits, guards against leaks, orders and samples rows; the same for any order they come in.
 
     Args:
         rows: Usable rows of all subsets.
         shares: Shares by subset.
         seed: Seed of the store.
+        sampling: What is kept, by subset; everything of a subset that is not named.
+        policy: What is done about leaks.
 
     Raises:
-        LeakageError: The guard failed.
+        LeakageError: There are leaks that the policy refuses, or the guard failed.
     """
     plan = Plan()
     kept = _without_copies(sorted(rows, key=lambda row: row.place), plan)
     _assign(kept, shares, seed)
+    plan.leaks = count_leaks(kept, policy or LeakagePolicy())
+    require_no_refused(plan.leaks)
     leaked = leaked_positions(kept)
     plan.removed.extend((kept[position], QuarantineReason.leaked_row) for position in sorted(leaked))
     kept = [row for position, row in enumerate(kept) if position not in leaked]
@@ -93,8 +115,11 @@ def make_plan(rows: Iterable[Row], shares: Mapping[str, SplitShares], *, seed: i
         grouped.setdefault((row.subset, row.split), {})[row.content_hash] = row
     for (subset, split), by_content in sorted(grouped.items()):
         pairs = [(content, row.label) for content, row in by_content.items()]
-        ordered = round_robin(pairs, seed=seed, name=f"{subset}/{split}")
-        plan.partitions[subset, split] = [by_content[content] for content in ordered]
+        ordered = [by_content[content] for content in round_robin(pairs, seed=seed, name=f"{subset}/{split}")]
+        kept_of = (sampling or {}).get(subset, SamplingSpec())
+        num_kept = kept_of.num_kept(split, Counter(row.label for row in ordered))
+        plan.partitions[subset, split] = ordered[:num_kept]
+        plan.removed.extend((row, QuarantineReason.not_sampled) for row in ordered[num_kept:])
     return plan
 
 

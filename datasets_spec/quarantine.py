@@ -16,6 +16,7 @@ NOT_FAULTS = (
     QuarantineReason.duplicate_row,
     QuarantineReason.leaked_row,
     QuarantineReason.not_selected,
+    QuarantineReason.not_sampled,
 )
 NUM_EXAMPLES = 5
 

@@ -40,6 +40,7 @@ class QuarantineReason(StrEnum):
     duplicate_row = "duplicate_row"
     leaked_row = "leaked_row"
     not_selected = "not_selected"
+    not_sampled = "not_sampled"
 
 
 class Flag(StrEnum):
@@ -53,6 +54,7 @@ class Flag(StrEnum):
     same_image_twice = "same_image_twice"
     image_tag_inside_text = "image_tag_inside_text"
     published_option_order = "published_option_order"
+    system_prompt_dropped = "system_prompt_dropped"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

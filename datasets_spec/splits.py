@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-from datasets_spec.catalog import SplitShares
 from datasets_spec.ordering import unit_interval
 from datasets_spec.sample import SPLITS
+from datasets_spec.sampling import SplitShares
 
 GROUP_LINK = "group:"
 IMAGE_LINK = "image:"
+BYTES_LINK = "bytes:"
+NEAR_LINK = "near:"
 
 
 def components(links: Sequence[frozenset[str]]) -> list[int]:
@@ -83,7 +85,8 @@ def assign_splits(
     for positions in members.values():
         tied = frozenset().union(*(links[position] for position in positions))
         groups = [link for link in tied if link.startswith(GROUP_LINK)]
-        drawn = min(groups or tied)
+        images = [link for link in tied if link.startswith(IMAGE_LINK)]
+        drawn = min(groups or images or tied or {f"row:{positions[0]}"})
         names = sorted({subsets[position] for position in positions})
         strictest = min(names, key=lambda name: (shares[name].train, name))
         split = split_at(unit_interval(seed, "split", drawn), shares[strictest])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
@@ -20,15 +20,16 @@ from datasets_spec.images import (
     FileState,
     ImageLimits,
     ImageRefused,
+    decode,
     file_state,
-    pixel_hash,
+    hash_of,
     read_image,
     resolve_beneath,
 )
 from datasets_spec.ordering import keeps_published_order, option_order
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
-from datasets_spec.splits import GROUP_LINK, IMAGE_LINK
+from datasets_spec.splits import BYTES_LINK, GROUP_LINK, IMAGE_LINK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,6 +78,7 @@ def staging_schema() -> pa.Schema:
         **dict.fromkeys(("answer_kind", "label", "source"), pa.string()),
         **dict.fromkeys(("flags", "image_paths", "image_bytes_hashes", "image_hashes", "groups"), texts),
         **dict.fromkeys(("image_num_bytes", "image_mtimes_ns"), numbers),
+        "image_looks": pa.list_(numbers),
         **dict.fromkeys(("content_hash", "row_hash"), pa.string()),
     }
     return pa.schema(list(columns.items()))
@@ -165,6 +167,7 @@ def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: Ima
         return
     row["image_bytes_hashes"] = [image.bytes_hash for image in opened]
     row["image_hashes"] = [image.pixel_hash for image in opened]
+    row["image_looks"] = [image.looks for image in opened]
     row["groups"] = _groups(row["groups"], row["image_paths"], source)
     _order_options(row, seed)
     shared = [row["question"], row["answer"], row["answer_kind"], row["image_hashes"]]
@@ -203,6 +206,7 @@ class _OpenedImage:
     state: FileState
     bytes_hash: str = ""
     pixel_hash: str = ""
+    looks: tuple[int, ...] = ()
     reason: str | None = None
     detail: str = ""
 
@@ -217,22 +221,31 @@ def _opened(root: str, published: str, limits: ImageLimits) -> _OpenedImage:
 
 @lru_cache(maxsize=NUM_REMEMBERED_IMAGES)
 def _hashed(path: Path, state: FileState, limits: ImageLimits) -> _OpenedImage:
+    from datasets_spec.looks import as_numbers, looks_of
+
     try:
         data = read_image(path, limits)
-        pixels = pixel_hash(data, limits)
+        image = decode(data, limits)
     except ImageRefused as error:
         return _OpenedImage(state=state, reason=error.reason.value, detail=error.detail)
-    return _OpenedImage(state=state, bytes_hash=hashlib.sha256(data).hexdigest(), pixel_hash=pixels)
+    return _OpenedImage(
+        state=state,
+        bytes_hash=hashlib.sha256(data).hexdigest(),
+        pixel_hash=hash_of(image),
+        looks=tuple(as_numbers(looks_of(image))),
+    )
 
 
-def row_links(image_hashes: list[str], groups: list[str]) -> frozenset[str]:
+def row_links(image_hashes: Sequence[str], groups: Sequence[str], bytes_hashes: Sequence[str] = ()) -> frozenset[str]:
     """Returns what ties a row to others.
 
     Args:
         image_hashes: Its pixel hashes.
         groups: Its pseudonymous groups.
+        bytes_hashes: Hashes of its image files.
     """
-    return frozenset([IMAGE_LINK + name for name in image_hashes] + [GROUP_LINK + name for name in groups])
+    named = ((IMAGE_LINK, image_hashes), (GROUP_LINK, groups), (BYTES_LINK, bytes_hashes))
+    return frozenset(prefix + name for prefix, names in named for name in names)
 
 
 def file_stem(file: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 QUARANTINE_NAME = "quarantine.parquet"
+ROWS_NAME = "rows.parquet"
 _REBUILD = "prepare the store again: recombine data prepare"
 
 
@@ -45,6 +46,11 @@ class Store:
     def quarantine_path(self) -> Path:
         """Parquet file that names every row that is not in the store, and why."""
         return self.directory / QUARANTINE_NAME
+
+    @property
+    def rows_path(self) -> Path:
+        """Parquet file that lists every stored row by id: subset, split, order, data file and position in it."""
+        return self.directory / self.manifest.generation / ROWS_NAME
 
     def count(self, subset: str, split: str) -> int:
         """Returns the number of rows of a subset and split.

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from datasets_spec.canonical import short_hash
 from datasets_spec.catalog import Catalog
+from datasets_spec.copies import group_copies
 from datasets_spec.errors import StoreError
 from datasets_spec.images import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_MPX, ImageLimits
 from datasets_spec.inputs import (
     IMAGES_NAME,
+    absent_subsets,
     data_files,
     images_unchanged,
     inputs_fingerprint,
@@ -21,13 +23,14 @@ from datasets_spec.inputs import (
     subset_sources,
 )
 from datasets_spec.manifest import StoreManifest, read_manifest, write_manifest
+from datasets_spec.parts import write_row_list
 from datasets_spec.plan import make_plan
 from datasets_spec.quarantine import Tally, require_within_limit, write_quarantine
 from datasets_spec.sample import QuarantineReason
-from datasets_spec.store import QUARANTINE_NAME
+from datasets_spec.store import QUARANTINE_NAME, ROWS_NAME
 from datasets_spec.store_counts import build_manifest
 from datasets_spec.store_lock import locked
-from datasets_spec.survey import Survey, survey_staging, write_image_states
+from datasets_spec.survey import Survey, survey_staging, tie_rows, write_image_states
 
 GENERATIONS = "generations"
 
@@ -79,6 +82,9 @@ def prepare_store(
     tell = on_event or (lambda message: None)
     limits = ImageLimits(max_mpx=max_image_mpx, max_bytes=max_image_bytes)
     require_inputs(catalog)
+    if catalog.spec.absent == "skip":
+        for name, lacking in absent_subsets(catalog).items():
+            tell(f"{name}: left out, {lacking} is not there")
     fingerprint = inputs_fingerprint(catalog, seed=seed, limits=limits)
     with locked(store_dir):
         manifest = _current_manifest(catalog, store_dir, fingerprint)
@@ -119,7 +125,12 @@ def _build(
     tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
     stage_rows(files, sources, staging, seed=seed, limits=limits)
     survey = survey_staging(staging, sources)
-    plan = make_plan(survey.rows, {name: catalog.shares(name) for name in catalog.names}, seed=seed)
+    shares = {name: catalog.shares(name) for name in catalog.names}
+    sampling = {name: catalog.sampling(name) for name in catalog.names}
+    policy = catalog.spec.leakage
+    groups, search = group_copies(survey.images, limits=limits, flips=policy.flips, on_event=tell)
+    tie_rows(survey.rows, groups, policy)
+    plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling, policy=policy)
     survey.set_aside(plan.removed)
     write_quarantine(survey.quarantined, store_dir / QUARANTINE_NAME)
     _tell_counts(survey, tell)
@@ -130,10 +141,13 @@ def _build(
     failures = sorted({part["failure"] for part in parts if part["failure"]})
     if failures:
         raise StoreError("; ".join(failures), hint="prepare again when nothing writes to the images")
+    write_row_list(plan, generation / ROWS_NAME)
     write_image_states(staging, generation / IMAGES_NAME)
     shutil.rmtree(staging, ignore_errors=True)
     name = f"{GENERATIONS}/{generation.name}"
-    return build_manifest(catalog, plan, survey, parts, seed=seed, inputs_fingerprint=fingerprint, generation=name)
+    return build_manifest(
+        catalog, plan, survey, parts, seed=seed, search=search, inputs_fingerprint=fingerprint, generation=name
+    )
 
 
 def _tell_counts(survey: Survey, tell: Callable[[str], None]) -> None:
@@ -166,5 +180,6 @@ def _tally_of(manifest: StoreManifest, name: str) -> Tally:
     counts = manifest.subsets[name]
     tally = Tally(read=counts.read)
     tally.reasons[QuarantineReason.not_selected] = counts.not_selected
+    tally.reasons[QuarantineReason.not_sampled] = counts.not_sampled
     tally.reasons.update({QuarantineReason(reason): num for reason, num in counts.quarantined.items()})
     return tally

@@ -8,6 +8,7 @@ from typing import Any
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.catalog import Catalog
+from datasets_spec.copies import CopySearch
 from datasets_spec.manifest import STORE_VERSION, PartFile, StoreManifest, SubsetCounts
 from datasets_spec.plan import Plan, Row
 from datasets_spec.sample import SPLITS, QuarantineReason
@@ -24,6 +25,7 @@ def build_manifest(
     parts: Sequence[Mapping[str, Any]],
     *,
     seed: int,
+    search: CopySearch,
     inputs_fingerprint: str,
     generation: str,
 ) -> StoreManifest:
@@ -35,6 +37,7 @@ def build_manifest(
         survey: What was found.
         parts: What was written, sorted by path.
         seed: Seed of the store.
+        search: How the search for copies went.
         inputs_fingerprint: Hash of what it was made from.
         generation: Folder of this build, relative to the store.
     """
@@ -52,6 +55,8 @@ def build_manifest(
         inputs_fingerprint=inputs_fingerprint,
         generation=generation,
         subsets=subsets,
+        leaks=plan.leaks,
+        copy_search=search,
     )
 
 
@@ -74,6 +79,7 @@ def _counts(
         duplicates=tally.reasons[QuarantineReason.duplicate_row],
         leaked=tally.reasons[QuarantineReason.leaked_row],
         not_selected=tally.reasons[QuarantineReason.not_selected],
+        not_sampled=tally.reasons[QuarantineReason.not_sampled],
         flags=dict(sorted(Counter(flag for row in rows for flag in row.flags).items())),
         splits={split: len(rows) for split, rows in by_split.items()},
         labels=_labels(by_split),

@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from datasets_spec.copies import SeenImage
 from datasets_spec.errors import ReaderError, StoreError
+from datasets_spec.leakage_levels import LeakagePolicy
 from datasets_spec.plan import Row
 from datasets_spec.quarantine import NUM_EXAMPLES, Tally
 from datasets_spec.sample import QuarantinedRow, QuarantineReason
-from datasets_spec.staging import row_links
+from datasets_spec.splits import IMAGE_LINK, NEAR_LINK
+from datasets_spec.staging import SubsetSource, row_links
 
 # Everything but texts: a million rows of these fit in a driver's memory.
 _LIGHT_COLUMNS = [
     *("subset", "role", "file", "index", "failure", "reason", "detail", "missing_image"),
     *("label", "flags", "image_hashes", "groups", "image_num_bytes", "content_hash", "row_hash"),
+    *("image_bytes_hashes", "image_paths", "image_looks"),
 ]
 _STATE_COLUMNS = ["subset", "image_paths", "image_num_bytes", "image_mtimes_ns"]
 
@@ -29,11 +33,13 @@ class Survey:
         rows: Usable rows.
         quarantined: The others.
         tallies: Counts by subset.
+        images: Images of usable rows, by pixel hash.
     """
 
     rows: list[Row] = field(default_factory=list)
     quarantined: list[QuarantinedRow] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
+    images: dict[str, SeenImage] = field(default_factory=dict)
 
     def set_aside(self, removed: Iterable[tuple[Row, QuarantineReason]]) -> None:
         """Adds rows that the plan left out.
@@ -44,6 +50,20 @@ class Survey:
         for row, reason in removed:
             self.tallies[row.subset].reasons[reason] += 1
             self.quarantined.append(QuarantinedRow(subset=row.subset, file=row.file, index=row.index, reason=reason))
+
+
+def tie_rows(rows: Iterable[Row], groups: Mapping[str, str], policy: LeakagePolicy) -> None:
+    """Ties rows whose images show the same picture, and sets apart the ties that are only counted.
+
+    Args:
+        rows: The rows; changed in place.
+        groups: Group of every image that has a copy, by pixel hash.
+        policy: What is done at which level.
+    """
+    for row in rows:
+        images = (link.removeprefix(IMAGE_LINK) for link in row.links if link.startswith(IMAGE_LINK))
+        near = frozenset(NEAR_LINK + groups[image] for image in images if image in groups)
+        row.links, row.watched = policy.divide(row.links | near)
 
 
 def _staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
@@ -60,18 +80,18 @@ def _staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def survey_staging(staging: Path, subsets: Iterable[str]) -> Survey:
+def survey_staging(staging: Path, sources: Mapping[str, SubsetSource]) -> Survey:
     """Reads hashes and verdicts of staged rows.
 
     Args:
         staging: Folder of staged rows.
-        subsets: Names of all subsets.
+        sources: All subsets by name.
 
     Raises:
         ReaderError: Files could not be read; names all of them.
         StoreError: A row was staged twice.
     """
-    survey = Survey(tallies={name: Tally() for name in subsets})
+    survey = Survey(tallies={name: Tally() for name in sources})
     failures: list[str] = []
     seen: set[tuple[str, str, str, int]] = set()
     for row in sorted(_staged(staging, _LIGHT_COLUMNS), key=_place):
@@ -81,7 +101,7 @@ def survey_staging(staging: Path, subsets: Iterable[str]) -> Survey:
             raise StoreError("a row was staged twice", hint="prepare the store again")
         else:
             seen.add(_place(row))
-            _count(survey, row)
+            _count(survey, row, sources)
     if failures:
         raise ReaderError("\n".join(failures))
     return survey
@@ -91,11 +111,15 @@ def _place(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
     return (row["subset"], row["role"], row["file"], row["index"])
 
 
-def _count(survey: Survey, row: Mapping[str, Any]) -> None:
+def _count(survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetSource]) -> None:
     tally = survey.tallies[row["subset"]]
     tally.read += 1
     if row["reason"] is None:
         survey.rows.append(_light_row(row))
+        root = sources[row["subset"]].image_root
+        for name, published, numbers in zip(row["image_hashes"], row["image_paths"], row["image_looks"], strict=True):
+            if name not in survey.images:
+                survey.images[name] = SeenImage(numbers=tuple(numbers), root=root, published=published)
         return
     reason = QuarantineReason(row["reason"])
     tally.reasons[reason] += 1
@@ -117,7 +141,7 @@ def _light_row(row: Mapping[str, Any]) -> Row:
         content_hash=row["content_hash"],
         row_hash=row["row_hash"],
         label=row["label"],
-        links=row_links(row["image_hashes"], row["groups"]),
+        links=row_links(row["image_hashes"], row["groups"], row["image_bytes_hashes"]),
         num_bytes=sum(row["image_num_bytes"]),
         flags=tuple(row["flags"]),
     )

@@ -56,11 +56,65 @@ def data_prepare(study: StudyFile, overrides: Overrides = None, address: Address
 
 
 @data_app.command("check")
-def data_check(study: StudyFile, overrides: Overrides = None, address: Address = None) -> None:
-    """Show rows by key and split, unusable rows, leakage and blind baselines."""
+def data_check(
+    study: StudyFile,
+    overrides: Overrides = None,
+    address: Address = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show rows, unusable rows, leakage and shortcuts on one screen; exit code 1 if something must be fixed."""
     from search.commands.data import check
 
-    check(study, overrides or [], address)
+    raise typer.Exit(check(study, overrides or [], address, as_json=as_json))
+
+
+@data_app.command("relations")
+def data_relations(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="a subset of the catalog, or its number")],
+    catalog: Annotated[str, typer.Option(help="catalog file, or a shipped catalog by name")] = "med_mat",
+    task_map: Annotated[str | None, typer.Option(help="task map; default: the catalog's")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show which subsets share what with a target, and how many are related."""
+    from search.commands.data import show_relations
+
+    show_relations(target, catalog, task_map, as_json=as_json)
+
+
+@data_app.command("init-catalog")
+def data_init_catalog(
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="folder of question files and images")],
+    out: Annotated[Path | None, typer.Option(help="file to write; default: PATH/catalog.yaml")] = None,
+) -> None:
+    """Draft a catalog for a folder: formats and image folders are guessed, and how sure that is."""
+    from search.commands.data import init_catalog
+
+    init_catalog(folder, out)
+
+
+@data_app.command("unpack")
+def data_unpack(
+    table: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet file that keeps its images inside")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder to write images and rows to")],
+) -> None:
+    """Write the images inside a Parquet table to files, and its rows as JSON lines that name them."""
+    from search.commands.data import unpack
+
+    unpack(table, folder)
+
+
+@data_app.command("export")
+def data_export(
+    study: StudyFile,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="new folder to write to")],
+    export_format: Annotated[str, typer.Option("--format", help="hf | llava | sharegpt")] = "hf",
+    mix: Annotated[Path | None, typer.Option(help="mix.yaml; default: the study's selection")] = None,
+    run_dir: RunDir = None,
+) -> None:
+    """Write a study's selected rows as a dataset of another tool."""
+    from search.commands.data import export
+
+    export(study, folder, export_format, mix, run_dir)
 
 
 @app.command()

@@ -14,7 +14,14 @@ from datasets_spec.sample import QuarantinedRow, RawSample
 _MODULES = {
     "med_mat": "datasets_spec.readers.med_mat",
     "med_mim": "datasets_spec.readers.med_mim",
+    "llava": "datasets_spec.readers.llava",
+    "sharegpt": "datasets_spec.readers.sharegpt",
+    "hf_messages": "datasets_spec.readers.hf_messages",
+    "table": "datasets_spec.readers.table",
 }
+
+
+FORMATS = tuple(_MODULES)
 
 
 class Reader(Protocol):
@@ -34,7 +41,7 @@ def get_reader(format_name: str) -> Reader:
     """Returns the reader of a format.
 
     Args:
-        format_name: ``med_mat`` or ``med_mim``.
+        format_name: One of ``FORMATS``.
 
     Raises:
         UserError: There is no such format; names the nearest.

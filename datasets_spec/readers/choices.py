@@ -16,10 +16,12 @@ from datasets_spec.sample import (
     option_text_key,
 )
 
-# Med-MAT's files print "A: text", its paper "A. text"; Med-MIM prints "A: text". Two letters catch a 27th
-# option.
-_OPTION_LINE = re.compile(r"\s*([A-Z]{1,2})\s*[:.)]\s*(.*)\Z")
+# Med-MAT's files print "A: text", its paper "A. text"; Med-MIM prints "A: text", LLaVA-like files "(A) text" too. Two
+# letters catch a 27th option.
+_OPTION_LINE = re.compile(r"\s*\(?([A-Z]{1,2})\s*[:.)]\s*(.*)\Z")
 _ANSWER = re.compile(r"\s*\(?([A-Z]{1,2})\)?\s*(?:[:.)]\s*(.*))?\Z", re.DOTALL)
+# Ends every single-choice question of Med-MAT and of LLaVA; the trainer's own template asks for the letter.
+_INSTRUCTION = re.compile(r"\s*Answer with the option's letter from the given choices directly\.?\s*\Z", re.IGNORECASE)
 _IMAGE_TAG = re.compile(r"<image>")
 
 
@@ -36,6 +38,15 @@ class Choice:
     question: str
     letters: tuple[str, ...]
     options: tuple[str, ...]
+
+
+def without_instruction(text: str) -> str:
+    """Removes the closing request for a letter.
+
+    Args:
+        text: Question as published.
+    """
+    return _INSTRUCTION.sub("", text)
 
 
 def count_image_tags(text: str) -> int:

@@ -1,35 +1,28 @@
-"""Med-MAT's files: one JSON array, single-choice form in ``Question-choice`` and ``Answer-choice``."""
+"""Med-MAT's files, aggregated or original: single-choice form in ``Question-choice`` and ``Answer-choice``."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets_spec.readers.choices import gold_option, split_options, without_image_tags
-from datasets_spec.readers.records import RowError, as_record, load_records, paths_of, require_text, text_of
+from datasets_spec.readers.choices import gold_option, split_options, without_image_tags, without_instruction
+from datasets_spec.readers.files import rows_of
+from datasets_spec.readers.records import RowError, paths_of, require_text, text_of
 from datasets_spec.sample import OPEN_ANSWER, QuarantinedRow, QuarantineReason, RawSample
-
-# Ends every published single-choice question; the trainer's own template asks for the letter.
-_INSTRUCTION = re.compile(r"\s*Answer with the option's letter from the given choices directly\.?\s*\Z", re.IGNORECASE)
 
 
 def read_rows(path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
     """Yields every record of a Med-MAT file as a sample or a quarantined row, in order.
 
     Args:
-        path: The JSON file.
+        path: The file; JSON as published, or a table with the same columns.
         subset: Name of the subset it belongs to.
 
     Raises:
-        ReaderError: The file is no JSON array.
+        ReaderError: The file cannot be read.
     """
-    for index, value in enumerate(load_records(path)):
-        try:
-            yield _sample(index, as_record(value))
-        except RowError as error:
-            yield error.quarantined(path, subset, index)
+    return rows_of(path, subset, _sample)
 
 
 def _sample(index: int, record: dict[str, Any]) -> RawSample:
@@ -37,7 +30,7 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
     is_closed = "Question-choice" in record
     text = text_of(record, "Question-choice" if is_closed else "Question")
     answer = text_of(record, "Answer-choice" if is_closed else "Answer")
-    text, tag_flags = without_image_tags(_INSTRUCTION.sub("", text))
+    text, tag_flags = without_image_tags(without_instruction(text))
     source = record.get("data-no")
     caption = record.get("caption")
     require_text([item for item in (source, caption) if isinstance(item, str)])

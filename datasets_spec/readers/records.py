@@ -1,17 +1,13 @@
-"""A JSON array of records from disk, without trusting it, and checks both formats share."""
+"""Checks that all formats share: what a record, a text and an image path must be."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from datasets_spec.errors import ReaderError
 from datasets_spec.sample import QuarantinedRow, QuarantineReason
 
-# Med-MAT's aggregated files have some 10 MB; 2 GB of JSON would need about 10 GB of memory to parse.
-MAX_FILE_BYTES = 2_000_000_000
 DUPLICATE_KEYS = "\0duplicate keys"
 
 
@@ -26,53 +22,6 @@ class RowError(Exception):
     def quarantined(self, path: Path, subset: str, index: int) -> QuarantinedRow:
         """Returns the quarantined row that stands for the record."""
         return QuarantinedRow(subset=subset, file=path.name, index=index, reason=self.reason, detail=self.detail)
-
-
-def load_records(path: Path) -> list[Any]:
-    """Parses a file that must hold one JSON array.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ReaderError: It cannot be read or is no JSON array; names position, never content.
-    """
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ReaderError(f"{path.name} has {size:,} bytes; the limit is {MAX_FILE_BYTES:,}", hint="split it")
-        text = path.read_bytes().decode("utf-8-sig")
-        records = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_pairs)
-    except OSError as error:
-        raise ReaderError(
-            f"cannot read {path}: {error.strerror or type(error).__name__}",
-            hint="check the pool and test paths of the catalog",
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ReaderError(f"{path.name} is not UTF-8 text (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise ReaderError(
-            f"{path.name}:{error.lineno}:{error.colno}: not a JSON array ({error.msg})",
-            hint="the file must hold one array of records: [{...}, {...}]",
-        ) from None
-    except (ValueError, RecursionError):
-        # NaN, integers of thousands of digits, brackets nested beyond the interpreter's stack.
-        raise ReaderError(f"{path.name} holds NaN, a huge number or too deep nesting") from None
-    if not isinstance(records, list):
-        raise ReaderError(f"{path.name} holds one JSON {type(records).__name__}, not an array of records")
-    return records
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # json keeps the last of two equal keys; which one the publisher meant is unknown.
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        record[DUPLICATE_KEYS] = True
-    return record
 
 
 def as_record(value: Any) -> dict[str, Any]:
@@ -120,10 +69,22 @@ def paths_of(value: Any) -> tuple[str, ...]:
     paths = [value] if isinstance(value, str) else value
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise RowError(QuarantineReason.malformed_row, "the image paths are not text")
-    if not paths:
+    if not paths or not all(path.strip() for path in paths):
         raise RowError(QuarantineReason.image_count_mismatch, "no image")
     require_text(paths)
     return tuple(paths)
+
+
+def source_of(record: dict[str, Any]) -> str | None:
+    """Returns the published name of the original data set, where a record has one.
+
+    Args:
+        record: The record.
+
+    Raises:
+        RowError: It is not text.
+    """
+    return text_of(record, "source") if record.get("source") is not None else None
 
 
 def require_text(texts: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,8 @@ LABELS = ("round", "square", "cross")
 
 
 def picture(number: int, *, size: int = 12) -> Image.Image:
-    """Returns a picture unlike that of every other number below 256 * 256."""
-    image = Image.new("RGB", (size, size), (number % 256, number // 256 % 256, 90))
-    image.putpixel((number % size, number // size % size), (255, 255, 255))
-    return image
+    """Returns a picture unlike that of every other number."""
+    return Image.frombytes("RGB", (size, size), random.Random(number).randbytes(3 * size * size))
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from datasets_spec.catalog import SplitShares, load_catalog
+from datasets_spec.catalog import load_catalog
 from datasets_spec.errors import SpecError, UserError
+from datasets_spec.sampling import SplitShares
 from tests.datasets_spec.corpus import subset_lines, write_catalog
 
 
@@ -60,6 +61,9 @@ def test_an_unknown_subset_names_the_nearest(tmp_path: Path) -> None:
         ([subset_lines("a", pool=["f.json"]), subset_lines("a", pool=["g.json"])], "two subsets"),
         ([subset_lines("a", pool=["f.json"], group_pattern="(")], "not a regular expression"),
         ([subset_lines("a", pool=["f.json"], group_pattern="p[0-9]+")], "exactly one group"),
+        ([subset_lines("a", pool=["f.json"], released=False)], "cannot be 'released: false'"),
+        ([subset_lines("a", pool=["f.json"]) | {"format": None}], "needs a format"),
+        ([subset_lines("a", pool=["f.json"], sources=["7"])], "not among the sources"),
         ([subset_lines("../a", pool=["f.json"])], "must match the pattern"),
         ([subset_lines("A", pool=["f.json"])], "must match the pattern"),
         ([subset_lines("a", pool=["f.json"]) | {"format": "med_mit"}], "Did you mean"),
@@ -71,21 +75,40 @@ def test_wrong_catalogs_are_refused(tmp_path: Path, subsets: list[dict[str, Any]
         write_catalog(tmp_path, subsets)
 
 
-@pytest.mark.parametrize("name", ["med_mat", "med_mim"])
-def test_shipped_catalogs_load_under_their_task_map(name: str, tmp_path: Path) -> None:
-    catalog = load_catalog(name, base_dir=tmp_path)
-    assert catalog.base_dir == tmp_path
-    keys = [catalog.task_map.canonical(subset.key) for subset in catalog.spec.subsets]
-    assert len(keys) == len(catalog.names)
-
-
-def test_the_shipped_med_mat_catalog_has_the_released_subsets() -> None:
-    catalog = load_catalog("med_mat")
-    assert len(catalog.names) == 37
-    assert len({subset.modality for subset in catalog.spec.subsets}) == 11
-    assert len({subset.area for subset in catalog.spec.subsets}) == 14
-
-
 def test_an_unknown_catalog_names_the_nearest() -> None:
     with pytest.raises(UserError, match="Did you mean 'med_mat'"):
         load_catalog("med-mat")
+
+
+def test_the_role_and_the_sampling_decide_the_shares(tmp_path: Path) -> None:
+    subsets = [subset_lines(name, pool=[f"{name}.json"], role=role) for name, role in (("a", "id"), ("b", "ood"))]
+    trains = {"sampling": {"ood": "train"}}
+    catalog = write_catalog(tmp_path, [*subsets, subset_lines("c", pool=["c.json"], role="ood") | trains])
+    assert [catalog.shares(name).train for name in "abc"] == [0.6, 0.6, 0.6]
+    catalog = write_catalog(
+        tmp_path, [*subsets, subset_lines("c", pool=["c.json"], role="ood") | trains], sampling={"ood": "test_only"}
+    )
+    assert [catalog.shares(name).train for name in "abc"] == [0.6, 0.0, 0.6]
+    assert catalog.shares("b").search == pytest.approx(0.375)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_shares_without_train_keep_the_proportions_of_the_rest(a: float, b: float, c: float) -> None:
+    total = a + b + c + 1
+    shares = SplitShares(train=1 / total, search=a / total, confirm=b / total, sealed=c / total)
+    rest = shares.without_train()
+    assert rest.train == 0
+    assert sum(rest.as_tuple()) == pytest.approx(1)
+    assert rest.search * shares.confirm == pytest.approx(rest.confirm * shares.search)
+
+
+def test_subsets_without_files_are_known_but_not_prepared(tmp_path: Path) -> None:
+    catalog = write_catalog(
+        tmp_path,
+        [
+            subset_lines("a", pool=["a.json"]),
+            {"name": "b", "modality": "CT", "area": "Lung", "task": "b", "released": False},
+        ],
+    )
+    assert catalog.names == ("a",)
+    assert str(catalog.subset("b").key) == "CT/Lung/b"

@@ -87,7 +87,7 @@ def deep(_: bytes) -> bytes:
 
 def frames(_: bytes) -> bytes:
     buffer = io.BytesIO()
-    NOISE.save(buffer, "GIF", save_all=True, append_images=[picture(1).resize(NOISE.size)])
+    NOISE.save(buffer, "TIFF", save_all=True, append_images=[picture(1).resize(NOISE.size)])
     return buffer.getvalue()
 
 
@@ -102,6 +102,7 @@ def frames(_: bytes) -> bytes:
         (bad_checksum, "image_undecodable"),
         (deep, "image_format"),
         (frames, "image_format"),
+        (lambda data: encoded(NOISE, "GIF"), "image_format"),
     ],
 )
 def test_what_is_no_plain_image_is_refused(damage: Callable[[bytes], bytes], reason: str) -> None:
@@ -140,6 +141,10 @@ def test_the_byte_limit_holds_before_reading(tmp_path: Path) -> None:
         "C:\\a.png",
         "\\\\host\\a.png",
         "..\\a.png",
+        "file:///etc/hostname",
+        "http://localhost/a.png",
+        "zip::a.zip",
+        "simplecache::http://localhost/a.png",
     ],
 )
 def test_paths_that_leave_the_root_are_refused(tmp_path: Path, published: str) -> None:

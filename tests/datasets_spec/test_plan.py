@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import datasets_spec.plan
-from datasets_spec.catalog import SplitShares
 from datasets_spec.errors import LeakageError
 from datasets_spec.leakage import Linked, leaked_positions, require_no_leak
 from datasets_spec.plan import POOL, TEST, Plan, Row, make_plan
 from datasets_spec.sample import SPLITS, QuarantineReason
+from datasets_spec.sampling import SamplingSpec, SplitShares
 from datasets_spec.splits import assign_splits, components, split_at
 from datasets_spec.staging import row_links
 
@@ -154,3 +154,42 @@ def test_copies_inside_a_subset_are_removed_once() -> None:
     plan = make_plan(rows, SHARES, seed=0)
     assert sorted((item.subset, item.index) for item in kept(plan)) == [("a", 0), ("b", 9)]
     assert [reason for _, reason in plan.removed] == [QuarantineReason.duplicate_row] * 2
+
+
+LABELLED = st.lists(st.sampled_from("xyz"), max_size=60)
+
+
+@given(LABELLED, st.integers(1, 30), st.booleans(), st.integers(0, 3))
+def test_sampling_keeps_as_much_as_it_says_and_counts_the_rest(
+    labels: list[str], max_train: int, balanced: bool, seed: int
+) -> None:
+    rows = [row("a", index, [f"i{index}"]) for index in range(len(labels))]
+    for item, label in zip(rows, labels, strict=True):
+        item.label = label
+    policy = SamplingSpec(max_train=max_train, balanced_evaluation=balanced)
+    everything = make_plan(rows, SHARES, seed=seed)
+    sampled = make_plan(rows, SHARES, seed=seed, sampling={"a": policy})
+    for (subset, split), whole in everything.partitions.items():
+        part = sampled.partitions[subset, split]
+        # A sample is a prefix: more rows never change which come first.
+        assert part == whole[: len(part)]
+        counts = Counter(item.label for item in part)
+        if split == "train":
+            assert len(part) == min(max_train, len(whole))
+        elif balanced:
+            smallest = min(Counter(item.label for item in whole).values())
+            assert set(counts.values()) == {smallest}
+            assert counts.keys() == {item.label for item in whole}
+        else:
+            assert part == whole
+    assert len(kept(sampled)) + len(sampled.removed) == len(rows)
+    assert {reason for _, reason in sampled.removed} <= {QuarantineReason.not_sampled}
+
+
+def test_a_training_sample_is_as_balanced_as_the_pool_allows() -> None:
+    rows = [row("a", index, [f"i{index}"]) for index in range(100)]
+    for index, item in enumerate(rows):
+        item.label = "rare" if index < 10 else "common" if index < 40 else "most"
+    plan = make_plan(rows, TRAIN_ONLY, seed=0, sampling={"a": SamplingSpec(max_train=50)})
+    counts = Counter(item.label for item in plan.partitions["a", "train"])
+    assert counts == {"rare": 10, "common": 20, "most": 20}

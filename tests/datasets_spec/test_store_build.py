@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,28 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from datasets_spec.audit import audit_store
 from datasets_spec.catalog import Catalog, load_catalog
-from datasets_spec.errors import MissingImagesError, QuarantineLimitError, ReaderError, StoreError
+from datasets_spec.check import check_store
+from datasets_spec.errors import (
+    LeakageError,
+    MissingImagesError,
+    QuarantineLimitError,
+    ReaderError,
+    StoreError,
+    UserError,
+)
+from datasets_spec.export import EXPORT_FORMATS, ExportFormat, export_rows
 from datasets_spec.images import ImageLimits, pixel_hash
-from datasets_spec.sample import ARROW_SCHEMA, SPLITS
+from datasets_spec.readers import get_reader
+from datasets_spec.sample import ARROW_SCHEMA, SPLITS, RawSample
 from datasets_spec.store import Store, open_store
 from datasets_spec.store_build import PreparedStore, prepare_store
 from datasets_spec.store_lock import locked
+from datasets_spec.unpack import unpack_table
+from search.commands.data import as_plain
 from tests.datasets_spec.corpus import (
     encoded,
     mat_pool,
@@ -80,10 +93,12 @@ def write_corpus(root: Path) -> tuple[Catalog, dict[int, str]]:
     reasons = spoil(root, spoiled)
     spoiled[20] = spoiled[19] | {"id": 777}
     tested = mat_pool(root, "tested", 10, first=2000)
-    # The planted leaks: a re-encoded copy of a test image, and a second image of a test patient.
+    # The planted leaks: a re-encoded copy of a test image, and a darker one.
     leak = root / "images" / "clean" / "leak.bmp"
     leak.write_bytes(encoded(picture(2003), "BMP"))
     clean.append(mat_record(120, "clean/leak.bmp", 0))
+    ImageEnhance.Brightness(picture(2005)).enhance(0.9).save(root / "images" / "clean" / "dark.png")
+    clean.append(mat_record(121, "clean/dark.png", 0))
     pairs = []
     for n in range(30):
         for side in (0, 1):
@@ -127,7 +142,13 @@ def all_rows(store: Store, *columns: str) -> list[dict[str, Any]]:
 def test_every_record_is_kept_or_has_a_reason(prepared: Prepared) -> None:
     listed = pq.read_table(prepared.store.quarantine_path).to_pylist()
     for name, counts in prepared.store.manifest.subsets.items():
-        aside = sum(counts.quarantined.values()) + counts.duplicates + counts.leaked + counts.not_selected
+        aside = (
+            sum(counts.quarantined.values())
+            + counts.duplicates
+            + counts.leaked
+            + counts.not_selected
+            + counts.not_sampled
+        )
         assert counts.read == counts.kept + aside
         assert aside == sum(row["subset"] == name for row in listed)
         assert counts.kept == sum(counts.splits.values())
@@ -135,6 +156,19 @@ def test_every_record_is_kept_or_has_a_reason(prepared: Prepared) -> None:
     assert spoiled == {**prepared.spoiled, 20: "duplicate_row"}
     assert prepared.store.manifest.subsets["spoiled"].duplicates == 1
     assert prepared.store.manifest.subsets["eyes-open"].not_selected == 30
+
+
+def test_stored_rows_are_listed_by_id(prepared: Prepared) -> None:
+    listed = pq.read_table(prepared.store.rows_path).to_pylist()
+    stored = all_rows(prepared.store, "sample_id", "order", "row_hash")
+    names = ("sample_id", "subset", "split", "order", "row_hash")
+    assert sorted([row[name] for name in names] for row in listed) == sorted(
+        [row[name] for name in names] for row in stored
+    )
+    published = {"02": ["clean.json", "more/clean-2.json"], "tested": ["tested.json"]}
+    for row in listed:
+        assert row["file"] in published.get(row["subset"], [row["file"]])
+        assert row["sample_id"] == f"{row['subset']}/{Path(row['file']).stem}#{row['index']}"
 
 
 def test_quarantine_and_events_tell_nothing_of_what_rows_say(prepared: Prepared) -> None:
@@ -145,7 +179,16 @@ def test_quarantine_and_events_tell_nothing_of_what_rows_say(prepared: Prepared)
 
 
 def test_planted_leaks_are_caught(prepared: Prepared) -> None:
-    assert prepared.store.manifest.subsets["02"].leaked == 1
+    manifest = prepared.store.manifest
+    assert manifest.subsets["02"].leaked == 2
+    found = [(leak.level, leak.subset, leak.split, leak.seen_subset, leak.num_rows) for leak in manifest.leaks]
+    splits = {split for _, _, split, _, _ in found}
+    assert splits <= set(SPLITS[:3])
+    assert sorted((level, subset, seen, num) for level, subset, _, seen, num in found) == [
+        ("near", "02", "tested", 1),
+        ("pixels", "02", "tested", 1),
+    ]
+    assert manifest.copy_search.num_copies == 1
     where: dict[str, set[str]] = {}
     for row in all_rows(prepared.store, "image_hashes"):
         for image in row["image_hashes"]:
@@ -351,3 +394,98 @@ def test_two_preparations_of_one_store_exclude_each_other(tmp_path: Path) -> Non
     catalog = small(tmp_path)
     with locked(tmp_path / "store"), pytest.raises(StoreError, match="another process"):
         prepare_store(catalog, tmp_path / "store")
+
+
+def test_the_check_counts_everything_and_says_what_must_be_fixed(prepared: Prepared) -> None:
+    found = check_store(prepared.store, prepared.catalog, sources=["02", "tested"], eval_sets=["02", "eyes-closed"])
+    by_name = {subset.audit.name: subset for subset in found.subsets}
+    assert set(by_name) == {"02", "spoiled", "tested", "eyes-closed", "eyes-open"}
+    eyes = by_name["eyes-closed"]
+    assert (eyes.num_closed, eyes.num_open, eyes.num_options, eyes.num_images) == (30, 0, {3: 30}, {2: 30})
+    assert by_name["eyes-open"].num_open == 30
+    assert by_name["02"].num_questions == 1
+    outside_train = sum(num for split, num in by_name["02"].audit.splits.items() if split != "train")
+    assert by_name["02"].repeated_questions == outside_train
+    assert set(by_name["02"].text_only) == {"search", "confirm", "sealed"}
+    assert by_name["spoiled"].text_only == {}
+    # Published test files have nothing to train on; naming them as a source is the user's mistake.
+    assert found.must_fix == ("tested: no row to train on",)
+    assert any("patients are unknown" in text for text in found.advice)
+    json.dumps(as_plain(found))
+
+
+def test_a_leak_that_the_catalog_keeps_must_be_fixed(tmp_path: Path, local_ray: None) -> None:
+    pool = mat_pool(tmp_path, "pool", 30, first=0)
+    save_picture(tmp_path / "images" / "copy.png", 3)
+    write_json(tmp_path / "pool.json", pool)
+    write_json(tmp_path / "test.json", [mat_record(0, "copy.png", 0)])
+    subsets = [subset_lines("pool", pool=["pool.json"]), subset_lines("test", test=["test.json"])]
+    off = dict.fromkeys(("bytes", "pixels", "near", "group"), "warn")
+    catalog = write_catalog(tmp_path, subsets, leakage=off)
+    prepare_store(catalog, tmp_path / "store")
+    store = open_store(tmp_path / "store")
+    assert store.manifest.subsets["pool"].kept == 30
+    (problem,) = check_store(store, catalog, sources=["pool"], eval_sets=[]).must_fix
+    assert "show what test ('sealed') shows (bytes)" in problem
+    refusing = write_catalog(tmp_path, subsets, leakage={**off, "bytes": "refuse"})
+    with pytest.raises(LeakageError, match="bytes: 1 rows of pool"):
+        prepare_store(refusing, tmp_path / "store")
+    prepare_store(write_catalog(tmp_path, subsets), tmp_path / "store")
+    assert open_store(tmp_path / "store").manifest.subsets["pool"].kept == 29
+
+
+def test_subsets_whose_files_are_absent_are_left_out_and_said(tmp_path: Path, local_ray: None) -> None:
+    write_json(tmp_path / "here.json", mat_pool(tmp_path, "here", 12, first=0))
+    subsets = [subset_lines("here", pool=["here.json"]), subset_lines("gone", pool=["gone.json"])]
+    with pytest.raises(ReaderError, match="absent: skip"):
+        prepare_store(write_catalog(tmp_path, subsets), tmp_path / "store")
+    catalog = write_catalog(tmp_path, subsets, absent="skip")
+    told: list[str] = []
+    prepare_store(catalog, tmp_path / "store", on_event=told.append)
+    assert any(text.startswith("gone: left out") for text in told)
+    store = open_store(tmp_path / "store")
+    assert (store.manifest.subsets["here"].kept, store.manifest.subsets["gone"].read) == (12, 0)
+    found = check_store(store, catalog, sources=["gone"], eval_sets=["here"])
+    assert "gone: no row to train on" in found.must_fix
+
+
+@pytest.mark.parametrize("export_format", EXPORT_FORMATS)
+def test_an_export_reads_back_as_the_rows_that_went_in(
+    prepared: Prepared, export_format: ExportFormat, tmp_path: Path
+) -> None:
+    mix = {"02": 5, "eyes-closed": 3, "eyes-open": 2}
+    folder = tmp_path / "out"
+    assert export_rows(prepared.store, prepared.catalog, mix, folder, export_format) == 10
+    if export_format == "hf":
+        (table,) = (folder / "data").iterdir()
+        features = json.loads(pq.read_schema(table).metadata[b"huggingface"])["info"]["features"]
+        assert list(features) == pq.read_schema(table).names
+        file, _, _ = unpack_table(table, tmp_path / "unpacked")
+        reader = "hf_messages"
+    else:
+        file, reader = folder / "train.json", export_format
+    if export_format == "sharegpt":
+        (described,) = json.loads((folder / "dataset_info.json").read_text()).values()
+        assert (folder / described["file_name"]).is_file()
+        assert set(described["columns"].values()) == set(json.loads(file.read_text())[0])
+    samples = [row for row in get_reader(reader)(file, subset="s") if isinstance(row, RawSample)]
+    stored = [row for name, num in mix.items() for row in prepared.store.read(name, "train", num_rows=num).to_pylist()]
+    assert len(samples) == len(stored)
+    for sample, row in zip(samples, stored, strict=True):
+        assert (sample.question, list(sample.options), sample.answer) == (
+            row["question"],
+            row["options"],
+            row["answer"],
+        )
+        assert sample.answer_index == row["answer_index"]
+        assert [(file.parent / path).read_bytes() for path in sample.image_paths] == row["images"]
+    card = (folder / "README.md").read_text()
+    assert "| 02 | CT | Lung | 02 | 5 | not stated |" in card
+    with pytest.raises(UserError, match="is not empty"):
+        export_rows(prepared.store, prepared.catalog, mix, folder, export_format)
+
+
+def test_an_export_of_more_rows_than_there_are_writes_nothing(prepared: Prepared, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="rows in split 'train'"):
+        export_rows(prepared.store, prepared.catalog, {"02": 10_000}, tmp_path / "out", "llava")
+    assert not (tmp_path / "out").exists()

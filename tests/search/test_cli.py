@@ -17,7 +17,9 @@ from tests.search.study_fixture import open_study, write_store, write_study
 
 ROOT = Path(__file__).parents[2]
 VERBS = (
-    ["init"], ["data"], ["data", "prepare"], ["data", "check"], ["plan"], ["run"], ["status"], ["report"], ["submit"],
+    ["init"], ["data"], ["data", "prepare"], ["data", "check"], ["data", "relations"],
+    ["data", "init-catalog"], ["data", "unpack"], ["data", "export"],
+    ["plan"], ["run"], ["status"], ["report"], ["submit"],
     ["doctor"], ["demo"], ["phantom"], ["phantom", "write"], ["phantom", "build-base"], ["phantom", "evidence"],
     ["bench"], ["bench", "search"], ["bench", "digits"], ["bench", "phantom-table"], ["bench", "mixtures"],
 )  # fmt: skip

@@ -1,0 +1,119 @@
+"""Tables with one question a row: ``image``, ``question``, ``answer`` and one column an option.
+
+What labs keep in spreadsheets, and how PMC-VQA and others are published. Columns, whatever their case:
+
+- ``image`` (also ``image_path``, ``figure_path``, ``file_name``), ``images`` or ``image_1``, ``image_2`` ...: paths;
+- ``question``; ``answer``: a letter or an option's text; ``answer_label``: the letter, where both are given;
+- ``A``, ``B`` ... or ``option_a``, ``choice a`` ...: options, empty where a question has fewer; without any, it is
+  open;
+- ``label`` (also ``caption``), ``group`` (also ``patient``, ``patient_id``, ``study``, ``study_id``), ``source``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.readers.choices import Choice, gold_option, without_image_tags, without_instruction
+from datasets_spec.readers.files import rows_of
+from datasets_spec.readers.records import RowError, paths_of, require_text
+from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
+
+_IMAGE_NAMES = ("image", "images", "image_path", "figure_path", "file_name")
+_GROUP_NAMES = ("group", "patient", "patient_id", "study", "study_id")
+_LABEL_NAMES = ("label", "caption")
+_OPTION_COLUMN = re.compile(r"(?:option|choice)[ _-]?([a-z])\Z|([a-z])\Z")
+_NUMBERED_IMAGE = re.compile(r"image_?(\d+)\Z")
+
+
+def read_rows(path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
+    """Yields every row of a table as a sample or a quarantined row, in order.
+
+    Args:
+        path: The table: CSV, TSV, Parquet, JSON lines or a JSON array.
+        subset: Name of the subset it belongs to.
+
+    Raises:
+        ReaderError: The file cannot be read.
+    """
+    return rows_of(path, subset, _sample)
+
+
+def _sample(index: int, record: dict[str, Any]) -> RawSample:
+    cells = _folded(record)
+    paths = _paths(cells)
+    text, flags = without_image_tags(without_instruction(_text(cells, "question")))
+    if len(set(paths)) < len(paths):
+        flags = (*flags, Flag.same_image_twice.value)
+    if not text.strip():
+        raise RowError(QuarantineReason.empty_question)
+    choice = _choice(cells, text.strip())
+    answer = _text(cells, "answer_label" if choice.options and cells.get("answer_label") else "answer")
+    if not answer.strip():
+        raise RowError(QuarantineReason.empty_answer)
+    gold = OPEN_ANSWER
+    if choice.options:
+        gold, gold_flags = gold_option(choice, answer)
+        flags = (*gold_flags, *flags)
+        answer = choice.options[gold]
+    default_label = answer.strip() if choice.options else "open"
+    return RawSample(
+        index=index,
+        question=choice.question,
+        options=choice.options,
+        answer_index=gold,
+        answer=answer.strip(),
+        answer_kind="closed" if choice.options else "open",
+        label=_first(cells, _LABEL_NAMES) or default_label,
+        image_paths=paths,
+        group=_first(cells, _GROUP_NAMES),
+        source=_first(cells, ("source",)),
+        flags=flags,
+    )
+
+
+def _folded(record: dict[str, Any]) -> dict[str, Any]:
+    cells = {" ".join(name.split()).casefold(): value for name, value in record.items()}
+    if len(cells) < len(record):
+        raise RowError(QuarantineReason.malformed_row, "two columns differ in case only")
+    return cells
+
+
+def _text(cells: dict[str, Any], name: str) -> str:
+    value = cells.get(name)
+    if not isinstance(value, str):
+        raise RowError(QuarantineReason.malformed_row, f"'{name}' is not text")
+    require_text([value])
+    return value
+
+
+def _first(cells: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    for name in names:
+        value = cells.get(name)
+        if value is not None and not isinstance(value, str | int):
+            raise RowError(QuarantineReason.malformed_row, f"'{name}' is not text")
+        if value is not None and str(value).strip():
+            require_text([str(value)])
+            return str(value).strip()
+    return None
+
+
+def _paths(cells: dict[str, Any]) -> tuple[str, ...]:
+    for name in _IMAGE_NAMES:
+        if cells.get(name):
+            return paths_of(cells[name])
+    numbered = sorted((int(match[1]), name) for name in cells if (match := _NUMBERED_IMAGE.match(name)))
+    return paths_of([cells[name] for _, name in numbered if cells[name]])
+
+
+def _choice(cells: dict[str, Any], question: str) -> Choice:
+    columns: dict[str, str] = {}
+    for name in cells:
+        match = _OPTION_COLUMN.match(name)
+        if match:
+            columns[(match[1] or match[2]).upper()] = name
+    options = {letter: _text(cells, columns[letter]).strip() for letter in sorted(columns) if cells[columns[letter]]}
+    given = {letter: text for letter, text in options.items() if text}
+    return Choice(question=question, letters=tuple(given), options=tuple(given.values()))

@@ -1,0 +1,246 @@
+"""Speed and memory of the way in, measured: `make bench-data`, or with sizes of your own.
+
+Run as `python -m tests.benchmarks.data --help`. The last line is one JSON object. Images are phantom scenes, written
+once a size, half as PNG and half as JPEG; JSON rows have Med-MAT's shape. What is compared with is one process that
+does the same to every image with Pillow and the same functions, without splits, quarantine and the search for copies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import resource
+import shutil
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+QUESTION = "Review this scan and determine the condition."
+LABELS = ("normal", "cyst", "stone", "tumor")
+GIB = 1 << 30
+PARTS = ("json", "leakage", "prepare")
+
+
+def main() -> None:
+    """Measures what was asked for and prints it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--num-images", type=int, default=200_000)
+    parser.add_argument("--num-images-small", type=int, default=20_000, help="to see whether cost grows")
+    parser.add_argument("--num-json-rows", type=int, default=2_400_000)
+    parser.add_argument("--num-train-looks", type=int, default=200_000)
+    parser.add_argument("--num-eval-looks", type=int, default=20_000)
+    parser.add_argument("--num-copies", type=int, default=500, help="planted pairs that are compared by pixels")
+    parser.add_argument("--folder", type=Path, help="where images are kept between runs")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.folder or Path(scratch)
+        found: dict[str, Any] = {"num_images": arguments.num_images}
+        if "json" in arguments.parts:
+            found |= measure_json(Path(scratch), arguments.num_json_rows)
+        if "leakage" in arguments.parts:
+            found |= measure_leakage(arguments.num_train_looks, arguments.num_eval_looks, arguments.num_copies)
+        if "prepare" in arguments.parts:
+            found |= measure_prepare(folder, arguments.num_images_small, arguments.num_images)
+    print(json.dumps(found))  # noqa: T201
+
+
+def record(index: int, image: str) -> dict[str, Any]:
+    """A record of Med-MAT's shape and size."""
+    lines = "\n".join(f"{chr(65 + n)}: {label}" for n, label in enumerate(LABELS))
+    ask = "Answer with the option's letter from the given choices directly."
+    return {
+        "id": index + 1,
+        "caption": LABELS[index % 4],
+        "image": image,
+        "Question": QUESTION,
+        "Answer": LABELS[index % 4],
+        "Question-choice": f"{QUESTION}\n{lines}\n{ask}",
+        "Answer-choice": chr(65 + index % 4),
+        "data-no": "2",
+    }
+
+
+def say(text: str) -> None:
+    """Prints progress."""
+    print(text, flush=True)  # noqa: T201
+
+
+def measure_json(folder: Path, num_rows: int) -> dict[str, Any]:
+    """Reads and counts rows of one array; the generated file is removed."""
+    from datasets_spec.readers import get_reader
+    from datasets_spec.sample import RawSample
+
+    path = folder / "rows.json"
+    with path.open("w", encoding="utf-8") as file:
+        for index in range(num_rows):
+            image = f"med-mat/CT_Kidney/scans of {index % 997}/Cyst- ({index}).jpg"
+            file.write(("[" if index == 0 else ",\n") + json.dumps(record(index, image)))
+        file.write("]")
+    num_bytes = path.stat().st_size
+    start, start_cpu = time.perf_counter(), time.process_time()
+    counts = Counter(
+        row.label if isinstance(row, RawSample) else "?" for row in get_reader("med_mat")(path, subset="s")
+    )
+    seconds, cpu_s = time.perf_counter() - start, time.process_time() - start_cpu
+    path.unlink()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+    say(
+        f"json: {counts.total()} rows, {num_bytes / GIB:.2f} GiB, {seconds:.1f} s ({cpu_s:.1f} s of processor), "
+        f"labels {dict(counts)}"
+    )
+    return {"json_rows": counts.total(), "json_s": round(seconds, 1), "json_peak_gib": round(peak, 2)}
+
+
+def measure_leakage(num_train: int, num_eval: int, num_copies: int) -> dict[str, Any]:
+    """Shortlists drawn looks, with planted copies among them, and compares real planted copies by pixels."""
+    from datasets_spec.lookalikes import shortlist
+    from datasets_spec.looks import NUM_VIEWS
+    from datasets_spec.pixel_compare import compare
+    from tests.datasets_spec.planted import MILD, phantom_image
+
+    rng = np.random.default_rng(0)
+    looks = rng.integers(0, 2**64, (num_train + num_eval, NUM_VIEWS, 2), dtype=np.uint64)
+    looks[num_train : num_train + num_copies] = looks[:num_copies]
+    start, start_cpu = time.perf_counter(), time.process_time()
+    pairs = shortlist(looks)
+    shortlist_s, cpu_s = time.perf_counter() - start, time.process_time() - start_cpu
+    images = [phantom_image(number) for number in range(num_copies)]
+    copies = [MILD["JPEG 90"](image, rng) for image in images]
+    start = time.perf_counter()
+    confirmed = sum(compare(one, two).is_copy for one, two in zip(images, copies, strict=True))
+    compare_s = time.perf_counter() - start
+    say(
+        f"leakage: {num_train} x {num_eval} looks: {len(pairs.first)} pairs in {shortlist_s:.1f} s "
+        f"({cpu_s:.1f} s of processor); {confirmed} of {num_copies} planted copies confirmed in {compare_s:.1f} s"
+    )
+    return {"leakage_s": round(shortlist_s + compare_s, 1)}
+
+
+def write_corpus(folder: Path, num_images: int) -> Path:
+    """Writes phantom images and a catalog, unless a former run has; returns the catalog."""
+    from datasets_spec.phantom.render import encode_png
+    from tests.datasets_spec.planted import phantom_image
+
+    root = folder / str(num_images)
+    catalog = root / "catalog.yaml"
+    if catalog.exists():
+        return catalog
+    records = []
+    for index in range(num_images):
+        image = phantom_image(index)
+        name = f"images/{index // 1000:04d}/{index}.{'png' if index % 2 else 'jpg'}"
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if index % 2:
+            path.write_bytes(encode_png(np.asarray(image)))
+        else:
+            image.save(path, "JPEG", quality=95)
+        records.append(record(index, name))
+    (root / "rows.json").write_text(json.dumps(records))
+    subset = {"name": "s", "modality": "CT", "area": "Kidney", "task": "t", "format": "med_mat", "pool": ["rows.json"]}
+    catalog.write_text(json.dumps({"name": "bench", "subsets": [subset], "leakage": {"near": "warn"}}))
+    return catalog
+
+
+def prepare(catalog_path: Path) -> float:
+    """Seconds to prepare a store from nothing."""
+    from datasets_spec.catalog import load_catalog
+    from datasets_spec.store_build import prepare_store
+
+    store = catalog_path.parent / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    start = time.perf_counter()
+    prepare_store(load_catalog(catalog_path), store)
+    return time.perf_counter() - start
+
+
+def plain_loop(catalog_path: Path) -> float:
+    """Seconds of one process that does to every image what preparing does, without splits and quarantine."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from datasets_spec.images import ImageLimits, decode, hash_of
+    from datasets_spec.looks import as_numbers, looks_of
+    from datasets_spec.metadata import without_metadata
+
+    root, limits = catalog_path.parent, ImageLimits()
+    start = time.perf_counter()
+    rows = []
+    for item in json.loads((root / "rows.json").read_text()):
+        data = (root / item["image"]).read_bytes()
+        image = decode(data, limits)
+        hashes = (hashlib.sha256(data).hexdigest(), hash_of(image))
+        looks = as_numbers(looks_of(image))
+        rows.append({**item, "hashes": hashes, "looks": looks, "data": without_metadata(data, limits)})
+    pq.write_table(pa.Table.from_pylist(rows), root / "loop.parquet", compression="zstd")
+    return time.perf_counter() - start
+
+
+class Memory:
+    """Peak of the proportional memory of this process and its children, sampled."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        import psutil  # type: ignore[import-untyped]
+
+        me = psutil.Process()
+        while not self._stop.wait(1.0):
+            total = 0
+            for process in [me, *me.children(recursive=True)]:
+                try:
+                    total += process.memory_full_info().pss
+                except (psutil.NoSuchProcess, psutil.AccessDenied):
+                    continue
+            self.peak = max(self.peak, total)
+
+    def stop(self) -> float:
+        """Ends the watch; returns the peak in GiB."""
+        self._stop.set()
+        self._thread.join()
+        return self.peak / GIB
+
+
+def measure_prepare(folder: Path, num_small: int, num_large: int) -> dict[str, Any]:
+    """Prepares a small and a large corpus, and runs the plain loop over the large one."""
+    import ray
+
+    corpora = {num: write_corpus(folder, num) for num in (8, num_small, num_large)}
+    loop_s = plain_loop(corpora[num_large])
+    memory = Memory()
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=GIB)
+    try:
+        startup_s = prepare(corpora[8])
+        seconds = {num: prepare(corpora[num]) - startup_s for num in (num_small, num_large)}
+    finally:
+        ray.shutdown()
+    peak = memory.stop()
+    cost = {num: spent / num for num, spent in seconds.items()}
+    say(
+        f"prepare: start-up {startup_s:.1f} s; without it {seconds[num_small]:.1f} s for {num_small} and "
+        f"{seconds[num_large]:.1f} s for {num_large} images; plain loop {loop_s:.1f} s"
+    )
+    has_datasets = importlib.util.find_spec("datasets") is not None
+    say("datasets.map: " + ("not measured by this version" if has_datasets else "the library is not installed"))
+    return {
+        "throughput_ratio_pillow": round(loop_s / seconds[num_large], 2),
+        "throughput_ratio_datasets": None,
+        "peak_gib": round(peak, 2),
+        "cost_growth_20k_200k": round(cost[num_large] / cost[num_small], 2),
+    }
+
+
+if __name__ == "__main__":
+    main()
