@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # A strategy learns from results: at most this share of its trials may be on their way at once, packs included.
 IN_FLIGHT_SHARE = 0.25
-END_WAIT_S = 15.0
 
 
 class EngineStoppedError(RecombineError):
@@ -73,19 +72,15 @@ class PooledEngine:
         first = first_undone(source, self._recorder)
         if first is None:
             return
-        if self._running is None:
-            self._running = self._start()
-        running = self._running
+        running = self._running or self._start()
         running.bridge.serve(Resumed(first, source), pack_size=self._pack_size(source, running), is_alive=running.check)
 
     def close(self) -> None:
         """End Tune and the slots, and free their resources."""
         running, self._running = self._running, None
         if running is not None:
-            running.bridge.close()
+            running.bridge.close()  # Tune takes some eight seconds to end: in its own thread, holding no processor
             running.pool.close()
-            running.thread.join(timeout=END_WAIT_S)
-            shutil.rmtree(running.storage, ignore_errors=True)
 
     def _pack_size(self, source: TrialSource, running: _Running) -> int:
         if not isinstance(source, StrategySource):
@@ -115,10 +110,10 @@ class PooledEngine:
             tell=tell,
             on_running=self._on_running,
         )
-        name = f"tune-{uuid.uuid4().hex[:8]}"
         storage = self._run_dir / "cache" / "tune"
-        running = _Running(pool=pool, bridge=bridge, storage=storage / name)
-        running.thread = threading.Thread(target=running.tune, args=(storage, name), name="recombine-tune", daemon=True)
+        shutil.rmtree(storage, ignore_errors=True)  # of a run that was killed
+        self._running = running = _Running(pool=pool, bridge=bridge)  # from here on `close` ends it
+        running.thread = threading.Thread(target=running.tune, args=(storage,), name="recombine-tune", daemon=True)
         running.thread.start()
         about = pool.wait_ready()
         running.pack_size = self._pack or int(about["pack_size"])
@@ -131,10 +126,9 @@ class _Running:
 
     thread: threading.Thread
 
-    def __init__(self, *, pool: Pool, bridge: Any, storage: Path) -> None:
+    def __init__(self, *, pool: Pool, bridge: Any) -> None:
         self.pool = pool
         self.bridge = bridge
-        self.storage = storage
         self.pack_size = 1
         self.error: BaseException | None = None
 
@@ -144,12 +138,13 @@ class _Running:
             raise EngineStoppedError(f"Ray Tune ended before the trials did: {self.error}") from self.error
         self.pool.check()
 
-    def tune(self, storage: Path, name: str) -> None:
+    def tune(self, storage: Path) -> None:
         """Run Tune until the bridge closes; in a thread of its own."""
         from ray import tune
 
         from search.pack_proxy import PackProxy
 
+        name = f"tune-{uuid.uuid4().hex[:8]}"
         trainable = tune.with_parameters(PackProxy, broker=self.pool.broker)
         try:
             tune.Tuner(
@@ -164,6 +159,8 @@ class _Running:
             ).fit()
         except BaseException as error:  # noqa: BLE001 - raised again by `check`
             self.error = error
+        finally:
+            shutil.rmtree(storage / name, ignore_errors=True)
 
 
 def _pack_decision(asked: int | None, about: Mapping[str, Any]) -> str:
