@@ -44,10 +44,12 @@ def adapters(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> li
 
 
 def logits(backbone: Backbone, model: Any) -> torch.Tensor:
+    from trainers.feeds import DirectFeed
     from trainers.scoring import score_rows
 
     rows = make_rows("ct-lung-grading", seed=0, split="search", num=8)
-    outcomes = score_rows(model, backbone.encoder, rows, eval_set="x", split="search", batch_size=8, generate=False)
+    feed = DirectFeed(backbone.encoder, rows)
+    outcomes = score_rows(model, backbone.encoder, feed, eval_set="x", split="search", batch_size=8, generate=False)
     return torch.tensor([outcome.log_probs for outcome in outcomes])
 
 
