@@ -16,10 +16,10 @@ from datasets_spec.looks import MIRRORED, WHOLE, Looks
 # details come close. Of the hash of low frequencies, and of both hashes together.
 MAX_LOW_BITS: Final = 8
 MAX_BITS: Final = 20
-_NUM_BANDS: Final = 4
-_BAND_BITS: Final = 16
-# 8 differing bits over 4 bands: one band has two at most.
-_MAX_BAND_FLIPS: Final = MAX_LOW_BITS // _NUM_BANDS
+# First bit and width of the parts of the low hash that are looked up. Wide enough that of a million images few share a
+# part by chance; 8 differing bits over three parts: one of them has two at most.
+_BANDS: Final = ((0, 21), (21, 21), (42, 22))
+_MAX_BAND_FLIPS: Final = MAX_LOW_BITS // len(_BANDS)
 # Of thousands of images with one hash, each meets this many: whoever has more lookalikes is tied through some of them.
 MAX_PER_BUCKET: Final = 128
 MAX_PER_IMAGE: Final = 32
@@ -47,7 +47,7 @@ class Shortlist:
 def shortlist(looks: Looks, *, with_mirrored: bool = False) -> Shortlist:
     """Finds pairs of images of which one's whole looks like a view of the other.
 
-    The time grows with the number of images, not with its square: a hash is looked up by each quarter of its bits, and
+    The time grows with the number of images, not with its square: a hash is looked up by each third of its bits, and
     no look-up returns more than a fixed number of images.
 
     Args:
@@ -62,11 +62,11 @@ def shortlist(looks: Looks, *, with_mirrored: bool = False) -> Shortlist:
     views = range(MIRRORED + 1) if with_mirrored else range(MIRRORED)
     keys: list[Indexes] = []
     is_cut = np.zeros(num, dtype=bool)
-    for band in range(_NUM_BANDS):
-        bucket = _Buckets(_band(whole[:, 0], band))
+    for band in _BANDS:
+        bucket = _Buckets(_band(whole[:, 0], band), band)
         for view in views:
             asked = np.ascontiguousarray(looks[:, view, :])
-            keys += [_pair_keys(one, two, num) for one, two in bucket.alike(asked, whole, band, is_cut)]
+            keys += [_pair_keys(one, two, num) for one, two in bucket.alike(asked, whole, is_cut)]
             if len(keys) > 64:
                 keys = [np.unique(np.concatenate(keys))]
     found = np.unique(np.concatenate(keys)) if keys else np.empty(0, dtype=np.int64)
@@ -74,41 +74,43 @@ def shortlist(looks: Looks, *, with_mirrored: bool = False) -> Shortlist:
     return _nearest(first, second, looks, views, is_cut)
 
 
-def _band(hashes: Keys, band: int) -> Indexes:
-    shifted = hashes >> np.uint64(band * _BAND_BITS)
-    return (shifted & np.uint64(2**_BAND_BITS - 1)).astype(np.int64)
+def _band(hashes: Keys, band: tuple[int, int]) -> Indexes:
+    start, width = band
+    return ((hashes >> np.uint64(start)) & np.uint64(2**width - 1)).astype(np.int64)
 
 
 def _pair_keys(one: Indexes, two: Indexes, num: int) -> Indexes:
     return np.unique(np.minimum(one, two) * num + np.maximum(one, two))
 
 
-def _flips() -> list[int]:
-    bits = range(_BAND_BITS)
-    return [
-        sum(1 << bit for bit in chosen) for size in range(_MAX_BAND_FLIPS + 1) for chosen in combinations(bits, size)
-    ]
+def _flips(width: int) -> list[int]:
+    sizes = range(_MAX_BAND_FLIPS + 1)
+    return [sum(1 << bit for bit in chosen) for size in sizes for chosen in combinations(range(width), size)]
 
 
 class _Buckets:
-    """Images by a quarter of their hash."""
+    """Images by a part of their hash."""
 
-    def __init__(self, band: Indexes) -> None:
-        self._members = np.argsort(band, kind="stable")
-        self._starts = np.concatenate([[0], np.cumsum(np.bincount(band, minlength=2**_BAND_BITS))])
+    def __init__(self, own: Indexes, band: tuple[int, int]) -> None:
+        self._band = band
+        self._members = np.argsort(own, kind="stable")
+        counts = np.bincount(own, minlength=2 ** band[1])
+        self._starts = np.cumsum(counts) - counts
+        # A byte a bucket stays in the processor's cache; most look-ups find nothing and need no more.
+        self._counts = np.minimum(counts, MAX_PER_BUCKET).astype(np.uint8)
+        self._is_cut = counts > MAX_PER_BUCKET
 
-    def alike(
-        self, asked: Keys, whole: Keys, band: int, is_cut: NDArray[np.bool_]
-    ) -> Iterator[tuple[Indexes, Indexes]]:
+    def alike(self, asked: Keys, whole: Keys, is_cut: NDArray[np.bool_]) -> Iterator[tuple[Indexes, Indexes]]:
         """Yields images and images whose whole looks like what is asked of them."""
-        own = _band(asked[:, 0], band)
-        for flip in _flips():
-            start = self._starts[own ^ flip]
-            count = self._starts[(own ^ flip) + 1] - start
-            is_cut |= count > MAX_PER_BUCKET
-            count = np.minimum(count, MAX_PER_BUCKET)
+        own = _band(asked[:, 0], self._band)
+        for flip in _flips(self._band[1]):
+            found = self._counts[own ^ flip]
+            images = np.flatnonzero(found)
+            bucket = own[images] ^ flip
+            is_cut[images] |= self._is_cut[bucket]
+            count, start = found[images].astype(np.int64), self._starts[bucket]
             for part in _parts(count):
-                one = np.repeat(np.arange(part.start, part.stop), count[part])
+                one = np.repeat(images[part], count[part])
                 within = np.arange(len(one)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
                 two = self._members[np.repeat(start[part], count[part]) + within]
                 low = np.bitwise_count(asked[one, 0] ^ whole[two, 0])
