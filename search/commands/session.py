@@ -43,7 +43,7 @@ def connected(
     for name, value in _QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     connection = connect(address, dashboard=dashboard)
-    quiet_libraries()
+    _quiet_libraries()
     for note in connection.notes:
         say(note)
     if connection.dashboard_url:
@@ -55,7 +55,7 @@ def connected(
             disconnect()
 
 
-def quiet_libraries() -> None:
+def _quiet_libraries() -> None:
     """Keep Ray's libraries off the terminal, and their progress bars."""
     from ray.data import DataContext  # configures its loggers, so their levels come after it
 

@@ -65,6 +65,7 @@ class Broker:
 
     def __init__(self, *, now: float, grace_s: float = 0.0) -> None:
         self._tickets: dict[str, _Ticket] = {}
+        self._processes: dict[str, str] = {}  # slot -> its last process
         self._decisions: dict[tuple[str, int], bool] = {}
         self._early: dict[str, list[dict[str, Any]]] = {}
         self._waiting: deque[Work] = deque()
@@ -86,13 +87,23 @@ class Broker:
         if left:
             self._waiting.append(replace(work, specs=left))
 
-    def register(self, slot: str, about: Mapping[str, Any], *, now: float) -> None:
+    def register(self, slot: str, process: str, about: Mapping[str, Any], *, now: float) -> None:
         """A slot's process is new: what its predecessor held is queued again."""
         self._lose(slot, reason="its worker processes died", now=now)
+        self._processes[slot] = process
         self.slots[slot] = dict(about)
 
-    def lease(self, slot: str, *, now: float) -> Work | None:
-        """Give a slot the work that has waited longest, if there is any."""
+    def is_current(self, slot: str, process: str) -> bool:
+        """Whether a process is the slot's last one; a broker that does not know the slot believes the first to ask."""
+        return self._processes.setdefault(slot, process) == process
+
+    def lease(self, slot: str, process: str, *, now: float) -> Work | None:
+        """Give a slot the work that has waited longest, if there is any.
+
+        A question of a process that has died meanwhile gets nothing: it may still be waiting for an answer.
+        """
+        if not self.is_current(slot, process):
+            return None
         if self.is_closed or now < self._opens_at or not self._waiting or slot in self._leases:
             return None
         work = self._waiting.popleft()

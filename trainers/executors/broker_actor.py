@@ -35,19 +35,23 @@ class BrokerActor:
         self._broker.submit(work)
         await self._notify()
 
-    async def register(self, slot: str, about: Mapping[str, Any], worker: Any) -> None:
+    async def register(self, slot: str, process: str, about: Mapping[str, Any], worker: Any) -> None:
         """A slot is ready; `worker` is the actor that it lives in."""
-        self._broker.register(slot, about, now=time.monotonic())
+        self._broker.register(slot, process, about, now=time.monotonic())
         self._workers[slot] = worker
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
         await self._notify()
 
-    async def lease(self, slot: str) -> Any:
+    async def lease(self, slot: str, process: str) -> Any:
         """Return work, None after a while without any, or `close`."""
-        return await self._wait(
-            lambda: "close" if self._broker.is_closed else self._broker.lease(slot, now=time.monotonic())
-        )
+
+        def look() -> Any:
+            if self._broker.is_closed or not self._broker.is_current(slot, process):
+                return "close"
+            return self._broker.lease(slot, process, now=time.monotonic())
+
+        return await self._wait(look)
 
     async def heartbeat(self, slot: str, work: Work, is_training: bool) -> bool:
         """See `Broker.heartbeat`."""

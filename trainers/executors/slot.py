@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,17 +71,18 @@ def serve_slot(config: Mapping[str, Any]) -> None:
         ray.get(slot.broker.fail.remote(f"{type(error).__name__}: {error}"))
         return
     rank, num_workers = _place()
-    server = _Server(slot, backbone) if num_workers == 1 else None
+    process = uuid.uuid4().hex
+    server = _Server(slot, backbone, process) if num_workers == 1 else None
     about: dict[str, Any] = {"started_at": started_at, "ready_at": time.time(), "pid": os.getpid(), "pack_size": 1}
     if server is not None and slot.measure is not None and slot.max_pack > 1:
         about |= server.measure_packs(slot.measure)
     if rank == 0:
         this = ray.get_runtime_context().current_actor
-        ray.get(slot.broker.register.remote(slot.name, about, this))
+        ray.get(slot.broker.register.remote(slot.name, process, about, this))
     if server is not None:
         server.serve()
     else:
-        _serve_together(slot, backbone, rank, num_workers)
+        _serve_together(slot, backbone, process, rank, num_workers)
 
 
 def _place() -> tuple[int, int]:
@@ -93,8 +95,9 @@ def _place() -> tuple[int, int]:
 class _Server:
     """A slot of one worker."""
 
-    def __init__(self, slot: SlotConfig, backbone: Any) -> None:
+    def __init__(self, slot: SlotConfig, backbone: Any, process: str) -> None:
         self._slot = slot
+        self._process = process
         self._backbone = backbone
         self._work: Work | None = None
         self._beaten_at = 0.0
@@ -113,7 +116,7 @@ class _Server:
 
         base_gib = _memory_gib()
         while self._num_trials < self._slot.recycle_trials and _memory_gib() - base_gib < RECYCLE_GROWTH_GIB:
-            work = ray.get(self._slot.broker.lease.remote(self._slot.name))
+            work = ray.get(self._slot.broker.lease.remote(self._slot.name, self._process))
             if work == "close":
                 return
             if work is not None:
@@ -212,7 +215,7 @@ class _Server:
         ray.get(self._slot.broker.report.remote(self._work.ticket, event))
 
 
-def _serve_together(slot: SlotConfig, backbone: Any, rank: int, num_workers: int) -> None:
+def _serve_together(slot: SlotConfig, backbone: Any, process: str, rank: int, num_workers: int) -> None:
     """A slot of several workers: each trial is shared by all (DistributedDataParallel), one after the other."""
     import ray
     import torch.distributed

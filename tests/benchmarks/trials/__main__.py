@@ -30,8 +30,7 @@ def main() -> None:
 
     import torch
 
-    from cluster.connect import connect, disconnect
-    from search.commands.session import quiet_libraries
+    from search.commands.session import connected
     from tests.benchmarks.trials import decision, equal_work, faults, packing, scaling, startup
 
     torch.set_num_threads(1)
@@ -40,14 +39,10 @@ def main() -> None:
         "faults": faults,
     }  # fmt: skip
     figures: dict[str, Any] = {}
-    connect("local", dashboard=False)
-    quiet_libraries()
-    try:
+    with connected("local", lambda line: None, dashboard=False):
         for name in (part for part in modules if part in options.parts):
             say(f"\n== {name}")
             figures |= modules[name].measure(say, is_quick=options.quick)
-    finally:
-        disconnect()
     figures["gpu"] = None if not torch.cuda.is_available() else torch.cuda.get_device_name()
     say(json.dumps(figures))
 

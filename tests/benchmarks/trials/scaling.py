@@ -27,10 +27,10 @@ class PretendedSlots:
 
         async def slot(name: str) -> None:
             nonlocal idle, busy
-            await broker.register.remote(name, {}, None)
+            await broker.register.remote(name, "1", {}, None)
             while True:
                 asked = time.monotonic()
-                work = await broker.lease.remote(name)
+                work = await broker.lease.remote(name, "1")
                 if work == "close":
                     return
                 if work is None:

@@ -19,8 +19,13 @@ def work(ticket: str = "t", *names: str, timeout_s: float | None = None) -> Work
 def broker(*slots: str) -> Broker:
     made = Broker(now=0.0)
     for slot in slots:
-        made.register(slot, {}, now=0.0)
+        made.register(slot, "1", {}, now=0.0)
     return made
+
+
+def process_of(at: Broker, slot: str) -> str:
+    """The slot's living process."""
+    return "2" if at.is_current(slot, "2") else "1"
 
 
 def end(at: Broker, held: Work, *names: str) -> None:
@@ -29,7 +34,7 @@ def end(at: Broker, held: Work, *names: str) -> None:
 
 
 def leased(at: Broker, slot: str, now: float = 0.0) -> Work:
-    found = at.lease(slot, now=now)
+    found = at.lease(slot, process_of(at, slot), now=now)
     assert found is not None
     return found
 
@@ -40,8 +45,8 @@ def test_work_goes_to_the_first_that_asks_and_comes_back_as_events() -> None:
     at.submit(work("t", "x", "y"))  # who asks again does not get it twice
     held = leased(at, "a")
     assert list(held.specs) == ["x", "y"]
-    assert at.lease("b", now=0.0) is None
-    assert at.lease("a", now=0.0) is None  # one at a time
+    assert at.lease("b", process_of(at, "b"), now=0.0) is None
+    assert at.lease("a", process_of(at, "a"), now=0.0) is None  # one at a time
     end(at, held, "x")
     assert at.events("t") == ([{"train_id": "x", "ended": "finished"}], False)
     end(at, held, "y")
@@ -57,7 +62,7 @@ def test_trials_of_a_dead_process_are_tried_again_alone_and_first() -> None:
     at.submit(work("u", "later"))
     held = leased(at, "a")
     end(at, held, "x")
-    at.register("a", {}, now=1.0)  # a new process of the same slot
+    at.register("a", "2", {}, now=1.0)  # a new process of the same slot
     assert not at.heartbeat("a", held, is_training=True, now=1.0)  # what is left of the old one must stop
     for name in ("y", "z"):
         again = leased(at, "a", 1.0)
@@ -72,8 +77,8 @@ def test_a_trial_that_kills_its_process_again_and_again_fails() -> None:
     at.submit(work("t", "x"))
     for attempt in range(1, MAX_ATTEMPTS + 1):
         assert leased(at, "a").attempt == attempt
-        at.register("a", {}, now=0.0)
-    assert at.lease("a", now=0.0) is None
+        at.register("a", "2", {}, now=0.0)
+    assert at.lease("a", process_of(at, "a"), now=0.0) is None
     events, is_over = at.events("t") or ([], False)
     assert is_over
     assert [(e["ended"], e["error"]) for e in events] == [("failed", "its worker processes died")]
@@ -88,7 +93,7 @@ def test_a_trial_past_its_deadline_ends_and_its_neighbours_go_on() -> None:
     assert at.overdue(now=1.0 + limit) == {}
     (slot,) = at.overdue(now=1.1 + limit)
     at.end_slot(slot, reason="past the deadline", now=30.0)
-    at.register("a", {}, now=30.0)
+    at.register("a", "2", {}, now=30.0)
     first = leased(at, "a", 30.0)
     end(at, first, "x")
     at.finish("a", first)
@@ -100,6 +105,18 @@ def test_a_trial_past_its_deadline_ends_and_its_neighbours_go_on() -> None:
     events, is_over = at.events("t") or ([], False)
     assert is_over
     assert events[-1] == {"train_id": "hangs", "ended": "timeout", "error": "past the deadline"}
+
+
+def test_a_question_of_a_dead_process_gets_nothing() -> None:
+    """It may wait in the broker when the next process registers, and would take the work with it (seen)."""
+    at = broker("a")
+    at.register("a", "2", {}, now=0.0)
+    at.submit(work("t", "x"))
+    assert at.lease("a", "1", now=0.0) is None
+    assert not at.is_current("a", "1")
+    found = at.lease("a", "2", now=0.0)
+    assert found is not None
+    assert list(found.specs) == ["x"]
 
 
 def test_scoring_has_no_deadline_but_silence_has() -> None:
@@ -116,9 +133,9 @@ def test_a_new_broker_lets_older_slots_keep_what_they_hold() -> None:
     held = work("t", "x", "y")
     at = Broker(now=100.0, grace_s=3.0)
     at.submit(held)  # the proxy asks again
-    assert at.lease("b", now=101.0) is None  # not yet: somebody may hold it
+    assert at.lease("b", process_of(at, "b"), now=101.0) is None  # not yet: somebody may hold it
     assert at.heartbeat("a", held, is_training=True, now=102.0)
-    assert at.lease("b", now=104.0) is None
+    assert at.lease("b", process_of(at, "b"), now=104.0) is None
     end(at, held)
     assert at.events("t") == ([{"train_id": n, "ended": "finished"} for n in ("x", "y")], True)
 
@@ -131,8 +148,8 @@ def test_an_end_that_comes_before_the_ticket_is_kept_for_it() -> None:
     at.finish("a", held)
     at.submit(held)
     assert at.events("t") == ([{"train_id": "x", "ended": "finished"}], True)
-    at.register("b", {}, now=104.0)
-    assert at.lease("b", now=104.0) is None
+    at.register("b", "2", {}, now=104.0)
+    assert at.lease("b", process_of(at, "b"), now=104.0) is None
 
 
 def test_a_trial_asked_for_under_two_tickets_is_done_once_and_told_to_both() -> None:
@@ -140,7 +157,7 @@ def test_a_trial_asked_for_under_two_tickets_is_done_once_and_told_to_both() -> 
     at.submit(work("t", "x"))
     held = leased(at, "a")
     at.submit(work("u", "x"))  # its first proxy died
-    assert at.lease("b", now=0.0) is None
+    assert at.lease("b", process_of(at, "b"), now=0.0) is None
     end(at, held)
     assert at.events("t") == at.events("u") == ([{"train_id": "x", "ended": "finished"}], True)
 
@@ -149,7 +166,7 @@ def test_a_closed_broker_hands_out_nothing() -> None:
     at = broker("a")
     at.submit(work("t", "x"))
     at.is_closed = True
-    assert at.lease("a", now=0.0) is None
+    assert at.lease("a", process_of(at, "a"), now=0.0) is None
 
 
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 12))
@@ -172,12 +189,12 @@ def test_whatever_dies_every_trial_has_one_end(seed: int, num_slots: int, num_tr
         slot = rng.choice(slots)
         action = rng.random()
         if slot not in held:
-            if (found := at.lease(slot, now=now)) is not None:
+            if (found := at.lease(slot, process_of(at, slot), now=now)) is not None:
                 assert not done & set(found.specs), "handed out although it has ended"
                 assert not {n for h in held.values() for n in h.specs} & set(found.specs), "handed out twice"
                 held[slot] = found
         elif action < 0.2:  # the process dies
-            at.register(slot, {}, now=now)
+            at.register(slot, "2", {}, now=now)
             del held[slot]
         elif action < 0.6:
             left = [n for n in held[slot].specs if n not in done]
