@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from datasets_spec.errors import RecombineError
 from trainers.backbone_spec import BackboneSpec
-from trainers.row_blocks import COLUMNS
+from trainers.row_blocks import COLUMNS, share_partitions
 
 if TYPE_CHECKING:
     from datasets_spec.store import Store
@@ -146,7 +146,6 @@ def load_encoded_rows(
         RecombineError: what was read is not what the manifest says, or kept features are not the direct path's.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     import ray
 
     wanted = sorted({p for p in partitions if store.count(*p)})
@@ -167,15 +166,7 @@ def load_encoded_rows(
     )
     blocks = ray.get(encoded.materialize().to_arrow_refs())
     table = pa.concat_tables([b for b in blocks if b.num_rows], promote_options="permissive")
-    refs: dict[tuple[str, str], Any] = {}
-    for subset, split in wanted:
-        part = table.filter((pc.field("subset") == subset) & (pc.field("split") == split)).sort_by("order")
-        if part.num_rows != store.count(subset, split):
-            raise RecombineError(
-                f"{subset}/{split}: encoded {part.num_rows} rows, the manifest says {store.count(subset, split)}"
-            )
-        refs[(subset, split)] = ray.put(part.combine_chunks())
-    return EncodedBlocks(refs=refs)
+    return EncodedBlocks(refs=share_partitions(store, wanted, table))
 
 
 def encode_rows(rows: Any, *, spec: BackboneSpec, with_features: bool, num_threads: int) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 
+from datasets_spec.errors import RecombineError
 from trainers.backbone import Backbone
 from trainers.batches import IGNORED, Example
 
@@ -80,14 +81,14 @@ def vision_features(backbone: Backbone, samples: Sequence[EncodedSample]) -> lis
     """Return the projected features of every sample's images: [image tokens, width] each.
 
     Raises:
-        NotImplementedError: this family's tower gives more than one tensor a token (deep-stacked features).
+        RecombineError: this family's tower gives more than one tensor a token (deep-stacked features).
     """
     tensors = joined_images(samples)
     get_features = backbone.model.model.get_image_features
     known = inspect.signature(get_features).parameters
     output = get_features(**{n: v for n, v in tensors.items() if n in known}, return_dict=True)
     if getattr(output, "deepstack_features", None) is not None:
-        raise NotImplementedError("deep-stacked vision features are not kept")
+        raise RecombineError("this backbone's vision features are deep-stacked: set execution.vision_features: false")
     flat = output.pooler_output
     flat = torch.cat(list(flat), dim=0) if isinstance(flat, (list, tuple)) else flat.flatten(0, -2)
     image_token = backbone.encoder.image_token_id

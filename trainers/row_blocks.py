@@ -67,7 +67,6 @@ def load_row_blocks(store: Store, partitions: Iterable[tuple[str, str]]) -> RowB
         RecombineError: what was read is not what the manifest says.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     import ray
 
     wanted = sorted({p for p in partitions if store.count(*p)})
@@ -75,6 +74,18 @@ def load_row_blocks(store: Store, partitions: Iterable[tuple[str, str]]) -> RowB
     dataset = ray.data.read_parquet(files, columns=list(COLUMNS), file_extensions=None, partitioning=None)
     blocks = ray.get(dataset.materialize().to_arrow_refs())
     table = pa.concat_tables([b for b in blocks if b.num_rows], promote_options="permissive")
+    return RowBlocks(refs=share_partitions(store, wanted, table))
+
+
+def share_partitions(store: Store, wanted: Iterable[tuple[str, str]], table: Any) -> dict[tuple[str, str], Any]:
+    """Put each partition of an Arrow table, sorted by order, into Ray's object store; return the references.
+
+    Raises:
+        RecombineError: a partition does not have the rows that the manifest says.
+    """
+    import pyarrow.compute as pc
+    import ray
+
     refs: dict[tuple[str, str], Any] = {}
     for subset, split in wanted:
         part = table.filter((pc.field("subset") == subset) & (pc.field("split") == split)).sort_by("order")
@@ -83,7 +94,7 @@ def load_row_blocks(store: Store, partitions: Iterable[tuple[str, str]]) -> RowB
                 f"{subset}/{split}: read {part.num_rows} rows, the manifest says {store.count(subset, split)}"
             )
         refs[(subset, split)] = ray.put(part.combine_chunks())
-    return RowBlocks(refs=refs)
+    return refs
 
 
 def rows_digest(row_hashes: Sequence[str]) -> str:
