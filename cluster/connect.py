@@ -25,6 +25,8 @@ _ALWAYS = {
     # Tune's output engine that stays silent at verbose=0; the table on the terminal is ours.
     "RAY_AIR_NEW_OUTPUT": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A thread that outlives the connection would start a whole new cluster by its next call.
+    "RAY_ENABLE_AUTO_CONNECT": "0",
     # Under `uv run` every worker would resolve the whole environment again (ray#50961).
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }

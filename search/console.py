@@ -101,6 +101,8 @@ class Progress:
         done = sum(n for (s, _), n in self._counts.items() if s == stage)
         composition = "+".join(f"{s}:{n}" for s, n in record["composition"].items()) or "no training"
         problem = f" {status}: {record['error']}" if status != Status.finished else ""
+        if status == Status.stopped_early:
+            problem = f" stopped early after {record['num_steps']} of {record['recipe']['num_steps']} steps"
         self.say(f"{stage} {done}: {record['arm']} {composition} {shown}{problem}".rstrip())
         if self._live is not None:
             self._live.update(self._table())

@@ -21,6 +21,10 @@ class Engine(Protocol):
         """Free what is held; a later `run` starts anew."""
         ...
 
+    def wait_ended(self) -> None:
+        """Wait until nothing of this engine uses Ray any more; after `close`."""
+        ...
+
 
 def choose_executor(spec: StudySpec) -> tuple[str, str]:
     """Return the executor of a study, `pooled` or `nested`, and why."""

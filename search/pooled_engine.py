@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # A strategy learns from results: at most this share of its trials may be on their way at once, packs included.
 IN_FLIGHT_SHARE = 0.25
+END_WAIT_S = 15.0
 
 
 class EngineStoppedError(RecombineError):
@@ -61,6 +62,7 @@ class PooledEngine:
         self._on_running = on_running
         self._decide = decide
         self._running: _Running | None = None
+        self._ending: list[threading.Thread] = []
 
     def run(self, source: TrialSource) -> None:
         """Run all trials of a source that are not done yet.
@@ -81,6 +83,12 @@ class PooledEngine:
         if running is not None:
             running.bridge.close()  # Tune takes some eight seconds to end: in its own thread, holding no processor
             running.pool.close()
+            self._ending.append(running.thread)
+
+    def wait_ended(self) -> None:
+        """Wait for Tune's thread: the connection must not go before it."""
+        for thread in self._ending:
+            thread.join(timeout=END_WAIT_S)
 
     def _pack_size(self, source: TrialSource, running: _Running) -> int:
         if not isinstance(source, StrategySource):

@@ -91,8 +91,13 @@ def open_run(
                 say=say,
                 engine=engine,
             )
-        finally:
             engine.close()
+            engine.wait_ended()
+        except KeyboardInterrupt:
+            raise  # the cluster ends with its slots; what has finished is recorded
+        except BaseException:
+            engine.close()
+            raise
 
 
 def run_study(

@@ -84,6 +84,9 @@ class NestedEngine:
     def close(self) -> None:
         """Nothing is held between two sources."""
 
+    def wait_ended(self) -> None:
+        """Nothing runs between two sources."""
+
 
 def _run_one(config: dict[str, Any], *, rows: RowBlocks, run_dir: str, resources: TrialResources) -> None:
     """Tune's function trainable: one nested trial."""
