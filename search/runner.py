@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import UserError
 from search import phases
@@ -17,10 +17,14 @@ from search.ledger import Ledger
 from search.recording import Recorder
 from search.results import write_results
 from search.run_dir import claim_run_dir
+from search.study import ExecutionSection
 from search.study_files import Study
 from search.study_run import StudyRun, keep_decision
 from search.trials import TrialFactory
 from trainers.backbone_spec import BackboneSpec
+
+if TYPE_CHECKING:
+    from trainers.executors.nested import TrialResources
 
 Say = Callable[[str], None]
 
@@ -42,7 +46,6 @@ def open_run(
     from datasets_spec.store import open_store
     from datasets_spec.store_build import prepare_store
     from trainers.backbone import backbone_fingerprint
-    from trainers.executors.nested import TrialResources
     from trainers.trial_store import remove_dead_attempts
 
     spec = study.spec
@@ -68,13 +71,7 @@ def open_run(
             factory=TrialFactory(study, store, backbone, fingerprint),
             ledger=ledger,
             recorder=Recorder(run_dir, ledger, on_record),
-            resources=TrialResources(
-                num_workers=spec.execution.num_workers,
-                cpus_per_worker=spec.execution.cpus_per_worker,
-                gpus_per_worker=spec.execution.gpus_per_worker,
-                num_threads=spec.execution.num_threads,
-                max_failures=spec.execution.max_failures,
-            ),
+            resources=_trial_resources(spec.execution),
             say=say,
             on_running=on_running,
         )
@@ -98,6 +95,18 @@ def open_run(
         except BaseException:
             engine.close()
             raise
+
+
+def _trial_resources(execution: ExecutionSection) -> TrialResources:
+    from trainers.executors.nested import TrialResources
+
+    return TrialResources(
+        num_workers=execution.num_workers,
+        cpus_per_worker=execution.cpus_per_worker,
+        gpus_per_worker=execution.gpus_per_worker,
+        num_threads=execution.num_threads,
+        max_failures=execution.max_failures,
+    )
 
 
 def run_study(

@@ -84,11 +84,7 @@ class SlotContext:
 
 @dataclass(kw_only=True, eq=False)
 class _Trial:
-    """A trial on its way.
-
-    Attributes:
-        model: what is scored: a member of the pack, or None for the bare backbone.
-    """
+    """A trial on its way; without a member it is the bare backbone."""
 
     spec: TrialSpec
     member: Member | None = None

@@ -15,11 +15,7 @@ WATCH_S = 0.5  # how often overdue slots are looked for
 
 
 class BrokerActor:
-    """Runs a `Broker` on this process's clock. All methods are coroutines of one thread.
-
-    Args:
-        was_there_before: whether an earlier actor of the same study may have left slots with work.
-    """
+    """Runs a `Broker` on this process's clock. All methods are coroutines of one thread."""
 
     def __init__(self) -> None:
         import ray

@@ -34,7 +34,7 @@ class SlotConfig:
         rows: the study's rows, encoded or not.
         run_dir: the study directory, shared with the driver.
         num_threads: torch threads of a worker.
-        recipe: the study's own, to measure packing with; None measures nothing and packs nothing.
+        measure: a fine-tune to measure packing with; None measures nothing.
         max_pack: largest pack that is tried.
         checkpoint_s: training time between two checkpoints.
         recycle_trials: trials after which the process ends and another begins.
