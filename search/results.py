@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +16,7 @@ from datasets_spec.manifest import StoreManifest
 from datasets_spec.store import Store, open_store
 from search.ledger import Ledger
 from search.outcome_files import outcomes_loader
+from search.outcomes import Outcomes
 from search.run_dir import RUN_FILE
 from search.rungs import compute_early_stopping
 from search.status import Stage
@@ -46,6 +47,8 @@ def write_results(study: Study, run_dir: Path) -> Path:
     loader = outcomes_loader(run_dir)
     sealed_open = any(record["kind"] == "sealed_opened" for record in records)
     groups = _groups(store, spec, ("search", "confirm", "sealed") if sealed_open else ("search", "confirm"))
+    if spec.design is not None:
+        _write_design(study, store, trials, Outcomes(loader, groups), run_dir)
     write_trials_parquet(trials_frame(trials, keys), run_dir / "report" / "trials.parquet")
     transfer = compute_transfer(
         trials, loader, keys, study.task_map, spec.eval_sets, "search", groups=groups, seed=spec.seed
@@ -60,6 +63,17 @@ def write_results(study: Study, run_dir: Path) -> Path:
     replace_text(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
     replace_text(run_dir / "report" / "timeline.json", json.dumps(compute_trace(read_results(run_dir))) + "\n")
     return write_report(run_dir)
+
+
+def _write_design(
+    study: Study, store: Store, trials: Sequence[Mapping[str, Any]], outcomes: Outcomes, run_dir: Path
+) -> None:
+    from search.designs.build import build_rows
+    from search.designs.table import compute_design_table
+    from search.designs.write import write_design
+
+    rows = build_rows(study, {name: store.count(name, "train") for name in study.catalog.names})
+    write_design(compute_design_table(trials, outcomes, rows, study.spec), run_dir / "report")
 
 
 def run_info(

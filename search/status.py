@@ -41,3 +41,4 @@ class Stage(StrEnum):
     control = "control"
     confirm = "confirm"
     sealed = "sealed"
+    design = "design"

@@ -7,11 +7,23 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from search.composition import SearchSpace
+from search.designs.section import DesignSection
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 
 ObjectiveName = Literal["cg", "multi_image", "pareto"]
-ComparatorName = Literal["control", "all-data", "best-single", "random-same-size"]
+ComparatorName = Literal[
+    "control",
+    "all-data",
+    "best-single",
+    "random-same-size",
+    "additive-singles",
+    "greedy",
+    "metadata",
+    "static",
+    "target-labels",
+]
+# Each costs a trial a seed; the others are there for who asks.
 COMPARATORS: tuple[ComparatorName, ...] = ("control", "all-data", "best-single", "random-same-size")
 
 
@@ -44,7 +56,11 @@ class ConfirmSection(_Section):
     enabled: bool = True
     num_finalists: PositiveInt = 2
     seeds: tuple[int, ...] = Field(default=(101, 102), min_length=1, description="must differ from the search's seed")
-    comparators: tuple[ComparatorName, ...] = COMPARATORS
+    comparators: tuple[ComparatorName, ...] = Field(
+        default=COMPARATORS,
+        description="control | all-data | best-single | random-same-size | additive-singles | greedy | metadata | "
+        "static | target-labels (own samples of the targets, as many as the search has asked questions)",
+    )
     open_sealed: bool = Field(
         default=True, description="score the selection on `sealed` at the end; possible once a study"
     )
@@ -137,6 +153,9 @@ class StudySpec(_Section):
     confirm: ConfirmSection = ConfirmSection()
     execution: ExecutionSection = ExecutionSection()
     early_stopping: EarlyStoppingSection = EarlyStoppingSection()
+    design: DesignSection | None = Field(
+        default=None, description="a fixed experiment instead of a search (docs/designs.md)"
+    )
     quarantine_limit: float = Field(default=0.05, ge=0, le=1, description="share of unusable rows of a subset")
     seed: int = Field(default=0, ge=0)
     deterministic: bool = Field(
@@ -152,6 +171,13 @@ class StudySpec(_Section):
     def objective_sets(self) -> tuple[str, ...]:
         """The evaluation sets that the objective is made of."""
         return {"cg": self.targets, "multi_image": self.abilities, "pareto": self.eval_sets}[self.objective]
+
+    @property
+    def declared_shots(self) -> dict[str, int]:
+        """Own samples of each target that are called few-shot: the study's, and those that its design declares."""
+        if self.design is None or self.design.kind not in ("few_shot", "data_efficiency"):
+            return dict(self.few_shot)
+        return {name: max(*self.design.shots, self.few_shot.get(name, 0), 0) for name in self.eval_sets}
 
     @property
     def num_objectives(self) -> int:

@@ -36,7 +36,7 @@ class Study:
     def exposures(self) -> Exposures:
         """The exposure rules of this study."""
         keys = {name: self.catalog.subset(name).key for name in self.catalog.names}
-        return Exposures(keys, self.task_map, self.spec.few_shot)
+        return Exposures(keys, self.task_map, self.spec.declared_shots)
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
