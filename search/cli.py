@@ -122,11 +122,18 @@ def data_export(
 
 
 @app.command()
-def plan(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None) -> None:
-    """Show trials, samples, time and disk of a study; launches nothing."""
+def plan(
+    study: StudyFile,
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    detect: Annotated[
+        float | None, typer.Option(min=0.1, max=100, help="points: say what it takes to see this difference")
+    ] = None,
+) -> None:
+    """Show trials, samples, time, disk, and the differences that a study can see; launches nothing."""
     from search.commands.plan import show_plan
 
-    show_plan(study, overrides or [], run_dir)
+    show_plan(study, overrides or [], run_dir, detect)
 
 
 @app.command()

@@ -12,6 +12,8 @@ import pandas as pd
 import yaml
 
 from datasets_spec.errors import UserError
+from search.designs.table import DesignTable
+from search.designs.write import read_design
 
 TRIAL_COLUMNS = (
     "train_id", "score_id", "rung", "stage", "arm", "strategy", "composition", "recipe", "seed", "eval_set",
@@ -44,6 +46,7 @@ class RunRecords:
         trials: One row per (trial, evaluation set, split, rung); no rows when missing.
         transfer: One row per (source, target, estimator, split); no rows when missing.
         missing: The files that are not there yet, relative to `run_dir`.
+        design: `report/design.json`; None for a study that searches.
     """
 
     run_dir: Path
@@ -53,6 +56,7 @@ class RunRecords:
     trials: pd.DataFrame
     transfer: pd.DataFrame
     missing: tuple[str, ...]
+    design: DesignTable | None = None
 
     @property
     def name(self) -> str:
@@ -118,6 +122,7 @@ def load_run(run_dir: Path) -> RunRecords:
         trials=_with_columns(found.get("report/trials.parquet"), TRIAL_COLUMNS, TRIAL_NUMBERS),
         transfer=_with_columns(found.get("report/transfer.csv"), TRANSFER_COLUMNS, TRANSFER_NUMBERS),
         missing=tuple(name for name in files if name not in found),
+        design=read_design(run_dir / "report"),
     )
 
 

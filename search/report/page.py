@@ -12,6 +12,7 @@ from markupsafe import Markup
 from search.report.answer import compute_answer
 from search.report.blind import compute_blind
 from search.report.data_table import compute_data_table
+from search.report.design import compute_design_page
 from search.report.figures import Figure
 from search.report.heatmap import TransferHeatmap
 from search.report.inline import chart_library, content_security_policy, csv_download, script_json
@@ -60,6 +61,7 @@ def render_page(
         data=compute_data_table(records),
         blind=compute_blind(records),
         time=compute_time_use(records),
+        design=compute_design_page(records.design),
         provenance=compute_provenance(records),
         downloads={
             "transfer.csv": csv_download(records.transfer),
