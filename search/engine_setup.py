@@ -63,7 +63,7 @@ class EngineSetup:
         if "target-labels" in spec.confirm.comparators:
             sources |= set(spec.objective_sets)
         return [(s, "train") for s in sorted(sources)] + [
-            (e, split) for e in spec.eval_sets for split in ("search", "confirm")
+            (e, split) for split in ("search", "confirm") for e in spec.sets_on(split)
         ]
 
     def decide(self, decision: str) -> None:

@@ -34,6 +34,7 @@ def write_results(study: Study, run_dir: Path) -> Path:
         study: the study.
         run_dir: its directory.
     """
+    from search.findings import compute_findings, write_findings
     from search.report import write_report
     from search.selection import build_selection, write_selection
     from search.tables import trials_frame, write_trials_parquet
@@ -56,8 +57,16 @@ def write_results(study: Study, run_dir: Path) -> Path:
     write_transfer_csv(transfer, run_dir / "report" / "transfer.csv")
     if any(record["stage"] == Stage.confirm for record in trials):
         selection = build_selection(
-            trials, loader, targets=spec.objective_sets, objective=spec.objective, groups=groups, seed=spec.seed
+            trials,
+            loader,
+            targets=spec.objective_sets,
+            objective=spec.objective,
+            retained=spec.retained,
+            groups=groups,
+            seed=spec.seed,
         )
+        findings = compute_findings(study, store, trials, loader, Outcomes(loader, groups), selection["arm"])
+        write_findings(findings, run_dir / "report")
         write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
     info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec)}
     replace_text(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
@@ -83,7 +92,7 @@ def run_info(
 ) -> dict[str, Any]:
     """Return run.json: where the figures come from."""
     spec = study.spec
-    used = {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets}
+    used = {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets, *spec.retained}
     counts = {name: manifest.subsets[name] for name in manifest.subsets if name in used}
     writers = [record for record in records if record["kind"] == "writer"]
     endings = [record for record in records if record["kind"] == "ended"]
@@ -139,8 +148,8 @@ def blind_figures(store: Store, spec: StudySpec) -> dict[str, dict[str, Any]]:
 def _groups(store: Store, spec: StudySpec, splits: tuple[str, ...]) -> dict[str, str]:
     """Return patient or study by sample id, where known: questions about one patient are not independent."""
     groups: dict[str, str] = {}
-    for name in spec.eval_sets:
-        for split in splits:
+    for split in splits:
+        for name in spec.sets_on(split):
             table = store.read(name, split, columns=["sample_id", "group"])
             pairs = zip(table["sample_id"].to_pylist(), table["group"].to_pylist(), strict=True)
             groups |= {sample: f"{name}/{group}" for sample, group in pairs if group is not None}

@@ -131,6 +131,7 @@ def run_study(
         UserError: something the user can repair; finished trials are safe.
     """
     started = time.time()
+    run_dir = run_dir.absolute()  # workers stand elsewhere, and Ray takes a relative path for an address
     with open_run(study, run_dir, say=say, on_record=on_record, on_running=on_running) as run:
         say("baseline: the untrained backbone")
         phases.run_baseline(run)

@@ -18,6 +18,7 @@ from search.mix import write_mix
 from search.objective import COUNTED
 from search.optimism import winners_curse
 from search.outcomes import Outcomes, OutcomesLoader, Record, of_arm, scored_on
+from search.retained import compute_retained, retained_sentence
 from search.seed_variance import SeedVariance
 from search.statistics import ALPHA, Verdict
 from search.status import Stage, Status
@@ -43,6 +44,7 @@ def build_selection(
     targets: Sequence[str],
     objective: str,
     chosen: str | None = None,
+    retained: Sequence[str] = (),
     groups: Mapping[str, str] | None = None,
     seed: int = 0,
     alpha: float = ALPHA,
@@ -59,6 +61,7 @@ def build_selection(
         targets: the evaluation sets of the objective.
         objective: its name, for the reader.
         chosen: the arm of the recommended finalist, when the study's objective has chosen it.
+        retained: evaluation sets that the backbone does well on; losing them is told.
         groups: patient or study by sample_id, where known.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
@@ -81,6 +84,7 @@ def build_selection(
     confirmed = confirm.comparisons(chosen, num_choices=len(scored))
     opened = sealed.comparisons(chosen)
     num_compared = count_compared(trials)
+    kept = compute_retained(trials, outcomes, chosen, retained, seed=seed, alpha=alpha)
     training_shift = confirm.training_shift(list(scored))
     trial = next(record for record in of_arm(trials, chosen) if record["status"] == Status.finished)
     return {
@@ -95,7 +99,10 @@ def build_selection(
             "confirm": _choice_optimism(confirm, list(scored), scored[chosen]),
         },
         "comparisons": [comparison.as_dict(alpha) for comparison in (*confirmed, *opened)],
-        "verdict": _sentence(opened or confirmed, len(targets), num_compared, alpha),
+        "retained": kept,
+        "verdict": " ".join(
+            filter(None, (_sentence(opened or confirmed, len(targets), num_compared, alpha), retained_sentence(kept)))
+        ),
         "num_compared": num_compared,
         "num_finalists": len(scored),
         "alpha": alpha,

@@ -145,6 +145,12 @@ class StudySpec(_Section):
         default_factory=dict, description="targets of which this many train rows may be trained on"
     )
     control_sources: tuple[str, ...] = Field(default=(), description="subsets used only to build matched controls")
+    retained: tuple[str, ...] = Field(
+        default=(), description="subsets whose questions the backbone answers well already; a loss on them is told"
+    )
+    strata: str | None = Field(
+        default=None, description="CSV with `sample_id` and columns such as site or scanner: accuracy by each"
+    )
     objective: ObjectiveName = "cg"
     space: SearchSpace
     recipe: Recipe = Recipe()
@@ -166,6 +172,10 @@ class StudySpec(_Section):
     def eval_sets(self) -> tuple[str, ...]:
         """Targets, then abilities."""
         return (*self.targets, *self.abilities)
+
+    def sets_on(self, split: str) -> tuple[str, ...]:
+        """Evaluation sets that are scored on a split: what must not be lost only where finalists are compared."""
+        return (*self.eval_sets, *self.retained) if split == "confirm" else self.eval_sets
 
     @property
     def objective_sets(self) -> tuple[str, ...]:
@@ -214,6 +224,8 @@ class StudySpec(_Section):
                 "backbone.activation_checkpointing computes a slot's dropout twice: set recipe.lora_dropout to 0 or "
                 "execution.executor to nested"
             )
+        if both := sorted(set(self.retained) & set(self.eval_sets)):
+            raise ValueError(f"{both} stand in retained and are targets or abilities already")
         twice = sorted(set(self.targets) & set(self.abilities))
         if twice:
             raise ValueError(f"{twice} stand both in targets and in abilities")

@@ -82,6 +82,7 @@ def _mistakes(study: Study) -> Iterator[_Mistake]:
     listed: dict[tuple[str, ...], Sequence[str]] = {
         ("targets",): spec.targets,
         ("abilities",): spec.abilities,
+        ("retained",): spec.retained,
         ("control_sources",): spec.control_sources,
         ("space", "composition", "sources"): spec.space.composition.sources,
     }

@@ -71,7 +71,7 @@ class TrialFactory:
             evaluations=tuple(
                 self.request(composition, eval_set, split)
                 for split in splits
-                for eval_set in (self._study.spec.eval_sets if eval_sets is None else eval_sets)
+                for eval_set in (self._study.spec.sets_on(split) if eval_sets is None else eval_sets)
                 if self._store.count(eval_set, split)
             ),
             eval_batch_size=execution.eval_batch_size,
