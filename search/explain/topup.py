@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datasets_spec.errors import UserError
 from search.composition import Composition, CompositionSpace
 from search.explain.effects_model import EffectsModel, Floats
 
@@ -52,10 +53,15 @@ def top_up(
         num_trials: to choose.
         seed: of the candidates.
         taken: sets of subsets that are not to be repeated.
+
+    Raises:
+        UserError: nothing is left to try.
     """
     rng = random.Random(f"top-up/{seed}")
     drawn = {frozenset(c): c for c in (space.sample(rng) for _ in range(NUM_CANDIDATES))}
     candidates = [composition for held, composition in drawn.items() if held not in taken]
+    if not candidates:
+        raise UserError("every composition of the space has been tried", hint="replicates sharpen too: other seeds")
     names = model.trials.subsets
     presence = np.array([[float(name in c) for name in names] for c in candidates])
     rows = [model.rows(presence, t) for t in range(len(model.trials.targets))]  # [T] of [k, coefficients]

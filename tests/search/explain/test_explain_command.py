@@ -20,7 +20,6 @@ SCORES = {
     ("mr-brain",): 0.6,
     ("ct-lung", "ct-brain"): 0.8,
     ("ct-lung", "mr-brain"): 0.95,
-    ("ct-brain", "mr-brain"): 0.6,
     ("ct-brain", "ct-lung", "mr-brain"): 0.85,
 }
 
@@ -38,10 +37,11 @@ def fill(study: Path, run_dir: Path, *, backbone: str = "b") -> None:
     with Ledger.open(run_dir / "ledger", writer=True) as ledger:
         for subsets, score in SCORES.items():
             evaluation = {"eval_set": "mr-lung", "split": "search", "exposure": "held_out", "accuracy": score}
+            evaluation |= {"n": 4, "correct": 2, "score_id": "s"}
             ledger.append(
                 {
                     "kind": "trial", "stage": "search", "status": "finished", "strategy": "random", "arm": "p",
-                    "composition": dict.fromkeys(subsets, 4), "evaluations": [evaluation | {"n": 4, "correct": 2}],
+                    "composition": dict.fromkeys(subsets, 4), "evaluations": [evaluation],
                     "train_id": "+".join(subsets), "seed": 0,
                 }
             )  # fmt: skip
@@ -55,7 +55,7 @@ def call(*arguments: str | Path) -> tuple[int, str, str]:
 def test_tables_say_what_helps_and_the_file_holds_the_same(study: Path) -> None:
     code, output, _ = call(study)
     assert code == 0
-    assert "7 trials, random or single" in output
+    assert "6 trials, random or single" in output
     assert "Banzhaf value" in output
     written = json.loads((study.parent / "runs" / "tiny" / "report" / "explanation.json").read_text())
     values = {e["subject"]: e["value"] for e in written["effects"] if e["kind"] == "banzhaf"}
@@ -83,5 +83,5 @@ def test_trials_of_other_data_do_not_count(study: Path, tmp_path: Path) -> None:
     fill(study, same)
     fill(study, other)
     (other / "run.json").write_text(json.dumps({"store_fingerprint": "t"}))
-    assert "14 trials" in call(study, "--also", same)[1]
+    assert "12 trials" in call(study, "--also", same)[1]
     assert "is of other data" in call(study, "--also", other)[2]
