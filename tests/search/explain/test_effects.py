@@ -30,7 +30,7 @@ PAIR = 0.08  # of s1 and s2
 
 
 def true_score(presence: np.ndarray) -> np.ndarray:
-    return 0.5 + presence @ MAIN + PAIR * presence[:, 1] * presence[:, 2]
+    return np.asarray(0.5 + presence @ MAIN + PAIR * presence[:, 1] * presence[:, 2])
 
 
 def draw(rng: np.random.Generator, num: int, *, noise: float = 0.02) -> Trials:
