@@ -127,6 +127,7 @@ def run_info(
         "targets": list(spec.targets),
         "abilities": list(spec.abilities),
         "sealed_openings": sum(record["kind"] == "sealed_opened" for record in records),
+        "sealed_opened_before": max((r.get("earlier", 0) for r in records if r["kind"] == "sealed_opened"), default=0),
         "phase_seconds": compute_phase_seconds(trials),
         "slots": [{**asdict(use), "busy_share": use.busy_share} for use in compute_slot_use(trials)],
         "early_stopping": None if early is None else asdict(early),

@@ -302,6 +302,12 @@ def _cautions(records: RunRecords, state: State) -> tuple[str, ...]:
         cautions.append("The best of many noisy scores overstates what a new run would reach; confirm it first.")
     if state == "confirm":
         cautions.append("The sealed questions have not been opened: finalists were compared on these questions.")
+    before = records.run.get("sealed_opened_before")
+    if isinstance(before, int) and before:
+        cautions.append(
+            f"These sealed questions had been opened before by {count(before)} other "
+            f"{'study' if before == 1 else 'studies'}: what was learned from them may have shaped this one."
+        )
     openings = records.run.get("sealed_openings")
     if isinstance(openings, int) and openings > 1:
         cautions.append(

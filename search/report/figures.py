@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.designs.table import DesignTable
 from search.report.comparators import (
@@ -29,6 +29,10 @@ from search.report.load import RunRecords
 from search.report.progress import SearchProgress, compute_search_progress, draw_search_progress
 from search.report.theme import ChartWidth, chart_config
 from search.report.wording import amount, count
+from search.statistics import FALSE_DISCOVERY_RATE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A figure for print: 6.5 in at 96 px, a column of a letter or A4 page.
 FIGURE_WIDTH_PX = 620
@@ -90,7 +94,7 @@ def build_figures(records: RunRecords) -> dict[str, Figure]:
         The figures; those without data have no `draw`.
     """
     figures = (
-        _heatmap_figure(compute_transfer_heatmap(records)),
+        _heatmap_figure(compute_transfer_heatmap(records), records.transfer["q_value"].dropna()),
         _cost_figure(compute_cost_points(records)),
         _progress_figure(compute_search_progress(records), len(records.targets)),
         _comparison_figure(compute_comparisons(records)),
@@ -100,7 +104,7 @@ def build_figures(records: RunRecords) -> dict[str, Figure]:
     return {figure.name: figure for figure in figures}
 
 
-def _heatmap_figure(heatmap: TransferHeatmap) -> Figure:
+def _heatmap_figure(heatmap: TransferHeatmap, q_values: pd.Series[float]) -> Figure:
     brackets = " in brackets" if len(heatmap.cells) <= MAX_CELLS_WITH_TEXT else ""
     notes = [f"Blue helps, orange hurts; faint cells{brackets} have no interval that excludes 0."]
     if heatmap.has_cg_gain:
@@ -112,6 +116,12 @@ def _heatmap_figure(heatmap: TransferHeatmap) -> Figure:
         f"{_seeds(heatmap.seeds_range)}; 95\u00a0% intervals; estimator: {', '.join(heatmap.estimators)}"
         f"{' (exploratory)' if 'adaptive' in heatmap.estimators else ''}."
     )
+    if len(q_values):
+        kept = int((q_values < FALSE_DISCOVERY_RATE).sum())
+        notes.append(
+            f"{kept} of {amount(len(q_values), 'cell')} stay when one in ten of those pointed out may be false "
+            "(Benjamini and Hochberg); the matrix is for looking, claims are tested below."
+        )
     if heatmap.num_without_cell:
         notes.append(f"{amount(heatmap.num_without_cell, 'pair')} not measured.")
     if (heatmap.cells["exposure"] == "in_domain").any():

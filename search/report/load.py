@@ -32,7 +32,9 @@ TRANSFER_COLUMNS = (
     "estimator",
 )  # fmt: skip
 OPTIONAL = "report/findings.json"  # only a confirmed selection has it
-TRANSFER_NUMBERS = ("gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "gain_ci_low", "gain_ci_high")
+TRANSFER_NUMBERS = (
+    "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "gain_ci_low", "gain_ci_high", "p_value", "q_value",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
