@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from datasets_spec.spec_file import load_spec, locate
 from search.composition import CompositionSpace
 from search.exposure import Exposures
 from search.recipe_space import Choice, IntRange, LogUniform, RecipeValue, Uniform
+from search.space_facts import Mistake, space_mistakes, with_catalog
 from search.status import Exposure
 from search.strategies.base import STRATEGY_NAMES, build_strategy
 from search.study import StudySpec
@@ -64,7 +65,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     ]
     if problems:
         raise SpecError(problems, hint="`recombine data check` lists the catalog's subsets")
-    return study
+    return replace(study, spec=with_catalog(spec, catalog))
 
 
 def open_catalog(path_or_name: str, base: Path) -> Catalog:
@@ -74,10 +75,7 @@ def open_catalog(path_or_name: str, base: Path) -> Catalog:
     return load_catalog(path_or_name, base_dir=base)
 
 
-_Mistake = tuple[tuple[str | int, ...], str, str | None, str | None]
-
-
-def _mistakes(study: Study) -> Iterator[_Mistake]:
+def _mistakes(study: Study) -> Iterator[Mistake]:
     spec, names = study.spec, study.catalog.names
     listed: dict[tuple[str, ...], Sequence[str]] = {
         ("targets",): spec.targets,
@@ -100,6 +98,7 @@ def _mistakes(study: Study) -> Iterator[_Mistake]:
             yield ("few_shot", name), "is not among targets and abilities", name, nearest_of(name, spec.eval_sets)
     if unknown:
         return  # keys are needed for the rest
+    yield from space_mistakes(spec, study.catalog)
     for index, name in enumerate(spec.targets):
         if study.catalog.subset(name).ability != "none":
             yield ("targets", index), "is a multi-image subset; list it under `abilities`", name, None
@@ -109,7 +108,7 @@ def _mistakes(study: Study) -> Iterator[_Mistake]:
     yield from _always_in_domain(study)
 
 
-def _unusable_strategy(spec: StudySpec) -> Iterator[_Mistake]:
+def _unusable_strategy(spec: StudySpec) -> Iterator[Mistake]:
     name = spec.strategy.name
     if name not in STRATEGY_NAMES:
         yield ("strategy", "name"), f"is not one of {', '.join(STRATEGY_NAMES)}", name, nearest_of(name, STRATEGY_NAMES)
@@ -120,7 +119,7 @@ def _unusable_strategy(spec: StudySpec) -> Iterator[_Mistake]:
             yield ("strategy", "name"), error.message, name, None
 
 
-def _unusable_recipe_values(spec: StudySpec) -> Iterator[_Mistake]:
+def _unusable_recipe_values(spec: StudySpec) -> Iterator[Mistake]:
     """A value that a recipe refuses would otherwise stop the study when it is first proposed."""
     for name, dimension in spec.space.recipe.dimensions.items():
         for value in _extremes(dimension):
@@ -140,7 +139,7 @@ def _extremes(dimension: Choice | LogUniform | Uniform | IntRange) -> tuple[Reci
     return dimension.low, dimension.high, dimension.low + (dimension.high - dimension.low) / math.pi
 
 
-def _always_in_domain(study: Study) -> Iterator[_Mistake]:
+def _always_in_domain(study: Study) -> Iterator[Mistake]:
     """A space whose every composition trains on a target's own key cannot say anything about composing."""
     space = study.spec.space.composition
     hopeless = False
