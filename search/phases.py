@@ -45,12 +45,10 @@ def run_search(run: StudyRun) -> list[Candidate]:
     """
     spec = run.spec
 
-    def build(candidate: Candidate, index: int, reason: str) -> PlannedTrial:
+    def build(candidate: Candidate, index: int, reason: str, seed: int) -> PlannedTrial:
         recipe = spec.recipe_of(dict(candidate.recipe))
         return PlannedTrial(
-            spec=run.factory.spec(
-                candidate.composition, recipe, spec.seed, ("search",), rungs=rung_steps(spec, recipe)
-            ),
+            spec=run.factory.spec(candidate.composition, recipe, seed, ("search",), rungs=rung_steps(spec, recipe)),
             stage=Stage.search,
             arm=f"proposal-{index}",
             strategy=spec.strategy.name,
@@ -75,6 +73,7 @@ def run_search(run: StudyRun) -> list[Candidate]:
         build=build,
         values=lambda record: objective_values(spec, record),
         scores=scores_of,
+        seeds=spec.search_seeds,
     )
     run.run_source(source)
     observations = source.observations()

@@ -118,14 +118,15 @@ def row_counts(study: Study) -> dict[str, dict[str, int]]:
 def _phases(study: Study) -> Sequence[PhaseCost]:
     spec = study.spec
     space, confirm = spec.space.composition, spec.confirm
-    search = min(spec.strategy.num_trials, spec.space.count() or spec.strategy.num_trials)
+    proposals = min(spec.strategy.num_trials, spec.space.count() or spec.strategy.num_trials)
+    repeated = f"; {spec.strategy.replicates} seeds each" if spec.strategy.replicates > 1 else ""
     phases = [
         PhaseCost(phase="baseline", num_trials=1, num_samples=0, note="no training"),
         PhaseCost(
             phase="search",
-            num_trials=search,
+            num_trials=proposals * spec.strategy.replicates,
             num_samples=space.budget,
-            note=f"{spec.strategy.name}; at most that many samples",
+            note=f"{spec.strategy.name}; at most that many samples{repeated}",
         ),
     ]
     num_targets = len(spec.eval_sets)

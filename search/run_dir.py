@@ -43,7 +43,7 @@ def claim_run_dir(run_dir: Path, spec: StudySpec, identity: Mapping[str, str]) -
     path = run_dir / RESOLVED_FILE
     now = {**spec.model_dump(mode="json"), IDENTITY_KEY: dict(identity)}
     if path.is_file():
-        before = _read_mapping(path)
+        before = _with_defaults(_read_mapping(path))
         changed = [line for line in differences(before, now) if not _may_change(line, spec.deterministic)]
         if changed:
             raise UserError(
@@ -93,6 +93,16 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged: it holds no mapping of keys", hint="restore it from a copy")
     return content
+
+
+def _with_defaults(before: dict[str, Any]) -> dict[str, Any]:
+    """What an older version wrote, with fields that are new since then at their defaults, which change nothing."""
+    written = {key: value for key, value in before.items() if key != IDENTITY_KEY}
+    try:
+        spec = StudySpec.model_validate_json(json.dumps(written))
+    except (TypeError, ValueError):
+        return before
+    return {**before, **spec.model_dump(mode="json")}
 
 
 def _may_change(line: str, is_deterministic: bool) -> bool:

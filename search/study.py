@@ -26,6 +26,10 @@ class StrategySection(_Section):
         default="random", description="recombine | random | optuna-tpe | greedy | metadata | static | exhaustive"
     )
     num_trials: PositiveInt = Field(default=12, description="fine-tunes of the search; `exhaustive` may need fewer")
+    replicates: PositiveInt = Field(
+        default=1,
+        description="seeds that each of them is trained with; the strategy sees the mean, and nothing else is repeated",
+    )
 
 
 class TransferSection(_Section):
@@ -159,6 +163,11 @@ class StudySpec(_Section):
         return 2 if self.objective == "pareto" else 1
 
     @property
+    def search_seeds(self) -> tuple[int, ...]:
+        """The seeds that every proposal of the search is trained with."""
+        return tuple(range(self.seed, self.seed + self.strategy.replicates))
+
+    @property
     def single_num_samples(self) -> int:
         """Samples of a single source in the transfer matrix."""
         return self.transfer.num_samples or max(self.space.composition.num_samples)
@@ -176,8 +185,9 @@ class StudySpec(_Section):
             raise ValueError(
                 f"space.recipe searches {unknown}, which a recipe does not have: {sorted(Recipe.model_fields)}"
             )
-        if self.confirm.enabled and self.seed in self.confirm.seeds:
-            raise ValueError(f"confirm.seeds must be fresh, but {self.seed} is the search's own seed")
+        used = sorted(set(self.search_seeds) & set(self.confirm.seeds))
+        if self.confirm.enabled and used:
+            raise ValueError(f"confirm.seeds must be fresh, but {used[0]} is the search's own seed")
         if self.early_stopping.enabled and (
             self.execution.executor == "nested"
             or (self.execution.executor == "auto" and not self.execution.num_workers)
