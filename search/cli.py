@@ -227,7 +227,7 @@ def phantom_evidence(
 
 @bench_app.command("search")
 def bench_search(
-    table: Annotated[list[Path], typer.Option(help="NPZ file of a table; may be given several times")],
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file; may be given several times")],
     strategies: Annotated[
         str | None, typer.Option(help="names, separated by commas; default: all that can search any table")
     ] = None,
@@ -283,7 +283,7 @@ def bench_digits(
 @bench_app.command("phantom-table")
 def bench_phantom_table(
     results: Annotated[Path, typer.Argument(metavar="TABLE.jsonl", help="of `recombine phantom evidence`")],
-    path: Annotated[Path, typer.Argument(metavar="FILE.npz")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="ends in .npz or .parquet")],
 ) -> None:
     """Turn the phantom's finished fine-tunes into a table."""
     from search.commands.bench import make_phantom_table

@@ -24,7 +24,7 @@ def plan_of(
     """The plan of what stands on the command line.
 
     Args:
-        tables: NPZ files.
+        tables: NPZ or Parquet files, or names of shipped tables.
         strategies: names with commas between; None takes the usual ones.
         trials: numbers with commas between.
         repetitions: replays of everything.
@@ -126,13 +126,17 @@ def make_digits(folder: Path, corpora: Sequence[int], num_seeds: int, digits: Pa
 def make_phantom_table(results: Path, path: Path) -> None:
     """Turn the finished fine-tunes of `recombine phantom evidence` into a table."""
     from search.known_truth.phantom import phantom_table
+    from search.known_truth.shipped import write_parquet
     from search.known_truth.table import save_table
 
-    if path.suffix != ".npz":
-        raise UserError(f"{path}: a table is an NPZ file", hint="give a name that ends in .npz")
+    if path.suffix not in (".npz", ".parquet"):
+        raise UserError(
+            f"{path}: a table is an NPZ or a Parquet file", hint="give a name that ends in .npz or .parquet"
+        )
     table = phantom_table(results, path.stem)
+    write = save_table if path.suffix == ".npz" else write_parquet
     print_line(
-        f"wrote {save_table(table, path)}: {len(table.subsets)} compositions of {table.num_sources} sources, "
+        f"wrote {write(table, path)}: {len(table.subsets)} compositions of {table.num_sources} sources, "
         f"{table.val.shape[0]} seeds, {table.num_targets} targets"
     )
 
