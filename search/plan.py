@@ -80,6 +80,11 @@ def compute_plan(study: Study, run_dir: Path) -> Plan:
         f"{execution.cpus_per_worker:g} CPU and {execution.gpus_per_worker:g} GPU",
         f"executor: {executor} ({why})",
         "no trial fails, none is reused, none is stopped early",
+        *(
+            [f"{study.spec.strategy.num_merges} merges are scored without training; their time is not counted"]
+            if study.spec.strategy.num_merges
+            else []
+        ),
     )
     return Plan(
         phases=phases,

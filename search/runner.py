@@ -14,8 +14,10 @@ from datasets_spec.errors import UserError
 from search import phases
 from search.engine_setup import EngineSetup, build_engine
 from search.ledger import Ledger
+from search.merges import run_merges
 from search.recording import Recorder
 from search.results import write_results
+from search.reuse import run_reused
 from search.run_dir import claim_run_dir
 from search.study import ExecutionSection
 from search.study_files import Study
@@ -134,6 +136,13 @@ def run_study(
         check_not_extended(run.ledger.records(), run.spec.strategy.num_trials)
         say("baseline: the untrained backbone")
         phases.run_baseline(run)
+        if study.reused_runs:
+            say(f"reuse: trials of {', '.join(folder.name for folder in study.reused_runs)}")
+            run_reused(run)
+        if run.spec.strategy.num_merges:
+            say(f"single sources first, then {run.spec.strategy.num_merges} merges of their adapters")
+            phases.run_transfer(run)
+            run_merges(run)
         say(f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}")
         best = phases.run_search(run)
         if run.spec.transfer.enabled:

@@ -30,6 +30,12 @@ class StrategySection(_Section):
         default=1,
         description="seeds that each of them is trained with; the strategy sees the mean, and nothing else is repeated",
     )
+    num_merges: int = Field(
+        default=0,
+        ge=0,
+        description="merges of single-source adapters that are scored before the search, without training; "
+        "the transfer matrix then comes first",
+    )
 
 
 class TransferSection(_Section):
@@ -141,6 +147,10 @@ class StudySpec(_Section):
     confirm: ConfirmSection = ConfirmSection()
     execution: ExecutionSection = ExecutionSection()
     early_stopping: EarlyStoppingSection = EarlyStoppingSection()
+    reuse: tuple[str, ...] = Field(
+        default=(),
+        description="run folders of other studies, relative to this file: equal trials are taken from there, and known",
+    )
     quarantine_limit: float = Field(default=0.05, ge=0, le=1, description="share of unusable rows of a subset")
     seed: int = Field(default=0, ge=0)
     deterministic: bool = Field(
@@ -185,6 +195,8 @@ class StudySpec(_Section):
             raise ValueError(
                 f"space.recipe searches {unknown}, which a recipe does not have: {sorted(Recipe.model_fields)}"
             )
+        if self.strategy.num_merges and not self.transfer.enabled:
+            raise ValueError("strategy.num_merges merges the single sources' adapters: set transfer.enabled to true")
         used = sorted(set(self.search_seeds) & set(self.confirm.seeds))
         if self.confirm.enabled and used:
             raise ValueError(f"confirm.seeds must be fresh, but {used[0]} is the search's own seed")

@@ -22,6 +22,8 @@ from search.status import Exposure
 from search.strategies.base import STRATEGY_NAMES, build_strategy
 from search.study import StudySpec
 
+LEDGER_DIR = "ledger"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
@@ -32,6 +34,11 @@ class Study:
     catalog: Catalog
     task_map: TaskMap
     store_dir: Path
+
+    @property
+    def reused_runs(self) -> tuple[Path, ...]:
+        """The run folders that equal trials are taken from."""
+        return tuple(self.path.resolve().parent / folder for folder in self.spec.reuse)
 
     @property
     def exposures(self) -> Exposures:
@@ -92,6 +99,7 @@ def _mistakes(study: Study) -> Iterator[Mistake]:
                 unknown = True
                 yield (*where, index), "is not a subset of the catalog", name, nearest_of(name, names)
     yield from _unusable_strategy(spec)
+    yield from _unusable_runs(study)
     yield from _unusable_recipe_values(spec)
     for name in spec.few_shot:
         if name not in spec.eval_sets:
@@ -99,20 +107,33 @@ def _mistakes(study: Study) -> Iterator[Mistake]:
     if unknown:
         return  # keys are needed for the rest
     yield from space_mistakes(spec, study.catalog)
-    for index, name in enumerate(spec.targets):
+    yield from _misplaced_targets(study)
+    yield from _always_in_domain(study)
+
+
+def _misplaced_targets(study: Study) -> Iterator[Mistake]:
+    for index, name in enumerate(study.spec.targets):
         if study.catalog.subset(name).ability != "none":
             yield ("targets", index), "is a multi-image subset; list it under `abilities`", name, None
-    for index, name in enumerate(spec.abilities):
+    for index, name in enumerate(study.spec.abilities):
         if study.catalog.subset(name).ability == "none":
             yield ("abilities", index), "is a single-image subset; list it under `targets`", name, None
-    yield from _always_in_domain(study)
+
+
+def _unusable_runs(study: Study) -> Iterator[Mistake]:
+    for index, folder in enumerate(study.reused_runs):
+        if not (folder / LEDGER_DIR).is_dir():
+            yield ("reuse", index), "is no run folder of a study (it has no ledger)", study.spec.reuse[index], None
 
 
 def _unusable_strategy(spec: StudySpec) -> Iterator[Mistake]:
     name = spec.strategy.name
     if name not in STRATEGY_NAMES:
         yield ("strategy", "name"), f"is not one of {', '.join(STRATEGY_NAMES)}", name, nearest_of(name, STRATEGY_NAMES)
-    elif name in ("exhaustive", "merge-then-confirm"):  # these cannot search every space, or need merges
+    elif name == "merge-then-confirm":
+        if not spec.strategy.num_merges:
+            yield ("strategy", "name"), "needs merges: set strategy.num_merges, e.g. to 64", name, None
+    elif name == "exhaustive":  # it cannot search every space
         try:
             build_strategy(name, space=spec.space, seed=spec.seed)
         except UserError as error:
