@@ -24,6 +24,10 @@ data_app = typer.Typer(no_args_is_help=True, help="Prepare and check the data of
 phantom_app = typer.Typer(no_args_is_help=True, help="The embedded phantom corpus and its tiny backbone.")
 app.add_typer(data_app, name="data")
 app.add_typer(phantom_app, name="phantom")
+design_app = typer.Typer(
+    no_args_is_help=True, help="The papers' controlled experiments, and what is published of them."
+)
+app.add_typer(design_app, name="design")
 bench_app = typer.Typer(no_args_is_help=True, help="Strategies replayed on tables whose truth is known.")
 app.add_typer(bench_app, name="bench")
 
@@ -39,7 +43,7 @@ Address = Annotated[
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder to create the study in")],
-    template: Annotated[str, typer.Option(help="phantom | one-gpu | cluster")] = "phantom",
+    template: Annotated[str, typer.Option(help="phantom | phantom-designs | one-gpu | cluster")] = "phantom",
 ) -> None:
     """Write a commented study file to start from (with `phantom`, also the corpus, ready to run)."""
     from search.commands.init import write_study
@@ -118,11 +122,18 @@ def data_export(
 
 
 @app.command()
-def plan(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None) -> None:
-    """Show trials, samples, time and disk of a study; launches nothing."""
+def plan(
+    study: StudyFile,
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    detect: Annotated[
+        float | None, typer.Option(min=0.1, max=100, help="points: say what it takes to see this difference")
+    ] = None,
+) -> None:
+    """Show trials, samples, time, disk, and the differences that a study can see; launches nothing."""
     from search.commands.plan import show_plan
 
-    show_plan(study, overrides or [], run_dir)
+    show_plan(study, overrides or [], run_dir, detect)
 
 
 @app.command()
@@ -223,6 +234,49 @@ def phantom_evidence(
     from search.commands.phantom import measure_evidence
 
     measure_evidence(folder, base or [], num_seeds=num_seeds, num_table_seeds=num_table_seeds, num_workers=num_workers)
+
+
+@design_app.command("list")
+def design_list() -> None:
+    """Show the kinds of designs and what each asks."""
+    from search.commands.design import list_designs
+
+    list_designs()
+
+
+@design_app.command("rows")
+def design_rows(study: StudyFile, overrides: Overrides = None) -> None:
+    """Show the rows and arms of a study's design; launches nothing."""
+    from search.commands.design import show_rows
+
+    show_rows(study, overrides or [])
+
+
+@design_app.command("published")
+def design_published(
+    factor: Annotated[int, typer.Option(min=1, help="multiply the inferred numbers of questions by this")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Judge Med-MAT's published controlled table again: which rows pass a test, alone and together."""
+    from search.commands.design import show_published
+
+    show_published(as_json=as_json, factor=factor)
+
+
+@bench_app.command("honesty")
+def bench_honesty(
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="signal, null, power or patients; default: all four")
+    ] = None,
+    num_campaigns: Annotated[int, typer.Option(min=2, help="whole campaigns of each scenario")] = 500,
+    seed: int = 0,
+    num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+) -> None:
+    """Simulate whole campaigns in worlds of known truth: coverage, bias, false claims, power."""
+    from search.commands.honesty import bench_honesty
+
+    bench_honesty(scenario or [], num_campaigns, seed=seed, num_workers=num_workers, as_json=as_json)
 
 
 @bench_app.command("search")

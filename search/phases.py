@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from datasets_spec.errors import UserError
 from search import comparators
@@ -186,24 +186,36 @@ def _comparator_arms(run: StudyRun, selected: Composition, recipe: Recipe) -> di
         for seed in spec.confirm.seeds:
             for planned in plan_controls(run, selected.total, recipe, seed, ("confirm",), Stage.control):
                 arms.setdefault(planned.arm, []).append(planned)
-    makers: dict[str, Callable[[], Composition | None]] = {
-        comparators.ALL_DATA: lambda: comparators.all_data(spec, selected, rows),
-        comparators.BEST_SINGLE: lambda: comparators.best_single(spec, selected, rows, run.records()),
-        comparators.RANDOM: lambda: comparators.random_same_size(spec, selected, rows),
-    }
-    for name, make in makers.items():
-        if name not in spec.confirm.comparators:
-            continue
-        composition = make()
-        if composition is None:
-            run.decide(f"comparator {name}: there is none in this study")
-        elif composition == selected:
-            run.decide(f"comparator {name}: it is the selection itself")
-        else:
-            if composition.total != selected.total:
-                run.decide(f"comparator {name}: {composition.total} samples against {selected.total}, not matched")
-            arms[name] = _confirm_arm(run, name, composition, recipe)
+    evidence = comparators.Evidence(
+        study=run.study,
+        selected=selected,
+        rows=rows,
+        num_questions={name: run.store.count(name, "search") for name in spec.eval_sets},
+        records=run.records(),
+    )
+    for name in spec.confirm.comparators:
+        if name != "control":
+            arms |= _comparator_arm(run, name, evidence, recipe)
     return arms
+
+
+def _comparator_arm(
+    run: StudyRun, name: str, evidence: comparators.Evidence, recipe: Recipe
+) -> dict[str, list[PlannedTrial]]:
+    """The trials of one comparator, or the reason why there are none."""
+    composition, selected = comparators.MAKERS[name](evidence), evidence.selected
+    if composition is None:
+        run.decide(f"comparator {name}: there is none in this study")
+        return {}
+    if composition == selected:
+        run.decide(f"comparator {name}: it is the selection itself")
+        return {}
+    if leaked := comparators.leaks(run.study, name, composition):
+        run.decide(f"comparator {name}: refused, it trains on the own key of {', '.join(leaked)}, which is held out")
+        return {}
+    if composition.total != selected.total:
+        run.decide(f"comparator {name}: {composition.total} samples against {selected.total}, not matched")
+    return {name: _confirm_arm(run, name, composition, recipe)}
 
 
 def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bool:

@@ -43,3 +43,4 @@ class Stage(StrEnum):
     control = "control"
     confirm = "confirm"
     sealed = "sealed"
+    design = "design"

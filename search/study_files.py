@@ -44,7 +44,7 @@ class Study:
     def exposures(self) -> Exposures:
         """The exposure rules of this study."""
         keys = {name: self.catalog.subset(name).key for name in self.catalog.names}
-        return Exposures(keys, self.task_map, self.spec.few_shot)
+        return Exposures(keys, self.task_map, self.spec.declared_shots)
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -87,6 +87,7 @@ def _mistakes(study: Study) -> Iterator[Mistake]:
     listed: dict[tuple[str, ...], Sequence[str]] = {
         ("targets",): spec.targets,
         ("abilities",): spec.abilities,
+        ("retained",): spec.retained,
         ("control_sources",): spec.control_sources,
         ("space", "composition", "sources"): spec.space.composition.sources,
     }

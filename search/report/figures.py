@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from search.designs.table import DesignTable
 from search.report.comparators import (
     ArmAccuracies,
     Comparisons,
@@ -16,6 +17,7 @@ from search.report.comparators import (
     draw_comparisons,
 )
 from search.report.cost import CostPoints, compute_cost_points, draw_cost_points
+from search.report.design import compute_design_rows, draw_design
 from search.report.heatmap import (
     MAX_CELLS_WITH_TEXT,
     OWN_KEY_MARK,
@@ -93,6 +95,7 @@ def build_figures(records: RunRecords) -> dict[str, Figure]:
         _progress_figure(compute_search_progress(records), len(records.targets)),
         _comparison_figure(compute_comparisons(records)),
         _arms_figure(compute_arm_accuracies(records)),
+        *([] if records.design is None else [_design_figure(records.design)]),
     )
     return {figure.name: figure for figure in figures}
 
@@ -192,6 +195,27 @@ def _arms_figure(arms: ArmAccuracies) -> Figure:
         draw=None if rows.empty else lambda width: draw_arm_accuracies(arms, width=width),
         absent="No finalist or comparator has been scored on confirm or sealed questions yet.",
     )
+
+
+def _design_figure(table: DesignTable) -> Figure:
+    rows = compute_design_rows(table)
+    seeds = [score.num_seeds for score in table.scores]
+    caption = (
+        "Right of the line the first arm is better; an interval that touches the line is no detected difference. "
+        f"Paired by question; split: {table.split}; n = {_span(_ends([score.n for score in table.scores]))} questions; "
+        f"{_seeds(_ends(seeds))} an arm; 95\u00a0% intervals over questions and seeds, verdicts adjusted for all rows."
+    )
+    return Figure(
+        name="design",
+        title=f"Design: {table.kind}",
+        caption=caption,
+        draw=None if rows.empty else lambda width: draw_design(rows, width=width),
+        absent="No row has both of its arms scored yet.",
+    )
+
+
+def _ends(numbers: Sequence[int]) -> tuple[int, int]:
+    return (min(numbers), max(numbers)) if numbers else (0, 0)
 
 
 def _span(bounds: tuple[int, int]) -> str:

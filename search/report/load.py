@@ -12,6 +12,8 @@ import pandas as pd
 import yaml
 
 from datasets_spec.errors import UserError
+from search.designs.table import DesignTable
+from search.designs.write import read_design
 
 TRIAL_COLUMNS = (
     "train_id", "score_id", "rung", "stage", "arm", "strategy", "composition", "recipe", "seed", "eval_set",
@@ -29,6 +31,7 @@ TRANSFER_COLUMNS = (
     "source", "target", "shared_elements", "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "split",
     "estimator",
 )  # fmt: skip
+OPTIONAL = "report/findings.json"  # only a confirmed selection has it
 TRANSFER_NUMBERS = ("gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "gain_ci_low", "gain_ci_high")
 
 
@@ -44,6 +47,8 @@ class RunRecords:
         trials: One row per (trial, evaluation set, split, rung); no rows when missing.
         transfer: One row per (source, target, estimator, split); no rows when missing.
         missing: The files that are not there yet, relative to `run_dir`.
+        design: `report/design.json`; None for a study that searches.
+        findings: `report/findings.json`: classes and strata of the selection; None before there is one.
     """
 
     run_dir: Path
@@ -53,6 +58,8 @@ class RunRecords:
     trials: pd.DataFrame
     transfer: pd.DataFrame
     missing: tuple[str, ...]
+    design: DesignTable | None = None
+    findings: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -92,6 +99,7 @@ def load_run(run_dir: Path) -> RunRecords:
         "selection/selection.json": _read_json,
         "report/trials.parquet": _read_parquet,
         "report/transfer.csv": _read_csv,
+        OPTIONAL: _read_json,
     }
     found: dict[str, Any] = {}
     for name, read in files.items():
@@ -105,7 +113,7 @@ def load_run(run_dir: Path) -> RunRecords:
                 f"{path} cannot be read ({type(error).__name__}).",
                 hint="It is rebuilt from the ledger by: recombine report " + str(run_dir),
             ) from error
-    if not found:
+    if not set(found) - {OPTIONAL}:
         raise UserError(
             f"{run_dir} is not a study directory: it has none of {', '.join(files)}.",
             hint="Give the directory that `recombine run` printed.",
@@ -117,7 +125,9 @@ def load_run(run_dir: Path) -> RunRecords:
         selection=found.get("selection/selection.json"),
         trials=_with_columns(found.get("report/trials.parquet"), TRIAL_COLUMNS, TRIAL_NUMBERS),
         transfer=_with_columns(found.get("report/transfer.csv"), TRANSFER_COLUMNS, TRANSFER_NUMBERS),
-        missing=tuple(name for name in files if name not in found),
+        missing=tuple(name for name in files if name not in found and name != OPTIONAL),
+        design=read_design(run_dir / "report"),
+        findings=found.get(OPTIONAL),
     )
 
 
