@@ -347,17 +347,20 @@ def bench_phantom_table(
 
 @bench_app.command("mixtures")
 def bench_mixtures(
-    train_weights: Annotated[Path, typer.Argument(metavar="TRAIN_WEIGHTS.csv")],
-    train_losses: Annotated[Path, typer.Argument(metavar="TRAIN_LOSSES.csv")],
-    test_weights: Annotated[Path, typer.Argument(metavar="TEST_WEIGHTS.csv")],
-    test_losses: Annotated[Path, typer.Argument(metavar="TEST_LOSSES.csv")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="TRAIN TEST with columns x_... and y_..., or TRAIN_WEIGHTS TRAIN_LOSSES TEST_WEIGHTS TEST_LOSSES",
+        ),
+    ],
     num_runs: Annotated[int, typer.Option(min=3, help="runs to learn from")] = 32,
     repetitions: Annotated[int, typer.Option(min=1, help="draws of these runs")] = 3,
 ) -> None:
-    """Measure how well a few runs predict the order of others, on CSV files shaped like RegMix's."""
+    """Measure how well a few runs predict the order of others: on files of runs, or shaped like RegMix's."""
     from search.commands.bench import bench_mixtures
 
-    bench_mixtures((train_weights, train_losses), (test_weights, test_losses), num_runs, repetitions)
+    bench_mixtures(files, num_runs, repetitions)
 
 
 def main() -> None:

@@ -141,11 +141,20 @@ def make_phantom_table(results: Path, path: Path) -> None:
     )
 
 
-def bench_mixtures(train: tuple[Path, Path], test: tuple[Path, Path], num_runs: int, repetitions: int) -> None:
-    """Print how well the surrogate ranks other mixtures."""
-    from search.known_truth.mixtures import load_mixtures, rank_correlations
+def bench_mixtures(files: Sequence[Path], num_runs: int, repetitions: int) -> None:
+    """Print how well the surrogate ranks other mixtures: two files of runs, or RegMix's two pairs of files.
 
-    small, large = load_mixtures(*train), load_mixtures(*test)
+    Raises:
+        UserError: another number of files, or what is wrong in one.
+    """
+    from search.known_truth.mixtures import HINT, RUNS_HINT, load_mixtures, load_runs, rank_correlations
+
+    if len(files) == 2:
+        small, large = load_runs(files[0]), load_runs(files[1])
+    elif len(files) == 4:
+        small, large = load_mixtures(files[0], files[1]), load_mixtures(files[2], files[3])
+    else:
+        raise UserError(f"{len(files)} files", hint=f"either twice {RUNS_HINT}; or twice {HINT}")
     draws = [rank_correlations(small, large, num_runs=num_runs, seed=seed) for seed in range(repetitions)]
     rows = [
         [target, f"{sum(draw[target] for draw in draws) / repetitions:.3f}", f"{min(d[target] for d in draws):.3f}"]
