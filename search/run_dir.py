@@ -106,16 +106,6 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-def _with_defaults(before: dict[str, Any]) -> dict[str, Any]:
-    """What an older version wrote, with fields that are new since then at their defaults, which change nothing."""
-    written = {key: value for key, value in before.items() if key != IDENTITY_KEY}
-    try:
-        spec = StudySpec.model_validate_json(json.dumps(written))
-    except (TypeError, ValueError):
-        return before
-    return {**before, **spec.model_dump(mode="json")}
-
-
 def _may_change(line: str, is_deterministic: bool) -> bool:
     where = line.split(":", 1)[0]
     if where in MUST_NOT_CHANGE or (is_deterministic and where in MUST_NOT_CHANGE_IF_DETERMINISTIC):
