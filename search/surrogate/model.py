@@ -26,7 +26,7 @@ Mix = tuple[float, float, float]  # weights of own, shared along keys, common to
 
 LENGTHS: Final = (0.1, 0.3, 1.0, 3.0)
 LINEARS: Final = (0.0, 0.3, 0.6)
-NOISES: Final = (0.05, 0.2, 0.5, 0.8)
+NOISES: Final = (0.05, 0.1, 0.2, 0.35, 0.5, 0.8)
 TARGET_MIXES: Final[tuple[Mix, ...]] = (
     (0.8, 0.2, 0.0),
     (0.4, 0.6, 0.0),
