@@ -338,11 +338,23 @@ def bench_digits(
 def bench_phantom_table(
     results: Annotated[Path, typer.Argument(metavar="TABLE.jsonl", help="of `recombine phantom evidence`")],
     path: Annotated[Path, typer.Argument(metavar="FILE", help="ends in .npz or .parquet")],
+    merges: Annotated[Path | None, typer.Option(help="scores of `recombine bench phantom-merges`")] = None,
 ) -> None:
     """Turn the phantom's finished fine-tunes into a table."""
     from search.commands.bench import make_phantom_table
 
-    make_phantom_table(results, path)
+    make_phantom_table(results, path, merges)
+
+
+@bench_app.command("phantom-merges")
+def bench_phantom_merges(
+    path: Annotated[Path, typer.Argument(metavar="MERGES.jsonl", help="goes on with what is in it")],
+    seed: Annotated[int, typer.Option(help="of the single sources' fine-tunes")] = 0,
+) -> None:
+    """Train the phantom's eight sources alone, and score all merges of their adapters (seven minutes on one core)."""
+    from search.commands.bench import make_phantom_merges
+
+    make_phantom_merges(path, seed)
 
 
 @bench_app.command("mixtures")

@@ -123,7 +123,18 @@ def make_digits(folder: Path, corpora: Sequence[int], num_seeds: int, digits: Pa
         print_line(f"wrote {save_table(table, path)}")
 
 
-def make_phantom_table(results: Path, path: Path) -> None:
+def make_phantom_merges(path: Path, seed: int) -> None:
+    """Merge and score all compositions of the phantom's table; what is in the file already is left alone."""
+    from search.phantom_evidence.trials import load_plan, table_trials
+    from trainers.backbone_spec import PHANTOM_DIR
+    from trainers.phantom_merges import run_phantom_merges
+
+    trials = [trial for trial in table_trials(load_plan(), str(PHANTOM_DIR), (seed,)) if trial.sources]
+    merged = run_phantom_merges(trials, path, on_event=print_line)
+    print_line(f"{len(merged)} merges in {path}")
+
+
+def make_phantom_table(results: Path, path: Path, merges: Path | None = None) -> None:
     """Turn the finished fine-tunes of `recombine phantom evidence` into a table."""
     from search.known_truth.phantom import phantom_table
     from search.known_truth.shipped import write_parquet
@@ -133,7 +144,7 @@ def make_phantom_table(results: Path, path: Path) -> None:
         raise UserError(
             f"{path}: a table is an NPZ or a Parquet file", hint="give a name that ends in .npz or .parquet"
         )
-    table = phantom_table(results, path.stem)
+    table = phantom_table(results, path.stem, merges)
     write = save_table if path.suffix == ".npz" else write_parquet
     print_line(
         f"wrote {write(table, path)}: {len(table.subsets)} compositions of {table.num_sources} sources, "

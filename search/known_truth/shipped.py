@@ -18,6 +18,7 @@ SHIPPED: Final = ("phantom",)
 # orders together vary less than those of one; they count as one table where intervals are drawn.
 SEED_MARK: Final = "@"
 COLUMNS: Final = ("seed", "sources", "target", "num_val", "correct_val", "num_test", "correct_test")
+PROXY: Final = "proxy"  # of (sources, target); absent where merges were not scored
 
 
 def open_table(name_or_file: Path) -> KnownTruthTable:
@@ -55,7 +56,7 @@ def _with_first_seed(table: KnownTruthTable, order: str) -> KnownTruthTable:
 
 
 def write_parquet(table: KnownTruthTable, path: Path) -> Path:
-    """Write a table without proxy: one row for each (seed, composition, target), with counts of correct answers.
+    """Write a table: one row for each (seed, composition, target), with counts of correct answers.
 
     Args:
         table: its keys must be distinct; sources and targets are named by them.
@@ -81,6 +82,8 @@ def write_parquet(table: KnownTruthTable, path: Path) -> Path:
         "num_test": pa.array(num_test, pa.int32()),
         "correct_test": pa.array(np.rint(table.test.ravel() * num_test), pa.int32()),
     }
+    if table.proxy is not None:
+        rows[PROXY] = pa.array(np.tile(table.proxy.ravel(), num_seeds), pa.float32())
     written = pa.table(rows)
     replace_file(path, lambda temporary: pq.write_table(written, temporary, write_page_checksum=True))
     return path
@@ -122,6 +125,7 @@ def read_parquet(path: Path) -> KnownTruthTable:
         target_mat=tuple((*target.split("-"), "none")[:4] for target in targets),
         num_val=keyed["num_val"].to_numpy(dtype=np.int64)[: len(targets)],
         num_test=keyed["num_test"].to_numpy(dtype=np.int64)[: len(targets)],
+        proxy=keyed[PROXY].to_numpy(dtype=np.float64).reshape(shape)[0] if PROXY in keyed else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,6 @@ from search.known_truth.table import KnownTruthTable, save_table
 
 @pytest.fixture
 def table() -> KnownTruthTable:
-    from dataclasses import replace
-
     made = made_table("small", num_sources=3, num_targets=2, num_seeds=3, num_items=50, proxy_noise=None)
     sources = (
         ("ct", "lung", "grading", "none"),
@@ -34,6 +33,10 @@ def test_nothing_is_lost_on_the_way(table: KnownTruthTable, tmp_path: Path) -> N
     np.testing.assert_array_equal(read.subsets, table.subsets)
     np.testing.assert_allclose(read.val, table.val, atol=1e-9)
     np.testing.assert_allclose(read.test, table.test, atol=1e-9)
+    assert read.proxy is None
+    proxy = np.linspace(0, 1, table.val[0].size).reshape(table.val[0].shape)
+    with_proxy = open_table(write_parquet(replace(table, proxy=proxy), tmp_path / "small.parquet"))
+    np.testing.assert_allclose(with_proxy.proxy, proxy, atol=1e-7)
     assert open_table(save_table(table, tmp_path / "small.npz")).name == "small"
 
 
