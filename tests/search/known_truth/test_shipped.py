@@ -36,6 +36,7 @@ def test_nothing_is_lost_on_the_way(table: KnownTruthTable, tmp_path: Path) -> N
     assert read.proxy is None
     proxy = np.linspace(0, 1, table.val[0].size).reshape(table.val[0].shape)
     with_proxy = open_table(write_parquet(replace(table, proxy=proxy), tmp_path / "small.parquet"))
+    assert with_proxy.proxy is not None
     np.testing.assert_allclose(with_proxy.proxy, proxy, atol=1e-7)
     assert open_table(save_table(table, tmp_path / "small.npz")).name == "small"
 
