@@ -161,6 +161,38 @@ def report(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None
 
 
 @app.command()
+def explain(
+    study: StudyFile,
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(metavar="RUN", help="another study of the same data whose trials count too")
+    ] = None,
+    new: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="modality/area/task[/ability] of a dataset not in the study")
+    ] = None,
+    sharpen: Annotated[
+        str | None, typer.Option(metavar="EFFECT", help="a subset or an element: say which trials to run for it")
+    ] = None,
+    num_trials: Annotated[int, typer.Option(min=1, help="trials that may be spent on that")] = 6,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show what each subset, pair and element is worth, and what another dataset would bring; needs no cluster."""
+    from search.commands.explain import explain_study
+
+    explain_study(
+        study,
+        overrides or [],
+        run_dir,
+        also=also or [],
+        new=new or [],
+        sharpen=sharpen,
+        num_trials=num_trials,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def submit(
     study: StudyFile,
     address: Annotated[str, typer.Option("--address", help="the cluster's dashboard, http://host:8265")],

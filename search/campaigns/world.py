@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from search.status import Stage, Status
@@ -56,11 +55,11 @@ class Campaign:
         self.world = world
         self.records: list[dict[str, Any]] = []
         self._seed = seed
-        self._outcomes: dict[str, pd.DataFrame] = {}
+        self._outcomes: dict[str, dict[str, list[Any]]] = {}
         self._noise: dict[tuple[str, int], float] = {}
 
-    def load(self, trial_dir: str) -> pd.DataFrame:
-        """The outcomes of a trial (an `OutcomesLoader`)."""
+    def load(self, trial_dir: str) -> Any:
+        """The outcomes of a trial: columns by name, as an `OutcomesLoader` gives them, without a frame's cost."""
         return self._outcomes[trial_dir]
 
     @property
@@ -79,9 +78,14 @@ class Campaign:
         """Train and score once on every target; `baseline` has neither composition nor training noise."""
         is_trained = composition != ""
         noise = self._training_noise(composition, seed) if is_trained else 0.0
-        frames = [self._answers(target, split, composition, seed, accuracy + noise) for target in self.world.targets]
+        answers = {t: self._answers(t, split, composition, seed, accuracy + noise) for t in self.world.targets}
         trial_dir = f"trials/{len(self.records)}"
-        self._outcomes[trial_dir] = pd.concat(frames, ignore_index=True)
+        self._outcomes[trial_dir] = {
+            "sample_id": [name for target in answers for name in self._names(target, split)],
+            "eval_set": [target for target, right in answers.items() for _ in right],
+            "split": [split for right in answers.values() for _ in right],
+            "correct": [bool(value) for right in answers.values() for value in right],
+        }
         self.records.append(
             {
                 "kind": "trial",
@@ -95,7 +99,7 @@ class Campaign:
                 "num_train_samples": int(is_trained),
                 "num_steps": int(is_trained),
                 "trial_dir": trial_dir,
-                "evaluations": [_evaluation(frame) for frame in frames],
+                "evaluations": [_evaluation(target, split, right) for target, right in answers.items()],
             }
         )
 
@@ -105,7 +109,7 @@ class Campaign:
             self._noise[key] = float(self._rng("noise", *key).normal(0, self.world.seed_sd))
         return self._noise[key]
 
-    def _answers(self, target: str, split: str, composition: str, seed: int, accuracy: float) -> pd.DataFrame:
+    def _answers(self, target: str, split: str, composition: str, seed: int, accuracy: float) -> NDArray[np.bool_]:
         n = self.world.num_items[split]
         source = self._rng("source", target, split, composition).random(n)
         hardness = self._hardness(target, split, n)
@@ -113,14 +117,7 @@ class Campaign:
         luck = self._rng("luck", target, split, composition, seed).random(n)
         question, both = self.world.question_share, self.world.question_share + self.world.composition_share
         drawn = np.where(source < question, hardness, np.where(source < both, own, luck))
-        return pd.DataFrame(
-            {
-                "sample_id": self._names(target, split),
-                "eval_set": target,
-                "split": split,
-                "correct": drawn < accuracy,
-            }
-        )
+        return np.asarray(drawn < accuracy)
 
     def _hardness(self, target: str, split: str, n: int) -> NDArray[np.float64]:
         rng = self._rng("hardness", target, split)
@@ -136,11 +133,11 @@ class Campaign:
         return np.random.default_rng([self._seed, zlib.crc32("|".join(map(str, parts)).encode())])
 
 
-def _evaluation(answers: pd.DataFrame) -> dict[str, Any]:
-    n, correct = len(answers), int(answers["correct"].sum())
+def _evaluation(target: str, split: str, right: NDArray[np.bool_]) -> dict[str, Any]:
+    n, correct = len(right), int(right.sum())
     return {
-        "eval_set": answers["eval_set"].iloc[0],
-        "split": answers["split"].iloc[0],
+        "eval_set": target,
+        "split": split,
         "exposure": "held_out",
         "n": n,
         "correct": correct,

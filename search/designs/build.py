@@ -47,19 +47,19 @@ def _rows(study: Study, section: DesignSection, pool: Pool) -> list[DesignRow]:
     num_samples = section.num_samples or max(spec.space.composition.num_samples)
     budget = section.budget or spec.space.composition.budget
     sizes = section.sizes or spec.space.composition.grid
-    everywhere = spec.eval_sets
+    targets = spec.objective_sets  # the objective says whether targets, abilities or both are meant
     if section.kind == "controlled":
-        return controlled_rows(pool, everywhere, section, num_samples=num_samples, seed=spec.seed)
+        return controlled_rows(pool, targets, section, num_samples=num_samples, seed=spec.seed)
     if section.kind == "three_sources":
-        return three_source_rows(pool, everywhere, section, num_samples=num_samples, seed=spec.seed)
+        return three_source_rows(pool, targets, section, num_samples=num_samples, seed=spec.seed)
     if section.kind == "disruption":
-        return disruption_rows(pool, everywhere, budget=budget)
+        return disruption_rows(pool, targets, budget=budget)
     if section.kind == "zero_overlap":
-        return zero_overlap_rows(pool, everywhere, budget=budget)
+        return zero_overlap_rows(pool, targets, budget=budget)
     if section.kind == "observation":
-        return observation_rows(pool, everywhere, num_samples=num_samples, num_steps=spec.recipe.num_steps)
+        return observation_rows(pool, targets, num_samples=num_samples, num_steps=spec.recipe.num_steps)
     if section.kind == "data_efficiency":
-        return data_efficiency_rows(pool, everywhere, sizes=sizes, shots=section.shots)
+        return data_efficiency_rows(pool, targets, sizes=sizes, shots=section.shots)
     if section.kind == "few_shot":
-        return few_shot_rows(pool, everywhere, num_samples=num_samples, shots=section.shots)
+        return few_shot_rows(pool, targets, num_samples=num_samples, shots=section.shots)
     return ability_rows(pool, spec.abilities, budget=budget)

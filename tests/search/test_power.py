@@ -29,7 +29,7 @@ def arms_of(world: World, *, num_arms: int, num_seeds: int) -> list[ArmOutcomes]
         rows = []
         for seed in range(num_seeds):
             campaign.run(Stage.confirm, f"a{k}", f"a{k}", split="confirm", seed=seed, accuracy=0.6)
-            rows.append(campaign.load(f"trials/{len(campaign.records) - 1}")["correct"].to_numpy(dtype=float))
+            rows.append(np.array(campaign.load(f"trials/{len(campaign.records) - 1}")["correct"], dtype=float))
         ids = tuple(map(str, range(len(rows[0]))))
         found.append(ArmOutcomes(sample_ids=ids, right=np.stack(rows), seeds=tuple(range(num_seeds)), is_trained=True))
     return found

@@ -30,7 +30,7 @@ def test_the_same_run_gives_the_same_answers_and_other_seeds_others() -> None:
     campaign = Campaign(world, 3)
     for seed in (1, 1, 2):
         campaign.run(Stage.confirm, "arm", "a", split="confirm", seed=seed, accuracy=0.7)
-    one, again, other = (campaign.load(f"trials/{k}")["correct"].tolist() for k in range(3))
+    one, again, other = (campaign.load(f"trials/{k}")["correct"] for k in range(3))
     assert one == again != other
 
 
