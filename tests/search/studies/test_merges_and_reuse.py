@@ -13,7 +13,7 @@ from search.ledger import Ledger
 from search.merges import proxy_of
 from tests.search.studies.tiny_study import ABILITY, SOURCES, STUDY, TARGET, recombine, trial_records, write_study
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 CHANGES: dict[str, Any] = {
     "abilities": [],
     "objective": "cg",
