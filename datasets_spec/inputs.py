@@ -143,7 +143,7 @@ def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> s
     subsets = {subset.name: subset.model_dump(mode="json") for subset in catalog.prepared}
     for name, dumped in subsets.items():
         del dumped["metadata"]  # notes: editing one is no reason to prepare the store again
-        for note in ("sources", "licence", "origin", "role", "released"):
+        for note in ("sources", "licence", "origin", "role", "released", "sample_cost"):
             del dumped[note]
         dumped["shares"] = catalog.shares(name).model_dump(mode="json")
         dumped["sampling"] = catalog.sampling(name).model_dump(mode="json")

@@ -313,7 +313,7 @@ def bench_honesty(
 
 @bench_app.command("search")
 def bench_search(
-    table: Annotated[list[Path], typer.Option(help="NPZ file of a table; may be given several times")],
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file; may be given several times")],
     strategies: Annotated[
         str | None, typer.Option(help="names, separated by commas; default: all that can search any table")
     ] = None,
@@ -369,27 +369,42 @@ def bench_digits(
 @bench_app.command("phantom-table")
 def bench_phantom_table(
     results: Annotated[Path, typer.Argument(metavar="TABLE.jsonl", help="of `recombine phantom evidence`")],
-    path: Annotated[Path, typer.Argument(metavar="FILE.npz")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="ends in .npz or .parquet")],
+    merges: Annotated[Path | None, typer.Option(help="scores of `recombine bench phantom-merges`")] = None,
 ) -> None:
     """Turn the phantom's finished fine-tunes into a table."""
     from search.commands.bench import make_phantom_table
 
-    make_phantom_table(results, path)
+    make_phantom_table(results, path, merges)
+
+
+@bench_app.command("phantom-merges")
+def bench_phantom_merges(
+    path: Annotated[Path, typer.Argument(metavar="MERGES.jsonl", help="goes on with what is in it")],
+    seed: Annotated[int, typer.Option(help="of the single sources' fine-tunes")] = 0,
+) -> None:
+    """Train the phantom's eight sources alone, and score all merges of their adapters (seven minutes on one core)."""
+    from search.commands.bench import make_phantom_merges
+
+    make_phantom_merges(path, seed)
 
 
 @bench_app.command("mixtures")
 def bench_mixtures(
-    train_weights: Annotated[Path, typer.Argument(metavar="TRAIN_WEIGHTS.csv")],
-    train_losses: Annotated[Path, typer.Argument(metavar="TRAIN_LOSSES.csv")],
-    test_weights: Annotated[Path, typer.Argument(metavar="TEST_WEIGHTS.csv")],
-    test_losses: Annotated[Path, typer.Argument(metavar="TEST_LOSSES.csv")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="TRAIN TEST with columns x_... and y_..., or TRAIN_WEIGHTS TRAIN_LOSSES TEST_WEIGHTS TEST_LOSSES",
+        ),
+    ],
     num_runs: Annotated[int, typer.Option(min=3, help="runs to learn from")] = 32,
     repetitions: Annotated[int, typer.Option(min=1, help="draws of these runs")] = 3,
 ) -> None:
-    """Measure how well a few runs predict the order of others, on CSV files shaped like RegMix's."""
+    """Measure how well a few runs predict the order of others: on files of runs, or shaped like RegMix's."""
     from search.commands.bench import bench_mixtures
 
-    bench_mixtures((train_weights, train_losses), (test_weights, test_losses), num_runs, repetitions)
+    bench_mixtures(files, num_runs, repetitions)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from datasets_spec.errors import UserError
 from search import comparators
 from search.comparisons import SplitEvidence
 from search.composition import Candidate, Composition
-from search.objective import objective_values, ranked
+from search.objective import distinct, objective_values, ranked
 from search.outcome_files import outcomes_loader
 from search.outcomes import Outcomes, control_arm
 from search.rungs import rung_steps
@@ -47,12 +47,10 @@ def run_search(run: StudyRun) -> list[Candidate]:
     """
     spec = run.spec
 
-    def build(candidate: Candidate, index: int, reason: str) -> PlannedTrial:
+    def build(candidate: Candidate, index: int, reason: str, seed: int) -> PlannedTrial:
         recipe = spec.recipe_of(dict(candidate.recipe))
         return PlannedTrial(
-            spec=run.factory.spec(
-                candidate.composition, recipe, spec.seed, ("search",), rungs=rung_steps(spec, recipe)
-            ),
+            spec=run.factory.spec(candidate.composition, recipe, seed, ("search",), rungs=rung_steps(spec, recipe)),
             stage=Stage.search,
             arm=f"proposal-{index}",
             strategy=spec.strategy.name,
@@ -61,12 +59,9 @@ def run_search(run: StudyRun) -> list[Candidate]:
             searched=dict(candidate.recipe),
         )
 
+    context = context_of(run.study, run.store, run.ledger.records())
     strategy = build_strategy(
-        spec.strategy.name,
-        space=spec.space,
-        seed=spec.seed,
-        num_objectives=spec.num_objectives,
-        context=context_of(run.study, run.store),
+        spec.strategy.name, space=spec.space, seed=spec.seed, num_objectives=spec.num_objectives, context=context
     )
     source = StrategySource(
         strategy,
@@ -77,10 +72,12 @@ def run_search(run: StudyRun) -> list[Candidate]:
         build=build,
         values=lambda record: objective_values(spec, record),
         scores=scores_of,
+        seeds=spec.search_seeds,
     )
     run.run_source(source)
     observations = source.observations()
-    best = [observation.candidate for observation in ranked(list(observations.values()))]
+    known = [observation for observation in context.known if spec.space.contains(observation.candidate)]
+    best = distinct(observation.candidate for observation in ranked([*observations.values(), *known]))
     if not best:
         raise UserError(
             "no trial of the search has a value: all failed, or all trained on a target's own key",

@@ -80,6 +80,11 @@ def compute_plan(study: Study, run_dir: Path) -> Plan:
         f"{execution.cpus_per_worker:g} CPU and {execution.gpus_per_worker:g} GPU",
         f"executor: {executor} ({why})",
         "no trial fails, none is reused, none is stopped early",
+        *(
+            [f"{study.spec.strategy.num_merges} merges are scored without training; their time is not counted"]
+            if study.spec.strategy.num_merges
+            else []
+        ),
     )
     return Plan(
         phases=phases,
@@ -120,14 +125,15 @@ def _phases(study: Study) -> Sequence[PhaseCost]:
     if spec.design is not None:
         return _design_phases(study)
     space, confirm = spec.space.composition, spec.confirm
-    search = min(spec.strategy.num_trials, spec.space.count() or spec.strategy.num_trials)
+    proposals = min(spec.strategy.num_trials, spec.space.count() or spec.strategy.num_trials)
+    repeated = f"; {spec.strategy.replicates} seeds each" if spec.strategy.replicates > 1 else ""
     phases = [
         PhaseCost(phase="baseline", num_trials=1, num_samples=0, note="no training"),
         PhaseCost(
             phase="search",
-            num_trials=search,
+            num_trials=proposals * spec.strategy.replicates,
             num_samples=space.budget,
-            note=f"{spec.strategy.name}; at most that many samples",
+            note=f"{spec.strategy.name}; at most that many samples{repeated}",
         ),
     ]
     num_targets = len(spec.eval_sets)

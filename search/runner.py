@@ -15,8 +15,10 @@ from search import phases
 from search.designs.run import run_design
 from search.engine_setup import EngineSetup, build_engine
 from search.ledger import Ledger
+from search.merges import run_merges
 from search.recording import Recorder
 from search.results import write_results
+from search.reuse import run_reused
 from search.run_dir import claim_run_dir
 from search.study import ExecutionSection
 from search.study_files import Study
@@ -135,6 +137,9 @@ def run_study(
     with open_run(study, run_dir, say=say, on_record=on_record, on_running=on_running) as run:
         say("baseline: the untrained backbone")
         phases.run_baseline(run)
+        if study.reused_runs:
+            say(f"reuse: trials of {', '.join(folder.name for folder in study.reused_runs)}")
+            run_reused(run)
         if run.spec.design is None:
             _search_and_confirm(run)
         else:
@@ -149,6 +154,10 @@ def run_study(
 def _search_and_confirm(run: StudyRun) -> None:
     """All phases of a study that searches, after the baseline."""
     check_not_extended(run.ledger.records(), run.spec.strategy.num_trials)
+    if run.spec.strategy.num_merges:
+        run.say(f"single sources first, then {run.spec.strategy.num_merges} merges of their adapters")
+        phases.run_transfer(run)
+        run_merges(run)
     run.say(f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}")
     best = phases.run_search(run)
     if run.spec.transfer.enabled:

@@ -115,7 +115,7 @@ def count_compared(trials: Iterable[Record]) -> int:
         {
             canonical_json([record.get("composition"), record.get("recipe") or {}])
             for record in trials
-            if record["stage"] == Stage.search and record.get("evaluations")
+            if record["stage"] in (Stage.search, Stage.reused) and record.get("evaluations")
         }
     )
 

@@ -38,6 +38,8 @@ class Stage(StrEnum):
     baseline = "baseline"
     search = "search"
     single = "single"
+    merge = "merge"
+    reused = "reused"
     control = "control"
     confirm = "confirm"
     sealed = "sealed"

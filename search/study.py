@@ -38,6 +38,16 @@ class StrategySection(_Section):
         default="random", description="recombine | random | optuna-tpe | greedy | metadata | static | exhaustive"
     )
     num_trials: PositiveInt = Field(default=12, description="fine-tunes of the search; `exhaustive` may need fewer")
+    replicates: PositiveInt = Field(
+        default=1,
+        description="seeds that each of them is trained with; the strategy sees the mean, and nothing else is repeated",
+    )
+    num_merges: int = Field(
+        default=0,
+        ge=0,
+        description="merges of single-source adapters that are scored before the search, without training; "
+        "the transfer matrix then comes first",
+    )
 
 
 class TransferSection(_Section):
@@ -159,6 +169,10 @@ class StudySpec(_Section):
     confirm: ConfirmSection = ConfirmSection()
     execution: ExecutionSection = ExecutionSection()
     early_stopping: EarlyStoppingSection = EarlyStoppingSection()
+    reuse: tuple[str, ...] = Field(
+        default=(),
+        description="run folders of other studies, relative to this file: equal trials are taken from there, and known",
+    )
     design: DesignSection | None = Field(
         default=None, description="a fixed experiment instead of a search (docs/designs.md)"
     )
@@ -195,6 +209,11 @@ class StudySpec(_Section):
         return 2 if self.objective == "pareto" else 1
 
     @property
+    def search_seeds(self) -> tuple[int, ...]:
+        """The seeds that every proposal of the search is trained with."""
+        return tuple(range(self.seed, self.seed + self.strategy.replicates))
+
+    @property
     def single_num_samples(self) -> int:
         """Samples of a single source in the transfer matrix."""
         return self.transfer.num_samples or max(self.space.composition.num_samples)
@@ -212,8 +231,11 @@ class StudySpec(_Section):
             raise ValueError(
                 f"space.recipe searches {unknown}, which a recipe does not have: {sorted(Recipe.model_fields)}"
             )
-        if self.confirm.enabled and self.seed in self.confirm.seeds:
-            raise ValueError(f"confirm.seeds must be fresh, but {self.seed} is the search's own seed")
+        if self.strategy.num_merges and not self.transfer.enabled:
+            raise ValueError("strategy.num_merges merges the single sources' adapters: set transfer.enabled to true")
+        used = sorted(set(self.search_seeds) & set(self.confirm.seeds))
+        if self.confirm.enabled and used:
+            raise ValueError(f"confirm.seeds must be fresh, but {used[0]} is the search's own seed")
         if self.early_stopping.enabled and (
             self.execution.executor == "nested"
             or (self.execution.executor == "auto" and not self.execution.num_workers)
