@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets_spec.store import Store
 from search.composition import Candidate
+from search.marks import ScoreSection, score_of
 from search.objective import COUNTED
 from search.strategies.base import Observation, Recommender, Strategy
 from search.strategies.context import SearchContext
@@ -33,10 +34,12 @@ def context_of(study: Study, store: Store) -> SearchContext:
     )
 
 
-def scores_of(record: Mapping[str, Any], split: str = "search") -> dict[str, float]:
-    """Accuracy by evaluation set of a trial's record; sets whose own key was trained on are left out."""
+def scores_of(
+    record: Mapping[str, Any], split: str = "search", *, score: ScoreSection | None = None
+) -> dict[str, float]:
+    """Score by evaluation set of a trial's record; sets whose own key was trained on are left out."""
     return {
-        e["eval_set"]: float(e["accuracy"])
+        e["eval_set"]: score_of(e, score)
         for e in record["evaluations"]
         if e["split"] == split and e["exposure"] in COUNTED
     }

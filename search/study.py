@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from search.composition import SearchSpace
+from search.marks import ScoreSection
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 
@@ -130,6 +131,7 @@ class StudySpec(_Section):
     )
     control_sources: tuple[str, ...] = Field(default=(), description="subsets used only to build matched controls")
     objective: ObjectiveName = "cg"
+    score: ScoreSection = ScoreSection()
     space: SearchSpace
     recipe: Recipe = Recipe()
     strategy: StrategySection = StrategySection()

@@ -13,6 +13,7 @@ from search.report.answer import compute_answer
 from search.report.blind import compute_blind
 from search.report.data_table import compute_data_table
 from search.report.figures import Figure
+from search.report.free_answers import compute_free_answers
 from search.report.heatmap import TransferHeatmap
 from search.report.inline import chart_library, content_security_policy, csv_download, script_json
 from search.report.load import RunRecords
@@ -59,6 +60,8 @@ def render_page(
         trials=trial_table,
         data=compute_data_table(records),
         blind=compute_blind(records),
+        beside={row.name: row for row in compute_blind(records)},
+        free_answers=compute_free_answers(records),
         time=compute_time_use(records),
         provenance=compute_provenance(records),
         downloads={
