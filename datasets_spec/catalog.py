@@ -83,6 +83,7 @@ class SubsetSpec(BaseModel):
             mix sources of different modalities.
         licence: Licence of the data.
         origin: Where the data comes from.
+        sample_cost: What one training sample costs (licence fee, labelling), in the unit of a study's ``max_cost``.
         metadata: Notes for the reader; nothing in Recombine decides by them.
     """
 
@@ -109,6 +110,7 @@ class SubsetSpec(BaseModel):
     source_pattern: str | None = None
     licence: str | None = None
     origin: str | None = None
+    sample_cost: float | None = Field(default=None, ge=0)
     metadata: dict[str, str] = Field(default_factory=dict)
 
     @property

@@ -144,7 +144,7 @@ def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> s
     subsets = {subset.name: subset.model_dump(mode="json") for subset in catalog.prepared}
     for name, dumped in subsets.items():
         del dumped["metadata"]  # notes: editing one is no reason to prepare the store again
-        for note in ("sources", "licence", "origin", "role", "released"):
+        for note in ("sources", "licence", "origin", "role", "released", "sample_cost"):
             del dumped[note]
         if dumped["box_form"] is None:  # younger than stores: without it they stay as they are
             del dumped["box_form"]

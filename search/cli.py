@@ -24,6 +24,10 @@ data_app = typer.Typer(no_args_is_help=True, help="Prepare and check the data of
 phantom_app = typer.Typer(no_args_is_help=True, help="The embedded phantom corpus and its tiny backbone.")
 app.add_typer(data_app, name="data")
 app.add_typer(phantom_app, name="phantom")
+design_app = typer.Typer(
+    no_args_is_help=True, help="The papers' controlled experiments, and what is published of them."
+)
+app.add_typer(design_app, name="design")
 bench_app = typer.Typer(no_args_is_help=True, help="Strategies replayed on tables whose truth is known.")
 app.add_typer(bench_app, name="bench")
 
@@ -39,7 +43,7 @@ Address = Annotated[
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder to create the study in")],
-    template: Annotated[str, typer.Option(help="phantom | one-gpu | cluster")] = "phantom",
+    template: Annotated[str, typer.Option(help="phantom | phantom-designs | one-gpu | cluster")] = "phantom",
 ) -> None:
     """Write a commented study file to start from (with `phantom`, also the corpus, ready to run)."""
     from search.commands.init import write_study
@@ -118,11 +122,18 @@ def data_export(
 
 
 @app.command()
-def plan(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None) -> None:
-    """Show trials, samples, time and disk of a study; launches nothing."""
+def plan(
+    study: StudyFile,
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    detect: Annotated[
+        float | None, typer.Option(min=0.1, max=100, help="points: say what it takes to see this difference")
+    ] = None,
+) -> None:
+    """Show trials, samples, time, disk, and the differences that a study can see; launches nothing."""
     from search.commands.plan import show_plan
 
-    show_plan(study, overrides or [], run_dir)
+    show_plan(study, overrides or [], run_dir, detect)
 
 
 @app.command()
@@ -147,6 +158,38 @@ def report(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None
     from search.commands.run import report_command
 
     report_command(study, overrides or [], run_dir)
+
+
+@app.command()
+def explain(
+    study: StudyFile,
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(metavar="RUN", help="another study of the same data whose trials count too")
+    ] = None,
+    new: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="modality/area/task[/ability] of a dataset not in the study")
+    ] = None,
+    sharpen: Annotated[
+        str | None, typer.Option(metavar="EFFECT", help="a subset or an element: say which trials to run for it")
+    ] = None,
+    num_trials: Annotated[int, typer.Option(min=1, help="trials that may be spent on that")] = 6,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show what each subset, pair and element is worth, and what another dataset would bring; needs no cluster."""
+    from search.commands.explain import explain_study
+
+    explain_study(
+        study,
+        overrides or [],
+        run_dir,
+        also=also or [],
+        new=new or [],
+        sharpen=sharpen,
+        num_trials=num_trials,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -225,9 +268,52 @@ def phantom_evidence(
     measure_evidence(folder, base or [], num_seeds=num_seeds, num_table_seeds=num_table_seeds, num_workers=num_workers)
 
 
+@design_app.command("list")
+def design_list() -> None:
+    """Show the kinds of designs and what each asks."""
+    from search.commands.design import list_designs
+
+    list_designs()
+
+
+@design_app.command("rows")
+def design_rows(study: StudyFile, overrides: Overrides = None) -> None:
+    """Show the rows and arms of a study's design; launches nothing."""
+    from search.commands.design import show_rows
+
+    show_rows(study, overrides or [])
+
+
+@design_app.command("published")
+def design_published(
+    factor: Annotated[int, typer.Option(min=1, help="multiply the inferred numbers of questions by this")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Judge Med-MAT's published controlled table again: which rows pass a test, alone and together."""
+    from search.commands.design import show_published
+
+    show_published(as_json=as_json, factor=factor)
+
+
+@bench_app.command("honesty")
+def bench_honesty(
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="signal, null, power or patients; default: all four")
+    ] = None,
+    num_campaigns: Annotated[int, typer.Option(min=2, help="whole campaigns of each scenario")] = 500,
+    seed: int = 0,
+    num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+) -> None:
+    """Simulate whole campaigns in worlds of known truth: coverage, bias, false claims, power."""
+    from search.commands.honesty import bench_honesty
+
+    bench_honesty(scenario or [], num_campaigns, seed=seed, num_workers=num_workers, as_json=as_json)
+
+
 @bench_app.command("search")
 def bench_search(
-    table: Annotated[list[Path], typer.Option(help="NPZ file of a table; may be given several times")],
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file; may be given several times")],
     strategies: Annotated[
         str | None, typer.Option(help="names, separated by commas; default: all that can search any table")
     ] = None,
@@ -283,27 +369,42 @@ def bench_digits(
 @bench_app.command("phantom-table")
 def bench_phantom_table(
     results: Annotated[Path, typer.Argument(metavar="TABLE.jsonl", help="of `recombine phantom evidence`")],
-    path: Annotated[Path, typer.Argument(metavar="FILE.npz")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="ends in .npz or .parquet")],
+    merges: Annotated[Path | None, typer.Option(help="scores of `recombine bench phantom-merges`")] = None,
 ) -> None:
     """Turn the phantom's finished fine-tunes into a table."""
     from search.commands.bench import make_phantom_table
 
-    make_phantom_table(results, path)
+    make_phantom_table(results, path, merges)
+
+
+@bench_app.command("phantom-merges")
+def bench_phantom_merges(
+    path: Annotated[Path, typer.Argument(metavar="MERGES.jsonl", help="goes on with what is in it")],
+    seed: Annotated[int, typer.Option(help="of the single sources' fine-tunes")] = 0,
+) -> None:
+    """Train the phantom's eight sources alone, and score all merges of their adapters (seven minutes on one core)."""
+    from search.commands.bench import make_phantom_merges
+
+    make_phantom_merges(path, seed)
 
 
 @bench_app.command("mixtures")
 def bench_mixtures(
-    train_weights: Annotated[Path, typer.Argument(metavar="TRAIN_WEIGHTS.csv")],
-    train_losses: Annotated[Path, typer.Argument(metavar="TRAIN_LOSSES.csv")],
-    test_weights: Annotated[Path, typer.Argument(metavar="TEST_WEIGHTS.csv")],
-    test_losses: Annotated[Path, typer.Argument(metavar="TEST_LOSSES.csv")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="TRAIN TEST with columns x_... and y_..., or TRAIN_WEIGHTS TRAIN_LOSSES TEST_WEIGHTS TEST_LOSSES",
+        ),
+    ],
     num_runs: Annotated[int, typer.Option(min=3, help="runs to learn from")] = 32,
     repetitions: Annotated[int, typer.Option(min=1, help="draws of these runs")] = 3,
 ) -> None:
-    """Measure how well a few runs predict the order of others, on CSV files shaped like RegMix's."""
+    """Measure how well a few runs predict the order of others: on files of runs, or shaped like RegMix's."""
     from search.commands.bench import bench_mixtures
 
-    bench_mixtures((train_weights, train_losses), (test_weights, test_losses), num_runs, repetitions)
+    bench_mixtures(files, num_runs, repetitions)
 
 
 def main() -> None:

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from search.optimism import cross_fitted
 from search.outcomes import ArmOutcomes, Outcomes, Record, control_arm, of_arm
 from search.resampling import PairedDifference, mean_accuracy, paired_difference
+from search.seed_variance import SeedVariance, answer_variance, moderated, own_seed_variance, seed_variance_prior
 from search.statistics import (
     ALPHA,
     Verdict,
@@ -20,7 +24,18 @@ from search.strategies.base import derived_seed
 from search.tables import training_size
 
 # What a recommended composition is measured against; `control` is each target's own matched control.
-COMPARATORS = ("control", "baseline", "all-data", "best-single", "random-same-size")
+COMPARATORS = (
+    "control",
+    "baseline",
+    "all-data",
+    "best-single",
+    "random-same-size",
+    "additive-singles",
+    "greedy",
+    "metadata",
+    "static",
+    "target-labels",
+)
 MEAN = "mean"
 # Stages whose trials were scored to find compositions: their scores must not confirm what they found.
 _SEARCHING = (Stage.search, Stage.single)
@@ -95,6 +110,7 @@ class SplitEvidence:
         self._targets = tuple(targets)
         self.split = split
         self._seed = seed
+        self._priors: dict[tuple[str, ...], SeedVariance] = {}
 
     def arm(self, name: str, target: str, *, matched_to: str | None = None) -> ArmOutcomes | None:
         """The outcomes of an arm on a target.
@@ -143,6 +159,7 @@ class SplitEvidence:
             groups=[self._outcomes.groups_of(arm.sample_ids) for arm in trimmed],
             seed=derived_seed(self._seed, "estimate", name, place, self.split),
             is_trained=trimmed[0].is_trained,
+            prior=self._prior(tuple(arms)),
         )
         return {
             "eval_set": place,
@@ -152,6 +169,32 @@ class SplitEvidence:
             "n": sum(len(arm.sample_ids) for arm in trimmed),
             "seeds": len(trimmed[0].seeds),
         }
+
+    def cross_fitted(self, finalists: Sequence[str]) -> float | None:
+        """Mean accuracy of the best finalist without the luck of the choice; None unless all were scored everywhere."""
+        arms = {name: self.arms(name) for name in finalists}
+        if not arms or any(set(found) != set(self._targets) for found in arms.values()):
+            return None
+        some = next(iter(arms.values()))
+        return cross_fitted(
+            {name: [arm.right for arm in found.values()] for name, found in arms.items()},
+            groups=[self._outcomes.groups_of(arm.sample_ids) for arm in some.values()],
+            seed=derived_seed(self._seed, "cross-fitted", self.split),
+        )
+
+    def training_shift(self, finalists: Sequence[str]) -> SeedVariance:
+        """Variance by which one training run moves all answers together, as finalists and other arms show it."""
+        by_seed, residuals = [], []
+        for name in finalists:
+            arms = self.arms(name)
+            if set(arms) == set(self._targets):
+                trimmed = _same_number_of_seeds(list(arms.values()))
+                by_seed.append(np.mean([arm.right.mean(axis=1) for arm in trimmed], axis=0))
+                residuals.append(sum(answer_variance(arm.right) for arm in trimmed) / len(trimmed) ** 2)
+        found = moderated(own_seed_variance(by_seed), self._prior(self._targets))
+        if found.freedom < 1:
+            return found
+        return replace(found, variance=max(0.0, found.variance - sum(residuals) / len(residuals)))
 
     def comparisons(self, finalist: str, *, num_choices: int = 1) -> list[Comparison]:
         """The finalist against every comparator that was scored; the mean over targets and single targets.
@@ -197,7 +240,25 @@ class SplitEvidence:
             seed=derived_seed(self._seed, "comparison", self.split, *labels),
             first_is_trained=first[0].is_trained,
             second_is_trained=second[0].is_trained,
+            prior=self._prior(tuple(pairs)),
         )
+
+    def _prior(self, targets: tuple[str, ...]) -> SeedVariance:
+        """Training noise of the mean over `targets`, as all trained arms of this split show it."""
+        if targets not in self._priors:
+            by_seed, num_items = [], 1
+            for name in dict.fromkeys(str(record.get("arm")) for record in self._records):
+                arms = {t: arm for t in targets if (arm := self._by_arm_name(name, t)) is not None}
+                if set(arms) != set(targets) or not next(iter(arms.values())).is_trained:
+                    continue
+                trimmed = _same_number_of_seeds(list(arms.values()))
+                by_seed.append(np.mean([arm.right.mean(axis=1) for arm in trimmed], axis=0))
+                num_items = sum(len(arm.sample_ids) for arm in trimmed)
+            self._priors[targets] = seed_variance_prior(by_seed, resolution=1 / num_items)
+        return self._priors[targets]
+
+    def _by_arm_name(self, name: str, target: str) -> ArmOutcomes | None:
+        return self._outcomes.of_arm(of_arm(self._records, name), target, self.split)
 
 
 def _same_number_of_seeds(arms: Sequence[ArmOutcomes]) -> list[ArmOutcomes]:

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    NonNegativeFloat,
     PositiveInt,
     field_validator,
     model_validator,
@@ -23,8 +24,14 @@ from pydantic_core import CoreSchema, core_schema
 
 from datasets_spec.canonical import canonical_json, content_hash
 from datasets_spec.errors import UserError
+from search.costs import TOLERANCE, cheaper, cost_of, picks_within
 from search.counting import BudgetTable, budget_table
 from search.recipe_space import RecipeSpace, RecipeValue
+
+# With a cost constraint compositions are counted one by one, up to so many; beyond, the count is an upper bound.
+MAX_COUNTED = 2**17
+# Draws that may cost too much before one is made cheaper instead.
+MAX_COST_DRAWS = 200
 
 
 class Composition(Mapping[str, int]):
@@ -138,6 +145,9 @@ class CompositionSpace(BaseModel):
         max_size: the largest number of subsets; None leaves it to the budget.
         must_have: subsets that are in every composition.
         must_not_have: sources that are in none (to switch one off without deleting it).
+        licences: only sources with one of these licences are used; `study_files` turns that into `must_not_have`.
+        max_cost: the most that the samples of a composition may cost together.
+        sample_costs: cost of one sample by subset; `study_files` takes them from the catalog.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -149,10 +159,15 @@ class CompositionSpace(BaseModel):
     max_size: PositiveInt | None = None
     must_have: tuple[str, ...] = ()
     must_not_have: tuple[str, ...] = ()
+    licences: tuple[str, ...] | None = None
+    max_cost: NonNegativeFloat | None = None
+    sample_costs: dict[str, NonNegativeFloat] | None = None
 
-    @field_validator("sources", "must_have", "must_not_have", "num_samples")
+    @field_validator("sources", "must_have", "must_not_have", "num_samples", "licences")
     @classmethod
-    def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _distinct(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        if value is None:
+            return None
         twice = sorted({item for item in value if value.count(item) > 1})
         if twice:
             raise ValueError(f"listed more than once: {twice}")
@@ -169,6 +184,8 @@ class CompositionSpace(BaseModel):
             raise ValueError(f"both in must_have and in must_not_have: {both}")
         if self.max_size is not None and self.max_size < max(self.min_size, len(self.must_have)):
             raise ValueError(f"max_size {self.max_size} is below min_size or the number of must_have subsets")
+        if not self.sizes and self._sizes_at_any_cost:
+            raise ValueError(f"no composition costs at most max_cost {self.max_cost:g}")
         if not self.sizes:
             smallest = max(self.min_size, len(self.must_have)) * min(self.num_samples)
             raise ValueError(
@@ -195,8 +212,53 @@ class CompositionSpace(BaseModel):
     @cached_property
     def sizes(self) -> range:
         """The numbers of subsets for which there is a composition."""
+        sizes = self._sizes_at_any_cost
+        if not self._is_costed:
+            return sizes
+        return range(sizes.start, max((k for k in sizes if self._affordable(k)), default=sizes.start - 1) + 1)
+
+    @property
+    def _sizes_at_any_cost(self) -> range:
         most = len(self.allowed) if self.max_size is None else min(self.max_size, len(self.allowed))
         return range(max(self.min_size, len(self.must_have)), min(most, self.budget // self.grid[0]) + 1)
+
+    @property
+    def _is_costed(self) -> bool:
+        """Whether costs constrain; until the catalog's are filled in, they are not known."""
+        return self.max_cost is not None and self.sample_costs is not None
+
+    @cached_property
+    def _costs(self) -> dict[str, float]:
+        """Cost of a sample, of every allowed subset."""
+        return {subset: (self.sample_costs or {}).get(subset, 0.0) for subset in self.allowed}
+
+    def _affordable(self, size: int) -> bool:
+        cheapest = sorted(self._costs[s] for s in self.optional)[: size - len(self.must_have)]
+        least = self.grid[0] * (sum(self._costs[s] for s in self.must_have) + sum(cheapest))
+        return self.max_cost is None or least <= self.max_cost + TOLERANCE
+
+    def cost(self, composition: Mapping[str, int]) -> float:
+        """What the samples of a composition of allowed subsets cost."""
+        return cost_of(composition, self._costs)
+
+    def is_affordable(self, composition: Mapping[str, int]) -> bool:
+        """Whether a composition of allowed subsets costs at most `max_cost`."""
+        return not self._is_costed or self.max_cost is None or self.cost(composition) <= self.max_cost + TOLERANCE
+
+    def made_cheaper(self, counts: Mapping[str, int], *, min_size: int, order: Callable[[str], str]) -> dict[str, int]:
+        """`counts` with less of what is dear until it is affordable; see `costs.cheaper`."""
+        if not self._is_costed or self.max_cost is None:
+            return dict(counts)
+        return cheaper(
+            counts,
+            grid=self.grid,
+            costs=self._costs,
+            max_cost=self.max_cost,
+            must_have=self.must_have,
+            allowed=self.allowed,
+            min_size=min_size,
+            order=order,
+        )
 
     @property
     def _table(self) -> BudgetTable:
@@ -213,6 +275,8 @@ class CompositionSpace(BaseModel):
             if composition[subset] not in self.grid
         ]
         total = sum(composition.values())
+        if chosen <= set(self.allowed) and not self.is_affordable(composition):
+            found.append(f"it costs {self.cost(composition):g}, more than max_cost {self.max_cost:g}")
         if total > self.budget:
             found.append(f"{total} samples exceed the budget of {self.budget}")
         if len(chosen) < self.min_size:
@@ -226,9 +290,24 @@ class CompositionSpace(BaseModel):
         return not self.violations(composition)
 
     def count(self, size: int | None = None) -> int:
-        """The exact number of compositions (of `size` subsets, if given)."""
+        """The exact number of compositions (of `size` subsets, if given).
+
+        With `max_cost` and more than `MAX_COUNTED` of them: an upper bound, the number without that constraint.
+        """
         sizes = self.sizes if size is None else [size] if size in self.sizes else []
+        if self._is_costed:
+            num_affordable = self._num_affordable if size is None else self._counted(sizes)
+            if num_affordable is not None:
+                return num_affordable
         return sum(math.comb(len(self.optional), k - len(self.must_have)) * self._table.count(k) for k in sizes)
+
+    @cached_property
+    def _num_affordable(self) -> int | None:
+        return self._counted(self.sizes)
+
+    def _counted(self, sizes: Sequence[int]) -> int | None:
+        number = sum(1 for _ in itertools.islice(self._walk(sizes), MAX_COUNTED + 1))
+        return number if number <= MAX_COUNTED else None
 
     def enumerate(self, limit: int | None = None) -> Iterator[Composition]:
         """All compositions, one by one: by size, then by subsets, then by numbers of samples.
@@ -246,14 +325,24 @@ class CompositionSpace(BaseModel):
                 f"the space has {self.count()} compositions, more than the {limit} that may be enumerated",
                 hint="lower max_size, shorten num_samples, or use another strategy",
             )
-        return self._walk()
+        return self._walk(self.sizes)
 
-    def _walk(self) -> Iterator[Composition]:
-        for size in self.sizes:
-            for picked in itertools.combinations(self.optional, size - len(self.must_have)):
+    def _walk(self, sizes: Sequence[int]) -> Iterator[Composition]:
+        for size in sizes:
+            for picked in self._picks(size - len(self.must_have)):
                 subsets = sorted((*self.must_have, *picked))
                 for counts in self._counts_within(size, self.budget):
-                    yield Composition(dict(zip(subsets, counts, strict=True)))
+                    composition = Composition(dict(zip(subsets, counts, strict=True)))
+                    if self.is_affordable(composition):
+                        yield composition
+
+    def _picks(self, size: int) -> Iterator[tuple[str, ...]]:
+        """Optional subsets by `size`; those that cost too much at their smallest are not walked through."""
+        if not self._is_costed or self.max_cost is None:
+            return itertools.combinations(self.optional, size)
+        least = {subset: self.grid[0] * cost for subset, cost in self._costs.items()}
+        left = self.max_cost - sum(least[subset] for subset in self.must_have)
+        return picks_within(self.optional, size, least, left)
 
     def _counts_within(self, size: int, budget: int) -> Iterator[tuple[int, ...]]:
         if size == 0:
@@ -270,17 +359,25 @@ class CompositionSpace(BaseModel):
 
         Drawing sizes first keeps small compositions in view: among all 2^N subsets nearly all have about N/2.
 
+        With `max_cost` a draw that is too dear is drawn again, and made cheaper after `MAX_COST_DRAWS` draws.
+
         Args:
-            rng: the source of randomness; the draw is exact and rejects nothing.
+            rng: the source of randomness; without costs the draw is exact and rejects nothing.
             size: draw among compositions of this many subsets only.
 
         Raises:
             UserError: there is no composition of that size.
         """
-        if size is None:
-            size = self.sizes[rng.randrange(len(self.sizes))]
-        elif size not in self.sizes:
+        if size is not None and size not in self.sizes:
             raise UserError(f"there is no composition of {size} subsets", hint=f"sizes are {list(self.sizes)}")
+        for _ in range(MAX_COST_DRAWS):
+            drawn = self._draw(rng, self.sizes[rng.randrange(len(self.sizes))] if size is None else size)
+            if self.is_affordable(drawn):
+                return drawn
+        least = self.sizes[0] if size is None else size
+        return Composition(self.made_cheaper(drawn, min_size=least, order=str))
+
+    def _draw(self, rng: random.Random, size: int) -> Composition:
         picked = rng.sample(self.optional, size - len(self.must_have))
         subsets = sorted((*self.must_have, *picked))
         return Composition(dict(zip(subsets, self._table.draw(rng, size), strict=True)))

@@ -59,9 +59,11 @@ class EngineSetup:
     def partitions(self) -> list[tuple[str, str]]:
         """Return the (subset, split) pairs that trials may read before `sealed` is opened."""
         spec = self.spec
-        sources = {*spec.space.composition.allowed, *spec.control_sources, *spec.few_shot}
+        sources = {*spec.space.composition.allowed, *spec.control_sources, *spec.declared_shots}
+        if "target-labels" in spec.confirm.comparators:
+            sources |= set(spec.objective_sets)
         return [(s, "train") for s in sorted(sources)] + [
-            (e, split) for e in spec.eval_sets for split in ("search", "confirm")
+            (e, split) for split in ("search", "confirm") for e in spec.sets_on(split)
         ]
 
     def decide(self, decision: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from search.composition import Candidate
 from search.marks import ScoreSection, score_of
 from search.status import Exposure, Status
 from search.strategies.base import Observation
@@ -63,3 +64,8 @@ def ranked(observations: Sequence[Observation]) -> list[Observation]:
 def _dominates(a: Observation, b: Observation) -> bool:
     pairs = list(zip(a.values or (), b.values or (), strict=True))
     return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
+
+
+def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Candidates in their order, each once."""
+    return list(dict.fromkeys(candidates))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from datasets_spec.canonical import content_hash
 from datasets_spec.errors import UserError
 from search import comparators
 from search.comparisons import SplitEvidence
 from search.composition import Candidate, Composition
-from search.objective import objective_values, ranked
+from search.objective import distinct, objective_values, ranked
 from search.outcome_files import outcomes_loader
 from search.outcomes import Outcomes, control_arm
 from search.rungs import rung_steps
+from search.sealed_openings import earlier_openings, note_opening
 from search.source import StrategySource
 from search.status import Stage, Status
 from search.strategies.base import build_strategy
@@ -45,12 +47,10 @@ def run_search(run: StudyRun) -> list[Candidate]:
     """
     spec = run.spec
 
-    def build(candidate: Candidate, index: int, reason: str) -> PlannedTrial:
+    def build(candidate: Candidate, index: int, reason: str, seed: int) -> PlannedTrial:
         recipe = spec.recipe_of(dict(candidate.recipe))
         return PlannedTrial(
-            spec=run.factory.spec(
-                candidate.composition, recipe, spec.seed, ("search",), rungs=rung_steps(spec, recipe)
-            ),
+            spec=run.factory.spec(candidate.composition, recipe, seed, ("search",), rungs=rung_steps(spec, recipe)),
             stage=Stage.search,
             arm=f"proposal-{index}",
             strategy=spec.strategy.name,
@@ -59,12 +59,9 @@ def run_search(run: StudyRun) -> list[Candidate]:
             searched=dict(candidate.recipe),
         )
 
+    context = context_of(run.study, run.store, run.ledger.records())
     strategy = build_strategy(
-        spec.strategy.name,
-        space=spec.space,
-        seed=spec.seed,
-        num_objectives=spec.num_objectives,
-        context=context_of(run.study, run.store),
+        spec.strategy.name, space=spec.space, seed=spec.seed, num_objectives=spec.num_objectives, context=context
     )
     source = StrategySource(
         strategy,
@@ -75,10 +72,12 @@ def run_search(run: StudyRun) -> list[Candidate]:
         build=build,
         values=lambda record: objective_values(spec, record),
         scores=lambda record: scores_of(record, score=spec.score),
+        seeds=spec.search_seeds,
     )
     run.run_source(source)
     observations = source.observations()
-    best = [observation.candidate for observation in ranked(list(observations.values()))]
+    known = [observation for observation in context.known if spec.space.contains(observation.candidate)]
+    best = distinct(observation.candidate for observation in ranked([*observations.values(), *known]))
     if not best:
         raise UserError(
             "no trial of the search has a value: all failed, or all trained on a target's own key",
@@ -189,24 +188,36 @@ def _comparator_arms(run: StudyRun, selected: Composition, recipe: Recipe) -> di
         for seed in spec.confirm.seeds:
             for planned in plan_controls(run, selected.total, recipe, seed, ("confirm",), Stage.control):
                 arms.setdefault(planned.arm, []).append(planned)
-    makers: dict[str, Callable[[], Composition | None]] = {
-        comparators.ALL_DATA: lambda: comparators.all_data(spec, selected, rows),
-        comparators.BEST_SINGLE: lambda: comparators.best_single(spec, selected, rows, run.records()),
-        comparators.RANDOM: lambda: comparators.random_same_size(spec, selected, rows),
-    }
-    for name, make in makers.items():
-        if name not in spec.confirm.comparators:
-            continue
-        composition = make()
-        if composition is None:
-            run.decide(f"comparator {name}: there is none in this study")
-        elif composition == selected:
-            run.decide(f"comparator {name}: it is the selection itself")
-        else:
-            if composition.total != selected.total:
-                run.decide(f"comparator {name}: {composition.total} samples against {selected.total}, not matched")
-            arms[name] = _confirm_arm(run, name, composition, recipe)
+    evidence = comparators.Evidence(
+        study=run.study,
+        selected=selected,
+        rows=rows,
+        num_questions={name: run.store.count(name, "search") for name in spec.eval_sets},
+        records=run.records(),
+    )
+    for name in spec.confirm.comparators:
+        if name != "control":
+            arms |= _comparator_arm(run, name, evidence, recipe)
     return arms
+
+
+def _comparator_arm(
+    run: StudyRun, name: str, evidence: comparators.Evidence, recipe: Recipe
+) -> dict[str, list[PlannedTrial]]:
+    """The trials of one comparator, or the reason why there are none."""
+    composition, selected = comparators.MAKERS[name](evidence), evidence.selected
+    if composition is None:
+        run.decide(f"comparator {name}: there is none in this study")
+        return {}
+    if composition == selected:
+        run.decide(f"comparator {name}: it is the selection itself")
+        return {}
+    if leaked := comparators.leaks(run.study, name, composition):
+        run.decide(f"comparator {name}: refused, it trains on the own key of {', '.join(leaked)}, which is held out")
+        return {}
+    if composition.total != selected.total:
+        run.decide(f"comparator {name}: {composition.total} samples against {selected.total}, not matched")
+    return {name: _confirm_arm(run, name, composition, recipe)}
 
 
 def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bool:
@@ -225,7 +236,9 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
         run.decide("sealed was opened before for another selection: it stays closed, its figures are those of then")
         return False
     if not openings:
-        run.ledger.append({"kind": "sealed_opened", "train_ids": train_ids, "store": run.store.fingerprint})
+        earlier = _note_opening(run)
+        record = {"kind": "sealed_opened", "train_ids": train_ids, "store": run.store.fingerprint, "earlier": earlier}
+        run.ledger.append(record)
         run.say("opening sealed: once, for the final figures")
     missing = [p for p in planned if not run.recorder.is_done(p)]
     if missing:
@@ -236,6 +249,23 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
         for p in missing:
             run.recorder.record(p, results[p.spec.train_id])
     return True
+
+
+def _note_opening(run: StudyRun) -> int:
+    """Write this opening down beside the data; return how many other studies have opened the same questions."""
+    partitions = {name: run.store.partition_fingerprint(name, "sealed") for name in run.spec.eval_sets}
+    first = next(record for record in run.ledger.records() if record["kind"] == "writer")
+    identity = content_hash([run.spec.name, first["opened_at"]])
+    earlier = earlier_openings(run.study.store_dir, partitions, identity)
+    if earlier:
+        names = ", ".join(dict.fromkeys(str(opening["name"]) for opening in earlier))
+        run.decide(
+            f"these sealed questions were opened before by {len(earlier)} other studies ({names}): figures on them may "
+            "have been chosen on what those showed"
+        )
+    if not note_opening(run.study.store_dir, partitions, identity, run.spec.name):
+        run.decide("the store cannot be written to, so that other studies will not learn of this opening")
+    return len(earlier)
 
 
 def _sealed_trials(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> list[PlannedTrial]:

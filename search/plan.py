@@ -80,6 +80,11 @@ def compute_plan(study: Study, run_dir: Path) -> Plan:
         f"{execution.cpus_per_worker:g} CPU and {execution.gpus_per_worker:g} GPU",
         f"executor: {executor} ({why})",
         "no trial fails, none is reused, none is stopped early",
+        *(
+            [f"{study.spec.strategy.num_merges} merges are scored without training; their time is not counted"]
+            if study.spec.strategy.num_merges
+            else []
+        ),
     )
     return Plan(
         phases=phases,
@@ -117,15 +122,18 @@ def row_counts(study: Study) -> dict[str, dict[str, int]]:
 
 def _phases(study: Study) -> Sequence[PhaseCost]:
     spec = study.spec
+    if spec.design is not None:
+        return _design_phases(study)
     space, confirm = spec.space.composition, spec.confirm
-    search = min(spec.strategy.num_trials, spec.space.count() or spec.strategy.num_trials)
+    proposals = min(spec.strategy.num_trials, spec.space.count() or spec.strategy.num_trials)
+    repeated = f"; {spec.strategy.replicates} seeds each" if spec.strategy.replicates > 1 else ""
     phases = [
         PhaseCost(phase="baseline", num_trials=1, num_samples=0, note="no training"),
         PhaseCost(
             phase="search",
-            num_trials=search,
+            num_trials=proposals * spec.strategy.replicates,
             num_samples=space.budget,
-            note=f"{spec.strategy.name}; at most that many samples",
+            note=f"{spec.strategy.name}; at most that many samples{repeated}",
         ),
     ]
     num_targets = len(spec.eval_sets)
@@ -155,6 +163,32 @@ def _phases(study: Study) -> Sequence[PhaseCost]:
             )
         )
     return phases
+
+
+def train_rows(study: Study) -> dict[str, int]:
+    """Training rows by subset: of the prepared data, or as many as the study asks for before there are any."""
+    spec = study.spec
+    assumed = max((*spec.space.composition.num_samples, spec.space.composition.budget))
+    counted = row_counts(study)
+    return {name: counted.get(name, {}).get("train", 0 if counted else assumed) for name in study.catalog.names}
+
+
+def _design_phases(study: Study) -> list[PhaseCost]:
+    from search.designs.build import build_rows
+    from search.designs.run import design_of
+
+    section = design_of(study.spec)
+    rows = build_rows(study, train_rows(study))
+    trained = {(arm.composition, arm.num_steps) for row in rows for arm in row.arms if arm.composition}
+    return [
+        PhaseCost(phase="baseline", num_trials=1, num_samples=0, note="no training"),
+        PhaseCost(
+            phase="design",
+            num_trials=len(trained) * len(section.seeds),
+            num_samples=max(composition.total for composition, _ in trained),
+            note=f"{section.kind}: {len(rows)} rows, {len(trained)} different arms, {len(section.seeds)} seeds",
+        ),
+    ]
 
 
 def _measured(run_dir: Path) -> tuple[float, float] | None:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from search.ledger import Ledger
+from search.status import Stage
 from search.trials import PlannedTrial
 from trainers.trial import TrialResult, TrialStatus, failed_result
 from trainers.trial_store import RESULT_FILE, TrialStoreError, read_result
+
+PROXY_KIND = "proxy"  # of a merge: its scores guide a search, and are no trial's
 
 
 class Recorder:
@@ -33,7 +36,7 @@ class Recorder:
         What is finished and not yet recorded for this arm is recorded now. A recorded failure stays as it is.
         """
         for record in self._ledger.records():
-            if record["kind"] == "trial" and _is_same_role(record, planned):
+            if _is_same_role(record, planned):
                 return True
         result = self._stored(planned)
         if result is None:
@@ -73,7 +76,8 @@ class Recorder:
             "finished_at": datetime.now(UTC).isoformat(),
         }
         self._ledger.append(record)
-        self._on_record(record)
+        if record["kind"] != PROXY_KIND:
+            self._on_record(record)
 
     def record_death(self, planned: PlannedTrial, reason: str, *, status: TrialStatus = "failed") -> None:
         """Record a trial whose processes died without a result."""
@@ -103,7 +107,7 @@ class Recorder:
 
 def _role(planned: PlannedTrial) -> dict[str, Any]:
     return {
-        "kind": "trial",
+        "kind": PROXY_KIND if planned.stage is Stage.merge else "trial",
         "train_id": planned.spec.train_id,
         "stage": planned.stage.value,
         "arm": planned.arm,
@@ -111,5 +115,5 @@ def _role(planned: PlannedTrial) -> dict[str, Any]:
 
 
 def _is_same_role(record: Mapping[str, Any], planned: PlannedTrial) -> bool:
-    same = all(record[name] == value for name, value in _role(planned).items())
+    same = all(record.get(name) == value for name, value in _role(planned).items())
     return same and (planned.proposal_index is None or record["proposal_index"] == planned.proposal_index)

@@ -6,8 +6,10 @@ prior; the paired-proportions remedy of Agresti and Min, Statist. Med. 24, 2005)
 30 questions that all agree would claim certainty. Where questions share a patient or study, patients are
 resampled (clustered errors: Miller, arXiv:2411.00640). Seeds are two to five an arm, and resampling so few
 understates their variance by (k - 1) / k and knows no heavy tails; their part is therefore drawn from Student's
-t with the variance pooled over both arms. Arms are treated as independent given the questions, and the residual
-is counted in both parts, as in Owen's pigeonhole bootstrap (Ann. Appl. Statist. 1, 2007): both err towards caution.
+t with the variance pooled over both arms, moderated by what a study's other arms show (`seed_variance`). Arms are
+treated as independent given the questions. The residual (seeds that disagree on single questions) is in both parts,
+as in Owen's pigeonhole bootstrap (Ann. Appl. Statist. 1, 2007), which errs towards caution; it is taken out of the
+seeds' part to the extent that other arms support that part, because two seeds alone are too few to take anything from.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from search.seed_variance import NOTHING_KNOWN, SeedVariance, answer_variance, moderated, own_seed_variance
 
 # p-values down to 2e-4, small enough for Holm over some hundred comparisons.
 NUM_RESAMPLES = 10_000
@@ -82,6 +86,7 @@ def paired_difference(
     seed: int,
     first_is_trained: bool = True,
     second_is_trained: bool = True,
+    prior: SeedVariance = NOTHING_KNOWN,
     confidence: float = 0.95,
     num_resamples: int = NUM_RESAMPLES,
 ) -> PairedDifference:
@@ -92,6 +97,7 @@ def paired_difference(
         seed: of the resampling; equal arguments give equal results.
         first_is_trained: False for an arm without training noise (the untrained backbone).
         second_is_trained: the same of the second arm.
+        prior: training noise that other arms show, for the mean over these evaluation sets.
         confidence: of the interval.
         num_resamples: number of draws.
 
@@ -104,11 +110,14 @@ def paired_difference(
         np.mean([target.first.mean(axis=1) for target in targets], axis=0),  # [num_seeds_first]
         np.mean([target.second.mean(axis=1) for target in targets], axis=0),  # [num_seeds_second]
     ]
-    trained = [s for s, is_trained in zip(by_seed, (first_is_trained, second_is_trained), strict=True) if is_trained]
+    are_trained = (first_is_trained, second_is_trained)
+    trained = [s for s, is_trained in zip(by_seed, are_trained, strict=True) if is_trained]
+    matrices = ([target.first for target in targets], [target.second for target in targets])
+    residuals = [_residual(m) for m, is_trained in zip(matrices, are_trained, strict=True) if is_trained]
     rng = np.random.default_rng(seed)
     groups = [target.groups for target in targets]
     draws = _item_draws(per_item, groups, (1.0, -1.0), rng, num_resamples)
-    draws += _seed_draws(trained, rng, num_resamples)
+    draws += _seed_draws(trained, prior, residuals, rng, num_resamples)
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return PairedDifference(
         difference=float(np.mean([values.mean() for values in per_item])),
@@ -128,6 +137,7 @@ def mean_accuracy(
     groups: Sequence[Sequence[Hashable] | None] | None = None,
     seed: int,
     is_trained: bool = True,
+    prior: SeedVariance = NOTHING_KNOWN,
     confidence: float = 0.95,
     num_resamples: int = NUM_RESAMPLES,
 ) -> tuple[float, Interval]:
@@ -138,6 +148,7 @@ def mean_accuracy(
         groups: as in `PairedItems`, for each evaluation set.
         seed: of the resampling.
         is_trained: False for the untrained backbone.
+        prior: as in `paired_difference`.
         confidence: of the interval.
         num_resamples: number of draws.
     """
@@ -147,7 +158,7 @@ def mean_accuracy(
     by_seed = np.mean([target.mean(axis=1) for target in targets], axis=0)
     rng = np.random.default_rng(seed)
     draws = _item_draws(per_item, groups or [None] * len(targets), (1.0, 0.0), rng, num_resamples)
-    draws += _seed_draws([by_seed] if is_trained else [], rng, num_resamples)
+    draws += _seed_draws([by_seed] if is_trained else [], prior, [_residual(targets)], rng, num_resamples)
     low, high = np.clip(np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2]), 0.0, 1.0)
     return float(np.mean([values.mean() for values in per_item])), Interval(float(low), float(high))
 
@@ -210,22 +221,35 @@ def _by_cluster(
     return sums, sizes
 
 
+def _residual(targets: Sequence[NDArray[np.float64]]) -> float:
+    """Variance that seeds' disagreement on single questions gives one run's mean over evaluation sets."""
+    return sum(answer_variance(right) for right in targets) / len(targets) ** 2
+
+
 def _seed_draws(
-    by_seed: Sequence[NDArray[np.float64]], rng: np.random.Generator, num_resamples: int
+    by_seed: Sequence[NDArray[np.float64]],
+    prior: SeedVariance,
+    residuals: Sequence[float],
+    rng: np.random.Generator,
+    num_resamples: int,
 ) -> NDArray[np.float64]:
     """Draws of the training noise in the difference of the arms' means, [num_resamples].
 
     Args:
         by_seed: the accuracy of each seed, one array for each trained arm.
+        prior: training noise that other arms show.
+        residuals: the part of each arm's variance between seeds that the draws of questions hold already.
         rng: source of randomness.
         num_resamples: number of draws.
     """
-    freedom = sum(len(arm) - 1 for arm in by_seed)
-    if freedom < 1:
+    own = own_seed_variance(by_seed)
+    found = moderated(own, prior)
+    if found.freedom < 1:
         return np.zeros(num_resamples)
-    variance = sum(float(((arm - arm.mean()) ** 2).sum()) for arm in by_seed) / freedom
+    borrowed = 1 - own.freedom / found.freedom
+    variance = max(0.0, found.variance - borrowed * sum(residuals) / len(residuals))
     scale = np.sqrt(variance * sum(1 / len(arm) for arm in by_seed))
-    noise: NDArray[np.float64] = scale * rng.standard_t(freedom, num_resamples)
+    noise: NDArray[np.float64] = scale * rng.standard_t(found.freedom, num_resamples)
     return noise
 
 

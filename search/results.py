@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +17,7 @@ from datasets_spec.manifest import StoreManifest
 from datasets_spec.store import Store, open_store
 from search.ledger import Ledger
 from search.outcome_files import outcomes_loader
+from search.outcomes import Outcomes
 from search.run_dir import RUN_FILE
 from search.rungs import compute_early_stopping
 from search.status import Stage
@@ -35,6 +36,7 @@ def write_results(study: Study, run_dir: Path) -> Path:
         run_dir: its directory.
     """
     from search.blind_figures import blind_figures
+    from search.findings import compute_findings, write_findings
     from search.report import write_report
     from search.selection import build_selection, write_selection
     from search.tables import trials_frame, write_trials_parquet
@@ -48,6 +50,8 @@ def write_results(study: Study, run_dir: Path) -> Path:
     loader = outcomes_loader(run_dir, spec.score)
     sealed_open = any(record["kind"] == "sealed_opened" for record in records)
     groups = _groups(store, spec, ("search", "confirm", "sealed") if sealed_open else ("search", "confirm"))
+    if spec.design is not None:
+        _write_design(study, store, trials, Outcomes(loader, groups), run_dir)
     write_trials_parquet(trials_frame(trials, keys, spec.score), run_dir / "report" / "trials.parquet")
     transfer = compute_transfer(
         trials, loader, keys, study.task_map, spec.eval_sets, "search", groups=groups, seed=spec.seed
@@ -55,13 +59,32 @@ def write_results(study: Study, run_dir: Path) -> Path:
     write_transfer_csv(transfer, run_dir / "report" / "transfer.csv")
     if any(record["stage"] == Stage.confirm for record in trials):
         selection = build_selection(
-            trials, loader, targets=spec.objective_sets, objective=spec.objective, groups=groups, seed=spec.seed
+            trials,
+            loader,
+            targets=spec.objective_sets,
+            objective=spec.objective,
+            retained=spec.retained,
+            groups=groups,
+            seed=spec.seed,
         )
+        findings = compute_findings(study, store, trials, loader, Outcomes(loader, groups), selection["arm"])
+        write_findings(findings, run_dir / "report")
         write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
     info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec.eval_sets, spec.score)}
     replace_text(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
     replace_text(run_dir / "report" / "timeline.json", json.dumps(compute_trace(read_results(run_dir))) + "\n")
     return write_report(run_dir)
+
+
+def _write_design(
+    study: Study, store: Store, trials: Sequence[Mapping[str, Any]], outcomes: Outcomes, run_dir: Path
+) -> None:
+    from search.designs.build import build_rows
+    from search.designs.table import compute_design_table
+    from search.designs.write import write_design
+
+    rows = build_rows(study, {name: store.count(name, "train") for name in study.catalog.names})
+    write_design(compute_design_table(trials, outcomes, rows, study.spec), run_dir / "report")
 
 
 def run_info(
@@ -71,7 +94,7 @@ def run_info(
 ) -> dict[str, Any]:
     """Return run.json: where the figures come from."""
     spec = study.spec
-    used = {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets}
+    used = {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets, *spec.retained}
     counts = {name: manifest.subsets[name] for name in manifest.subsets if name in used}
     writers = [record for record in records if record["kind"] == "writer"]
     endings = [record for record in records if record["kind"] == "ended"]
@@ -106,6 +129,7 @@ def run_info(
         "targets": list(spec.targets),
         "abilities": list(spec.abilities),
         "sealed_openings": sum(record["kind"] == "sealed_opened" for record in records),
+        "sealed_opened_before": max((r.get("earlier", 0) for r in records if r["kind"] == "sealed_opened"), default=0),
         "phase_seconds": compute_phase_seconds(trials),
         "slots": [{**asdict(use), "busy_share": use.busy_share} for use in compute_slot_use(trials)],
         "early_stopping": None if early is None else asdict(early),
@@ -119,8 +143,8 @@ def _groups(store: Store, spec: StudySpec, splits: tuple[str, ...]) -> dict[str,
     Where patients are unknown, questions about one image are a group.
     """
     groups: dict[str, str] = {}
-    for name in spec.eval_sets:
-        for split in splits:
+    for split in splits:
+        for name in spec.sets_on(split):
             rows = store.read(name, split, columns=["sample_id", "group", "image_hashes"]).to_pylist()
             images = Counter(image for row in rows for image in set(row["image_hashes"]))
             for row in rows:

@@ -43,7 +43,7 @@ def claim_run_dir(run_dir: Path, spec: StudySpec, identity: Mapping[str, str]) -
     path = run_dir / RESOLVED_FILE
     now = {**spec.model_dump(mode="json"), IDENTITY_KEY: dict(identity)}
     if path.is_file():
-        before = _read_mapping(path)
+        before = _with_defaults(_read_mapping(path))
         changed = [line for line in differences(before, now) if not _may_change(line, spec.deterministic)]
         if changed:
             raise UserError(
@@ -51,6 +51,17 @@ def claim_run_dir(run_dir: Path, spec: StudySpec, identity: Mapping[str, str]) -
                 hint="undo the change to resume, or give another directory with --run-dir",
             )
     replace_text(path, yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
+
+
+def _with_defaults(before: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored study with fields that were added since; as it stands where it is no study of this version."""
+    identity = before.get(IDENTITY_KEY)
+    fields = {name: value for name, value in before.items() if name != IDENTITY_KEY}
+    try:
+        filled = StudySpec.model_validate_json(json.dumps(fields)).model_dump(mode="json")
+    except (TypeError, ValueError):
+        return dict(before)
+    return filled | {IDENTITY_KEY: identity}
 
 
 def read_resolved(run_dir: Path) -> StudySpec:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import UserError
 from search import phases
+from search.designs.run import run_design
 from search.engine_setup import EngineSetup, build_engine
 from search.ledger import Ledger
+from search.merges import run_merges
 from search.recording import Recorder
 from search.results import write_results
+from search.reuse import run_reused
 from search.run_dir import claim_run_dir
 from search.study import ExecutionSection
 from search.study_files import Study
@@ -130,26 +133,43 @@ def run_study(
         UserError: something the user can repair; finished trials are safe.
     """
     started = time.time()
+    run_dir = run_dir.absolute()  # workers stand elsewhere, and Ray takes a relative path for an address
     with open_run(study, run_dir, say=say, on_record=on_record, on_running=on_running) as run:
-        check_not_extended(run.ledger.records(), run.spec.strategy.num_trials)
         say("baseline: the untrained backbone")
         phases.run_baseline(run)
-        say(f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}")
-        best = phases.run_search(run)
-        if run.spec.transfer.enabled:
-            say(f"transfer matrix: {len(run.spec.space.composition.allowed)} sources alone, and their controls")
-        phases.run_transfer(run)
-        if run.spec.confirm.enabled:
-            if not any(record["kind"] == "confirm_started" for record in run.ledger.records()):
-                run.ledger.append({"kind": "confirm_started", "num_trials": run.spec.strategy.num_trials})
-            say(f"confirmation: the best {run.spec.confirm.num_finalists} and the comparators, with fresh seeds")
-            arms = phases.run_confirm(run, best)
-            if run.spec.confirm.open_sealed:
-                phases.open_sealed(run, arms)
+        if study.reused_runs:
+            say(f"reuse: trials of {', '.join(folder.name for folder in study.reused_runs)}")
+            run_reused(run)
+        if run.spec.design is None:
+            _search_and_confirm(run)
+        else:
+            say(f"design: {run.spec.design.kind}")
+            run_design(run)
         if not any(record["kind"] == "ended" for record in run.ledger.records()):
             ended_at = datetime.now(UTC).isoformat()
             run.ledger.append({"kind": "ended", "ended_at": ended_at, "wall_s": time.time() - started})
         return write_results(study, run_dir)
+
+
+def _search_and_confirm(run: StudyRun) -> None:
+    """All phases of a study that searches, after the baseline."""
+    check_not_extended(run.ledger.records(), run.spec.strategy.num_trials)
+    if run.spec.strategy.num_merges:
+        run.say(f"single sources first, then {run.spec.strategy.num_merges} merges of their adapters")
+        phases.run_transfer(run)
+        run_merges(run)
+    run.say(f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}")
+    best = phases.run_search(run)
+    if run.spec.transfer.enabled:
+        run.say(f"transfer matrix: {len(run.spec.space.composition.allowed)} sources alone, and their controls")
+    phases.run_transfer(run)
+    if run.spec.confirm.enabled:
+        if not any(record["kind"] == "confirm_started" for record in run.ledger.records()):
+            run.ledger.append({"kind": "confirm_started", "num_trials": run.spec.strategy.num_trials})
+        run.say(f"confirmation: the best {run.spec.confirm.num_finalists} and the comparators, with fresh seeds")
+        arms = phases.run_confirm(run, best)
+        if run.spec.confirm.open_sealed:
+            phases.open_sealed(run, arms)
 
 
 def check_not_extended(records: Sequence[Mapping[str, Any]], num_trials: int) -> None:
@@ -182,13 +202,15 @@ def check_rows(study: Study, count: Callable[[str, str], int]) -> None:
         UserError: everything that is missing, one line each.
     """
     spec = study.spec
-    needed = max(spec.space.composition.num_samples)
+    needed = 1 if spec.design is not None else max(spec.space.composition.num_samples)
     missing = [
         f"source {s}: {count(s, 'train')} train rows, space.composition.num_samples asks for {needed}"
         for s in spec.space.composition.allowed
         if count(s, "train") < needed
     ]
-    splits = ("search", "confirm", "sealed") if spec.confirm.enabled else ("search",)
+    splits: tuple[str, ...] = ("search", "confirm", "sealed") if spec.confirm.enabled else ("search",)
+    if spec.design is not None:
+        splits = (spec.design.split,)
     missing += [
         f"target {target}: no rows in its `{split}` split"
         for target in spec.eval_sets

@@ -7,13 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
 from datasets_spec.errors import UserError
 from search.comparisons import COMPARATORS, MEAN, Comparison, SplitEvidence
 from search.composition import Composition
 from search.mix import write_mix
-from search.outcomes import Outcomes, OutcomesLoader, Record, of_arm
+from search.objective import COUNTED
+from search.optimism import winners_curse
+from search.outcomes import Outcomes, OutcomesLoader, Record, of_arm, scored_on
+from search.retained import compute_retained, retained_sentence
+from search.seed_variance import SeedVariance
 from search.statistics import ALPHA, Verdict
 from search.status import Stage, Status
 
@@ -23,6 +29,11 @@ _NAMES = {
     "all-data": "all data",
     "best-single": "the best single subset",
     "random-same-size": "a random composition of its size",
+    "additive-singles": "the best single subsets together",
+    "greedy": "greedy addition of subsets",
+    "metadata": "the subsets that share most with the targets",
+    "static": "the subsets that help other targets most",
+    "target-labels": "training on the target labels that the search has spent",
 }
 
 
@@ -33,6 +44,7 @@ def build_selection(
     targets: Sequence[str],
     objective: str,
     chosen: str | None = None,
+    retained: Sequence[str] = (),
     groups: Mapping[str, str] | None = None,
     seed: int = 0,
     alpha: float = ALPHA,
@@ -49,6 +61,7 @@ def build_selection(
         targets: the evaluation sets of the objective.
         objective: its name, for the reader.
         chosen: the arm of the recommended finalist, when the study's objective has chosen it.
+        retained: evaluation sets that the backbone does well on; losing them is told.
         groups: patient or study by sample_id, where known.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
@@ -71,6 +84,8 @@ def build_selection(
     confirmed = confirm.comparisons(chosen, num_choices=len(scored))
     opened = sealed.comparisons(chosen)
     num_compared = count_compared(trials)
+    kept = compute_retained(trials, outcomes, chosen, retained, seed=seed, alpha=alpha)
+    training_shift = confirm.training_shift(list(scored))
     trial = next(record for record in of_arm(trials, chosen) if record["status"] == Status.finished)
     return {
         "composition": dict(trial["composition"]),
@@ -78,8 +93,16 @@ def build_selection(
         "objective": objective,
         "arm": chosen,
         "estimates": {"confirm": confirm.estimates(chosen), "sealed": sealed.estimates(chosen)},
+        "estimand": estimand(targets),
+        "optimism": {
+            "search": search_optimism(trials, outcomes, targets, training_shift=training_shift, seed=seed),
+            "confirm": _choice_optimism(confirm, list(scored), scored[chosen]),
+        },
         "comparisons": [comparison.as_dict(alpha) for comparison in (*confirmed, *opened)],
-        "verdict": _sentence(opened or confirmed, len(targets), num_compared, alpha),
+        "retained": kept,
+        "verdict": " ".join(
+            filter(None, (_sentence(opened or confirmed, len(targets), num_compared, alpha), retained_sentence(kept)))
+        ),
         "num_compared": num_compared,
         "num_finalists": len(scored),
         "alpha": alpha,
@@ -92,9 +115,70 @@ def count_compared(trials: Iterable[Record]) -> int:
         {
             canonical_json([record.get("composition"), record.get("recipe") or {}])
             for record in trials
-            if record["stage"] == Stage.search and record.get("evaluations")
+            if record["stage"] in (Stage.search, Stage.reused) and record.get("evaluations")
         }
     )
+
+
+def estimand(targets: Sequence[str]) -> str:
+    """What the figures of a selection estimate, in words."""
+    over = targets[0] if len(targets) == 1 else f"the mean over {len(targets)} targets"
+    return (
+        f"The accuracy on {over} of a fine-tune on this composition with this recipe, expected over training seeds and "
+        "over questions (or patients, where they are known) like those of the split; of this backbone, and of no other."
+    )
+
+
+def search_optimism(
+    trials: Sequence[Record],
+    outcomes: Outcomes,
+    targets: Sequence[str],
+    *,
+    training_shift: SeedVariance,
+    seed: int = 0,
+) -> dict[str, Any] | None:
+    """By how much the best score of the search overstates itself (`optimism.winners_curse`); None with few trials.
+
+    Args:
+        trials: the ledger's trial records.
+        outcomes: their per-question outcomes.
+        targets: the evaluation sets of the objective.
+        training_shift: by how much a run moves all answers, from replicated trials; whether it is known is said.
+        seed: of the draws.
+    """
+    found = [
+        r for r in trials if r["stage"] == Stage.search and all(_counts(scored_on(r, t, "search")) for t in targets)
+    ]
+    arms = {t: [outcomes.of_arm([record], t, "search") for record in found] for t in targets}
+    matrices = [np.concatenate([arm.right for arm in arms[t] if arm is not None]) for t in targets if found]
+    curse = winners_curse(matrices, training_shift=training_shift.variance, seed=seed)
+    if curse is None:
+        return None
+    return {
+        "observed": curse.observed,
+        "expected": curse.expected,
+        "optimism": curse.optimism,
+        "num_trials": curse.num_trials,
+        "reliability": curse.reliability,
+        "has_seed_noise": training_shift.freedom > 0,
+    }
+
+
+def _counts(evaluation: Record | None) -> bool:
+    return evaluation is not None and evaluation["exposure"] in COUNTED
+
+
+def _choice_optimism(confirm: SplitEvidence, finalists: Sequence[str], observed: float) -> dict[str, Any] | None:
+    """What the choice among the finalists has added to the chosen one's accuracy on `confirm`."""
+    expected = confirm.cross_fitted(finalists)
+    if expected is None:
+        return None
+    return {
+        "observed": observed,
+        "expected": expected,
+        "optimism": observed - expected,
+        "num_finalists": len(finalists),
+    }
 
 
 def _finalists(trials: Iterable[Record]) -> list[str]:

@@ -5,7 +5,7 @@ Resampling lives in `resampling`; its two entry points are repeated here, so tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from enum import StrEnum
 
 from search.resampling import (
@@ -21,11 +21,14 @@ __all__ = [
     "PairedDifference",
     "PairedItems",
     "Verdict",
+    "benjamini_hochberg",
+    "clustered_interval",
     "holm",
     "mcnemar_exact",
     "mean_accuracy",
     "minimum_detectable_difference",
     "paired_difference",
+    "two_proportions",
     "verdict",
     "wilson_interval",
 ]
@@ -33,6 +36,8 @@ __all__ = [
 # The customary error rates; a study may state its own.
 ALPHA = 0.05
 POWER = 0.8
+# Share of false entries that is accepted among those a large exploratory table points out.
+FALSE_DISCOVERY_RATE = 0.1
 
 
 class Verdict(StrEnum):
@@ -95,6 +100,84 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[position]))
         adjusted[position] = largest
     return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values (Benjamini and Hochberg, JRSS B 57, 1995): of what stays below q, a share q is false at most.
+
+    On average, that is. For exploratory tables, such as a transfer matrix; what a study claims is adjusted by `holm`.
+    The order is kept.
+    """
+    if not p_values:
+        return []
+    from scipy.stats import false_discovery_control
+
+    return [float(p) for p in false_discovery_control(p_values, method="bh")]
+
+
+def two_proportions(first: float, second: float, n: int) -> float:
+    """One-sided p-value that the first of two accuracies is higher, each measured on `n` questions.
+
+    The score test with pooled variance, for published accuracies whose answers are not known: it takes the two as
+    independent, which is all that can be done with them; with answers at hand use `paired_difference`.
+
+    Args:
+        first: accuracy as a share.
+        second: accuracy as a share.
+        n: questions of each.
+
+    Raises:
+        ValueError: `n` is not positive, or an accuracy is no share.
+    """
+    if n < 1 or not (0 <= first <= 1 and 0 <= second <= 1):
+        raise ValueError(f"two shares of at least one question are needed, found {first}, {second} of {n}")
+    from scipy.stats import norm
+
+    pooled = (first + second) / 2
+    if pooled in (0.0, 1.0):
+        return 0.5  # both are at the same end: nothing speaks for either
+    return float(norm.sf((first - second) / (2 * pooled * (1 - pooled) / n) ** 0.5))
+
+
+def clustered_interval(
+    correct: Sequence[bool | int], groups: Sequence[Hashable], confidence: float = 0.95
+) -> tuple[Interval, float]:
+    """Wilson's interval for questions that come in groups (patients, studies), and the effective number of questions.
+
+    The number of questions is divided by the design effect, the ratio of the cluster-robust to the plain variance
+    of the mean, and quantiles are Student's t with one degree of freedom less than there are groups (Korn and
+    Graubard, Survey Methodology 24, 1998). Few groups give wide intervals: five patients are five, however many
+    questions are asked about them.
+
+    Args:
+        correct: 0 or 1, a question each.
+        groups: the patient or study of each.
+        confidence: between 0 and 1.
+
+    Raises:
+        ValueError: no question, or not one group a question.
+    """
+    import numpy as np
+    from scipy.stats import norm, t
+
+    right = np.asarray(correct, dtype=np.float64)
+    if not len(right) or len(right) != len(groups):
+        raise ValueError("each question needs a group, and there must be one at least")
+    codes = np.unique([str(group) for group in groups], return_inverse=True)[1]
+    num_groups, n, share = int(codes.max()) + 1, len(right), float(right.mean())
+    if num_groups == 1:
+        return Interval(0.0, 1.0), 1.0
+    residuals = np.bincount(codes, weights=right - share)
+    robust = num_groups / (num_groups - 1) * float((residuals**2).sum()) / n**2
+    plain = share * (1 - share) / n
+    # All right or all wrong shows no variance between groups: then each group is one question, to be careful.
+    effective = float(num_groups) if plain == 0 else min(1.0, plain / max(robust, 1e-12)) * n
+    tail = 1 - (1 - confidence) / 2
+    adjusted = effective * float(norm.ppf(tail) / t.ppf(tail, num_groups - 1)) ** 2
+    z2 = float(norm.ppf(tail)) ** 2
+    centre = (share + z2 / (2 * adjusted)) / (1 + z2 / adjusted)
+    half = z2**0.5 / (1 + z2 / adjusted) * (share * (1 - share) / adjusted + z2 / (4 * adjusted**2)) ** 0.5
+    return Interval(max(0.0, centre - half), min(1.0, centre + half)), effective
 
 
 def minimum_detectable_difference(

@@ -6,20 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets_spec.store import Store
-from search.composition import Candidate
+from search.composition import Candidate, Composition
 from search.marks import ScoreSection, score_of
-from search.objective import COUNTED
+from search.merges import proxy_of
+from search.objective import COUNTED, objective_values
+from search.status import Stage, Status
 from search.strategies.base import Observation, Recommender, Strategy
 from search.strategies.context import SearchContext
+from search.study import StudySpec
 from search.study_files import Study
 
 
-def context_of(study: Study, store: Store) -> SearchContext:
-    """Keys of sources and evaluation sets, their questions, and what the objectives average.
+def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] = ()) -> SearchContext:
+    """Keys of sources and evaluation sets, their questions, what the objectives average, and what is known already.
 
     Args:
         study: an open study.
         store: its data.
+        records: the ledger's, as they were when the search began.
     """
     spec = study.spec
     objectives = {"cg": (spec.targets,), "multi_image": (spec.abilities,), "pareto": (spec.targets, spec.abilities)}
@@ -31,6 +35,27 @@ def context_of(study: Study, store: Store) -> SearchContext:
         objectives=objectives[spec.objective],
         recipe={name: getattr(spec.recipe, name) for name in spec.space.recipe.dimensions},
         num_trials=spec.strategy.num_trials,
+        proxy=proxy_of(records),
+        known=known_results(spec, records),
+    )
+
+
+def known_results(spec: StudySpec, records: Sequence[Mapping[str, Any]]) -> tuple[Observation, ...]:
+    """Results that are no proposals: trials of other studies, and the single sources where they come first."""
+    stages = {Stage.reused, Stage.single} if spec.strategy.num_merges else {Stage.reused}
+    known = [r for r in records if r["kind"] == "trial" and r["stage"] in stages and r["status"] == Status.finished]
+    return tuple(
+        Observation(
+            candidate=Candidate(
+                Composition(record["composition"]),
+                {name: record["recipe"][name] for name in spec.space.recipe.dimensions},
+            ),
+            values=objective_values(spec, record),
+            status=Status(record["status"]),
+            proposal_index=-1 - place,
+            scores=scores_of(record, score=spec.score),
+        )
+        for place, record in enumerate(known)
     )
 
 

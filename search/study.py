@@ -7,12 +7,24 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from search.composition import SearchSpace
+from search.designs.section import DesignSection
 from search.marks import ScoreSection
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 
 ObjectiveName = Literal["cg", "multi_image", "pareto"]
-ComparatorName = Literal["control", "all-data", "best-single", "random-same-size"]
+ComparatorName = Literal[
+    "control",
+    "all-data",
+    "best-single",
+    "random-same-size",
+    "additive-singles",
+    "greedy",
+    "metadata",
+    "static",
+    "target-labels",
+]
+# Each costs a trial a seed; the others are there for who asks.
 COMPARATORS: tuple[ComparatorName, ...] = ("control", "all-data", "best-single", "random-same-size")
 
 
@@ -27,6 +39,16 @@ class StrategySection(_Section):
         default="random", description="recombine | random | optuna-tpe | greedy | metadata | static | exhaustive"
     )
     num_trials: PositiveInt = Field(default=12, description="fine-tunes of the search; `exhaustive` may need fewer")
+    replicates: PositiveInt = Field(
+        default=1,
+        description="seeds that each of them is trained with; the strategy sees the mean, and nothing else is repeated",
+    )
+    num_merges: int = Field(
+        default=0,
+        ge=0,
+        description="merges of single-source adapters that are scored before the search, without training; "
+        "the transfer matrix then comes first",
+    )
 
 
 class TransferSection(_Section):
@@ -45,7 +67,11 @@ class ConfirmSection(_Section):
     enabled: bool = True
     num_finalists: PositiveInt = 2
     seeds: tuple[int, ...] = Field(default=(101, 102), min_length=1, description="must differ from the search's seed")
-    comparators: tuple[ComparatorName, ...] = COMPARATORS
+    comparators: tuple[ComparatorName, ...] = Field(
+        default=COMPARATORS,
+        description="control | all-data | best-single | random-same-size | additive-singles | greedy | metadata | "
+        "static | target-labels (own samples of the targets, as many as the search has asked questions)",
+    )
     open_sealed: bool = Field(
         default=True, description="score the selection on `sealed` at the end; possible once a study"
     )
@@ -130,6 +156,12 @@ class StudySpec(_Section):
         default_factory=dict, description="targets of which this many train rows may be trained on"
     )
     control_sources: tuple[str, ...] = Field(default=(), description="subsets used only to build matched controls")
+    retained: tuple[str, ...] = Field(
+        default=(), description="subsets whose questions the backbone answers well already; a loss on them is told"
+    )
+    strata: str | None = Field(
+        default=None, description="CSV with `sample_id` and columns such as site or scanner: accuracy by each"
+    )
     objective: ObjectiveName = "cg"
     score: ScoreSection = ScoreSection()
     space: SearchSpace
@@ -139,6 +171,13 @@ class StudySpec(_Section):
     confirm: ConfirmSection = ConfirmSection()
     execution: ExecutionSection = ExecutionSection()
     early_stopping: EarlyStoppingSection = EarlyStoppingSection()
+    reuse: tuple[str, ...] = Field(
+        default=(),
+        description="run folders of other studies, relative to this file: equal trials are taken from there, and known",
+    )
+    design: DesignSection | None = Field(
+        default=None, description="a fixed experiment instead of a search (docs/designs.md)"
+    )
     quarantine_limit: float = Field(default=0.05, ge=0, le=1, description="share of unusable rows of a subset")
     seed: int = Field(default=0, ge=0)
     deterministic: bool = Field(
@@ -150,15 +189,31 @@ class StudySpec(_Section):
         """Targets, then abilities."""
         return (*self.targets, *self.abilities)
 
+    def sets_on(self, split: str) -> tuple[str, ...]:
+        """Evaluation sets that are scored on a split: what must not be lost only where finalists are compared."""
+        return (*self.eval_sets, *self.retained) if split == "confirm" else self.eval_sets
+
     @property
     def objective_sets(self) -> tuple[str, ...]:
         """The evaluation sets that the objective is made of."""
         return {"cg": self.targets, "multi_image": self.abilities, "pareto": self.eval_sets}[self.objective]
 
     @property
+    def declared_shots(self) -> dict[str, int]:
+        """Own samples of each target that are called few-shot: the study's, and those that its design declares."""
+        if self.design is None or self.design.kind not in ("few_shot", "data_efficiency"):
+            return dict(self.few_shot)
+        return {name: max(*self.design.shots, self.few_shot.get(name, 0), 0) for name in self.eval_sets}
+
+    @property
     def num_objectives(self) -> int:
         """How many values a trial has for the strategy."""
         return 2 if self.objective == "pareto" else 1
+
+    @property
+    def search_seeds(self) -> tuple[int, ...]:
+        """The seeds that every proposal of the search is trained with."""
+        return tuple(range(self.seed, self.seed + self.strategy.replicates))
 
     @property
     def single_num_samples(self) -> int:
@@ -178,8 +233,11 @@ class StudySpec(_Section):
             raise ValueError(
                 f"space.recipe searches {unknown}, which a recipe does not have: {sorted(Recipe.model_fields)}"
             )
-        if self.confirm.enabled and self.seed in self.confirm.seeds:
-            raise ValueError(f"confirm.seeds must be fresh, but {self.seed} is the search's own seed")
+        if self.strategy.num_merges and not self.transfer.enabled:
+            raise ValueError("strategy.num_merges merges the single sources' adapters: set transfer.enabled to true")
+        used = sorted(set(self.search_seeds) & set(self.confirm.seeds))
+        if self.confirm.enabled and used:
+            raise ValueError(f"confirm.seeds must be fresh, but {used[0]} is the search's own seed")
         if self.early_stopping.enabled and (
             self.execution.executor == "nested"
             or (self.execution.executor == "auto" and not self.execution.num_workers)
@@ -190,6 +248,8 @@ class StudySpec(_Section):
                 "backbone.activation_checkpointing computes a slot's dropout twice: set recipe.lora_dropout to 0 or "
                 "execution.executor to nested"
             )
+        if both := sorted(set(self.retained) & set(self.eval_sets)):
+            raise ValueError(f"{both} stand in retained and are targets or abilities already")
         twice = sorted(set(self.targets) & set(self.abilities))
         if twice:
             raise ValueError(f"{twice} stand both in targets and in abilities")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,9 +17,12 @@ from datasets_spec.spec_file import load_spec, locate
 from search.composition import CompositionSpace
 from search.exposure import Exposures
 from search.recipe_space import Choice, IntRange, LogUniform, RecipeValue, Uniform
+from search.space_facts import Mistake, space_mistakes, with_catalog
 from search.status import Exposure
 from search.strategies.base import STRATEGY_NAMES, build_strategy
 from search.study import StudySpec
+
+LEDGER_DIR = "ledger"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,10 +36,15 @@ class Study:
     store_dir: Path
 
     @property
+    def reused_runs(self) -> tuple[Path, ...]:
+        """The run folders that equal trials are taken from."""
+        return tuple(self.path.resolve().parent / folder for folder in self.spec.reuse)
+
+    @property
     def exposures(self) -> Exposures:
         """The exposure rules of this study."""
         keys = {name: self.catalog.subset(name).key for name in self.catalog.names}
-        return Exposures(keys, self.task_map, self.spec.few_shot)
+        return Exposures(keys, self.task_map, self.spec.declared_shots)
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -64,7 +72,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     ]
     if problems:
         raise SpecError(problems, hint="`recombine data check` lists the catalog's subsets")
-    return study
+    return replace(study, spec=with_catalog(spec, catalog))
 
 
 def open_catalog(path_or_name: str, base: Path) -> Catalog:
@@ -74,14 +82,12 @@ def open_catalog(path_or_name: str, base: Path) -> Catalog:
     return load_catalog(path_or_name, base_dir=base)
 
 
-_Mistake = tuple[tuple[str | int, ...], str, str | None, str | None]
-
-
-def _mistakes(study: Study) -> Iterator[_Mistake]:
+def _mistakes(study: Study) -> Iterator[Mistake]:
     spec, names = study.spec, study.catalog.names
     listed: dict[tuple[str, ...], Sequence[str]] = {
         ("targets",): spec.targets,
         ("abilities",): spec.abilities,
+        ("retained",): spec.retained,
         ("control_sources",): spec.control_sources,
         ("space", "composition", "sources"): spec.space.composition.sources,
     }
@@ -94,33 +100,48 @@ def _mistakes(study: Study) -> Iterator[_Mistake]:
                 unknown = True
                 yield (*where, index), "is not a subset of the catalog", name, nearest_of(name, names)
     yield from _unusable_strategy(spec)
+    yield from _unusable_runs(study)
     yield from _unusable_recipe_values(spec)
     for name in spec.few_shot:
         if name not in spec.eval_sets:
             yield ("few_shot", name), "is not among targets and abilities", name, nearest_of(name, spec.eval_sets)
     if unknown:
         return  # keys are needed for the rest
-    for index, name in enumerate(spec.targets):
-        if study.catalog.subset(name).ability != "none":
-            yield ("targets", index), "is a multi-image subset; list it under `abilities`", name, None
-    for index, name in enumerate(spec.abilities):
-        if study.catalog.subset(name).ability == "none":
-            yield ("abilities", index), "is a single-image subset; list it under `targets`", name, None
+    yield from space_mistakes(spec, study.catalog)
+    yield from _misplaced_targets(study)
     yield from _always_in_domain(study)
 
 
-def _unusable_strategy(spec: StudySpec) -> Iterator[_Mistake]:
+def _misplaced_targets(study: Study) -> Iterator[Mistake]:
+    for index, name in enumerate(study.spec.targets):
+        if study.catalog.subset(name).ability != "none":
+            yield ("targets", index), "is a multi-image subset; list it under `abilities`", name, None
+    for index, name in enumerate(study.spec.abilities):
+        if study.catalog.subset(name).ability == "none":
+            yield ("abilities", index), "is a single-image subset; list it under `targets`", name, None
+
+
+def _unusable_runs(study: Study) -> Iterator[Mistake]:
+    for index, folder in enumerate(study.reused_runs):
+        if not (folder / LEDGER_DIR).is_dir():
+            yield ("reuse", index), "is no run folder of a study (it has no ledger)", study.spec.reuse[index], None
+
+
+def _unusable_strategy(spec: StudySpec) -> Iterator[Mistake]:
     name = spec.strategy.name
     if name not in STRATEGY_NAMES:
         yield ("strategy", "name"), f"is not one of {', '.join(STRATEGY_NAMES)}", name, nearest_of(name, STRATEGY_NAMES)
-    elif name in ("exhaustive", "merge-then-confirm"):  # these cannot search every space, or need merges
+    elif name == "merge-then-confirm":
+        if not spec.strategy.num_merges:
+            yield ("strategy", "name"), "needs merges: set strategy.num_merges, e.g. to 64", name, None
+    elif name == "exhaustive":  # it cannot search every space
         try:
             build_strategy(name, space=spec.space, seed=spec.seed)
         except UserError as error:
             yield ("strategy", "name"), error.message, name, None
 
 
-def _unusable_recipe_values(spec: StudySpec) -> Iterator[_Mistake]:
+def _unusable_recipe_values(spec: StudySpec) -> Iterator[Mistake]:
     """A value that a recipe refuses would otherwise stop the study when it is first proposed."""
     for name, dimension in spec.space.recipe.dimensions.items():
         for value in _extremes(dimension):
@@ -140,7 +161,7 @@ def _extremes(dimension: Choice | LogUniform | Uniform | IntRange) -> tuple[Reci
     return dimension.low, dimension.high, dimension.low + (dimension.high - dimension.low) / math.pi
 
 
-def _always_in_domain(study: Study) -> Iterator[_Mistake]:
+def _always_in_domain(study: Study) -> Iterator[Mistake]:
     """A space whose every composition trains on a target's own key cannot say anything about composing."""
     space = study.spec.space.composition
     hopeless = False

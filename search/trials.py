@@ -56,8 +56,9 @@ class TrialFactory:
         splits: Sequence[str],
         *,
         rungs: tuple[int, ...] = (),
+        eval_sets: Sequence[str] | None = None,
     ) -> TrialSpec:
-        """Return the trial that trains on `composition` and scores every evaluation set on `splits`."""
+        """Return the trial that trains on `composition` and scores evaluation sets (by default all) on `splits`."""
         hashes = [h for subset, count in composition.items() for h in self._store.row_hashes(subset, "train", count)]
         execution = self._study.spec.execution
         return TrialSpec(
@@ -70,7 +71,7 @@ class TrialFactory:
             evaluations=tuple(
                 self.request(composition, eval_set, split)
                 for split in splits
-                for eval_set in self._study.spec.eval_sets
+                for eval_set in (self._study.spec.sets_on(split) if eval_sets is None else eval_sets)
                 if self._store.count(eval_set, split)
             ),
             eval_batch_size=execution.eval_batch_size,

@@ -70,33 +70,49 @@ def run_phantom_trial(trial: PhantomTrial) -> dict[str, Any]:
     Returns:
         The spec's fields, its identity, ``correct`` (target -> list of 0 and 1, one a question) and CPU seconds.
     """
+    backbone = phantom_backbone(trial.base)
+    clock = time.process_time()
+    if not trial.sources:
+        correct = score_phantom(trial, backbone.model)
+        return _result(trial, correct, {"rows": 0.0, "train": 0.0, "score": time.process_time() - clock})
+    rows = training_rows(trial)
+    rows_s, clock = time.process_time() - clock, time.process_time()
+    model = train_phantom(trial, rows)
+    train_s, clock = time.process_time() - clock, time.process_time()
+    try:
+        correct = score_phantom(trial, model)
+    finally:
+        model.unload()  # leaves the backbone as it was, for the next trial of this process
+    return _result(trial, correct, {"rows": rows_s, "train": train_s, "score": time.process_time() - clock})
+
+
+def training_rows(trial: PhantomTrial) -> pa.Table:
+    """Return the rows of all sources of a trial."""
+    return pa.concat_tables(make_rows(s, seed=trial.seed, split="train", num=trial.num_samples) for s in trial.sources)
+
+
+def train_phantom(trial: PhantomTrial, rows: pa.Table) -> Any:
+    """Return the backbone with the adapter of a trial, trained; `unload` takes it off again."""
     from trainers.backbone import add_adapter
     from trainers.feeds import DirectFeed
     from trainers.finetune import finetune
 
-    backbone = _backbone(trial.base)
-    if not trial.sources:
-        correct, score_s = _score(trial, backbone, backbone.model)
-        return _result(trial, correct, {"rows": 0.0, "train": 0.0, "score": score_s})
-    clock = time.process_time()
-    rows = pa.concat_tables(make_rows(s, seed=trial.seed, split="train", num=trial.num_samples) for s in trial.sources)
-    rows_s, clock = time.process_time() - clock, time.process_time()
+    backbone = phantom_backbone(trial.base)
     model = add_adapter(backbone, Recipe(), seed=trial.seed)
     try:
         finetune(model, DirectFeed(backbone.encoder, rows), Recipe(), seed=trial.seed)
-        train_s = time.process_time() - clock
-        correct, score_s = _score(trial, backbone, model)
-    finally:
-        model.unload()  # leaves the backbone as it was, for the next trial of this process
-    return _result(trial, correct, {"rows": rows_s, "train": train_s, "score": score_s})
+    except BaseException:
+        model.unload()
+        raise
+    return model
 
 
-def _score(trial: PhantomTrial, backbone: Any, model: Any) -> tuple[dict[str, list[int]], float]:
-    """Which questions of each target are right, and the CPU seconds it took."""
+def score_phantom(trial: PhantomTrial, model: Any) -> dict[str, list[int]]:
+    """Which questions of each target a model gets right."""
     from trainers.feeds import DirectFeed
     from trainers.scoring import score_rows
 
-    clock, correct = time.process_time(), {}
+    backbone, correct = phantom_backbone(trial.base), {}
     for target in trial.targets:
         outcomes = score_rows(
             model,
@@ -108,7 +124,7 @@ def _score(trial: PhantomTrial, backbone: Any, model: Any) -> tuple[dict[str, li
             generate=False,
         )
         correct[target] = [int(outcome.correct) for outcome in outcomes]
-    return correct, time.process_time() - clock
+    return correct
 
 
 def _result(trial: PhantomTrial, correct: dict[str, list[int]], cpu_s: dict[str, float]) -> dict[str, Any]:
@@ -124,7 +140,8 @@ def _fingerprint(folder: str) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _backbone(folder: str) -> Any:
+def phantom_backbone(folder: str) -> Any:
+    """Return a base, loaded once a process."""
     import torch
 
     from trainers.backbone import load_backbone

@@ -24,7 +24,7 @@ def plan_of(
     """The plan of what stands on the command line.
 
     Args:
-        tables: NPZ files.
+        tables: NPZ or Parquet files, or names of shipped tables.
         strategies: names with commas between; None takes the usual ones.
         trials: numbers with commas between.
         repetitions: replays of everything.
@@ -123,25 +123,49 @@ def make_digits(folder: Path, corpora: Sequence[int], num_seeds: int, digits: Pa
         print_line(f"wrote {save_table(table, path)}")
 
 
-def make_phantom_table(results: Path, path: Path) -> None:
+def make_phantom_merges(path: Path, seed: int) -> None:
+    """Merge and score all compositions of the phantom's table; what is in the file already is left alone."""
+    from search.phantom_evidence.trials import load_plan, table_trials
+    from trainers.backbone_spec import PHANTOM_DIR
+    from trainers.phantom_merges import run_phantom_merges
+
+    trials = [trial for trial in table_trials(load_plan(), str(PHANTOM_DIR), (seed,)) if trial.sources]
+    merged = run_phantom_merges(trials, path, on_event=print_line)
+    print_line(f"{len(merged)} merges in {path}")
+
+
+def make_phantom_table(results: Path, path: Path, merges: Path | None = None) -> None:
     """Turn the finished fine-tunes of `recombine phantom evidence` into a table."""
     from search.known_truth.phantom import phantom_table
+    from search.known_truth.shipped import write_parquet
     from search.known_truth.table import save_table
 
-    if path.suffix != ".npz":
-        raise UserError(f"{path}: a table is an NPZ file", hint="give a name that ends in .npz")
-    table = phantom_table(results, path.stem)
+    if path.suffix not in (".npz", ".parquet"):
+        raise UserError(
+            f"{path}: a table is an NPZ or a Parquet file", hint="give a name that ends in .npz or .parquet"
+        )
+    table = phantom_table(results, path.stem, merges)
+    write = save_table if path.suffix == ".npz" else write_parquet
     print_line(
-        f"wrote {save_table(table, path)}: {len(table.subsets)} compositions of {table.num_sources} sources, "
+        f"wrote {write(table, path)}: {len(table.subsets)} compositions of {table.num_sources} sources, "
         f"{table.val.shape[0]} seeds, {table.num_targets} targets"
     )
 
 
-def bench_mixtures(train: tuple[Path, Path], test: tuple[Path, Path], num_runs: int, repetitions: int) -> None:
-    """Print how well the surrogate ranks other mixtures."""
-    from search.known_truth.mixtures import load_mixtures, rank_correlations
+def bench_mixtures(files: Sequence[Path], num_runs: int, repetitions: int) -> None:
+    """Print how well the surrogate ranks other mixtures: two files of runs, or RegMix's two pairs of files.
 
-    small, large = load_mixtures(*train), load_mixtures(*test)
+    Raises:
+        UserError: another number of files, or what is wrong in one.
+    """
+    from search.known_truth.mixtures import HINT, RUNS_HINT, load_mixtures, load_runs, rank_correlations
+
+    if len(files) == 2:
+        small, large = load_runs(files[0]), load_runs(files[1])
+    elif len(files) == 4:
+        small, large = load_mixtures(files[0], files[1]), load_mixtures(files[2], files[3])
+    else:
+        raise UserError(f"{len(files)} files", hint=f"either twice {RUNS_HINT}; or twice {HINT}")
     draws = [rank_correlations(small, large, num_runs=num_runs, seed=seed) for seed in range(repetitions)]
     rows = [
         [target, f"{sum(draw[target] for draw in draws) / repetitions:.3f}", f"{min(d[target] for d in draws):.3f}"]

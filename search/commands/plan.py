@@ -9,12 +9,20 @@ from search.console import print_line, print_table
 from search.engine_setup import IMAGES_OF_ABILITY
 from search.plan import compute_plan, relation_rows, row_counts
 from search.run_dir import default_run_dir
+from search.sight import compute_sight, needed_rows, sight_lines, trials_line
 from search.study import StudySpec
 from search.study_files import load_study
 
 
-def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None) -> None:
-    """Print what a study will do and cost."""
+def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, detect: float | None = None) -> None:
+    """Print what a study will do and cost, and which differences it can see.
+
+    Args:
+        study_file: the study's YAML file.
+        overrides: values that replace the file's.
+        run_dir: of the study; the default one where none is given.
+        detect: a difference in points for which to say what it takes.
+    """
     study = load_study(study_file, overrides)
     plan = compute_plan(study, run_dir or default_run_dir(study_file, study.spec))
     spec = study.spec
@@ -43,6 +51,13 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None) 
     print_line(f"disk: about {plan.disk_mib:.0f} MiB")
     for assumption in plan.assumptions:
         print_line(f"  assumes {assumption}")
+    sight = compute_sight(study, run_dir or default_run_dir(study_file, study.spec), counts)
+    for line in sight_lines(sight):
+        print_line(line)
+    if detect is not None:
+        columns = ["questions a target", "seeds an arm needed"]
+        print_table(f"To see {detect:g} points", columns, needed_rows(sight, detect / 100))
+        print_line(trials_line(sight, detect / 100))
 
 
 def gpu_memory_line(spec: StudySpec) -> str:

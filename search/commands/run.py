@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search.commands.design import show_design
 from search.commands.session import InterruptedBySignalError, connected
 from search.console import Progress, print_line, print_table
+from search.designs.backbones import backbone_studies, comparison_columns, comparison_rows, write_comparison
+from search.designs.write import read_design
 from search.objective import objective_values
 from search.run_dir import default_run_dir
 from search.study_files import Study, load_study
@@ -20,15 +23,26 @@ def run_command(study_file: Path, overrides: Sequence[str], run_dir: Path | None
     """Run or resume a study; return the exit code."""
     study = load_study(study_file, overrides)
     directory = run_dir or default_run_dir(study_file, study.spec)
-    progress = Progress(lambda record: objective_values(study.spec, record))
-    try:
-        with progress:
-            report = _run(study, directory, address, progress)
-    except KeyboardInterrupt as stop:
-        print_line(f"stopped; finished trials are safe in {directory}. The same command goes on from there.")
-        return stop.exit_code if isinstance(stop, InterruptedBySignalError) else 130
-    show_findings(directory, report)
+    several = backbone_studies(study)
+    runs = {name: (each, directory / "backbones" / name) for name, each in several.items()} or {"": (study, directory)}
+    for each, place in runs.values():
+        progress = Progress(lambda record: objective_values(study.spec, record))
+        try:
+            with progress:
+                report = _run(each, place, address, progress)
+        except KeyboardInterrupt as stop:
+            print_line(f"stopped; finished trials are safe in {place}. The same command goes on from there.")
+            return stop.exit_code if isinstance(stop, InterruptedBySignalError) else 130
+        show_findings(place, report)
+    if several:
+        _show_backbones({name: place for name, (_, place) in runs.items()}, directory)
     return 0
+
+
+def _show_backbones(places: Mapping[str, Path], directory: Path) -> None:
+    tables = {name: table for name, place in places.items() if (table := read_design(place / "report")) is not None}
+    print_table("The same design on every backbone, in points", comparison_columns(tables), comparison_rows(tables))
+    print_line(f"comparison: {write_comparison(tables, directory)}")
 
 
 def report_command(study_file: Path, overrides: Sequence[str], run_dir: Path | None) -> None:
@@ -37,7 +51,13 @@ def report_command(study_file: Path, overrides: Sequence[str], run_dir: Path | N
 
     study = load_study(study_file, overrides)
     directory = run_dir or default_run_dir(study_file, study.spec)
-    show_findings(directory, write_results(study, directory))
+    several = backbone_studies(study)
+    for name, each in several.items():
+        show_findings(directory / "backbones" / name, write_results(each, directory / "backbones" / name))
+    if several:
+        _show_backbones({name: directory / "backbones" / name for name in several}, directory)
+    else:
+        show_findings(directory, write_results(study, directory))
 
 
 def _run(study: Study, directory: Path, address: str | None, progress: Progress) -> Path:
@@ -62,6 +82,9 @@ def _run(study: Study, directory: Path, address: str | None, progress: Progress)
 
 def show_findings(run_dir: Path, report: Path) -> None:
     """Print the selection, the top of the transfer matrix and where the report is."""
+    table = read_design(run_dir / "report")
+    if table is not None:
+        show_design(table)
     selection_file = run_dir / "selection" / "selection.json"
     if selection_file.is_file():
         selection = json.loads(selection_file.read_text(encoding="utf-8"))

@@ -1,4 +1,8 @@
-"""Tables of continuous mixtures, as RegMix publishes them: CSV files of weights and of losses, joined by run.
+"""Tables of continuous mixtures: RegMix's pairs of CSV files (weights, losses), or one file of runs.
+
+One file of runs holds a column `x_...` for every part of the mixture and a column `y_...` for every score, higher being
+better; `y_loss...` are losses. That is what the data-mixture tasks of bolt-bench give when they are asked for a number
+of mixtures and the answers are written down; a curriculum of two stages is one mixture of its (stage, domain) parts.
 
 They hold no compositions to search, but they tell whether the surrogate ranks mixtures: fitted on a few small runs, it
 predicts the order of other, larger ones.
@@ -19,6 +23,7 @@ from search.surrogate.model import Evidence, Surrogate, unit_weights
 
 Floats = NDArray[np.float64]
 INDEX: Final = "index"
+RUNS_HINT: Final = "one CSV or Parquet file with columns x_<part> (shares) and y_<score>, one row a run"
 HINT: Final = "two CSV files with a column `index`: weights of the domains, and losses of the validation sets"
 
 
@@ -82,6 +87,40 @@ def load_mixtures(weights_file: Path, losses_file: Path) -> Mixtures:
         targets=tuple(map(str, losses.columns)),
         shares=shares / shares.sum(1, keepdims=True),
         losses=losses.loc[runs].to_numpy(dtype=np.float64),
+    )
+
+
+def load_runs(file: Path) -> Mixtures:
+    """Read a file of runs, see the module; scores become losses by their sign.
+
+    Args:
+        file: CSV or Parquet; other columns are ignored.
+
+    Raises:
+        UserError: the file is missing, has no such columns, or they hold something else than finite numbers.
+    """
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: not a CSV or Parquet file ({type(error).__name__})", hint=RUNS_HINT) from error
+    parts = [str(column) for column in frame if str(column).startswith("x_")]
+    scores = [str(column) for column in frame if str(column).startswith("y_")]
+    if not parts or not scores or frame.empty:
+        raise UserError(f"{file}: {len(parts)} columns x_..., {len(scores)} y_..., {len(frame)} rows", hint=RUNS_HINT)
+    numbers = frame[[*parts, *scores]].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    shares = numbers[:, : len(parts)]
+    if not np.isfinite(numbers).all() or (shares < 0).any() or (shares.sum(1) <= 0).any():
+        raise UserError(
+            f"{file}: a column holds something else than finite numbers, or shares are below 0", hint=RUNS_HINT
+        )
+    signs = np.array([1.0 if score.startswith("y_loss") else -1.0 for score in scores])
+    return Mixtures(
+        domains=tuple(part.removeprefix("x_") for part in parts),
+        targets=tuple(score.removeprefix("y_") for score in scores),
+        shares=shares / shares.sum(1, keepdims=True),
+        losses=signs * numbers[:, len(parts) :],
     )
 
 

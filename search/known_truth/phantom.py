@@ -7,20 +7,23 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets_spec.errors import UserError
 from search.known_truth.table import KnownTruthTable
 
 TABLE_ARM: Final = "table"
 HINT: Final = "`recombine phantom evidence DIR --num-table-seeds 3` makes DIR/table.jsonl"
+MERGES_HINT: Final = "`recombine bench phantom-merges FILE.jsonl` makes and scores them"
 
 
-def phantom_table(file: Path, name: str) -> KnownTruthTable:
+def phantom_table(file: Path, name: str, merges: Path | None = None) -> KnownTruthTable:
     """Read finished fine-tunes; every second question guides a search, the others give regret.
 
     Args:
         file: JSON lines as `recombine phantom evidence` writes them to ``table.jsonl``.
         name: of the table.
+        merges: JSON lines of `recombine bench phantom-merges`: scores of merges on the questions that guide a search.
 
     Raises:
         UserError: there is no such file, fewer than two seeds are complete, or a composition is missing.
@@ -50,7 +53,23 @@ def phantom_table(file: Path, name: str) -> KnownTruthTable:
         target_mat=tuple(_key(target) for target in targets),
         num_val=np.full(len(targets), (num_questions + 1) // 2),
         num_test=np.full(len(targets), num_questions // 2),
+        proxy=None if merges is None else _proxy(merges, compositions, targets),
     )
+
+
+def _proxy(file: Path, compositions: Sequence[tuple[str, ...]], targets: Sequence[str]) -> NDArray[np.float64]:
+    """[C, targets] accuracy of merges; that of one source is the source's own fine-tune."""
+    from trainers.phantom_trial_pool import read_results
+
+    found = {tuple(sorted(result["sources"])): result["correct"] for result in read_results(file).values()}
+    missing = [composition for composition in compositions if composition not in found]
+    if missing:
+        raise UserError(
+            f"{file}: {len(missing)} merges are missing, the first is {'+'.join(missing[0])}", hint=MERGES_HINT
+        )
+    correct = np.array([[found[c][t] for t in targets] for c in compositions], dtype=np.float64)
+    scores: NDArray[np.float64] = correct[..., 0::2].mean(2)
+    return scores
 
 
 def _complete_seeds(

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from datasets_spec.errors import UserError
-from search.known_truth.table import KnownTruthTable, load_table
+from search.known_truth.shipped import open_table
+from search.known_truth.table import KnownTruthTable
 from search.replay.full_information import full_information
 from search.replay.problem import Disturbance, Problem
 from search.replay.run import Pick, replay
@@ -35,7 +36,7 @@ class BenchPlan:
     """What is replayed.
 
     Attributes:
-        tables: NPZ files.
+        tables: NPZ or Parquet files, or names of shipped tables.
         strategies: names out of `BENCH_STRATEGIES`.
         repetitions: replays of everything, with other seeds.
         checkpoints: numbers of trials after which picks are judged.
@@ -92,7 +93,7 @@ def run_bench(
     Raises:
         UserError: a table or a strategy is wrong.
     """
-    tables = [load_table(path) for path in plan.tables]
+    tables = [open_table(path) for path in plan.tables]
     _check_names(plan, tables)
     jobs = [
         _Job(table=place, strategy=strategy, target=target, repetition=repetition)
@@ -155,7 +156,7 @@ _loaded: dict[str, Any] = {}  # a worker's own copy of plan and tables
 
 
 def _load(plan: BenchPlan) -> None:
-    _loaded["plan"], _loaded["tables"] = plan, [load_table(path) for path in plan.tables]
+    _loaded["plan"], _loaded["tables"] = plan, [open_table(path) for path in plan.tables]
 
 
 def _replay_in_worker(job: _Job) -> list[Pick]:

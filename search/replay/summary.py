@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from search.known_truth.shipped import cluster_name
 from search.replay.run import Pick
 from search.resampling import Interval
 
@@ -97,17 +98,19 @@ def _figure(table: str, strategy: str, trials: int, picks: Sequence[Pick], full:
         regret_mean=float(np.mean(list(clusters.values()))),
         regret_interval=cluster_interval(np.array(list(clusters.values()))),
         p_within_1=float(np.mean([pick.regret <= 1.0 for pick in picks])),
-        full_information_regret=float(np.mean([full[t, strategy, target] for t, target in clusters])),
+        full_information_regret=float(
+            np.mean([full[t, strategy, target] for t, target in dict.fromkeys((p.table, p.target) for p in picks)])
+        ),
         interval_coverage=float(np.mean(coverages)) if coverages else None,
         suggestion_s=float(np.mean([pick.suggestion_s for pick in picks])),
     )
 
 
 def cluster_means(picks: Sequence[Pick]) -> dict[tuple[str, int], float]:
-    """Mean regret of every (table, target) over repetitions."""
+    """Mean regret of every (table, target) over repetitions and over the orders of a table's seeds."""
     regrets: dict[tuple[str, int], list[float]] = {}
     for pick in picks:
-        regrets.setdefault((pick.table, pick.target), []).append(pick.regret)
+        regrets.setdefault((cluster_name(pick.table), pick.target), []).append(pick.regret)
     return {cluster: float(np.mean(values)) for cluster, values in regrets.items()}
 
 

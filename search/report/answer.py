@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from search.designs.section import QUESTIONS, DesignKind
+from search.designs.table import DesignTable
+from search.report.design import compute_design_page
 from search.report.load import RunRecords
 from search.report.scores import compute_trial_heads, compute_trial_scores
 from search.report.wording import (
@@ -25,7 +28,7 @@ from search.report.wording import (
 # Longer lists are read in the table below the headline.
 MAX_NAMED_SUBSETS = 4
 
-State = Literal["sealed", "confirm", "search", "nothing"]
+State = Literal["sealed", "confirm", "search", "nothing", "design"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +72,7 @@ class Answer:
         verdicts: On `state`'s split and over all targets where that was compared, else for each target.
         all_verdicts: Every comparison there is.
         cautions: What keeps a reader from relying on the answer.
+        luck: What the figures estimate, and what choosing the best of many has added to them.
     """
 
     question: str
@@ -83,6 +87,7 @@ class Answer:
     all_verdicts: tuple[Verdict, ...]
     overall: str
     cautions: tuple[str, ...]
+    luck: tuple[str, ...] = ()
 
 
 def compute_answer(records: RunRecords) -> Answer:
@@ -95,6 +100,8 @@ def compute_answer(records: RunRecords) -> Answer:
         Text that is ready to print. Nothing is called better or worse here that the selection does not call so.
     """
     selection = records.selection
+    if records.design is not None:
+        return _design_answer(records, records.design)
     if selection is None:
         return _provisional_answer(records)
     estimates = selection.get("estimates") or {}
@@ -116,6 +123,46 @@ def compute_answer(records: RunRecords) -> Answer:
         all_verdicts=verdicts,
         overall=str(selection.get("verdict") or ""),
         cautions=_cautions(records, state),
+        luck=_luck(selection),
+    )
+
+
+def _luck(selection: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is estimated, and by how much the best of a search and of the finalists overstates itself."""
+    sentences = [str(selection["estimand"])] if selection.get("estimand") else []
+    optimism = selection.get("optimism") or {}
+    search, confirm = optimism.get("search"), optimism.get("confirm")
+    if search:
+        without = "" if search.get("has_seed_noise") else ", training noise left out"
+        sentences.append(
+            f"Winner's curse: the best of {amount(search['num_trials'], 'trial')} scored {percent(search['observed'])} "
+            f"in the search, of which about {points(search['optimism'], signed=False)} points are luck{without}."
+        )
+    if confirm and confirm["num_finalists"] > 1:
+        sentences.append(
+            f"Choosing among {confirm['num_finalists']} finalists on confirm has added about "
+            f"{points(confirm['optimism'], signed=False)} points: without that, {percent(confirm['expected'])}."
+        )
+    return tuple(sentences)
+
+
+def _design_answer(records: RunRecords, table: DesignTable) -> Answer:
+    """What a design found, in one line; a design selects nothing."""
+    page = compute_design_page(table)
+    question = QUESTIONS[cast(DesignKind, table.kind)]
+    return Answer(
+        question=question[0].upper() + question[1:],
+        headline="" if page is None else page.headline,
+        lead=" ".join(page.notes[:1]) if page is not None else "",
+        state="design",
+        parts=(),
+        total="",
+        recipe=(),
+        estimates=(),
+        verdicts=(),
+        all_verdicts=(),
+        overall="",
+        cautions=_cautions(records, "design"),
     )
 
 
@@ -255,6 +302,12 @@ def _cautions(records: RunRecords, state: State) -> tuple[str, ...]:
         cautions.append("The best of many noisy scores overstates what a new run would reach; confirm it first.")
     if state == "confirm":
         cautions.append("The sealed questions have not been opened: finalists were compared on these questions.")
+    before = records.run.get("sealed_opened_before")
+    if isinstance(before, int) and before:
+        cautions.append(
+            f"These sealed questions had been opened before by {count(before)} other "
+            f"{'study' if before == 1 else 'studies'}: what was learned from them may have shaped this one."
+        )
     openings = records.run.get("sealed_openings")
     if isinstance(openings, int) and openings > 1:
         cautions.append(

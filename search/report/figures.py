@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from search.designs.table import DesignTable
 from search.report.comparators import (
     ArmAccuracies,
     Comparisons,
@@ -16,6 +17,7 @@ from search.report.comparators import (
     draw_comparisons,
 )
 from search.report.cost import CostPoints, compute_cost_points, draw_cost_points
+from search.report.design import compute_design_rows, draw_design
 from search.report.heatmap import (
     MAX_CELLS_WITH_TEXT,
     OWN_KEY_MARK,
@@ -27,6 +29,10 @@ from search.report.load import RunRecords
 from search.report.progress import SearchProgress, compute_search_progress, draw_search_progress
 from search.report.theme import ChartWidth, chart_config
 from search.report.wording import amount, count
+from search.statistics import FALSE_DISCOVERY_RATE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A figure for print: 6.5 in at 96 px, a column of a letter or A4 page.
 FIGURE_WIDTH_PX = 620
@@ -88,16 +94,17 @@ def build_figures(records: RunRecords) -> dict[str, Figure]:
         The figures; those without data have no `draw`.
     """
     figures = (
-        _heatmap_figure(compute_transfer_heatmap(records)),
+        _heatmap_figure(compute_transfer_heatmap(records), records.transfer["q_value"].dropna()),
         _cost_figure(compute_cost_points(records)),
         _progress_figure(compute_search_progress(records), len(records.targets)),
         _comparison_figure(compute_comparisons(records)),
         _arms_figure(compute_arm_accuracies(records)),
+        *([] if records.design is None else [_design_figure(records.design)]),
     )
     return {figure.name: figure for figure in figures}
 
 
-def _heatmap_figure(heatmap: TransferHeatmap) -> Figure:
+def _heatmap_figure(heatmap: TransferHeatmap, q_values: pd.Series[float]) -> Figure:
     brackets = " in brackets" if len(heatmap.cells) <= MAX_CELLS_WITH_TEXT else ""
     notes = [f"Blue helps, orange hurts; faint cells{brackets} have no interval that excludes 0."]
     if heatmap.has_cg_gain:
@@ -109,6 +116,12 @@ def _heatmap_figure(heatmap: TransferHeatmap) -> Figure:
         f"{_seeds(heatmap.seeds_range)}; 95\u00a0% intervals; estimator: {', '.join(heatmap.estimators)}"
         f"{' (exploratory)' if 'adaptive' in heatmap.estimators else ''}."
     )
+    if len(q_values):
+        kept = int((q_values < FALSE_DISCOVERY_RATE).sum())
+        notes.append(
+            f"{kept} of {amount(len(q_values), 'cell')} stay when one in ten of those pointed out may be false "
+            "(Benjamini and Hochberg); the matrix is for looking, claims are tested below."
+        )
     if heatmap.num_without_cell:
         notes.append(f"{amount(heatmap.num_without_cell, 'pair')} not measured.")
     if (heatmap.cells["exposure"] == "in_domain").any():
@@ -192,6 +205,27 @@ def _arms_figure(arms: ArmAccuracies) -> Figure:
         draw=None if rows.empty else lambda width: draw_arm_accuracies(arms, width=width),
         absent="No finalist or comparator has been scored on confirm or sealed questions yet.",
     )
+
+
+def _design_figure(table: DesignTable) -> Figure:
+    rows = compute_design_rows(table)
+    seeds = [score.num_seeds for score in table.scores]
+    caption = (
+        "Right of the line the first arm is better; an interval that touches the line is no detected difference. "
+        f"Paired by question; split: {table.split}; n = {_span(_ends([score.n for score in table.scores]))} questions; "
+        f"{_seeds(_ends(seeds))} an arm; 95\u00a0% intervals over questions and seeds, verdicts adjusted for all rows."
+    )
+    return Figure(
+        name="design",
+        title=f"Design: {table.kind}",
+        caption=caption,
+        draw=None if rows.empty else lambda width: draw_design(rows, width=width),
+        absent="No row has both of its arms scored yet.",
+    )
+
+
+def _ends(numbers: Sequence[int]) -> tuple[int, int]:
+    return (min(numbers), max(numbers)) if numbers else (0, 0)
 
 
 def _span(bounds: tuple[int, int]) -> str:

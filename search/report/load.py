@@ -12,6 +12,8 @@ import pandas as pd
 import yaml
 
 from datasets_spec.errors import UserError
+from search.designs.table import DesignTable
+from search.designs.write import read_design
 
 TRIAL_COLUMNS = (
     "train_id", "score_id", "rung", "stage", "arm", "strategy", "composition", "recipe", "seed", "eval_set",
@@ -29,7 +31,10 @@ TRANSFER_COLUMNS = (
     "source", "target", "shared_elements", "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "split",
     "estimator",
 )  # fmt: skip
-TRANSFER_NUMBERS = ("gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "gain_ci_low", "gain_ci_high")
+OPTIONAL = "report/findings.json"  # only a confirmed selection has it
+TRANSFER_NUMBERS = (
+    "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "gain_ci_low", "gain_ci_high", "p_value", "q_value",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +50,8 @@ class RunRecords:
             of words and boxes the mean mark.
         transfer: One row per (source, target, estimator, split); no rows when missing.
         missing: The files that are not there yet, relative to `run_dir`.
+        design: `report/design.json`; None for a study that searches.
+        findings: `report/findings.json`: classes and strata of the selection; None before there is one.
     """
 
     run_dir: Path
@@ -54,6 +61,8 @@ class RunRecords:
     trials: pd.DataFrame
     transfer: pd.DataFrame
     missing: tuple[str, ...]
+    design: DesignTable | None = None
+    findings: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -93,6 +102,7 @@ def load_run(run_dir: Path) -> RunRecords:
         "selection/selection.json": _read_json,
         "report/trials.parquet": _read_parquet,
         "report/transfer.csv": _read_csv,
+        OPTIONAL: _read_json,
     }
     found: dict[str, Any] = {}
     for name, read in files.items():
@@ -106,7 +116,7 @@ def load_run(run_dir: Path) -> RunRecords:
                 f"{path} cannot be read ({type(error).__name__}).",
                 hint="It is rebuilt from the ledger by: recombine report " + str(run_dir),
             ) from error
-    if not found:
+    if not set(found) - {OPTIONAL}:
         raise UserError(
             f"{run_dir} is not a study directory: it has none of {', '.join(files)}.",
             hint="Give the directory that `recombine run` printed.",
@@ -121,7 +131,9 @@ def load_run(run_dir: Path) -> RunRecords:
         selection=found.get("selection/selection.json"),
         trials=trials,
         transfer=_with_columns(found.get("report/transfer.csv"), TRANSFER_COLUMNS, TRANSFER_NUMBERS),
-        missing=tuple(name for name in files if name not in found),
+        missing=tuple(name for name in files if name not in found and name != OPTIONAL),
+        design=read_design(run_dir / "report"),
+        findings=found.get(OPTIONAL),
     )
 
 

@@ -12,7 +12,14 @@ from markupsafe import Markup
 from search.report.answer import compute_answer
 from search.report.blind import compute_blind
 from search.report.data_table import compute_data_table
+from search.report.design import compute_design_page
 from search.report.figures import Figure
+from search.report.findings import (
+    CLASS_COLUMNS,
+    RETAINED_COLUMNS,
+    STRATUM_COLUMNS,
+    compute_finding_tables,
+)
 from search.report.free_answers import compute_free_answers
 from search.report.heatmap import TransferHeatmap
 from search.report.inline import chart_library, content_security_policy, csv_download, script_json
@@ -63,6 +70,9 @@ def render_page(
         beside={row.name: row for row in compute_blind(records)},
         free_answers=compute_free_answers(records),
         time=compute_time_use(records),
+        design=compute_design_page(records.design),
+        findings=compute_finding_tables(records),
+        finding_columns={"classes": CLASS_COLUMNS, "strata": STRATUM_COLUMNS, "retained": RETAINED_COLUMNS},
         provenance=compute_provenance(records),
         downloads={
             "transfer.csv": csv_download(records.transfer),

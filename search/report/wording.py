@@ -17,6 +17,11 @@ COMPARATORS = {
     "all-data": "All data",
     "best-single": "Best single subset",
     "random-same-size": "Random mix of the same size",
+    "additive-singles": "Best single subsets together",
+    "greedy": "Greedy addition of subsets",
+    "metadata": "Subsets that share most with the targets",
+    "static": "Subsets that help other targets most",
+    "target-labels": "Own labels of the targets, as many as the search spent",
 }
 # In a chart a long name would take the place of the data on a telephone.
 SHORT_COMPARATORS = {
@@ -25,6 +30,11 @@ SHORT_COMPARATORS = {
     "all-data": "All data",
     "best-single": "Best single",
     "random-same-size": "Random mix",
+    "additive-singles": "Best singles",
+    "greedy": "Greedy",
+    "metadata": "Metadata rule",
+    "static": "Static ranking",
+    "target-labels": "Target labels",
 }
 STAGES = {
     "baseline": "baseline",
@@ -33,6 +43,7 @@ STAGES = {
     "control": "control",
     "confirm": "finalist or comparator",
     "sealed": "finalist or comparator",
+    "design": "arm of the design",
 }
 
 

@@ -14,9 +14,9 @@ from search.status import Status
 from search.strategies.base import Observation, score_of
 from search.strategies.context import SearchContext
 from search.surrogate.encoding import Encoded, encode
-from search.surrogate.features import KEYS_GROUP, PROXY_GROUP, key_features, key_tables, proxy_feature
+from search.surrogate.features import KEYS_GROUP, PROXY_GROUP, KeyBasis, key_tables, proxy_feature
 from search.surrogate.kernels import likeness
-from search.surrogate.model import Evidence, Grid, Prediction, Surrogate, mean_weights, unit_weights
+from search.surrogate.model import Evidence, Grid, Prediction, Surrogate, mean_weights, spreads, unit_weights
 
 Floats = NDArray[np.float64]
 OBJECTIVE: Final = "objective"
@@ -177,6 +177,7 @@ class Knowledge:
         self._tried = list(tried)
         self._scores = scores
         self._encoded = encode(self._tried, facts.space)
+        self._key_basis = KeyBasis(facts.key_tables, self._encoded, spreads(scores - scores.mean(0)))
         self._centres, features, groups = self._tried_features()
         self._features = features
         self._surrogate = Surrogate(
@@ -217,7 +218,7 @@ class Knowledge:
         return mean_weights([self.targets.index(name) for name in self.facts.objectives[place]], len(self.targets))
 
     def _raw_features(self, candidates: Sequence[Candidate], encoded: Encoded) -> tuple[Floats, tuple[int, ...]]:
-        parts, groups = [key_features(encoded, self.facts.key_tables)], [KEYS_GROUP] * len(self.facts.key_tables)
+        parts, groups = [self._key_basis.features(encoded)], [KEYS_GROUP] * len(self._key_basis)
         if self.facts.proxy is not None:
             parts.insert(0, proxy_feature(encoded, self.facts.proxy.scores([c.composition for c in candidates])))
             groups.insert(0, PROXY_GROUP)

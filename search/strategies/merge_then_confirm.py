@@ -50,8 +50,9 @@ class MergeThenConfirmStrategy:
             fresh = single.identity not in taken and single.composition.identity not in known
             if fresh and self._space.contains(single):
                 return Suggestion(candidate=single, reason=f"{source} alone: an adapter to merge")
+        done = taken | {o.candidate.identity for o in self._context.known}
         for place, (score, candidate) in enumerate(self._by_proxy(), start=1):
-            if candidate.identity not in taken:
+            if candidate.identity not in done:
                 return Suggestion(candidate=candidate, reason=f"merge number {place}, {score:.1%} without training")
         drawn = draw_untaken(self._space, rng, taken)
         return None if drawn is None else Suggestion(candidate=drawn, reason="random: no more merges are known")

@@ -89,7 +89,8 @@ class RecombineStrategy:
         best_proxy = self._best_proxy(knowledge, taken)
         if best_proxy is not None:
             return best_proxy
-        return self._improve(knowledge, pending, taken, number) or self._drawn(taken, "the last free candidates")
+        free_of = taken | {o.candidate.identity for o in self._context.known}
+        return self._improve(knowledge, pending, free_of, number) or self._drawn(taken, "the last free candidates")
 
     def recommend(self, history: Sequence[Observation], *, target: str | None = None) -> Suggestion | None:
         """See `Recommender.recommend`: the highest posterior mean of all candidates, tried or not."""
@@ -228,7 +229,7 @@ class RecombineStrategy:
         wanted = self._weights(knowledge, len(taken))[0]
         scores = np.nan_to_num(proxies.scores([c.composition for c in listed[0]]), nan=-1.0) @ wanted
         candidate = listed[0][int(np.argmax(scores))]
-        if candidate.identity in taken:
+        if candidate.identity in taken or any(o.candidate == candidate for o in self._context.known):
             return None
         return Suggestion(candidate=candidate, reason=f"best of all merges, {float(scores.max()):.1%}")
 

@@ -13,7 +13,8 @@ def repair(counts: Mapping[str, int], space: CompositionSpace) -> Composition:
 
     In order: forbidden subsets leave; counts move to the nearest of the grid; missing `must_have` subsets
     enter with the smallest count; the smallest optional subsets leave until the largest possible size holds,
-    others enter until `min_size` holds; then the largest counts step down the grid until the budget holds.
+    others enter until `min_size` holds; then the largest counts step down the grid until the budget holds, and
+    what is dearest becomes less until `max_cost` holds.
     Every step changes the number of samples as little as it can. Ties are broken by a hash of the proposal,
     not by name: else the first names of the alphabet would be favoured over a whole study.
 
@@ -36,7 +37,7 @@ def repair(counts: Mapping[str, int], space: CompositionSpace) -> Composition:
     while sum(kept.values()) > space.budget:
         largest = max(kept, key=lambda subset: (kept[subset], order(subset)))
         kept[largest] = max(count for count in grid if count < kept[largest])
-    return Composition(kept)
+    return Composition(space.made_cheaper(kept, min_size=space.sizes[0], order=order))
 
 
 def _nearest(count: int, grid: tuple[int, ...]) -> int:

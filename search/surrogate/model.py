@@ -24,9 +24,9 @@ from search.surrogate.kernels import CompositionKernel, compare, composition_ker
 Floats = NDArray[np.float64]
 Mix = tuple[float, float, float]  # weights of own, shared along keys, common to all
 
-LENGTHS: Final = (0.3, 1.0, 3.0)
-LINEARS: Final = (0.3, 0.6, 0.85)
-NOISES: Final = (0.05, 0.2, 0.5, 0.8)
+LENGTHS: Final = (0.1, 0.3, 1.0, 3.0)
+LINEARS: Final = (0.0, 0.3, 0.6)
+NOISES: Final = (0.05, 0.1, 0.2, 0.35, 0.5, 0.8)
 TARGET_MIXES: Final[tuple[Mix, ...]] = (
     (0.8, 0.2, 0.0),
     (0.4, 0.6, 0.0),

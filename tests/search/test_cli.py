@@ -21,7 +21,8 @@ VERBS = (
     ["data", "init-catalog"], ["data", "unpack"], ["data", "export"],
     ["plan"], ["run"], ["status"], ["report"], ["submit"],
     ["doctor"], ["demo"], ["phantom"], ["phantom", "write"], ["phantom", "build-base"], ["phantom", "evidence"],
-    ["bench"], ["bench", "search"], ["bench", "digits"], ["bench", "phantom-table"], ["bench", "mixtures"],
+    ["bench"], ["bench", "search"], ["bench", "digits"], ["bench", "phantom-table"], ["bench", "phantom-merges"],
+    ["bench", "mixtures"],
 )  # fmt: skip
 HEAVY = ("torch", "ray", "transformers", "optuna", "pandas", "pyarrow", "altair", "scipy")
 # Runs several commands in one process, then tells their exit codes and what has been imported.

@@ -36,6 +36,8 @@ def spaces(draw: st.DrawFn) -> CompositionSpace:
             max_size=draw(st.none() | st.integers(1, 5)),
             must_have=must,
             must_not_have=banned,
+            max_cost=draw(st.none() | st.integers(0, 40)),
+            sample_costs=dict(zip(NAMES, draw(st.tuples(*[st.integers(0, 4)] * 5)), strict=True)),
         )
     except ValidationError:
         return CompositionSpace(sources=tuple(sources), num_samples=tuple(grid), budget=max(grid))
@@ -184,3 +186,29 @@ def test_search_space_is_the_product() -> None:
     assert len(listed) == len(set(listed)) == space.count() == 6
     assert all(space.contains(candidate) for candidate in listed)
     assert space.violations(Candidate(Composition({"a": 1}))) == ["recipe lacks rank"]
+
+
+def test_costs_bind_in_counts_and_draws() -> None:
+    costs = {"a": 0.1, "b": 1.0, "c": 2.0}
+    space = CompositionSpace(sources=("a", "b", "c"), num_samples=(10, 20), budget=60, max_cost=21, sample_costs=costs)
+    alone = [{"a": 10}, {"a": 20}, {"b": 10}, {"b": 20}, {"c": 10}]
+    together = [{"a": 10, "b": 10}, {"a": 20, "b": 10}, {"a": 10, "b": 20}, {"a": 10, "c": 10}]
+    assert [c.as_dict() for c in space.enumerate()] == [*alone, together[0], together[2], together[1], together[3]]
+    assert space.count() == 9
+    assert space.contains({"a": 10, "b": 20})
+    assert space.violations({"b": 20, "c": 10}) == ["it costs 40, more than max_cost 21"]
+    drawn = {space.sample(random.Random(seed)) for seed in range(300)}
+    assert drawn == set(space.enumerate())
+    with pytest.raises(ValidationError, match="no composition costs at most max_cost 20"):
+        CompositionSpace(sources=("a", "b", "c"), num_samples=(10,), budget=60, must_have=("b", "c"), max_cost=20,
+                         sample_costs=costs)  # fmt: skip
+
+
+def test_a_large_space_with_few_affordable_compositions_is_drawn_and_listed_in_time() -> None:
+    names = tuple(f"s{i:02d}" for i in range(53))
+    costs = {name: 1.0 if i < 5 else 1000.0 for i, name in enumerate(names)}
+    space = CompositionSpace(sources=names, num_samples=(1,), budget=53, max_cost=5, sample_costs=costs)
+    assert space.count() == 2**5 - 1
+    assert all(space.contains(space.sample(random.Random(seed))) for seed in range(20))
+    wider = CompositionSpace.model_validate(space.model_dump() | {"max_cost": 5000.0})
+    assert wider.count() > 2**17

@@ -40,6 +40,17 @@ def test_the_same_study_resumes_and_is_read_back(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "run").iterdir()] == [RESOLVED_FILE]
 
 
+def test_a_field_that_is_new_changes_nothing_at_its_default(tmp_path: Path) -> None:
+    claim_run_dir(tmp_path, spec_of(), IDENTITY)
+    path = tmp_path / RESOLVED_FILE
+    older = path.read_text(encoding="utf-8").replace("  replicates: 1\n", "")
+    assert "replicates" not in older
+    path.write_text(older, encoding="utf-8")
+    with pytest.raises(UserError, match="replicates: was 1, is 2"):
+        claim_run_dir(tmp_path, spec_of({"strategy.replicates": 2}), IDENTITY)
+    claim_run_dir(tmp_path, spec_of(), IDENTITY)
+
+
 @pytest.mark.parametrize(
     ("changes", "identity", "named"),
     [

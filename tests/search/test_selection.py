@@ -90,7 +90,9 @@ def test_equal_arms_are_never_called_different() -> None:
         selection = select(made)
         claims += sum(row["verdict"] != "no difference detected" for row in selection["comparisons"])
         assert "better" not in selection["verdict"]
-    assert claims == 0
+    # Two families a study (means, single targets) at 5 % each: 0.6 false claims are expected of six studies; how often
+    # whole studies claim something is measured by `recombine bench honesty`.
+    assert claims <= 2
 
 
 def test_the_same_trials_under_two_names_show_no_difference() -> None:

@@ -17,7 +17,7 @@ from search.composition import Candidate, CompositionSpace, SearchSpace
 from search.ledger import Ledger
 from search.recipe_space import RecipeSpace
 from search.source import WAIT, ListSource, StrategySource
-from search.status import Stage
+from search.status import Stage, Status
 from search.strategies.base import build_strategy
 from search.trials import PlannedTrial
 from trainers.backbone_spec import BackboneSpec
@@ -32,14 +32,14 @@ NUM_TRIALS, MAX_CONCURRENT = 7, 3
 FAILING = 4  # every fourth proposal fails
 
 
-def build(candidate: Candidate, index: int, reason: str) -> PlannedTrial:
+def build(candidate: Candidate, index: int, reason: str, seed: int = 0) -> PlannedTrial:
     spec = TrialSpec(
         backbone=BackboneSpec(),
         backbone_fingerprint="weights",
         composition=candidate.composition.as_dict(),
         rows_digest=candidate.composition.identity,
         recipe=Recipe.model_validate(candidate.recipe),
-        seed=0,
+        seed=seed,
         evaluations=(),
     )
     return PlannedTrial(spec=spec, stage=Stage.search, arm=f"proposal-{index}", proposal_index=index, reason=reason)
@@ -55,8 +55,9 @@ def end(ledger: Ledger, planned: PlannedTrial) -> None:
             "stage": planned.stage.value,
             "arm": planned.arm,
             "proposal_index": planned.proposal_index,
+            "seed": planned.spec.seed,
             "status": "diverged" if failed else "finished",
-            "accuracy": None if failed else 0.4 + planned.spec.composition.get("a", 0) / 50,
+            "accuracy": None if failed else 0.4 + planned.spec.composition.get("a", 0) / 50 + planned.spec.seed / 10,
         }
     )
 
@@ -200,6 +201,39 @@ def test_deterministic_mode_waits_for_the_results_it_needs(tmp_path: Path) -> No
         assert source.next_trial() == WAIT  # the first decides
         end(ledger, handed[0])
         assert source.next_trial().proposal_index == MAX_CONCURRENT
+
+
+def test_replicates_are_asked_for_and_seen_as_one(tmp_path: Path) -> None:
+    """Every proposal is trained with every seed, and with none twice, also after a driver has died between two."""
+    options: dict[str, Any] = {"num_trials": 3, "seeds": (0, 1)}
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        source = open_source(ledger, **options)
+        handed = [source.next_trial() for _ in range(4)]
+        assert [(t.proposal_index, t.spec.seed) for t in handed] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        end(ledger, handed[0])
+        assert source.observations() == {}
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        source = open_source(ledger, **options)
+        rest = [source.next_trial() for _ in range(6)]
+        assert [(t.proposal_index, t.spec.seed) for t in rest[:5]] == [(0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
+        assert rest[5] is None
+        end(ledger, rest[0])
+        observed = source.observations()
+        mean = 0.45 + handed[0].spec.composition.get("a", 0) / 50
+        assert {i: o.values for i, o in observed.items()} == {0: (pytest.approx(mean),)}
+        assert len(ledger.records("suggestion")) == 3
+
+
+def test_one_replicate_that_failed_does_not_hide_the_other(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        source = open_source(ledger, num_trials=1, seeds=(0, 1))
+        first, second = source.next_trial(), source.next_trial()
+        end(ledger, first)
+        ledger.append({**ledger.records("trial")[0], "train_id": second.spec.train_id, "seed": 1, "accuracy": None,
+                       "status": "oom"})  # fmt: skip
+        observed = source.observations()[0]
+        assert observed.status is Status.finished
+        assert observed.values == (ledger.records("trial")[0]["accuracy"],)
 
 
 def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:

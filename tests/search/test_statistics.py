@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.statistics import Verdict, holm, mcnemar_exact, minimum_detectable_difference, verdict, wilson_interval
+from search.statistics import (
+    Interval,
+    Verdict,
+    benjamini_hochberg,
+    clustered_interval,
+    holm,
+    mcnemar_exact,
+    minimum_detectable_difference,
+    two_proportions,
+    verdict,
+    wilson_interval,
+)
 
 
 def test_wilson_against_the_formula_and_at_the_edges() -> None:
@@ -73,3 +85,52 @@ def test_minimum_detectable_difference() -> None:
 )
 def test_verdicts(difference: float, ci: tuple[float, float], p_adjusted: float, expected: Verdict) -> None:
     assert verdict(difference, ci, p_adjusted) is expected
+
+
+def test_benjamini_hochberg_is_milder_than_holm_and_keeps_the_order() -> None:
+    p_values = [0.001, 0.04, 0.02, 0.8]
+    found = benjamini_hochberg(p_values)
+    assert found == pytest.approx([0.004, 0.16 / 3, 0.04, 0.8])
+    assert all(a <= b for a, b in zip(found, holm(p_values), strict=True))
+    assert benjamini_hochberg([]) == []
+
+
+def test_two_published_shares_are_compared_as_independent() -> None:
+    assert two_proportions(0.72, 0.47, 100) < 0.001
+    assert two_proportions(0.52, 0.49, 100) == pytest.approx(0.336, abs=0.002)
+    assert two_proportions(0.3, 0.5, 100) > 0.99
+    assert two_proportions(1.0, 1.0, 50) == 0.5
+    with pytest.raises(ValueError, match="two shares"):
+        two_proportions(0.5, 0.5, 0)
+
+
+def test_five_patients_are_five_however_many_questions_they_get() -> None:
+    rng = np.random.default_rng(0)
+    each = rng.random(5) < 0.6
+    interval, effective = clustered_interval(np.repeat(each, 100).tolist(), [k // 100 for k in range(500)])
+    assert effective < 6
+    plain = wilson_interval(int(each.sum()) * 100, 500)
+    assert interval.high - interval.low > 4 * (plain.high - plain.low)
+
+
+def test_clustered_intervals_cover_and_are_wilsons_for_single_questions() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(300):
+        patients = np.repeat(np.clip(rng.normal(0.6, 0.25, 40), 0, 1), 6)
+        interval, _ = clustered_interval((rng.random(240) < patients).tolist(), [k // 6 for k in range(240)])
+        covered += interval.low <= 0.596 <= interval.high  # mean of the clipped normal
+    assert 0.92 <= covered / 300 <= 0.985
+    right = [1] * 130 + [0] * 70
+    alone, effective = clustered_interval(right, list(range(200)))
+    assert effective == pytest.approx(200, rel=0.01)
+    assert alone == pytest.approx(wilson_interval(130, 200), abs=0.002)
+
+
+def test_clustered_intervals_say_little_where_little_is_known() -> None:
+    assert clustered_interval([1, 1, 1], ["a", "a", "a"]) == (Interval(0.0, 1.0), 1.0)
+    interval, effective = clustered_interval([1] * 60, [k // 10 for k in range(60)])
+    assert effective == 6
+    assert interval.low < 0.6
+    with pytest.raises(ValueError, match="group"):
+        clustered_interval([1, 0], ["a"])

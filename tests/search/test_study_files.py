@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from datasets_spec.errors import Problem, SpecError, UserError
 from search.study_files import load_study
@@ -131,3 +132,49 @@ def test_the_studys_task_map_replaces_the_catalogs(tmp_path: Path) -> None:
     (tmp_path / "map.yaml").write_text(text, encoding="utf-8")
     study = open_study(tmp_path, {"task_map": "map.yaml"})
     assert study.task_map.tasks == {"nodule": "lesion", "tumor": "lesion"}
+
+
+def licensed_catalog(root: Path, facts: dict[str, dict[str, Any]]) -> None:
+    """The fixture's catalog with further facts about some subsets."""
+    path = root / "catalog.yaml"
+    catalog = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for subset in catalog["subsets"]:
+        subset.update(facts.get(subset["name"], {}))
+    path.write_text(yaml.safe_dump(catalog), encoding="utf-8")
+
+
+def test_licences_and_costs_of_the_catalog_bind_the_space(tmp_path: Path) -> None:
+    changes = {"space.composition.licences": ["CC-BY-4.0"], "space.composition.max_cost": 30}
+    path = write_study(tmp_path, changes)
+    facts = {"licence": "CC-BY-4.0", "sample_cost": 0.5}
+    licensed_catalog(
+        tmp_path,
+        {
+            "ct-lung": facts,
+            "ct-brain": {"licence": "CC-BY-NC-4.0"},
+            "mr-brain": facts,
+            "us-heart": facts,
+            "xr-hand": facts,
+        },
+    )
+    space = load_study(path).spec.space.composition
+    assert "ct-brain" not in space.allowed
+    assert {"ct-lung", "mr-brain"} <= set(space.allowed)
+    assert all(space.cost(composition) <= 30 for composition in space.enumerate())
+    assert load_study(path).spec == load_study(path).spec.model_validate(load_study(path).spec.model_dump())
+
+
+def test_what_the_catalog_does_not_say_is_a_mistake(tmp_path: Path) -> None:
+    changes = {
+        "space.composition.licences": ["CC-BY-4.0"],
+        "space.composition.max_cost": 30,
+        "space.composition.must_have": ["ct-brain"],
+    }
+    path = write_study(tmp_path, changes)
+    licensed_catalog(tmp_path, {"ct-lung": {"licence": "CC-BY-4.0"}})
+    with pytest.raises(SpecError) as caught:
+        load_study(path)
+    found = {problem.where: problem.message for problem in caught.value.problems}
+    assert found["space.composition.must_have.0"] == "its licence is 'not stated', which `licences` leaves out"
+    assert "has no sample_cost in the catalog" in found["space.composition.sources.0"]
+    assert "control_sources.0" in found

@@ -149,6 +149,7 @@ class _Server:
         try:
             known = [s for s in specs if finished_result(self._folder(s), s.train_id) is not None]
             for spec in known:
+                self._on_publish()  # a pack of merges may take longer to score than a lease lasts
                 self._score_known(spec, work)
             if fresh := [spec for spec in specs if spec not in known]:
                 run_packed_trials(context, fresh, attempt=_attempt_name())

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from datasets_spec.errors import UserError
-from search.known_truth.mixtures import load_mixtures, rank_correlations
+from search.known_truth.mixtures import load_mixtures, load_runs, rank_correlations
 
 DOMAINS = [f"train_domain_{i}" for i in range(17)]
 LOSSES = ["valid_a", "valid_b"]
@@ -52,3 +52,36 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     pd.read_csv(weights).assign(extra="text").to_csv(tmp_path / "text.csv", index=False)
     with pytest.raises(UserError, match="finite numbers"):
         load_mixtures(tmp_path / "text.csv", losses)
+
+
+def write_runs(path: Path, num: int, seed: int) -> Path:
+    """A curriculum of two stages of three domains, two scores and a loss that is one of them turned round."""
+    rng = np.random.default_rng(seed)
+    shares = np.concatenate([rng.dirichlet(np.ones(3), size=num), rng.dirichlet(np.ones(3), size=num)], axis=1)
+    worth = np.array([[0.3, 0.0], [0.1, 0.2], [0.0, 0.4], [0.2, 0.1], [0.4, 0.0], [0.0, 0.1]])
+    scores = np.sqrt(shares) @ worth + rng.normal(0, 0.005, size=(num, 2))
+    frame = pd.DataFrame(shares, columns=[f"x_{d}_{k}" for k in (1, 2) for d in ("if", "math", "code")])
+    frame = frame.assign(note="a", y_math=scores[:, 0], y_code=scores[:, 1], y_loss_math=-scores[:, 0])
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
+    return path
+
+
+def test_one_file_of_runs_holds_shares_scores_and_losses(tmp_path: Path) -> None:
+    train, test = load_runs(write_runs(tmp_path / "a.csv", 40, 1)), load_runs(write_runs(tmp_path / "b.parquet", 60, 2))
+    assert (len(train.domains), train.targets) == (6, ("math", "code", "loss_math"))
+    np.testing.assert_allclose(train.shares.sum(1), 1)
+    np.testing.assert_allclose(train.losses[:, 0], train.losses[:, 2])
+    found = rank_correlations(train, test, num_runs=32, seed=0)
+    assert min(found.values()) > 0.9
+
+
+def test_runs_without_the_columns_are_refused(tmp_path: Path) -> None:
+    path = write_runs(tmp_path / "a.csv", 5, 1)
+    pd.read_csv(path).drop(columns=["y_math", "y_code", "y_loss_math"]).to_csv(tmp_path / "bare.csv", index=False)
+    with pytest.raises(UserError, match="0 y_"):
+        load_runs(tmp_path / "bare.csv")
+    pd.read_csv(path).assign(y_math="high").to_csv(tmp_path / "text.csv", index=False)
+    with pytest.raises(UserError, match="finite numbers"):
+        load_runs(tmp_path / "text.csv")
+    with pytest.raises(UserError, match="nothing"):
+        load_runs(tmp_path / "nothing.csv")

@@ -30,6 +30,8 @@ def constrained_space() -> SearchSpace:
             max_size=3,
             must_have=("ct",),
             must_not_have=("dermo",),
+            max_cost=50,
+            sample_costs={"ct": 0.05, "mri": 0.2, "xray": 0.1, "us": 0.0, "oct": 0.3},
         ),
         recipe=RecipeSpace.model_validate({"num_steps": [40, 80]}),
     )

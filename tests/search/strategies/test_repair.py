@@ -20,9 +20,10 @@ counts_of = st.dictionaries(st.sampled_from([*SOURCES, "stranger"]), st.integers
     st.integers(1, 3),
     st.integers(3, 5),
     st.sets(st.sampled_from(SOURCES), max_size=2),
+    st.none() | st.integers(0, 60),
 )
 def test_the_result_lies_in_the_space_and_stays_there(
-    counts: dict[str, int], budget: int, min_size: int, max_size: int, must: set[str]
+    counts: dict[str, int], budget: int, min_size: int, max_size: int, must: set[str], max_cost: int | None
 ) -> None:
     try:
         space = CompositionSpace(
@@ -32,6 +33,8 @@ def test_the_result_lies_in_the_space_and_stays_there(
             min_size=min_size,
             max_size=max_size,
             must_have=tuple(sorted(must)),
+            max_cost=max_cost,
+            sample_costs={"a": 0, "b": 1, "c": 2, "d": 3, "e": 4},
         )
     except ValidationError:
         return
@@ -47,6 +50,16 @@ def test_steps_are_small() -> None:
     assert repair({"a": 19, "b": 38}, space) == Composition({"a": 20, "b": 40})
     assert repair({"a": 40, "b": 40}, space).total == 60
     assert repair({"a": 10, "b": 20, "c": 20, "d": 20}, space) == Composition({"b": 20, "c": 20, "d": 20})
+
+
+def test_what_is_dear_becomes_less() -> None:
+    costs = {"a": 1.0, "b": 1.0, "c": 5.0, "d": 0.0, "e": 9.0}
+    space = CompositionSpace(
+        sources=SOURCES, num_samples=(10, 20), budget=100, min_size=2, max_cost=60, sample_costs=costs
+    )
+    assert repair({"a": 20, "b": 20, "d": 20}, space) == Composition({"a": 20, "b": 20, "d": 20})
+    assert repair({"a": 20, "c": 20, "d": 20}, space) == Composition({"a": 10, "c": 10, "d": 20})
+    assert repair({"c": 10, "e": 10}, space) == Composition({"c": 10, "d": 10})
 
 
 def test_no_name_is_favoured() -> None:

@@ -33,7 +33,7 @@ def test_every_command_and_option_of_the_readme_exists() -> None:
     assert len(commands) >= 8
     for _, *arguments in commands:
         verb = [word for word in arguments[:2] if re.fullmatch(r"[a-z-]+", word) and word != "my-study"]
-        if verb[0] not in ("data", "phantom"):
+        if verb[0] not in ("data", "phantom", "design"):
             verb = verb[:1]
         shown = recombine(*verb, "--help", timeout_s=60)
         assert shown.returncode == 0, verb

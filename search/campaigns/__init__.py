@@ -1,0 +1,1 @@
+"""Whole campaigns (search, confirm, sealed) in worlds whose truth is known, judged by the study's own code."""

@@ -1,0 +1,79 @@
+"""One design on several backbones: what holds for one model need not hold for the next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from datasets_spec.atomic import replace_text
+from search.designs.table import Contrast, DesignTable
+from search.designs.write import markdown_table
+from search.statistics import Verdict
+from search.study_files import Study
+
+COMPARISON_FILE = "backbones.md"
+
+
+def backbone_studies(study: Study) -> dict[str, Study]:
+    """The same study for each backbone of its design, by a name that is also its folder's; none without a list.
+
+    Every one is a study of its own with its own ledger; data are shared.
+    """
+    section = study.spec.design
+    if section is None or not section.backbones:
+        return {}
+    found: dict[str, Study] = {}
+    for backbone in section.backbones:
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(backbone.model).name) or "backbone"
+        name = name if name not in found else f"{name}-{len(found) + 1}"
+        design = section.model_copy(update={"backbones": ()})
+        found[name] = replace(study, spec=study.spec.model_copy(update={"backbone": backbone, "design": design}))
+    return found
+
+
+def comparison_columns(tables: Mapping[str, DesignTable]) -> list[str]:
+    """Row and contrast, a column for each backbone, and on how many the sign is the same."""
+    return ["row", "contrast", *tables, "same sign"]
+
+
+def comparison_rows(tables: Mapping[str, DesignTable]) -> list[list[str]]:
+    """Every claim on every backbone: the difference in points, `*` where it is better or worse by its test."""
+    by_place: dict[tuple[str, str, str], dict[str, Contrast]] = {}
+    for name, table in tables.items():
+        for contrast in table.contrasts:
+            if contrast.is_claim:
+                by_place.setdefault((contrast.row, contrast.first, contrast.second), {})[name] = contrast
+    rows = []
+    for (row, first, second), found in by_place.items():
+        positive = sum(contrast.difference > 0 for contrast in found.values())
+        rows.append(
+            [
+                row,
+                f"{first} - {second}",
+                *(_cell(found.get(name)) for name in tables),
+                f"{max(positive, len(found) - positive)} of {len(found)}",
+            ]
+        )
+    return rows
+
+
+def write_comparison(tables: Mapping[str, DesignTable], folder: Path) -> Path:
+    """Write the comparison as Markdown; return its path."""
+    lines = [
+        "# One design on several backbones",
+        "",
+        "Differences in points; `*`: better or worse by the test of that backbone's own table.",
+        "",
+        *markdown_table(comparison_columns(tables), comparison_rows(tables)),
+    ]
+    replace_text(folder / COMPARISON_FILE, "\n".join(lines) + "\n")
+    return folder / COMPARISON_FILE
+
+
+def _cell(contrast: Contrast | None) -> str:
+    if contrast is None:
+        return "-"
+    is_claimed = contrast.verdict != Verdict.no_difference_detected
+    return f"{100 * contrast.difference:+.1f}{'*' if is_claimed else ''}"

@@ -1,0 +1,1 @@
+"""Published results, as data, and what can be concluded from them."""

@@ -1,0 +1,147 @@
+"""A design's table says what is better, and what may not be compared or called composing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datasets_spec.errors import UserError
+from search.composition import Composition
+from search.designs.rows import Arm, DesignRow, baseline_arm
+from search.designs.run import arm_label, plan_design
+from search.designs.table import DesignTable, compute_design_table, pooled_contrasts
+from search.designs.write import design_markdown, matched_text, notes, read_design, write_design
+from search.outcomes import Outcomes
+from tests.search.records import MadeUpStudy
+from tests.search.study_fixture import make_factory, open_study
+
+DESIGN = {"design": {"kind": "controlled", "seeds": [0, 1, 2]}}
+
+
+def row(name: str, *, control: int = 8, steps: int | None = None) -> DesignRow:
+    return DesignRow(
+        name=name,
+        group="fixed_area",
+        target="mr-lung",
+        sources=("ct-lung", "mr-brain"),
+        arms=(
+            baseline_arm(),
+            Arm(name="related", composition=Composition({"ct-lung": 4, "mr-brain": 4})),
+            Arm(name="control", composition=Composition({"us-heart": control}), num_steps=steps),
+        ),
+        contrasts=(("related", "control"), ("related", "baseline")),
+        published={"related": 72.0},
+    )
+
+
+def table_of(
+    folder: Path, rows: list[DesignRow], accuracies: Mapping[str, Mapping[str, float]], *, exposure: str = "held_out"
+) -> DesignTable:
+    made = MadeUpStudy(num_questions=400, seed_sd=0.01)
+    made.add("baseline", "baseline", {}, {("mr-lung", "confirm"): 0.5})
+    for planned in rows:
+        for arm in planned.arms:
+            if arm.composition and arm.name in accuracies[planned.name]:
+                for seed in range(3):
+                    record = made.add(
+                        "design",
+                        arm_label(planned, arm.name),
+                        arm.composition,
+                        {("mr-lung", "confirm"): accuracies[planned.name][arm.name]},
+                        seed=seed,
+                    )
+                    record["evaluations"][0]["exposure"] = exposure if arm.name == "related" else "held_out"
+    spec = open_study(folder, DESIGN).spec
+    return compute_design_table(made.records, Outcomes(made.load), rows, spec)
+
+
+def contrast(table: DesignTable, name: str, second: str = "control") -> Any:
+    return next(c for c in table.contrasts if (c.row, c.second) == (name, second))
+
+
+def test_a_clear_row_is_better_and_an_equal_one_is_not(tmp_path: Path) -> None:
+    rows = [row("clear"), row("equal")]
+    table = table_of(
+        tmp_path, rows, {"clear": {"related": 0.75, "control": 0.5}, "equal": {"related": 0.55, "control": 0.55}}
+    )
+    assert contrast(table, "clear").verdict == "better"
+    assert contrast(table, "equal").verdict == "no difference detected"
+    assert contrast(table, "equal").minimum_detectable > 0
+    assert contrast(table, "clear").num_judged_together == 2
+    assert contrast(table, "clear").p_adjusted >= contrast(table, "clear").p_value
+    assert table.marks["clear"]
+    assert {c.is_claim for c in table.contrasts if c.second == "control"} == {True}
+    pooled = {(p["first"], p["second"]): p for p in pooled_contrasts(table)}
+    assert pooled["related", "control"]["num_rows"] == 2
+
+
+def test_the_papers_mark_is_given_to_any_higher_number(tmp_path: Path) -> None:
+    table = table_of(tmp_path, [row("small")], {"small": {"related": 0.58, "control": 0.55}})
+    assert table.marks["small"]
+    assert contrast(table, "small").verdict == "no difference detected"
+    assert "given to 1 of 1 rows; 0 of 1 claims are better" in notes(table)[0]
+
+
+@pytest.mark.parametrize("unmatched", [{"control": 6}, {"steps": 2}])
+def test_an_unmatched_arm_is_flagged(tmp_path: Path, unmatched: dict[str, int]) -> None:
+    table = table_of(tmp_path, [row("r", **unmatched)], {"r": {"related": 0.7, "control": 0.5}})
+    assert contrast(table, "r").is_matched is False
+    assert matched_text(contrast(table, "r")).startswith("NO")
+    assert any(line.startswith("Not matched") for line in notes(table))
+    assert contrast(table, "r", "baseline").is_matched is None
+
+
+@pytest.mark.parametrize("exposure", ["few_shot", "in_domain"])
+def test_a_target_that_was_seen_is_not_called_composing(tmp_path: Path, exposure: str) -> None:
+    table = table_of(tmp_path, [row("r")], {"r": {"related": 0.7, "control": 0.5}}, exposure=exposure)
+    assert not contrast(table, "r").is_held_out
+    assert "saw the target's key" in matched_text(contrast(table, "r"))
+    assert any("not compositional generalisation" in line for line in notes(table))
+    held_out = table_of(tmp_path, [row("r")], {"r": {"related": 0.7, "control": 0.5}})
+    assert contrast(held_out, "r").is_held_out
+
+
+def test_what_is_not_scored_yet_is_said(tmp_path: Path) -> None:
+    table = table_of(
+        tmp_path, [row("half"), row("whole")], {"half": {"related": 0.7}, "whole": {"related": 0.6, "control": 0.6}}
+    )
+    assert table.missing == ("half",)
+    assert {c.row for c in table.contrasts if c.second == "control"} == {"whole"}
+    assert "Without a score of some arm: half." in notes(table)
+
+
+def test_files_hold_the_table_and_the_published_figures(tmp_path: Path) -> None:
+    table = table_of(tmp_path, [row("=r")], {"=r": {"related": 0.7, "control": 0.5}})
+    write_design(table, tmp_path / "report")
+    assert read_design(tmp_path / "report") == table
+    (tmp_path / "report" / "design.json").write_text("{}")
+    with pytest.raises(UserError, match="damaged"):
+        read_design(tmp_path / "report")
+    assert "[72]" in design_markdown(table)
+    first = (tmp_path / "report" / "design.csv").read_text().splitlines()[1]
+    assert first.startswith("'=r")  # a spreadsheet must not run it
+
+
+def test_a_composition_of_two_rows_is_trained_once_and_scored_for_both(tmp_path: Path) -> None:
+    factory = make_factory(tmp_path, {**DESIGN, "targets": ["mr-lung", "ct-brain-new"]})
+    study = open_study(tmp_path, {**DESIGN, "targets": ["mr-lung", "ct-brain-new"]})
+    other = DesignRow(
+        name="other",
+        group="g",
+        target="ct-brain-new",
+        sources=("ct-lung",),
+        arms=(baseline_arm(), Arm(name="related", composition=Composition({"ct-lung": 4, "mr-brain": 4}))),
+        contrasts=(("related", "baseline"),),
+    )
+    assert study.spec.design is not None
+    planned = plan_design([row("r"), other], study.spec.design, study.spec, factory)
+    same = [p for p in planned if p.arm.endswith(":related")]
+    assert len({p.spec.train_id for p in same}) == 3  # seeds
+    for p in same:
+        assert {e.eval_set for e in p.spec.evaluations} == {"mr-lung", "ct-brain-new"}
+        assert {e.split for e in p.spec.evaluations} == {"confirm"}
+    control = next(p for p in planned if p.arm == "r:control")
+    assert {e.eval_set for e in control.spec.evaluations} == {"mr-lung"}

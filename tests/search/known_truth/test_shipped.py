@@ -1,0 +1,62 @@
+"""Tables as Parquet, by name, and with another seed first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from datasets_spec.errors import UserError
+from search.known_truth.made import made_table
+from search.known_truth.shipped import cluster_name, open_table, read_parquet, write_parquet
+from search.known_truth.table import KnownTruthTable, save_table
+
+
+@pytest.fixture
+def table() -> KnownTruthTable:
+    made = made_table("small", num_sources=3, num_targets=2, num_seeds=3, num_items=50, proxy_noise=None)
+    sources = (
+        ("ct", "lung", "grading", "none"),
+        ("mri", "bone", "staging", "none"),
+        ("oct", "kidney", "staging", "none"),
+    )
+    targets = (("ct", "bone", "grading", "none"), ("ct", "bone", "grading", "temporal"))
+    return replace(made, source_mat=sources, target_mat=targets)  # fmt: skip
+
+
+def test_nothing_is_lost_on_the_way(table: KnownTruthTable, tmp_path: Path) -> None:
+    read = open_table(write_parquet(table, tmp_path / "small.parquet"))
+    assert (read.name, read.source_mat, read.target_mat) == ("small", table.source_mat, table.target_mat)
+    np.testing.assert_array_equal(read.subsets, table.subsets)
+    np.testing.assert_allclose(read.val, table.val, atol=1e-9)
+    np.testing.assert_allclose(read.test, table.test, atol=1e-9)
+    assert read.proxy is None
+    proxy = np.linspace(0, 1, table.val[0].size).reshape(table.val[0].shape)
+    with_proxy = open_table(write_parquet(replace(table, proxy=proxy), tmp_path / "small.parquet"))
+    assert with_proxy.proxy is not None
+    np.testing.assert_allclose(with_proxy.proxy, proxy, atol=1e-7)
+    assert open_table(save_table(table, tmp_path / "small.npz")).name == "small"
+
+
+def test_missing_rows_columns_and_files_are_refused(table: KnownTruthTable, tmp_path: Path) -> None:
+    path = write_parquet(table, tmp_path / "small.parquet")
+    whole = pq.read_table(path)
+    pq.write_table(whole.slice(1), tmp_path / "short.parquet")
+    with pytest.raises(UserError, match="41 rows"):
+        read_parquet(tmp_path / "short.parquet")
+    pq.write_table(whole.drop_columns(["num_val"]), tmp_path / "bare.parquet")
+    with pytest.raises(UserError, match="no column num_val"):
+        read_parquet(tmp_path / "bare.parquet")
+    with pytest.raises(UserError, match="no such file"):
+        open_table(tmp_path / "nothing.npz")
+    (tmp_path / "text.parquet").write_text("no Parquet")
+    with pytest.raises(UserError, match="no readable Parquet"):
+        open_table(tmp_path / "text.parquet")
+
+
+def test_orders_of_seeds_are_one_cluster() -> None:
+    assert cluster_name("phantom@2") == cluster_name("phantom") == "phantom"
+    assert cluster_name("digits-5") == "digits-5"
