@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets_spec.dicom import decode_dicom, is_dicom
 from datasets_spec.sample import QuarantineReason
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ MAX_JPEG_SCANS = 100
 _JPEG_START, _JPEG_SCAN = b"\xff\xd8", b"\xff\xda"
 # Modes whose values do not fit 8 bits; Pillow clips them to white when asked for RGB.
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+# To pass through a folder takes the right to search it, not to list it (O_PATH, where the system has it).
+_FOLDER = os.O_NOFOLLOW | os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -145,8 +148,7 @@ def read_image(path: Path, limits: ImageLimits) -> bytes:
     if state.num_bytes > limits.max_bytes:
         raise ImageRefused(QuarantineReason.image_too_large, f"{state.num_bytes} bytes")
     try:
-        # The path was resolved: a link or a pipe in its place was put there since, and is not followed or waited for.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        with os.fdopen(_open_resolved(path), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ImageRefused(QuarantineReason.missing_image)
             data = file.read(limits.max_bytes + 1)
@@ -155,6 +157,23 @@ def read_image(path: Path, limits: ImageLimits) -> bytes:
     if len(data) > limits.max_bytes:
         raise ImageRefused(QuarantineReason.image_too_large, "grew while it was read")
     return data
+
+
+def _open_resolved(path: Path) -> int:
+    """Opens a resolved path one folder after the other; returns the file's descriptor.
+
+    None of its parts was a link when it was resolved. What is one now was put there since and is not followed, be it
+    the file or a folder on the way; a pipe is not waited for.
+    """
+    *folders, name = path.parts[1:]
+    here = os.open(path.anchor, _FOLDER)
+    try:
+        for folder in folders:
+            within, here = here, os.open(folder, _FOLDER, dir_fd=here)
+            os.close(within)
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
+    finally:
+        os.close(here)
 
 
 @contextmanager
@@ -223,6 +242,8 @@ def decode(data: bytes, limits: ImageLimits) -> Image.Image:
     """
     if data.startswith(_JPEG_START) and data.count(_JPEG_SCAN) > MAX_JPEG_SCANS:
         raise ImageRefused(QuarantineReason.image_too_large, f"more than {MAX_JPEG_SCANS} scans")
+    if is_dicom(data):
+        return decode_dicom(data, limits)
     # Imported here: the command line imports this package's specs, not Pillow.
     from PIL import Image, ImageOps, UnidentifiedImageError
 
