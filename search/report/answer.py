@@ -296,6 +296,12 @@ def _leading_verdicts(verdicts: Sequence[Verdict], state: str) -> tuple[Verdict,
 
 def _cautions(records: RunRecords, state: State) -> tuple[str, ...]:
     cautions = []
+    exposures = (records.selection or {}).get("exposures") or {}
+    if seen := sorted(target for target, exposure in exposures.items() if exposure != "held_out"):
+        cautions.append(
+            f"The selected mix has trained on own rows of {', '.join(seen)}: there its accuracy is not compositional "
+            "generalisation."
+        )
     if not records.run.get("finished_at"):
         cautions.append("The study has not finished: every figure below is of what is done so far.")
     if state == "search":
