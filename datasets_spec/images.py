@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,13 +108,39 @@ def resolve_beneath(root: Path, published: str) -> Path:
     if ".." in published.replace("\\", "/").split("/"):
         raise outside
     try:
-        top = root.resolve()
-        place = (top / published).resolve()
+        top = _resolved(root)
+        place = _without_links(top, published) or str((Path(top) / published).resolve())
     except (OSError, RuntimeError, ValueError):
         # A circle of links, or a name longer than the file system takes.
         raise ImageRefused(QuarantineReason.missing_image, "not a usable path") from None
-    if not place.is_relative_to(top):
+    if os.path.commonpath((top, place)) != top:
         raise outside
+    return Path(place)
+
+
+def _resolved(root: Path) -> str:
+    """Returns the folder behind a path, looked up again only when it is another."""
+    found = root.stat()
+    return _real_folder(str(root), found.st_dev, found.st_ino)
+
+
+@lru_cache(maxsize=1024)
+def _real_folder(root: str, device: int, inode: int) -> str:
+    return os.path.realpath(root)
+
+
+def _without_links(top: str, published: str) -> str | None:
+    """Returns a place beneath a resolved folder when no part of the way is a link, which is quick to see; else None."""
+    place = top
+    for part in published.split("/"):
+        if part in ("", "."):
+            continue
+        place = f"{place}/{part}"
+        try:
+            if stat.S_ISLNK(os.lstat(place).st_mode):
+                return None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
     return place
 
 

@@ -29,7 +29,7 @@ TRIAL_NUMBERS = (
 )  # fmt: skip
 TRANSFER_COLUMNS = (
     "source", "target", "shared_elements", "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "split",
-    "estimator",
+    "estimator", "p_value", "q_value",
 )  # fmt: skip
 OPTIONAL = "report/findings.json"  # only a confirmed selection has it
 TRANSFER_NUMBERS = (
