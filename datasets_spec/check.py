@@ -27,7 +27,8 @@ class SubsetCheck:
     Args:
         audit: Counts and blind rules.
         num_closed: Questions with options.
-        num_open: Questions without.
+        num_open: Questions answered in words.
+        num_box: Questions answered by a box.
         num_options: Closed questions by number of options.
         num_images: Rows by number of images.
         num_questions: Distinct question texts.
@@ -40,6 +41,7 @@ class SubsetCheck:
     audit: SubsetAudit
     num_closed: int
     num_open: int
+    num_box: int
     num_options: dict[int, int]
     num_images: dict[int, int]
     num_questions: int
@@ -118,17 +120,13 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
     rows = {split: _read(store, name, split) for split in SPLITS}
     every = [row for members in rows.values() for row in members]
     seen = {row["question"] for row in rows["train"]}
-    learned = [_question(row) for row in rows["train"] if row["options"]] if is_scored else []
-    found = {
-        split: text_only(learned, [_question(row) for row in rows[split] if row["options"]])
-        for split in _EVAL_SPLITS
-        if is_scored
-    }
+    found = {split: words_alone(store, name, split) for split in _EVAL_SPLITS if is_scored}
     spec = catalog.subset(name)
     return SubsetCheck(
         audit=audit_subset(store, name),
         num_closed=sum(bool(row["options"]) for row in every),
-        num_open=sum(not row["options"] for row in every),
+        num_open=sum(row["answer_kind"] == "open" for row in every),
+        num_box=sum(row["answer_kind"] == "box" for row in every),
         num_options=dict(sorted(Counter(len(row["options"]) for row in every if row["options"]).items())),
         num_images=dict(sorted(Counter(len(row["image_hashes"]) for row in every).items())),
         num_questions=len({row["question"] for row in every}),
@@ -139,8 +137,25 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
     )
 
 
+def words_alone(store: Store, name: str, split: str) -> TextOnly | None:
+    """Returns how well the closed questions of a split are answered from words alone, learned from ``train``.
+
+    Args:
+        store: The store.
+        name: Name of the subset.
+        split: Whose questions are answered.
+
+    Raises:
+        StoreError: There is no such subset or split, or its data are damaged.
+    """
+    learned, asked = (
+        [_question(row) for row in _read(store, name, part) if row["options"]] for part in ("train", split)
+    )
+    return text_only(learned, asked)
+
+
 def _read(store: Store, name: str, split: str) -> list[dict[str, Any]]:
-    columns = ["question", "options", "answer_index", "image_hashes", "group"]
+    columns = ["question", "options", "answer_index", "answer_kind", "image_hashes", "group"]
     rows: list[dict[str, Any]] = store.read(name, split, columns=columns).to_pylist()
     return rows
 

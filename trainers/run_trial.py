@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import torch
 
 from datasets_spec.errors import RecombineError
+from trainers.answer_marks import summarise_marks
 from trainers.backbone import Backbone, add_adapter, load_adapter, load_backbone, save_adapter
 from trainers.encoded_rows import SampleRows
 from trainers.feeds import SharedFeed, composition_feed, partition_feed
@@ -237,6 +238,7 @@ def summarise(
         generation_accuracy=sum(generated) / n if complete else None,
         invalid=sum(o.invalid for o in outcomes),
         eval_s=eval_s,
+        free_answers=summarise_marks(outcomes),
     )
 
 

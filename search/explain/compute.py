@@ -12,6 +12,7 @@ import numpy as np
 from datasets_spec.errors import UserError
 from datasets_spec.mat import Key, TaskMap, shared_elements
 from search.explain.effects_model import EffectsModel, Floats, Quantity, Trials
+from search.marks import score_of
 from search.objective import COUNTED
 from search.outcomes import scored_on
 from search.status import Estimator, Stage
@@ -121,7 +122,7 @@ def trials_of(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[T
             hint="run the study on, with more trials (strategy.num_trials=...)",
         )
     presence = np.array([[float(s in record["composition"]) for s in subject.sources] for record in used])
-    scores = np.array([[float((scored_on(r, t, SPLIT) or {})["accuracy"]) for t in subject.targets] for r in used])
+    scores = np.array([[score_of(scored_on(r, t, SPLIT) or {}) for t in subject.targets] for r in used])
     names, shared = shared_table(subject, subject.sources)
     is_random = all(record["stage"] == Stage.single or record["strategy"] == "random" for record in used)
     trials = Trials(

@@ -180,3 +180,29 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
         with pytest.raises(ImageRefused) as caught:
             read_image(tmp_path / name, LIMITS)
         assert caught.value.reason == "missing_image"
+
+
+@pytest.mark.parametrize("swapped", ["", "in", "in/deep"])
+def test_a_folder_that_became_a_link_between_check_and_opening_is_not_followed(tmp_path: Path, swapped: str) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for top in (root, outside):
+        (top / "in" / "deep").mkdir(parents=True)
+        (top / "in" / "deep" / "a.png").write_bytes(str(top).encode())
+    place = resolve_beneath(root, "in/deep/a.png")
+    assert read_image(place, LIMITS) == str(root).encode()
+    (root / swapped).rename(tmp_path / "moved")
+    (root / swapped).symlink_to(outside / swapped)
+    with pytest.raises(ImageRefused) as caught:
+        read_image(place, LIMITS)
+    assert caught.value.reason == "missing_image"
+
+
+def test_a_folder_that_may_be_searched_but_not_listed_is_no_obstacle(tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"a")
+    folder.chmod(0o111)
+    try:
+        assert read_image(folder / "a.png", LIMITS) == b"a"
+    finally:
+        folder.chmod(0o755)
