@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from datasets_spec.canonical import content_hash
 from datasets_spec.errors import UserError
 from search import comparators
 from search.comparisons import SplitEvidence
@@ -12,6 +13,7 @@ from search.objective import distinct, objective_values, ranked
 from search.outcome_files import outcomes_loader
 from search.outcomes import Outcomes, control_arm
 from search.rungs import rung_steps
+from search.sealed_openings import earlier_openings, note_opening
 from search.source import StrategySource
 from search.status import Stage, Status
 from search.strategies.base import build_strategy
@@ -234,7 +236,9 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
         run.decide("sealed was opened before for another selection: it stays closed, its figures are those of then")
         return False
     if not openings:
-        run.ledger.append({"kind": "sealed_opened", "train_ids": train_ids, "store": run.store.fingerprint})
+        earlier = _note_opening(run)
+        record = {"kind": "sealed_opened", "train_ids": train_ids, "store": run.store.fingerprint, "earlier": earlier}
+        run.ledger.append(record)
         run.say("opening sealed: once, for the final figures")
     missing = [p for p in planned if not run.recorder.is_done(p)]
     if missing:
@@ -245,6 +249,23 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
         for p in missing:
             run.recorder.record(p, results[p.spec.train_id])
     return True
+
+
+def _note_opening(run: StudyRun) -> int:
+    """Write this opening down beside the data; return how many other studies have opened the same questions."""
+    partitions = {name: run.store.partition_fingerprint(name, "sealed") for name in run.spec.eval_sets}
+    first = next(record for record in run.ledger.records() if record["kind"] == "writer")
+    identity = content_hash([run.spec.name, first["opened_at"]])
+    earlier = earlier_openings(run.study.store_dir, partitions, identity)
+    if earlier:
+        names = ", ".join(dict.fromkeys(str(opening["name"]) for opening in earlier))
+        run.decide(
+            f"these sealed questions were opened before by {len(earlier)} other studies ({names}): figures on them may "
+            "have been chosen on what those showed"
+        )
+    if not note_opening(run.study.store_dir, partitions, identity, run.spec.name):
+        run.decide("the store cannot be written to, so that other studies will not learn of this opening")
+    return len(earlier)
 
 
 def _sealed_trials(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> list[PlannedTrial]:

@@ -34,6 +34,7 @@ def write_results(study: Study, run_dir: Path) -> Path:
         study: the study.
         run_dir: its directory.
     """
+    from search.explain.of_study import write_explanation
     from search.findings import compute_findings, write_findings
     from search.report import write_report
     from search.selection import build_selection, write_selection
@@ -67,6 +68,8 @@ def write_results(study: Study, run_dir: Path) -> Path:
         )
         findings = compute_findings(study, store, trials, loader, Outcomes(loader, groups), selection["arm"])
         write_findings(findings, run_dir / "report")
+    if spec.design is None:
+        write_explanation(study, run_dir, trials)
         write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
     info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec)}
     replace_text(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
@@ -127,6 +130,7 @@ def run_info(
         "targets": list(spec.targets),
         "abilities": list(spec.abilities),
         "sealed_openings": sum(record["kind"] == "sealed_opened" for record in records),
+        "sealed_opened_before": max((r.get("earlier", 0) for r in records if r["kind"] == "sealed_opened"), default=0),
         "phase_seconds": compute_phase_seconds(trials),
         "slots": [{**asdict(use), "busy_share": use.busy_share} for use in compute_slot_use(trials)],
         "early_stopping": None if early is None else asdict(early),

@@ -21,7 +21,7 @@ from search.outcomes import Outcomes, OutcomesLoader, Record, of_arm, scored_on
 from search.retained import compute_retained, retained_sentence
 from search.seed_variance import SeedVariance
 from search.statistics import ALPHA, Verdict
-from search.status import Stage, Status
+from search.status import Exposure, Stage, Status
 
 _NAMES = {
     "control": "its matched controls",
@@ -87,6 +87,12 @@ def build_selection(
     kept = compute_retained(trials, outcomes, chosen, retained, seed=seed, alpha=alpha)
     training_shift = confirm.training_shift(list(scored))
     trial = next(record for record in of_arm(trials, chosen) if record["status"] == Status.finished)
+    exposures = exposures_of(trial, targets)
+    sentences = (
+        _sentence(opened or confirmed, len(targets), num_compared, alpha),
+        exposure_sentence(exposures),
+        retained_sentence(kept),
+    )
     return {
         "composition": dict(trial["composition"]),
         "recipe": dict(trial.get("recipe") or {}),
@@ -100,13 +106,26 @@ def build_selection(
         },
         "comparisons": [comparison.as_dict(alpha) for comparison in (*confirmed, *opened)],
         "retained": kept,
-        "verdict": " ".join(
-            filter(None, (_sentence(opened or confirmed, len(targets), num_compared, alpha), retained_sentence(kept)))
-        ),
+        "exposures": exposures,
+        "verdict": " ".join(filter(None, sentences)),
         "num_compared": num_compared,
         "num_finalists": len(scored),
         "alpha": alpha,
     }
+
+
+def exposures_of(trial: Record, targets: Sequence[str]) -> dict[str, str]:
+    """What a trial had seen of each target's key, as it was recorded when it was scored."""
+    return {e["eval_set"]: str(e["exposure"]) for e in trial["evaluations"] if e["eval_set"] in targets}
+
+
+def exposure_sentence(exposures: Mapping[str, str]) -> str:
+    """Say where a selection's accuracy is not compositional generalisation; "" where it is on every target."""
+    seen = {target: exposure for target, exposure in exposures.items() if exposure != Exposure.held_out}
+    if not seen:
+        return ""
+    listed = ", ".join(f"{target} ({exposure})" for target, exposure in sorted(seen.items()))
+    return f"Not compositional generalisation, because the selection has trained on the target's own rows: {listed}."
 
 
 def count_compared(trials: Iterable[Record]) -> int:

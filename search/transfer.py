@@ -12,6 +12,7 @@ from datasets_spec.canonical import canonical_json
 from datasets_spec.mat import Key, TaskMap, shared_elements
 from search.outcomes import ArmOutcomes, Outcomes, OutcomesLoader, Record, control_arm, of_arm, scored_on
 from search.resampling import PairedDifference, paired_difference
+from search.statistics import benjamini_hochberg
 from search.status import Estimator, Stage, Status
 from search.strategies.base import derived_seed
 from search.tables import training_size
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 # `gain_ci_*` and `exposure` come after the columns that other tools were promised.
 TRANSFER_COLUMNS = (
     "source", "target", "shared_elements", "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "split",
-    "estimator", "gain_ci_low", "gain_ci_high", "exposure",
+    "estimator", "gain_ci_low", "gain_ci_high", "exposure", "p_value", "q_value",
 )  # fmt: skip
 
 
@@ -54,8 +55,9 @@ def compute_transfer(
         seed: of the resampling.
 
     Returns:
-        Columns `TRANSFER_COLUMNS`, sorted by source and target; `ci_*` belong to `cg_gain` where there is one,
-        else to `gain`.
+        Columns `TRANSFER_COLUMNS`, sorted by source and target; `ci_*` and `p_value` belong to `cg_gain` where there
+        is one, else to `gain`. `q_value` is adjusted over the whole matrix (Benjamini and Hochberg): a matrix is
+        explored, not claimed.
 
     Raises:
         UserError: outcomes are not those of the ledger, or were scored on different questions.
@@ -78,6 +80,8 @@ def compute_transfer(
             to_control = _difference(outcomes, arm, control, target, split, pair_seed)
             exposure = next(e["exposure"] for r in singles if (e := scored_on(r, target, split)) is not None)
             rows.append(place | _figures(arm, to_baseline, to_control) | {"split": split, "exposure": exposure})
+    for row, q in zip(rows, benjamini_hochberg([row["p_value"] for row in rows]), strict=True):
+        row["q_value"] = q
     frame = pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
     return frame.sort_values(["source", "target"], kind="stable", ignore_index=True)
 
@@ -128,6 +132,7 @@ def _figures(
         "ci_high": None if leading is None else leading.ci_high,
         "n": len(arm.sample_ids),
         "seeds": len(arm.seeds),
+        "p_value": 1.0 if leading is None else leading.p_value,
         "estimator": Estimator.single.value,
     }
 

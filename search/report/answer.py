@@ -296,12 +296,24 @@ def _leading_verdicts(verdicts: Sequence[Verdict], state: str) -> tuple[Verdict,
 
 def _cautions(records: RunRecords, state: State) -> tuple[str, ...]:
     cautions = []
+    exposures = (records.selection or {}).get("exposures") or {}
+    if seen := sorted(target for target, exposure in exposures.items() if exposure != "held_out"):
+        cautions.append(
+            f"The selected mix has trained on own rows of {', '.join(seen)}: there its accuracy is not compositional "
+            "generalisation."
+        )
     if not records.run.get("finished_at"):
         cautions.append("The study has not finished: every figure below is of what is done so far.")
     if state == "search":
         cautions.append("The best of many noisy scores overstates what a new run would reach; confirm it first.")
     if state == "confirm":
         cautions.append("The sealed questions have not been opened: finalists were compared on these questions.")
+    before = records.run.get("sealed_opened_before")
+    if isinstance(before, int) and before:
+        cautions.append(
+            f"These sealed questions had been opened before by {count(before)} other "
+            f"{'study' if before == 1 else 'studies'}: what was learned from them may have shaped this one."
+        )
     openings = records.run.get("sealed_openings")
     if isinstance(openings, int) and openings > 1:
         cautions.append(

@@ -211,3 +211,15 @@ def test_files_are_written_and_the_mix_loads_again(tmp_path: Path) -> None:
     mix_path.write_text(mix_path.read_text().replace("rows: 59", "rows: 0"))
     with pytest.raises(SpecError, match=r"mix\.yaml:\d+"):
         load_mix(mix_path)
+
+
+def test_a_target_that_was_seen_in_few_shots_is_not_passed_off_as_composing() -> None:
+    made = study({"finalist-1": 0.8}, {"control": 0.5}, splits=("confirm",))
+    assert "compositional" not in select(made)["verdict"]
+    for record in made.records:
+        if record["arm"] == "finalist-1":
+            record["evaluations"][0]["exposure"] = "few_shot"
+    selection = select(made)
+    assert selection["exposures"] == {"ct-lung-nodule": "few_shot", "us-breast-mass": "held_out"}
+    assert "Not compositional generalisation" in selection["verdict"]
+    assert "ct-lung-nodule (few_shot)" in selection["verdict"]
