@@ -10,7 +10,7 @@ import re
 import struct
 from io import BytesIO
 
-from datasets_spec.images import ImageLimits, decode, quiet_warnings
+from datasets_spec.images import ImageLimits, decode, may_be_turned, quiet_warnings
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # What Pillow turns into 8-bit RGB depends on these only.
@@ -25,9 +25,6 @@ _JPEG_METADATA = {*range(0xE0, 0xF0), 0xFE}
 _NEXT_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
 _ORIENTATION = 0x0112
 _UPRIGHT = (None, 0, 1)
-# Without one of these there is no EXIF block, text profile or XMP packet to read an orientation from; to ask
-# Pillow would decode every PNG once more.
-_ORIENTATION_MARKS = (b"Exif", b"eXIf", b"exif", b"xmp", b"XMP", b"Orientation")
 
 
 def without_metadata(data: bytes, limits: ImageLimits) -> bytes:
@@ -54,7 +51,7 @@ def without_metadata(data: bytes, limits: ImageLimits) -> bytes:
 
 
 def _is_turned(data: bytes) -> bool:
-    if not any(mark in data for mark in _ORIENTATION_MARKS):
+    if not may_be_turned(data):
         return False
     from PIL import Image
 
