@@ -36,6 +36,7 @@ def write_results(study: Study, run_dir: Path) -> Path:
         run_dir: its directory.
     """
     from search.blind_figures import blind_figures
+    from search.explain.of_study import write_explanation
     from search.findings import compute_findings, write_findings
     from search.report import write_report
     from search.selection import build_selection, write_selection
@@ -70,6 +71,8 @@ def write_results(study: Study, run_dir: Path) -> Path:
         findings = compute_findings(study, store, trials, loader, Outcomes(loader, groups), selection["arm"])
         write_findings(findings, run_dir / "report")
         write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
+    if spec.design is None:
+        write_explanation(study, run_dir, trials)
     info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec.eval_sets, spec.score)}
     replace_text(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
     replace_text(run_dir / "report" / "timeline.json", json.dumps(compute_trace(read_results(run_dir))) + "\n")

@@ -14,13 +14,13 @@ from datasets_spec.nearest import nearest_of
 from search.console import print_line, print_table
 from search.explain.compute import Effect, Explanation, Subject, banzhaf_weights, explain, trials_of
 from search.explain.effects_model import EffectsModel, Floats
+from search.explain.of_study import FILE, subject_of
 from search.explain.topup import top_up
 from search.ledger import Ledger
 from search.run_dir import default_run_dir, read_resolved
 from search.status import Estimator
 from search.study_files import Study, load_study
 
-FILE = "explanation.json"
 SHOWN_INTERACTIONS = 8
 TITLES = {
     "banzhaf": "What a subset adds to a composition of the others drawn by chance (Banzhaf value), points",
@@ -60,7 +60,7 @@ def explain_study(
     study = load_study(study_file, overrides)
     directory = run_dir or default_run_dir(study_file, study.spec)
     records = _records(directory) + [record for place in also for record in _same_data(directory, place)]
-    subject = _subject(study, directory, new)
+    subject = subject_of(study, directory, {text: _key(text, study) for text in new})
     found = explain(records, subject)
     replace_text(directory / "report" / FILE, json.dumps(found.as_dict(), indent=1) + "\n")
     if as_json:
@@ -70,20 +70,6 @@ def explain_study(
         print_line(f"wrote {directory / 'report' / FILE}")
     if sharpen is not None:
         _sharpen(study, records, subject, sharpen, num_trials)
-
-
-def _subject(study: Study, directory: Path, new: Sequence[str]) -> Subject:
-    names = study.catalog.names
-    selection = directory / "selection" / "selection.json"
-    selected = json.loads(selection.read_text(encoding="utf-8"))["composition"] if selection.is_file() else {}
-    return Subject(
-        keys={name: study.catalog.subset(name).key for name in names},
-        sources=study.spec.space.composition.allowed,
-        targets=study.spec.objective_sets,
-        task_map=study.task_map,
-        selected=tuple(selected),
-        new_keys={text: _key(text, study) for text in new},
-    )
 
 
 def _key(text: str, study: Study) -> Key:

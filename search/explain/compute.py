@@ -22,6 +22,7 @@ ELEMENT_NAMES: Final = ("modality", "area", "task", "ability")
 MOST_COEFFICIENTS: Final = 900
 FEWEST_TRIALS: Final = 6
 MEAN: Final = "mean"
+SPLIT: Final = "search"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +88,24 @@ class Subject:
     new_keys: Mapping[str, Key] | None = None
 
 
+def usable(records: Sequence[Mapping[str, Any]], subject: Subject) -> bool:
+    """Whether there are trials enough."""
+    return len(_used(records, subject)) >= FEWEST_TRIALS
+
+
+def _used(records: Sequence[Mapping[str, Any]], subject: Subject) -> list[Mapping[str, Any]]:
+    return [
+        record
+        for record in records
+        if record["stage"] in (Stage.search, Stage.single)
+        and set(record["composition"]) <= set(subject.sources)
+        and all(
+            (e := scored_on(record, target, SPLIT)) is not None and e["exposure"] in COUNTED
+            for target in subject.targets
+        )
+    ]
+
+
 def trials_of(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[Trials, str]:
     """The finished trials that were scored on every target on `search`, and how they were chosen.
 
@@ -96,24 +115,14 @@ def trials_of(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[T
     Raises:
         UserError: there are too few.
     """
-    split = "search"
-    used = [
-        record
-        for record in records
-        if record["stage"] in (Stage.search, Stage.single)
-        and set(record["composition"]) <= set(subject.sources)
-        and all(
-            (e := scored_on(record, target, split)) is not None and e["exposure"] in COUNTED
-            for target in subject.targets
-        )
-    ]
+    used = _used(records, subject)
     if len(used) < FEWEST_TRIALS:
         raise UserError(
             f"{len(used)} trials were scored on every target; an explanation needs {FEWEST_TRIALS}",
             hint="run the study on, with more trials (strategy.num_trials=...)",
         )
     presence = np.array([[float(s in record["composition"]) for s in subject.sources] for record in used])
-    scores = np.array([[score_of(scored_on(r, t, split) or {}) for t in subject.targets] for r in used])
+    scores = np.array([[score_of(scored_on(r, t, SPLIT) or {}) for t in subject.targets] for r in used])
     names, shared = shared_table(subject, subject.sources)
     is_random = all(record["stage"] == Stage.single or record["strategy"] == "random" for record in used)
     trials = Trials(

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from search.designs.table import DesignTable
 from search.designs.write import CONTRAST_COLUMNS, arm_columns, arm_rows, contrast_rows, notes, pooled_rows
-from search.report.theme import INK, ChartWidth
-
-if TYPE_CHECKING:
-    import altair as alt
-
-VERDICT_COLOURS = {"better": "#2166ac", "no difference detected": "#767676", "worse": "#b35806"}
+from search.report.forest import COLUMNS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,51 +50,20 @@ def compute_design_page(table: DesignTable | None) -> DesignPage | None:
 
 
 def compute_design_rows(table: DesignTable) -> pd.DataFrame:
-    """One row a contrast, in points, for the picture."""
+    """One row a claim, in points, for the picture."""
     return pd.DataFrame(
         [
             {
                 "row": contrast.row,
-                "contrast": f"{contrast.first} - {contrast.second}",
+                "what": f"{contrast.first} - {contrast.second}",
                 "difference": 100 * contrast.difference,
                 "low": 100 * contrast.ci_low,
                 "high": 100 * contrast.ci_high,
                 "verdict": contrast.verdict,
-                "detectable": round(100 * contrast.minimum_detectable, 1),
+                "note": f"could have seen {100 * contrast.minimum_detectable:.1f} points",
             }
             for contrast in table.contrasts
             if contrast.is_claim
         ],
-        columns=["row", "contrast", "difference", "low", "high", "verdict", "detectable"],
+        columns=list(COLUMNS),
     )
-
-
-def draw_design(rows: pd.DataFrame, *, width: ChartWidth) -> alt.LayerChart | alt.FacetChart:
-    """Every claim with its interval around a line at 0.
-
-    Args:
-        rows: what `compute_design_rows` returned.
-        width: Pixels, or "container" to follow the page.
-    """
-    import altair as alt
-
-    x = alt.X("difference:Q", title="points").axis(tickCount=8)
-    y = alt.Y("row:N", sort=rows["row"].tolist(), title=None)
-    y = y.axis(labelLimit=300, labelExpr="split(datum.label, '/')")  # direction, target and sources on a line each
-    colour = alt.Color("verdict:N", title=None).scale(
-        domain=list(VERDICT_COLOURS), range=list(VERDICT_COLOURS.values())
-    )
-    tooltip = [
-        alt.Tooltip("row:N"),
-        alt.Tooltip("contrast:N"),
-        alt.Tooltip("difference:Q", format="+.1f"),
-        alt.Tooltip("low:Q", title="95 % interval from", format="+.1f"),
-        alt.Tooltip("high:Q", title="to", format="+.1f"),
-        alt.Tooltip("verdict:N"),
-        alt.Tooltip("detectable:Q", title="could have seen, points"),
-    ]
-    zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=INK, opacity=0.6).encode(x=x)
-    base = alt.Chart(rows).encode(y=y, color=colour, tooltip=tooltip)
-    bars = base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
-    dots = base.mark_point(filled=True, size=80, opacity=1).encode(x=x)
-    return alt.layer(zero, bars, dots).properties(width=width, height=max(60, 48 * len(rows)))

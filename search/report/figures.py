@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from search.designs.table import DesignTable
 from search.report.comparators import (
@@ -17,7 +17,9 @@ from search.report.comparators import (
     draw_comparisons,
 )
 from search.report.cost import CostPoints, compute_cost_points, draw_cost_points
-from search.report.design import compute_design_rows, draw_design
+from search.report.design import compute_design_rows
+from search.report.effects import compute_effect_rows
+from search.report.forest import draw_forest
 from search.report.heatmap import (
     MAX_CELLS_WITH_TEXT,
     OWN_KEY_MARK,
@@ -30,9 +32,6 @@ from search.report.progress import SearchProgress, compute_search_progress, draw
 from search.report.theme import ChartWidth, chart_config
 from search.report.wording import amount, count
 from search.statistics import FALSE_DISCOVERY_RATE
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # A figure for print: 6.5 in at 96 px, a column of a letter or A4 page.
 FIGURE_WIDTH_PX = 620
@@ -94,17 +93,22 @@ def build_figures(records: RunRecords) -> dict[str, Figure]:
         The figures; those without data have no `draw`.
     """
     figures = (
-        _heatmap_figure(compute_transfer_heatmap(records), records.transfer["q_value"].dropna()),
+        _heatmap_figure(compute_transfer_heatmap(records), _q_values(records)),
         _cost_figure(compute_cost_points(records)),
         _progress_figure(compute_search_progress(records), len(records.targets)),
         _comparison_figure(compute_comparisons(records)),
         _arms_figure(compute_arm_accuracies(records)),
+        _effects_figure(records),
         *([] if records.design is None else [_design_figure(records.design)]),
     )
     return {figure.name: figure for figure in figures}
 
 
-def _heatmap_figure(heatmap: TransferHeatmap, q_values: pd.Series[float]) -> Figure:
+def _q_values(records: RunRecords) -> list[float]:
+    return list(records.transfer["q_value"].dropna()) if "q_value" in records.transfer else []
+
+
+def _heatmap_figure(heatmap: TransferHeatmap, q_values: Sequence[float]) -> Figure:
     brackets = " in brackets" if len(heatmap.cells) <= MAX_CELLS_WITH_TEXT else ""
     notes = [f"Blue helps, orange hurts; faint cells{brackets} have no interval that excludes 0."]
     if heatmap.has_cg_gain:
@@ -117,7 +121,7 @@ def _heatmap_figure(heatmap: TransferHeatmap, q_values: pd.Series[float]) -> Fig
         f"{' (exploratory)' if 'adaptive' in heatmap.estimators else ''}."
     )
     if len(q_values):
-        kept = int((q_values < FALSE_DISCOVERY_RATE).sum())
+        kept = sum(q < FALSE_DISCOVERY_RATE for q in q_values)
         notes.append(
             f"{kept} of {amount(len(q_values), 'cell')} stay when one in ten of those pointed out may be false "
             "(Benjamini and Hochberg); the matrix is for looking, claims are tested below."
@@ -207,6 +211,27 @@ def _arms_figure(arms: ArmAccuracies) -> Figure:
     )
 
 
+def _effects_figure(records: RunRecords) -> Figure:
+    rows = compute_effect_rows(records)
+    explained = records.explanation or {}
+    how = (
+        "drawn at random or single" if explained.get("estimator") == "random" else "chosen by earlier ones: exploratory"
+    )
+    caption = (
+        "What a subset adds to a composition of the others drawn by chance (Banzhaf value), on the mean over targets, "
+        f"in points. Split: search; n = {amount(explained.get('num_trials', 0), 'trial')}, one seed each, {how}. "
+        "95\u00a0% intervals of a model of single and pair effects, not adjusted for their number; `recombine explain` "
+        "says more."
+    )
+    return Figure(
+        name="effects",
+        title="What each subset adds",
+        caption=caption,
+        draw=None if rows.empty else lambda width: draw_forest(rows, width=width),
+        absent="Too few trials were scored on every target to tell subsets apart.",
+    )
+
+
 def _design_figure(table: DesignTable) -> Figure:
     rows = compute_design_rows(table)
     seeds = [score.num_seeds for score in table.scores]
@@ -219,7 +244,7 @@ def _design_figure(table: DesignTable) -> Figure:
         name="design",
         title=f"Design: {table.kind}",
         caption=caption,
-        draw=None if rows.empty else lambda width: draw_design(rows, width=width),
+        draw=None if rows.empty else lambda width: draw_forest(rows, width=width),
         absent="No row has both of its arms scored yet.",
     )
 

@@ -31,7 +31,9 @@ TRANSFER_COLUMNS = (
     "source", "target", "shared_elements", "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "split",
     "estimator", "p_value", "q_value",
 )  # fmt: skip
-OPTIONAL = "report/findings.json"  # only a confirmed selection has it
+# Not every study has these: a selection must be confirmed, trials must be many enough.
+FINDINGS, EXPLANATION = "report/findings.json", "report/explanation.json"
+OPTIONAL = {FINDINGS, EXPLANATION}
 TRANSFER_NUMBERS = (
     "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "gain_ci_low", "gain_ci_high", "p_value", "q_value",
 )  # fmt: skip
@@ -52,6 +54,7 @@ class RunRecords:
         missing: The files that are not there yet, relative to `run_dir`.
         design: `report/design.json`; None for a study that searches.
         findings: `report/findings.json`: classes and strata of the selection; None before there is one.
+        explanation: `report/explanation.json`: what subsets add; None with too few trials.
     """
 
     run_dir: Path
@@ -63,6 +66,7 @@ class RunRecords:
     missing: tuple[str, ...]
     design: DesignTable | None = None
     findings: Mapping[str, Any] | None = None
+    explanation: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -102,7 +106,8 @@ def load_run(run_dir: Path) -> RunRecords:
         "selection/selection.json": _read_json,
         "report/trials.parquet": _read_parquet,
         "report/transfer.csv": _read_csv,
-        OPTIONAL: _read_json,
+        FINDINGS: _read_json,
+        EXPLANATION: _read_json,
     }
     found: dict[str, Any] = {}
     for name, read in files.items():
@@ -116,9 +121,10 @@ def load_run(run_dir: Path) -> RunRecords:
                 f"{path} cannot be read ({type(error).__name__}).",
                 hint="It is rebuilt from the ledger by: recombine report " + str(run_dir),
             ) from error
-    if not set(found) - {OPTIONAL}:
+    if not set(found) - OPTIONAL:
+        wanted = ", ".join(name for name in files if name not in OPTIONAL)
         raise UserError(
-            f"{run_dir} is not a study directory: it has none of {', '.join(files)}.",
+            f"{run_dir} is not a study directory: it has none of {wanted}.",
             hint="Give the directory that `recombine run` printed.",
         )
     trials = _with_columns(found.get("report/trials.parquet"), TRIAL_COLUMNS, TRIAL_NUMBERS)
@@ -131,9 +137,10 @@ def load_run(run_dir: Path) -> RunRecords:
         selection=found.get("selection/selection.json"),
         trials=trials,
         transfer=_with_columns(found.get("report/transfer.csv"), TRANSFER_COLUMNS, TRANSFER_NUMBERS),
-        missing=tuple(name for name in files if name not in found and name != OPTIONAL),
+        missing=tuple(name for name in files if name not in found and name not in OPTIONAL),
         design=read_design(run_dir / "report"),
-        findings=found.get(OPTIONAL),
+        findings=found.get(FINDINGS),
+        explanation=found.get(EXPLANATION),
     )
 
 

@@ -13,6 +13,7 @@ from search.report.answer import compute_answer
 from search.report.blind import compute_blind
 from search.report.data_table import compute_data_table
 from search.report.design import compute_design_page
+from search.report.effects import EFFECT_COLUMNS, compute_effect_table
 from search.report.figures import Figure
 from search.report.findings import (
     CLASS_COLUMNS,
@@ -72,6 +73,8 @@ def render_page(
         time=compute_time_use(records),
         design=compute_design_page(records.design),
         findings=compute_finding_tables(records),
+        effects=compute_effect_table(records),
+        effect_columns=EFFECT_COLUMNS,
         finding_columns={"classes": CLASS_COLUMNS, "strata": STRATUM_COLUMNS, "retained": RETAINED_COLUMNS},
         provenance=compute_provenance(records),
         downloads={

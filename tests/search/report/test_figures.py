@@ -9,7 +9,7 @@ from search.report.load import RunRecords
 
 def test_every_caption_says_n_seeds_split_and_interval(records: RunRecords) -> None:
     figures = build_figures(records)
-    assert list(figures) == ["transfer", "cost", "progress", "comparisons", "arms"]
+    assert list(figures) == ["transfer", "cost", "progress", "comparisons", "arms", "effects"]
     for figure in figures.values():
         assert re.search(r"\bn\b", figure.caption), figure.name
         assert "seed" in figure.caption, figure.name

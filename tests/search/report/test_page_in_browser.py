@@ -34,7 +34,7 @@ def test_the_page_opens_quietly_and_draws(page: Path, width_px: int, is_dark: bo
     states, drawings, overflow = visit.values
     assert visit.console == []
     assert visit.requests == [page.as_uri()], "nothing but the page itself is asked for"
-    assert states == ["drawn"] * 5
+    assert states == ["drawn"] * 6
     assert all(count > 10 for count in drawings)
     assert overflow <= 0
 
@@ -53,7 +53,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     )
     visit = visit_page(page, width_px=1280, expressions=[STATES, hover, ACTIVE, OVERFLOW])
     states, tooltips, active, overflow = visit.values
-    assert states == ["drawn"] * 5
+    assert states == ["drawn"] * 6
     assert any(HOSTILE["ct-brain-size"] in text for text in tooltips), "the tooltip shows the name as text"
     assert active == [0, True]
     assert overflow <= 0
@@ -91,7 +91,8 @@ def test_tables_sort_by_number_with_a_button(page: Path) -> None:
 
 def test_a_page_without_trials_opens_quietly(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
-    for name in ("report/trials.parquet", "report/transfer.csv", "selection/selection.json"):
+    explained = ("report/explanation.json", "report/findings.json")
+    for name in ("report/trials.parquet", "report/transfer.csv", "selection/selection.json", *explained):
         (run / name).unlink()
     visit = visit_page(write_report(run), width_px=PHONE_WIDTH_PX, expressions=[STATES, OVERFLOW])
     assert visit.values == [[], 0]

@@ -45,7 +45,8 @@ def test_a_finished_run_gets_a_page_and_files(finished_run: Path) -> None:
     names = {str(path.relative_to(report)) for path in report.rglob("*") if path.is_file()}
     assert names == {
         "index.html", "transfer.md", "transfer.tex", "trials.md", "trials.parquet", "transfer.csv",
-        *(f"figures/{name}.svg" for name in ("transfer", "cost", "progress", "comparisons", "arms")),
+        "findings.json", "explanation.json",
+        *(f"figures/{name}.svg" for name in ("transfer", "cost", "progress", "comparisons", "arms", "effects")),
     }  # fmt: skip
     parsed = _parse(page)
     assert all(address.startswith(("#", "data:")) for address in parsed.addresses)
