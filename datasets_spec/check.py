@@ -103,6 +103,7 @@ def check_store(store: Store, catalog: Catalog, *, sources: Sequence[str], eval_
             )
     for subset in subsets:
         advice += _oddities(subset)
+    advice += _twins(store, sources, eval_sets)
     if store.manifest.copy_search.num_cut:
         advice.append(f"{store.manifest.copy_search.num_cut} images have more lookalikes than were followed")
     return DataCheck(
@@ -181,6 +182,25 @@ def _shortcuts(subset: SubsetCheck) -> list[str]:
             if accuracy is not None and accuracy > blind.chance + SHORTCUT_MARGIN:
                 told.append(
                     f"{subset.audit.name}: {rule} reaches {accuracy:.0%} of '{split}', chance {blind.chance:.0%}"
+                )
+    return told
+
+
+def _twins(store: Store, sources: Sequence[str], eval_sets: Sequence[str]) -> list[str]:
+    """Sources that hold images of a target's own training rows: no leak, but what they teach is the target itself."""
+    images = {
+        name: {h for row in _read(store, name, "train") for h in row["image_hashes"]}
+        for name in {*sources, *eval_sets}
+        if name in store.manifest.subsets
+    }
+    told = []
+    for target in (name for name in eval_sets if name in images):
+        for source in (name for name in sources if name in images and name != target):
+            shared = images[source] & images[target]
+            if shared:
+                told.append(
+                    f"{source}: {len(shared)} of its training images are training images of {target} too; trained on "
+                    f"{source}, {target} is held out by name only"
                 )
     return told
 

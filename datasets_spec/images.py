@@ -35,6 +35,9 @@ DEFAULT_MAX_DECODE_S = 5.0
 # A progressive JPEG has some ten scans, each of which passes over all pixels; thousands fit into a few kilobytes.
 MAX_JPEG_SCANS = 100
 _JPEG_START, _JPEG_SCAN = b"\xff\xd8", b"\xff\xda"
+# Of EXIF blocks, PNG's text profiles and XMP packets.
+_ORIENTATION_MARKS = (b"Exif", b"eXIf", b"EXIF", b"exif", b"xmp", b"XMP", b"Orientation")
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Modes whose values do not fit 8 bits; Pillow clips them to white when asked for RGB.
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 # To pass through a folder takes the right to search it, not to list it (O_PATH, where the system has it).
@@ -254,6 +257,16 @@ def hash_of(image: Image.Image) -> str:
     return digest.hexdigest()
 
 
+def may_be_turned(data: bytes) -> bool:
+    """Says whether an image file holds anything from which an orientation could be read; to ask Pillow costs much more.
+
+    Args:
+        data: Encoded image.
+    """
+    is_tiff = data[:4] in _TIFF_STARTS  # its header is what EXIF blocks are made of
+    return is_tiff or any(mark in data for mark in _ORIENTATION_MARKS)
+
+
 def decode(data: bytes, limits: ImageLimits) -> Image.Image:
     """Decodes an image completely.
 
@@ -284,7 +297,7 @@ def decode(data: bytes, limits: ImageLimits) -> Image.Image:
                 raise ImageRefused(QuarantineReason.image_format, "more than one frame")
             # load(), not verify(): verify() does not decode and passes truncated JPEGs.
             image.load()
-            return ImageOps.exif_transpose(image).convert("RGB")
+            return (ImageOps.exif_transpose(image) if may_be_turned(data) else image).convert("RGB")
     except ImageRefused:
         raise
     except Image.DecompressionBombError:

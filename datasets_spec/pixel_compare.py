@@ -158,10 +158,9 @@ def _part(image: Image.Image, box: Box, side: int) -> Floats:
 
 def _blurred(grid: Floats, width: int) -> Floats:
     """Means of squares around every pixel."""
-    padded = np.pad(grid, width // 2, mode="edge")
-    sums = np.pad(padded.cumsum(0, dtype=np.float64).cumsum(1), ((1, 0), (1, 0)))
-    squares = sums[width:, width:] - sums[:-width, width:] - sums[width:, :-width] + sums[:-width, :-width]
-    return np.asarray(squares / width**2, dtype=np.float32)
+    from scipy.ndimage import uniform_filter
+
+    return np.asarray(uniform_filter(grid, width, mode="nearest"), dtype=np.float32)
 
 
 def _correlation(one: Floats, two: Floats) -> float:

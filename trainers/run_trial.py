@@ -299,7 +299,8 @@ def _write_files(spec: TrialSpec, model: Any, working: Path, final: Path, progre
         if progress.known is not None and (final / outcomes_file(split)).is_file():
             rescored = pa.array(sorted({outcome.eval_set for outcome in outcomes}))
             before = read_outcomes(final, [split])
-            table = pa.concat_tables([before.filter(pc.invert(pc.is_in(before["eval_set"], rescored))), table])
+            kept = before.filter(pc.invert(pc.is_in(before["eval_set"], rescored)))
+            table = pa.concat_tables([kept, table], promote_options="default")
         write_outcomes(working, split, table)
 
 

@@ -13,6 +13,7 @@ from datasets_spec.images import (
     ABSENT,
     ImageLimits,
     ImageRefused,
+    decode,
     file_state,
     pixel_hash,
     read_image,
@@ -206,3 +207,16 @@ def test_a_folder_that_may_be_searched_but_not_listed_is_no_obstacle(tmp_path: P
         assert read_image(folder / "a.png", LIMITS) == b"a"
     finally:
         folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_every_format_that_can_be_turned_is(kind: str) -> None:
+    image = Image.new("RGB", (40, 20), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter: 40 x 20 is seen as 20 x 40
+    buffer = io.BytesIO()
+    image.save(buffer, kind, exif=exif)
+    assert decode(buffer.getvalue(), LIMITS).size == (20, 40)
+    plain = io.BytesIO()
+    image.save(plain, kind)
+    assert decode(plain.getvalue(), LIMITS).size == (40, 20)

@@ -57,6 +57,8 @@ def write_trap(folder: Path, *, guard: bool) -> Path:
             records.append(record | {"id": len(records) + 1, "image": path})
     (corpus / entries[TRAP]["pool"][0]).write_text(json.dumps(records))
     entries[TRAP]["shares"] = {"train": 1.0, "search": 0.0, "confirm": 0.0, "sealed": 0.0}
+    # Every row of the target is evaluated: a copy of a row to train on would teach the target without being a leak.
+    entries[TARGET]["shares"] = {"train": 0.0, "search": 0.5, "confirm": 0.5, "sealed": 0.0}
     if not guard:
         catalog["leakage"] = dict.fromkeys(LEVELS, "warn")
     catalog_file.write_text(yaml.safe_dump(catalog, sort_keys=False))
@@ -83,12 +85,11 @@ def searched(folder: Path, *, guard: bool) -> dict[frozenset[str], float]:
 def test_the_trap_wins_the_search_only_without_the_guard(guard: bool, tmp_path: Path) -> None:
     found = searched(tmp_path, guard=guard)
     best = max(found, key=lambda sources: found[sources])
-    store = open_store(tmp_path / "store")
+    num_trained = open_store(tmp_path / "store").count(TRAP, "train")
     if guard:
-        # All of what is evaluated was copied; of mild copies 95 % are promised (docs/leakage.md).
-        evaluated = sum(store.count(TARGET, split) for split in ("search", "confirm", "sealed"))
-        assert store.manifest.subsets[TRAP].leaked >= 0.95 * evaluated
+        # Copies went where their originals are, or out; of mild copies 95 % are promised (docs/leakage.md).
+        assert num_trained <= NUM_POOL + 0.05 * (NUM_POOL + NUM_TEST)
         assert best == frozenset(HONEST), found
     else:
+        assert num_trained == 2 * NUM_POOL + NUM_TEST
         assert TRAP in best, found
-        assert store.manifest.subsets[TRAP].leaked == 0
