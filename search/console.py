@@ -36,6 +36,11 @@ def print_line(text: str) -> None:
     out.print(text, markup=False)
 
 
+def print_note(text: str) -> None:
+    """Print progress where the output itself is for a program."""
+    err.print(text, markup=False)
+
+
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table of aligned columns."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")

@@ -9,7 +9,7 @@ from typing import cast
 from datasets_spec.errors import UserError
 from datasets_spec.nearest import nearest_of
 from search.campaigns.measure import SCENARIOS, Figure, Scenario, run_campaigns
-from search.console import print_line, print_table
+from search.console import print_line, print_note, print_table
 
 
 def bench_honesty(scenarios: Sequence[str], num_campaigns: int, *, seed: int, num_workers: int, as_json: bool) -> None:
@@ -25,7 +25,7 @@ def bench_honesty(scenarios: Sequence[str], num_campaigns: int, *, seed: int, nu
                 f"no scenario is called '{name}'" + (f". Did you mean '{near}'?" if near else ""),
                 hint=f"scenarios: {', '.join(SCENARIOS)}",
             )
-    say = (lambda line: None) if as_json else print_line
+    say = print_note if as_json else print_line
     figures: list[Figure] = []
     for name in scenarios or SCENARIOS:
         found = run_campaigns(cast(Scenario, name), num_campaigns, seed=seed, num_workers=num_workers, on_event=say)

@@ -52,7 +52,7 @@ def test_a_short_null_run_is_honest() -> None:
 def test_the_command_prints_one_object_a_figure() -> None:
     result = CliRunner().invoke(app, ["bench", "honesty", "--scenario", "signal", "--num-campaigns", "3", "--json"])
     assert result.exit_code == 0, result.output
-    objects = [json.loads(line) for line in result.output.splitlines()]
+    objects = [json.loads(line) for line in result.stdout.splitlines()]
     assert {"scenario", "figure", "value", "ci_low", "ci_high", "is_reached"} <= set(objects[0])
     wrong = CliRunner().invoke(app, ["bench", "honesty", "--scenario", "nul"])
     assert "Did you mean 'null'?" in str(wrong.exception)
