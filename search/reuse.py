@@ -30,7 +30,13 @@ TRIALS_DIR = "trials"
 
 
 def run_reused(run: StudyRun) -> None:
-    """Take over every trial of the studies named in `reuse` that is a training of this one, and add missing scores."""
+    """Take over every trial of the studies named in `reuse` that is a training of this one, and add missing scores.
+
+    After the first proposal nothing more is taken: the other study may have grown meanwhile, and a search that goes on
+    must know what it knew.
+    """
+    if any(record["kind"] == "suggestion" for record in run.ledger.records()):
+        return
     for folder in run.study.reused_runs:
         found = list(
             trials_in_common(

@@ -28,35 +28,32 @@ def run_phantom_merges(
 
     Args:
         trials: compositions; they are not trained. All of one base, seed and set of targets.
-        file: results so far, one JSON object a line; what is there is not scored again.
+        file: results so far, one JSON object a line; what is there is not scored again. The single sources' adapters
+            are kept in a folder beside it.
         on_event: gets lines of progress.
 
     Returns:
         The fields of each trial, its merge's identity and ``correct``, as `run_phantom_trial` has them.
     """
-    from trainers.backbone import load_adapter, save_adapter
-    from trainers.backbone_spec import BackboneSpec
+    from trainers.backbone import load_adapter
     from trainers.merging import merge_adapters
-    from trainers.phantom_trial_pool import read_results
+    from trainers.phantom_trial_pool import be_quiet, read_results
+
+    be_quiet()
 
     wanted = {merge_identity(trial): trial for trial in trials}
     done = read_results(file)
     missing = {identity: trial for identity, trial in wanted.items() if identity not in done}
     on_event(f"{len(missing)} merges to score, {len(wanted) - len(missing)} are there already")
+    folder = file.with_suffix(".adapters")
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, file.open("a") as sink:
-        adapters: dict[str, Path] = {}
         for number, (identity, trial) in enumerate(missing.items(), start=1):
-            for source in trial.sources:
-                if source not in adapters:
-                    single = _single(trial, source)
-                    model = train_phantom(single, training_rows(single))
-                    adapters[source] = Path(scratch) / source
-                    save_adapter(model, adapters[source], BackboneSpec(model=trial.base))
-                    model.unload()
+            adapters = [_adapter(_single(trial, source), folder) for source in trial.sources]
             weights = [1 / len(trial.sources)] * len(trial.sources)
-            folder = merge_adapters([adapters[s] for s in trial.sources], weights, Path(scratch) / MERGE_ARM)
             clock = time.process_time()
-            merged = load_adapter(phantom_backbone(trial.base), folder)
+            merge = merge_adapters(adapters, weights, Path(scratch) / MERGE_ARM)
+            merged = load_adapter(phantom_backbone(trial.base), merge)
             try:
                 correct = score_phantom(trial, merged)
             finally:
@@ -74,3 +71,18 @@ def run_phantom_merges(
 def _single(trial: PhantomTrial, source: str) -> PhantomTrial:
     """The fine-tune of one source alone; what it is scored on is part of the merge's identity."""
     return replace(trial, sources=(source,))
+
+
+def _adapter(single: PhantomTrial, folder: Path) -> Path:
+    """The folder of a single source's adapter, trained if it is not there; complete as soon as it has its name."""
+    from trainers.backbone import save_adapter
+    from trainers.backbone_spec import BackboneSpec
+
+    final = folder / single.identity[:16]
+    if not final.is_dir():
+        working = folder / f".{final.name}"
+        model = train_phantom(single, training_rows(single))
+        save_adapter(model, working, BackboneSpec(model=single.base))
+        model.unload()
+        working.rename(final)
+    return final

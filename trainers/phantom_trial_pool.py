@@ -56,7 +56,7 @@ def _run_missing(
     started = time.monotonic()
     os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the workers
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_workers, mp_context=context, initializer=_be_quiet) as pool, file.open("a") as sink:
+    with ProcessPoolExecutor(num_workers, mp_context=context, initializer=be_quiet) as pool, file.open("a") as sink:
         pending = {pool.submit(run_phantom_trial, trial): trial for trial in missing}
         try:
             for number, future in enumerate(as_completed(pending), start=1):
@@ -73,7 +73,7 @@ def _run_missing(
     return done
 
 
-def _be_quiet() -> None:
+def be_quiet() -> None:
     """Keep progress bars and notices of the model library out of a worker's output."""
     import warnings
 

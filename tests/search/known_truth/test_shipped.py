@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from datasets_spec.errors import UserError
+from datasets_spec.phantom.rows import make_rows
 from search.known_truth.made import made_table
 from search.known_truth.shipped import cluster_name, open_table, read_parquet, write_parquet
 from search.known_truth.table import KnownTruthTable, save_table
+from search.phantom_evidence.trials import load_plan
 
 
 @pytest.fixture
@@ -60,3 +62,32 @@ def test_missing_rows_columns_and_files_are_refused(table: KnownTruthTable, tmp_
 def test_orders_of_seeds_are_one_cluster() -> None:
     assert cluster_name("phantom@2") == cluster_name("phantom") == "phantom"
     assert cluster_name("digits-5") == "digits-5"
+
+
+def test_the_phantom_table_is_whole_and_foreign_sources_teach_nothing() -> None:
+    table = open_table(Path("phantom"))
+    plan = load_plan()
+    num_seeds, num_compositions, num_targets = table.val.shape
+    assert num_seeds >= 2
+    assert (num_compositions, table.num_sources, num_targets) == (255, 8, 12)
+    assert len({tuple(row) for row in table.subsets.tolist()}) == 255
+    assert {"-".join(e for e in key if e != "none") for key in table.source_mat} == set(plan.table_sources)
+    assert ["-".join(e for e in key if e != "none") for key in table.target_mat] == list(plan.table_targets)
+    assert set(table.num_val) == set(table.num_test) == {50}
+    accuracy = (table.val.mean(0) + table.test.mean(0)) / 2
+    for place, target in enumerate(table.target_mat):
+        shares_something = [any(a == b for a, b in zip(s[:3], target, strict=False)) for s in table.source_mat]
+        foreign = table.subsets[:, shares_something].sum(1) == 0
+        assert foreign.sum() == 31  # all compositions of the five sources that are foreign to each target
+        options = make_rows(plan.table_targets[place], seed=0, split="evidence", num=1)["options"][0].as_py()
+        assert abs(accuracy[foreign, place].mean() - 1 / len(options)) < 0.05
+        assert accuracy[~foreign, place].max() > 1 / len(options) + 0.2
+
+
+def test_another_seed_comes_first_on_request() -> None:
+    table, turned = open_table(Path("phantom")), open_table(Path("phantom@1"))
+    np.testing.assert_array_equal(turned.val[0], table.val[1])
+    np.testing.assert_array_equal(turned.test[-1], table.test[0])
+    assert cluster_name(turned.name) == table.name
+    with pytest.raises(UserError, match="no seed '9'"):
+        open_table(Path("phantom@9"))

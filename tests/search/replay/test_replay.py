@@ -55,9 +55,14 @@ def test_a_trial_shows_one_seed_of_the_first_half_to_every_strategy_alike(table:
     assert {problem.seed_of(row, 0) for row in range(50)} == {0, 1}
 
 
-def test_recombine_beats_random_and_tpe_startup(table: KnownTruthTable) -> None:
-    chance = mean_regret(picks_of(table, "random"))
-    assert mean_regret(picks_of(table, "recombine")) < chance - 1
+def test_recombine_beats_random(table: KnownTruthTable) -> None:
+    """Over three tables: with four targets a single one is mostly luck."""
+    tables = [table, *(made_table(f"made-{seed}", num_sources=7, seed=seed) for seed in (0, 2))]
+    means = {
+        strategy: np.mean([mean_regret(picks_of(made, strategy, trials=12)) for made in tables])
+        for strategy in ("random", "recombine")
+    }
+    assert means["recombine"] < means["random"] - 1
 
 
 def test_a_poisoned_source_is_left_out() -> None:
