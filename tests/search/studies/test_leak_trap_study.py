@@ -18,19 +18,20 @@ from tests.search.studies.tiny_study import recombine, trial_records
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 TARGET, TRAP = "xray-lung-staging", "oct-kidney-histology"
-# Each shares two elements with the target; together they teach all three of its rules.
-HONEST = ("xray-brain-staging", "xray-lung-grading", "ultrasound-lung-staging")
-NUM_POOL, NUM_TEST, NUM_SAMPLES = 320, 80, 140
+# One shares modality and task with the target, one area and task: together they teach all three of its rules, and with
+# drawn lots in place of one of them two rules are the most that can be learned (67.5 %, docs/phantom.md).
+HONEST = ("xray-brain-staging", "ultrasound-lung-staging")
+NUM_POOL, NUM_TEST, NUM_SAMPLES = 480, 80, 200
 STUDY: dict[str, Any] = {
     "name": "trap",
     "catalog": "phantom/catalog.yaml",
     "targets": [TARGET],
     "space": {
-        "composition": {"sources": [*HONEST, TRAP], "num_samples": [NUM_SAMPLES], "min_size": 3, "max_size": 3,
-                        "budget": 3 * NUM_SAMPLES},
+        "composition": {"sources": [*HONEST, TRAP], "num_samples": [NUM_SAMPLES], "min_size": 2, "max_size": 2,
+                        "budget": 2 * NUM_SAMPLES},
     },
-    "recipe": {"num_steps": 100, "batch_size": 32},
-    "strategy": {"name": "exhaustive", "num_trials": 4},
+    "recipe": {"num_steps": 140, "batch_size": 32},
+    "strategy": {"name": "exhaustive", "num_trials": 3},
     "transfer": {"enabled": False},
     "confirm": {"enabled": False},
     "execution": {"max_concurrent": 1},
@@ -77,7 +78,7 @@ def searched(folder: Path, *, guard: bool) -> dict[frozenset[str], float]:
         if record["stage"] == "search":
             (evaluation,) = [e for e in record["evaluations"] if e["split"] == "search"]
             found[frozenset(record["composition"])] = evaluation["accuracy"]
-    assert len(found) == 4
+    assert len(found) == 3
     return found
 
 
