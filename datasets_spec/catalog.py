@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from datasets_spec.boxes import BoxForm
 from datasets_spec.errors import UserError
 from datasets_spec.leakage_levels import LeakagePolicy
 from datasets_spec.mat import Ability, Key, TaskMap, load_task_map
@@ -74,7 +75,10 @@ class SubsetSpec(BaseModel):
         group_pattern: Regular expression with one group, searched in an image path: the patient.
         group_namespace: Subsets with the same namespace name the same patients alike; the subset's own name
             by default.
-        answer_kind: Keep only closed or only open questions.
+        answer_kind: Keep only closed, only open or only box questions; with ``box``, open answers that are four numbers
+            are read as boxes.
+        box_form: What the four numbers of a published box mean; needed where there are any, because it cannot be
+            told from them.
         source_pattern: Keep only rows whose published source contains this regular expression: Med-MIM's files
             mix sources of different modalities.
         licence: Licence of the data.
@@ -101,7 +105,8 @@ class SubsetSpec(BaseModel):
     sampling: SamplingSpec | None = None
     group_pattern: str | None = None
     group_namespace: str | None = None
-    answer_kind: Literal["any", "closed", "open"] = "any"
+    answer_kind: Literal["any", "closed", "open", "box"] = "any"
+    box_form: BoxForm | None = None
     source_pattern: str | None = None
     licence: str | None = None
     origin: str | None = None

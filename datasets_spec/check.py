@@ -27,7 +27,8 @@ class SubsetCheck:
     Args:
         audit: Counts and blind rules.
         num_closed: Questions with options.
-        num_open: Questions without.
+        num_open: Questions answered in words.
+        num_box: Questions answered by a box.
         num_options: Closed questions by number of options.
         num_images: Rows by number of images.
         num_questions: Distinct question texts.
@@ -40,6 +41,7 @@ class SubsetCheck:
     audit: SubsetAudit
     num_closed: int
     num_open: int
+    num_box: int
     num_options: dict[int, int]
     num_images: dict[int, int]
     num_questions: int
@@ -101,6 +103,7 @@ def check_store(store: Store, catalog: Catalog, *, sources: Sequence[str], eval_
             )
     for subset in subsets:
         advice += _oddities(subset)
+    advice += _twins(store, sources, eval_sets)
     if store.manifest.copy_search.num_cut:
         advice.append(f"{store.manifest.copy_search.num_cut} images have more lookalikes than were followed")
     return DataCheck(
@@ -118,17 +121,13 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
     rows = {split: _read(store, name, split) for split in SPLITS}
     every = [row for members in rows.values() for row in members]
     seen = {row["question"] for row in rows["train"]}
-    learned = [_question(row) for row in rows["train"] if row["options"]] if is_scored else []
-    found = {
-        split: text_only(learned, [_question(row) for row in rows[split] if row["options"]])
-        for split in _EVAL_SPLITS
-        if is_scored
-    }
+    found = {split: words_alone(store, name, split) for split in _EVAL_SPLITS if is_scored}
     spec = catalog.subset(name)
     return SubsetCheck(
         audit=audit_subset(store, name),
         num_closed=sum(bool(row["options"]) for row in every),
-        num_open=sum(not row["options"] for row in every),
+        num_open=sum(row["answer_kind"] == "open" for row in every),
+        num_box=sum(row["answer_kind"] == "box" for row in every),
         num_options=dict(sorted(Counter(len(row["options"]) for row in every if row["options"]).items())),
         num_images=dict(sorted(Counter(len(row["image_hashes"]) for row in every).items())),
         num_questions=len({row["question"] for row in every}),
@@ -139,8 +138,25 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
     )
 
 
+def words_alone(store: Store, name: str, split: str) -> TextOnly | None:
+    """Returns how well the closed questions of a split are answered from words alone, learned from ``train``.
+
+    Args:
+        store: The store.
+        name: Name of the subset.
+        split: Whose questions are answered.
+
+    Raises:
+        StoreError: There is no such subset or split, or its data are damaged.
+    """
+    learned, asked = (
+        [_question(row) for row in _read(store, name, part) if row["options"]] for part in ("train", split)
+    )
+    return text_only(learned, asked)
+
+
 def _read(store: Store, name: str, split: str) -> list[dict[str, Any]]:
-    columns = ["question", "options", "answer_index", "image_hashes", "group"]
+    columns = ["question", "options", "answer_index", "answer_kind", "image_hashes", "group"]
     rows: list[dict[str, Any]] = store.read(name, split, columns=columns).to_pylist()
     return rows
 
@@ -166,6 +182,25 @@ def _shortcuts(subset: SubsetCheck) -> list[str]:
             if accuracy is not None and accuracy > blind.chance + SHORTCUT_MARGIN:
                 told.append(
                     f"{subset.audit.name}: {rule} reaches {accuracy:.0%} of '{split}', chance {blind.chance:.0%}"
+                )
+    return told
+
+
+def _twins(store: Store, sources: Sequence[str], eval_sets: Sequence[str]) -> list[str]:
+    """Sources that hold images of a target's own training rows: no leak, but what they teach is the target itself."""
+    images = {
+        name: {h for row in _read(store, name, "train") for h in row["image_hashes"]}
+        for name in {*sources, *eval_sets}
+        if name in store.manifest.subsets
+    }
+    told = []
+    for target in (name for name in eval_sets if name in images):
+        for source in (name for name in sources if name in images and name != target):
+            shared = images[source] & images[target]
+            if shared:
+                told.append(
+                    f"{source}: {len(shared)} of its training images are training images of {target} too; trained on "
+                    f"{source}, {target} is held out by name only"
                 )
     return told
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from datasets_spec.boxes import BOX_INSTRUCTION
 from datasets_spec.catalog import Catalog
 from datasets_spec.errors import UserError
 from datasets_spec.store import Store
@@ -20,7 +21,7 @@ ExportFormat = Literal["hf", "llava", "sharegpt"]
 EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
 _ROWS_PER_PART = 1000
-_COLUMNS = ["sample_id", "question", "options", "answer", "answer_index", "images"]
+_COLUMNS = ["sample_id", "question", "options", "answer", "answer_index", "answer_kind", "images"]
 # What the library `datasets` reads a column's type from.
 _FEATURES = {
     "id": {"dtype": "string", "_type": "Value"},
@@ -80,7 +81,8 @@ def _rows(store: Store, num_rows: Mapping[str, int]) -> Iterator[dict[str, Any]]
 
 def _asked(row: Mapping[str, Any]) -> str:
     lines = [f"{chr(65 + index)}: {option}" for index, option in enumerate(row["options"])]
-    return "\n".join([row["question"], *lines, *([INSTRUCTION] if lines else [])])
+    closing = INSTRUCTION if lines else BOX_INSTRUCTION if row["answer_kind"] == "box" else None
+    return "\n".join([row["question"], *lines, *([closing] if closing else [])])
 
 
 def _answered(row: Mapping[str, Any]) -> str:

@@ -12,10 +12,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets_spec.dicom import decode_dicom, is_dicom
 from datasets_spec.sample import QuarantineReason
 
 if TYPE_CHECKING:
@@ -33,8 +35,13 @@ DEFAULT_MAX_DECODE_S = 5.0
 # A progressive JPEG has some ten scans, each of which passes over all pixels; thousands fit into a few kilobytes.
 MAX_JPEG_SCANS = 100
 _JPEG_START, _JPEG_SCAN = b"\xff\xd8", b"\xff\xda"
+# Of EXIF blocks, PNG's text profiles and XMP packets.
+_ORIENTATION_MARKS = (b"Exif", b"eXIf", b"EXIF", b"exif", b"xmp", b"XMP", b"Orientation")
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Modes whose values do not fit 8 bits; Pillow clips them to white when asked for RGB.
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+# To pass through a folder takes the right to search it, not to list it (O_PATH, where the system has it).
+_FOLDER = os.O_NOFOLLOW | os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -104,13 +111,39 @@ def resolve_beneath(root: Path, published: str) -> Path:
     if ".." in published.replace("\\", "/").split("/"):
         raise outside
     try:
-        top = root.resolve()
-        place = (top / published).resolve()
+        top = _resolved(root)
+        place = _without_links(top, published) or str((Path(top) / published).resolve())
     except (OSError, RuntimeError, ValueError):
         # A circle of links, or a name longer than the file system takes.
         raise ImageRefused(QuarantineReason.missing_image, "not a usable path") from None
-    if not place.is_relative_to(top):
+    if os.path.commonpath((top, place)) != top:
         raise outside
+    return Path(place)
+
+
+def _resolved(root: Path) -> str:
+    """Returns the folder behind a path, looked up again only when it is another."""
+    found = root.stat()
+    return _real_folder(str(root), found.st_dev, found.st_ino)
+
+
+@lru_cache(maxsize=1024)
+def _real_folder(root: str, device: int, inode: int) -> str:
+    return os.path.realpath(root)
+
+
+def _without_links(top: str, published: str) -> str | None:
+    """Returns a place beneath a resolved folder when no part of the way is a link, which is quick to see; else None."""
+    place = top
+    for part in published.split("/"):
+        if part in ("", "."):
+            continue
+        place = f"{place}/{part}"
+        try:
+            if stat.S_ISLNK(os.lstat(place).st_mode):
+                return None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
     return place
 
 
@@ -145,8 +178,7 @@ def read_image(path: Path, limits: ImageLimits) -> bytes:
     if state.num_bytes > limits.max_bytes:
         raise ImageRefused(QuarantineReason.image_too_large, f"{state.num_bytes} bytes")
     try:
-        # The path was resolved: a link or a pipe in its place was put there since, and is not followed or waited for.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        with os.fdopen(_open_resolved(path), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ImageRefused(QuarantineReason.missing_image)
             data = file.read(limits.max_bytes + 1)
@@ -155,6 +187,23 @@ def read_image(path: Path, limits: ImageLimits) -> bytes:
     if len(data) > limits.max_bytes:
         raise ImageRefused(QuarantineReason.image_too_large, "grew while it was read")
     return data
+
+
+def _open_resolved(path: Path) -> int:
+    """Opens a resolved path one folder after the other; returns the file's descriptor.
+
+    None of its parts was a link when it was resolved. What is one now was put there since and is not followed, be it
+    the file or a folder on the way; a pipe is not waited for.
+    """
+    *folders, name = path.parts[1:]
+    here = os.open(path.anchor, _FOLDER)
+    try:
+        for folder in folders:
+            within, here = here, os.open(folder, _FOLDER, dir_fd=here)
+            os.close(within)
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
+    finally:
+        os.close(here)
 
 
 @contextmanager
@@ -208,6 +257,16 @@ def hash_of(image: Image.Image) -> str:
     return digest.hexdigest()
 
 
+def may_be_turned(data: bytes) -> bool:
+    """Says whether an image file holds anything from which an orientation could be read; to ask Pillow costs much more.
+
+    Args:
+        data: Encoded image.
+    """
+    is_tiff = data[:4] in _TIFF_STARTS  # its header is what EXIF blocks are made of
+    return is_tiff or any(mark in data for mark in _ORIENTATION_MARKS)
+
+
 def decode(data: bytes, limits: ImageLimits) -> Image.Image:
     """Decodes an image completely.
 
@@ -223,6 +282,8 @@ def decode(data: bytes, limits: ImageLimits) -> Image.Image:
     """
     if data.startswith(_JPEG_START) and data.count(_JPEG_SCAN) > MAX_JPEG_SCANS:
         raise ImageRefused(QuarantineReason.image_too_large, f"more than {MAX_JPEG_SCANS} scans")
+    if is_dicom(data):
+        return decode_dicom(data, limits)
     # Imported here: the command line imports this package's specs, not Pillow.
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -236,7 +297,7 @@ def decode(data: bytes, limits: ImageLimits) -> Image.Image:
                 raise ImageRefused(QuarantineReason.image_format, "more than one frame")
             # load(), not verify(): verify() does not decode and passes truncated JPEGs.
             image.load()
-            return ImageOps.exif_transpose(image).convert("RGB")
+            return (ImageOps.exif_transpose(image) if may_be_turned(data) else image).convert("RGB")
     except ImageRefused:
         raise
     except Image.DecompressionBombError:

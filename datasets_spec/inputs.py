@@ -84,6 +84,7 @@ def subset_sources(catalog: Catalog) -> dict[str, SubsetSource]:
             format=subset.format or "",
             image_root=str(catalog.image_root(subset.name).absolute()),
             answer_kind=subset.answer_kind,
+            box_form=subset.box_form,
             source_pattern=subset.source_pattern,
             group_pattern=subset.group_pattern,
             namespace=subset.namespace,
@@ -145,6 +146,8 @@ def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> s
         del dumped["metadata"]  # notes: editing one is no reason to prepare the store again
         for note in ("sources", "licence", "origin", "role", "released", "sample_cost"):
             del dumped[note]
+        if dumped["box_form"] is None:  # younger than stores: without it they stay as they are
+            del dumped["box_form"]
         dumped["shares"] = catalog.shares(name).model_dump(mode="json")
         dumped["sampling"] = catalog.sampling(name).model_dump(mode="json")
         dumped["image_root"] = str(catalog.image_root(name).absolute())

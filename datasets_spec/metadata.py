@@ -10,7 +10,7 @@ import re
 import struct
 from io import BytesIO
 
-from datasets_spec.images import ImageLimits, decode, quiet_warnings
+from datasets_spec.images import ImageLimits, decode, may_be_turned, quiet_warnings
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # What Pillow turns into 8-bit RGB depends on these only.
@@ -51,6 +51,8 @@ def without_metadata(data: bytes, limits: ImageLimits) -> bytes:
 
 
 def _is_turned(data: bytes) -> bool:
+    if not may_be_turned(data):
+        return False
     from PIL import Image
 
     try:

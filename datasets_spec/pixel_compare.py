@@ -31,6 +31,10 @@ MIN_DETAIL_OF_NOISE: Final = 0.9
 MIN_STRUCTURE_OF_NOISE: Final = 0.9
 # Correlation of blurred images below which no shift makes them one: of mild crops 99 % start above 0.82.
 _HOPELESS: Final = 0.8
+# After the coarsest of the steps below, no copy of 1,440 planted ones (mild edits, both kinds of images) was below 0.89
+# and 0.45; most pairs that only look alike are, and finer steps gain them nothing.
+_COARSE_STRUCTURE: Final = 0.8
+_COARSE_DETAIL: Final = 0.3
 # Pixels a side that are compared; more cost time and told nothing more about the images it was chosen on.
 _MAX_SIDE: Final = 96
 _DETAIL_BLUR: Final = 5
@@ -82,25 +86,46 @@ def compare(one: Image.Image, two: Image.Image) -> Agreement:
 
 def _laid_over(outer: Image.Image, inner: Image.Image, side: int) -> Agreement:
     """Finds the part of ``outer`` that ``inner`` shows."""
-    whole = _part(inner, (0, 0, 1, 1), side)
-
-    def agreement(box: Box) -> float:
-        return _correlation(_part(outer, box, side), whole)
-
-    best = max(_STARTS, key=agreement)
-    reached = agreement(best)
+    search = _Search(outer, inner, side)
+    best = max(_STARTS, key=search.correlation)
     part = _part(outer, best, side)
-    if _correlation(_blurred(part, _NOISE_BLUR), _blurred(whole, _NOISE_BLUR)) < _HOPELESS:
-        return _agreement(part, whole)
+    if _correlation(_blurred(part, _NOISE_BLUR), _blurred(search.whole, _NOISE_BLUR)) < _HOPELESS:
+        return _agreement(part, search.whole)
+    reached = search.correlation(best)
     for step in _STEPS:
         has_moved = True
         while has_moved:
             has_moved = False
             for box in _neighbours(best, step):
-                found = agreement(box)
+                found = search.correlation(box)
                 if found > reached + 1e-5:
                     best, reached, has_moved = box, found, True
-    return _agreement(_part(outer, best, side), whole)
+        agreement = _agreement(_part(outer, best, side), search.whole)
+        if agreement.structure < _COARSE_STRUCTURE or agreement.detail < _COARSE_DETAIL:
+            break
+    return agreement
+
+
+class _Search:
+    """Correlations of parts of one image with the whole of another, each computed once."""
+
+    def __init__(self, outer: Image.Image, inner: Image.Image, side: int) -> None:
+        self._outer = outer
+        self._side = side
+        self.whole = _part(inner, (0, 0, 1, 1), side)
+        flat = self.whole.ravel()
+        flat = flat - flat.sum() / len(flat)
+        self._direction = flat / max(float(np.sqrt(flat @ flat)), 1e-30)
+        self._known: dict[Box, float] = {}
+
+    def correlation(self, box: Box) -> float:
+        """Of one part; written for speed, because some hundred are tried for a pair."""
+        if box not in self._known:
+            flat = _part(self._outer, box, self._side).ravel()
+            flat -= flat.sum() / len(flat)
+            spread = float(flat @ flat)
+            self._known[box] = float(flat @ self._direction) / spread**0.5 if spread > 0 else 0.0
+        return self._known[box]
 
 
 def _agreement(one: Floats, two: Floats) -> Agreement:
@@ -127,15 +152,15 @@ def _part(image: Image.Image, box: Box, side: int) -> Floats:
 
     width, height = image.size
     pixels = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
-    return np.asarray(image.resize((side, side), Pillow.Resampling.BILINEAR, box=pixels), dtype=np.float32)
+    small = image.resize((side, side), Pillow.Resampling.BILINEAR, box=pixels)
+    return np.frombuffer(small.tobytes(), dtype=np.uint8).astype(np.float32).reshape(side, side)
 
 
 def _blurred(grid: Floats, width: int) -> Floats:
     """Means of squares around every pixel."""
-    padded = np.pad(grid, width // 2, mode="edge")
-    sums = np.pad(padded.cumsum(0, dtype=np.float64).cumsum(1), ((1, 0), (1, 0)))
-    squares = sums[width:, width:] - sums[:-width, width:] - sums[width:, :-width] + sums[:-width, :-width]
-    return np.asarray(squares / width**2, dtype=np.float32)
+    from scipy.ndimage import uniform_filter
+
+    return np.asarray(uniform_filter(grid, width, mode="nearest"), dtype=np.float32)
 
 
 def _correlation(one: Floats, two: Floats) -> float:

@@ -1,4 +1,4 @@
-"""The two Ray Data jobs that prepare a store; the caller has connected to Ray.
+"""The two Ray Data jobs that prepare a store, and the comparison of pairs between them; the caller is connected to Ray.
 
 Two, because a pipeline costs seconds to start on a laptop, and because between them splits and orders are
 decided from all rows at once. Neither shuffles, and no image byte passes through the object store.
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets_spec.copies import ComparedChunk, PairChunk, compare_chunk
 from datasets_spec.images import ImageLimits
 from datasets_spec.inputs import DataFile
 from datasets_spec.parts import order_table, write_parts
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # More tasks than this only add scheduling: a block of several small files is one task.
 MAX_BLOCKS = 200
+# Chunks of pairs handed out at once: enough for any machine, without all of them in the object store.
+MAX_RUNNING_CHUNKS = 256
 
 
 @contextmanager
@@ -120,6 +123,29 @@ def store_rows(
         )
         parts: list[dict[str, Any]] = dataset.take_all()
     return sorted(parts, key=lambda part: str(part["path"]))
+
+
+def compare_pairs(chunks: Sequence[PairChunk]) -> list[ComparedChunk]:
+    """Compares pairs of images by their pixels, chunks side by side; a few are not worth a process.
+
+    Args:
+        chunks: The pairs.
+    """
+    if len(chunks) < 2:
+        return [compare_chunk(chunk) for chunk in chunks]
+    import ray
+
+    task = ray.remote(num_cpus=1)(compare_chunk)
+    waiting, done = list(enumerate(chunks)), {}
+    running: dict[Any, int] = {}
+    while waiting or running:
+        while waiting and len(running) < MAX_RUNNING_CHUNKS:
+            number, chunk = waiting.pop(0)
+            running[task.remote(chunk)] = number
+        ready, _ = ray.wait(list(running), num_returns=1)
+        for reference in ready:
+            done[running.pop(reference)] = ray.get(reference)
+    return [done[number] for number in range(len(chunks))]
 
 
 def _blocks(table: pa.Table) -> list[pa.Table]:

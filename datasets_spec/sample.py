@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     ARROW_SCHEMA: pa.Schema
 
 SPLITS = ("train", "search", "confirm", "sealed")
-ANSWER_KINDS = ("closed", "open")
+ANSWER_KINDS = ("closed", "open", "box")
 OPEN_ANSWER = -1
 
 # Answers are scored by letter, and there are 26 letters.
@@ -34,6 +34,7 @@ class QuarantineReason(StrEnum):
     empty_question = "empty_question"
     empty_answer = "empty_answer"
     answer_not_in_options = "answer_not_in_options"
+    box_unusable = "box_unusable"
     too_few_options = "too_few_options"
     too_many_options = "too_many_options"
     image_count_mismatch = "image_count_mismatch"
@@ -64,15 +65,17 @@ class RawSample:
     Args:
         index: 0-based position in its file; with the file it is the only unique identity published rows have.
         question: Question without options, image tags and the closing instruction.
-        options: Option texts in published order; empty for an open question.
-        answer_index: Index of the gold option; -1 for an open question.
-        answer: Gold option text, or the open answer.
-        answer_kind: ``closed`` or ``open``.
+        options: Option texts in published order; empty for an open or box question.
+        answer_index: Index of the gold option; -1 for an open or box question.
+        answer: Gold option text, or the open answer; of a box empty until its image is opened.
+        answer_kind: ``closed``, ``open`` or ``box``.
         label: What the orders are balanced over.
         image_paths: Paths as published, relative to the subset's image root.
         group: Patient or study where the file says it, else None.
         source: Published name of the original data set, if any.
         flags: Members of :class:`Flag`.
+        box: Four numbers as published, where the answer is a box.
+        mask_path: Path as published of a mask whose outer box is the answer.
     """
 
     index: int
@@ -86,6 +89,8 @@ class RawSample:
     group: str | None = None
     source: str | None = None
     flags: tuple[str, ...] = ()
+    box: tuple[float, ...] | None = None
+    mask_path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from datasets_spec.boxes import BoxForm
 from datasets_spec.canonical import content_hash
 from datasets_spec.errors import UserError
 from datasets_spec.images import (
@@ -27,6 +28,7 @@ from datasets_spec.images import (
     resolve_beneath,
 )
 from datasets_spec.ordering import keeps_published_order, option_order
+from datasets_spec.placed_boxes import place_box
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
 from datasets_spec.splits import BYTES_LINK, GROUP_LINK, IMAGE_LINK
@@ -51,6 +53,7 @@ class SubsetSource:
         source_pattern: What the published source of rows to keep contains.
         group_pattern: Finds the patient in an image path.
         namespace: Namespace of its groups.
+        box_form: What the numbers of a published box mean.
     """
 
     format: str
@@ -59,6 +62,7 @@ class SubsetSource:
     source_pattern: str | None
     group_pattern: str | None
     namespace: str
+    box_form: BoxForm | None = None
 
 
 @cache
@@ -79,6 +83,9 @@ def staging_schema() -> pa.Schema:
         **dict.fromkeys(("flags", "image_paths", "image_bytes_hashes", "image_hashes", "groups"), texts),
         **dict.fromkeys(("image_num_bytes", "image_mtimes_ns"), numbers),
         "image_looks": pa.list_(numbers),
+        "box": pa.list_(pa.float64()),
+        "mask_path": pa.string(),
+        **dict.fromkeys(("mask_num_bytes", "mask_mtime_ns"), pa.int64()),
         **dict.fromkeys(("content_hash", "row_hash"), pa.string()),
     }
     return pa.schema(list(columns.items()))
@@ -132,6 +139,8 @@ def _record_columns(record: RawSample | QuarantinedRow) -> dict[str, Any]:
         "flags": list(record.flags),
         "image_paths": list(record.image_paths),
         "groups": [] if record.group is None else [record.group],
+        "box": None if record.box is None else list(record.box),
+        "mask_path": record.mask_path,
     }
 
 
@@ -169,6 +178,11 @@ def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: Ima
     row["image_hashes"] = [image.pixel_hash for image in opened]
     row["image_looks"] = [image.looks for image in opened]
     row["groups"] = _groups(row["groups"], row["image_paths"], source)
+    try:
+        place_box(row, [image.size for image in opened], source, limits)
+    except ImageRefused as error:
+        row.update(reason=error.reason.value, detail=error.detail)
+        return
     _order_options(row, seed)
     shared = [row["question"], row["answer"], row["answer_kind"], row["image_hashes"]]
     row["content_hash"] = content_hash([*shared, sorted(row["options"])])
@@ -176,7 +190,9 @@ def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: Ima
 
 
 def _is_selected(row: dict[str, Any], source: SubsetSource) -> bool:
-    if source.answer_kind not in ("any", row["answer_kind"]):
+    # An open answer may turn out to be a box, once the image is there.
+    kinds = ("box", "open") if source.answer_kind == "box" else (source.answer_kind,)
+    if source.answer_kind != "any" and row["answer_kind"] not in kinds:
         return False
     return source.source_pattern is None or bool(re.search(source.source_pattern, row["source"] or ""))
 
@@ -207,6 +223,7 @@ class _OpenedImage:
     bytes_hash: str = ""
     pixel_hash: str = ""
     looks: tuple[int, ...] = ()
+    size: tuple[int, int] = (0, 0)
     reason: str | None = None
     detail: str = ""
 
@@ -233,6 +250,7 @@ def _hashed(path: Path, state: FileState, limits: ImageLimits) -> _OpenedImage:
         bytes_hash=hashlib.sha256(data).hexdigest(),
         pixel_hash=hash_of(image),
         looks=tuple(as_numbers(looks_of(image))),
+        size=image.size,
     )
 
 

@@ -118,7 +118,7 @@ def _build(
     fingerprint: str,
     tell: Callable[[str], None],
 ) -> StoreManifest:
-    from datasets_spec.ray_passes import stage_rows, store_rows
+    from datasets_spec.ray_passes import compare_pairs, stage_rows, store_rows
 
     files, sources = data_files(catalog), subset_sources(catalog)
     staging = generation / "staging"
@@ -128,7 +128,9 @@ def _build(
     shares = {name: catalog.shares(name) for name in catalog.names}
     sampling = {name: catalog.sampling(name) for name in catalog.names}
     policy = catalog.spec.leakage
-    groups, search = group_copies(survey.images, limits=limits, flips=policy.flips, on_event=tell)
+    groups, search = group_copies(
+        survey.images, limits=limits, flips=policy.flips, on_event=tell, compare_chunks=compare_pairs
+    )
     tie_rows(survey.rows, groups, policy)
     plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling, policy=policy)
     survey.set_aside(plan.removed)

@@ -23,6 +23,7 @@ _LIGHT_COLUMNS = [
     *("image_bytes_hashes", "image_paths", "image_looks"),
 ]
 _STATE_COLUMNS = ["subset", "image_paths", "image_num_bytes", "image_mtimes_ns"]
+_MASK_COLUMNS = ["mask_path", "mask_num_bytes", "mask_mtime_ns"]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -158,7 +159,9 @@ def write_image_states(staging: Path, path: Path) -> None:
     import pyarrow.parquet as pq
 
     states: dict[tuple[str, str], tuple[int, int]] = {}
-    for row in _staged(staging, _STATE_COLUMNS):
+    for row in _staged(staging, [*_STATE_COLUMNS, *_MASK_COLUMNS]):
+        if row["mask_num_bytes"] is not None:
+            states[row["subset"], row["mask_path"]] = (row["mask_num_bytes"], row["mask_mtime_ns"])
         numbers = zip(row["image_num_bytes"] or [], row["image_mtimes_ns"] or [], strict=True)
         for published, state in zip(row["image_paths"] or [], numbers, strict=False):
             states[row["subset"], published] = state

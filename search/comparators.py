@@ -101,11 +101,13 @@ def metadata(evidence: Evidence) -> Composition | None:
 
 def static(evidence: Evidence) -> Composition | None:
     """The sources that were best alone on the study's *other* evaluation sets; None where there are no others."""
-    others = [name for name in evidence.study.spec.eval_sets if name not in evidence.study.spec.objective_sets]
+    spec = evidence.study.spec
+    others = [name for name in spec.eval_sets if name not in spec.objective_sets]
     scored = [
         (next(iter(record["composition"])), value)
         for record in evidence.records
-        if record["stage"] == Stage.single and (value := mean_accuracy(record, others, "search")) is not None
+        if record["stage"] == Stage.single
+        and (value := mean_accuracy(record, others, "search", spec.score)) is not None
     ]
     ranked = _by_mean(scored)
     return evidence.spread(ranked[: len(evidence.selected)]) if ranked else None

@@ -13,6 +13,7 @@ from typing import Any
 
 from datasets_spec.errors import UserError
 from search.composition import Composition, CompositionSpace
+from search.marks import score_of
 from search.objective import COUNTED
 from search.recording import PROXY_KIND
 from search.status import Stage, Status
@@ -116,7 +117,7 @@ def proxy_of(records: Iterable[Mapping[str, Any]]) -> Proxy | None:
     """
     scores = {
         shares_of(Composition(record["composition"])): {
-            e["eval_set"]: float(e["accuracy"]) for e in record["evaluations"] if e["exposure"] in COUNTED
+            e["eval_set"]: score_of(e) for e in record["evaluations"] if e["exposure"] in COUNTED
         }
         for record in records
         if record["kind"] == PROXY_KIND and record["status"] == Status.finished
@@ -144,7 +145,7 @@ def _planned(run: StudyRun, composition: Composition, singles: Mapping[str, Mapp
 def _mean_score(record: Mapping[str, Any], eval_sets: Sequence[str]) -> float | None:
     """Mean accuracy on the sets that count for this source; a target's own key is in no mean."""
     scores = [
-        float(e["accuracy"])
+        score_of(e)
         for e in record["evaluations"]
         if e["eval_set"] in eval_sets and e["split"] == "search" and e["exposure"] in COUNTED
     ]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from search.composition import Candidate
+from search.marks import ScoreSection, score_of
 from search.status import Exposure, Status
 from search.strategies.base import Observation
 from search.study import StudySpec
@@ -28,19 +29,21 @@ def objective_values(spec: StudySpec, record: Mapping[str, Any], split: str = "s
     """
     if record["status"] != Status.finished:
         return None
-    targets = mean_accuracy(record, spec.targets, split)
-    abilities = mean_accuracy(record, spec.abilities, split)
+    targets = mean_accuracy(record, spec.targets, split, spec.score)
+    abilities = mean_accuracy(record, spec.abilities, split, spec.score)
     wanted = {"cg": (targets,), "multi_image": (abilities,), "pareto": (targets, abilities)}[spec.objective]
     values = tuple(value for value in wanted if value is not None and math.isfinite(value))
     return values if len(values) == len(wanted) else None
 
 
-def mean_accuracy(record: Mapping[str, Any], eval_sets: Sequence[str], split: str) -> float | None:
+def mean_accuracy(
+    record: Mapping[str, Any], eval_sets: Sequence[str], split: str, score: ScoreSection | None = None
+) -> float | None:
     """Return the mean over evaluation sets; None when one is missing or was trained on."""
     scores = {e["eval_set"]: e for e in record["evaluations"] if e["split"] == split}
     if not eval_sets or any(name not in scores or scores[name]["exposure"] not in COUNTED for name in eval_sets):
         return None
-    return sum(float(scores[name]["accuracy"]) for name in eval_sets) / len(eval_sets)
+    return sum(score_of(scores[name], score) for name in eval_sets) / len(eval_sets)
 
 
 def ranked(observations: Sequence[Observation]) -> list[Observation]:

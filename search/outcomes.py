@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Record = Mapping[str, Any]
-# Takes a record's `trial_dir`; returns a frame with the columns sample_id, eval_set, split, correct at least.
+# Takes a record's `trial_dir`; returns a frame with the columns sample_id, eval_set, split, correct at least, and mark
+# where a question may count for a part.
 OutcomesLoader = Callable[[str], "pd.DataFrame"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ArmOutcomes:
-    """What the trials of one arm got right on one evaluation set.
+    """What the answers of one arm's trials count for on one evaluation set.
 
     Attributes:
         sample_ids: the questions, sorted.
-        right: 0 or 1, [num_seeds, num_items].
+        right: what each question counts for: 0 or 1, of words and boxes also between, [num_seeds, num_items].
         seeds: the training seeds, ascending, [num_seeds].
         is_trained: False for the untrained backbone, which has no training noise.
     """
@@ -58,17 +59,21 @@ class Outcomes:
     def __init__(self, loader: OutcomesLoader, groups: Mapping[str, str] | None = None) -> None:
         self._loader = loader
         self._groups = groups or {}
-        self._read: dict[str, dict[tuple[str, str], dict[str, bool]]] = {}
+        self._read: dict[str, dict[tuple[str, str], dict[str, float]]] = {}
+        self._num_right: dict[tuple[str, str, str], int] = {}
 
-    def answers(self, trial_dir: str, eval_set: str, split: str) -> dict[str, bool]:
-        """Whether each question was answered right, by sample_id; empty when the set was not scored."""
+    def answers(self, trial_dir: str, eval_set: str, split: str) -> dict[str, float]:
+        """What each question counted for, by sample_id; empty when the set was not scored."""
         if trial_dir not in self._read:
             frame = self._loader(trial_dir)
-            by_set: dict[tuple[str, str], dict[str, bool]] = {}
-            for name, part, sample_id, correct in zip(
-                frame["eval_set"], frame["split"], frame["sample_id"], frame["correct"], strict=True
+            by_set: dict[tuple[str, str], dict[str, float]] = {}
+            marks = frame["mark"] if "mark" in frame else frame["correct"]
+            for name, part, sample_id, correct, mark in zip(
+                frame["eval_set"], frame["split"], frame["sample_id"], frame["correct"], marks, strict=True
             ):
-                by_set.setdefault((name, part), {})[sample_id] = bool(correct)
+                by_set.setdefault((name, part), {})[sample_id] = float(mark)
+                place = (trial_dir, name, part)
+                self._num_right[place] = self._num_right.get(place, 0) + bool(correct)
             self._read[trial_dir] = by_set
         return self._read[trial_dir].get((eval_set, split), {})
 
@@ -93,10 +98,11 @@ class Outcomes:
         is_trained = any(by_seed[seed].get("composition") for seed in seeds)
         return ArmOutcomes(sample_ids=sample_ids, right=right, seeds=seeds, is_trained=is_trained)
 
-    def _checked_answers(self, record: Record, eval_set: str, split: str) -> dict[str, bool]:
+    def _checked_answers(self, record: Record, eval_set: str, split: str) -> dict[str, float]:
         answers = self.answers(str(record["trial_dir"]), eval_set, split)
+        num_right = self._num_right.get((str(record["trial_dir"]), eval_set, split), 0)
         evaluation = scored_on(record, eval_set, split)
-        if evaluation is None or (len(answers), sum(answers.values())) != (evaluation["n"], evaluation["correct"]):
+        if evaluation is None or (len(answers), num_right) != (evaluation["n"], evaluation["correct"]):
             raise UserError(
                 f"the outcomes in {record['trial_dir']} are not those the ledger records for {eval_set} ({split})",
                 hint="restore the folder from a copy, or delete it and run the trial again",

@@ -71,7 +71,7 @@ def run_search(run: StudyRun) -> list[Candidate]:
         deterministic=spec.deterministic,
         build=build,
         values=lambda record: objective_values(spec, record),
-        scores=scores_of,
+        scores=lambda record: scores_of(record, score=spec.score),
         seeds=spec.search_seeds,
     )
     run.run_source(source)
@@ -173,7 +173,7 @@ def _confirm_arm(run: StudyRun, arm: str, composition: Composition, recipe: Reci
 
 def _best_finalist(run: StudyRun, arms: Sequence[str]) -> str:
     """Return the arm with the highest mean accuracy on `confirm`; ties go to the better rank in the search."""
-    outcomes = Outcomes(outcomes_loader(run.run_dir))
+    outcomes = Outcomes(outcomes_loader(run.run_dir, run.spec.score))
     evidence = SplitEvidence(run.records(), outcomes, run.spec.objective_sets, "confirm", seed=run.spec.seed)
     means = {arm: accuracy for arm in arms if (accuracy := evidence.accuracy(arm)) is not None}
     if not means:

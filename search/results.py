@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
@@ -34,6 +35,7 @@ def write_results(study: Study, run_dir: Path) -> Path:
         study: the study.
         run_dir: its directory.
     """
+    from search.blind_figures import blind_figures
     from search.explain.of_study import write_explanation
     from search.findings import compute_findings, write_findings
     from search.report import write_report
@@ -46,12 +48,12 @@ def write_results(study: Study, run_dir: Path) -> Path:
         records = ledger.records()
     trials = [record for record in records if record["kind"] == "trial"]
     keys = {name: study.catalog.subset(name).key for name in study.catalog.names}
-    loader = outcomes_loader(run_dir)
+    loader = outcomes_loader(run_dir, spec.score)
     sealed_open = any(record["kind"] == "sealed_opened" for record in records)
     groups = _groups(store, spec, ("search", "confirm", "sealed") if sealed_open else ("search", "confirm"))
     if spec.design is not None:
         _write_design(study, store, trials, Outcomes(loader, groups), run_dir)
-    write_trials_parquet(trials_frame(trials, keys), run_dir / "report" / "trials.parquet")
+    write_trials_parquet(trials_frame(trials, keys, spec.score), run_dir / "report" / "trials.parquet")
     transfer = compute_transfer(
         trials, loader, keys, study.task_map, spec.eval_sets, "search", groups=groups, seed=spec.seed
     )
@@ -68,10 +70,10 @@ def write_results(study: Study, run_dir: Path) -> Path:
         )
         findings = compute_findings(study, store, trials, loader, Outcomes(loader, groups), selection["arm"])
         write_findings(findings, run_dir / "report")
+        write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
     if spec.design is None:
         write_explanation(study, run_dir, trials)
-        write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
-    info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec)}
+    info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec.eval_sets, spec.score)}
     replace_text(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
     replace_text(run_dir / "report" / "timeline.json", json.dumps(compute_trace(read_results(run_dir))) + "\n")
     return write_report(run_dir)
@@ -138,23 +140,20 @@ def run_info(
     }
 
 
-def blind_figures(store: Store, spec: StudySpec) -> dict[str, dict[str, Any]]:
-    """Return, for every evaluation set, what rules reach on `confirm` that look at no image."""
-    from datasets_spec.audit import blind_baselines
-
-    figures: dict[str, dict[str, Any]] = {}
-    for name in spec.eval_sets:
-        table = store.read(name, "confirm", columns=["options", "answer_index"])
-        figures[name] = asdict(blind_baselines(table["options"].to_pylist(), table["answer_index"].to_pylist()))
-    return figures
-
-
 def _groups(store: Store, spec: StudySpec, splits: tuple[str, ...]) -> dict[str, str]:
-    """Return patient or study by sample id, where known: questions about one patient are not independent."""
+    """Return patient or study by sample id, where known: questions about one patient are not independent.
+
+    Where patients are unknown, questions about one image are a group.
+    """
     groups: dict[str, str] = {}
     for split in splits:
         for name in spec.sets_on(split):
-            table = store.read(name, split, columns=["sample_id", "group"])
-            pairs = zip(table["sample_id"].to_pylist(), table["group"].to_pylist(), strict=True)
-            groups |= {sample: f"{name}/{group}" for sample, group in pairs if group is not None}
+            rows = store.read(name, split, columns=["sample_id", "group", "image_hashes"]).to_pylist()
+            images = Counter(image for row in rows for image in set(row["image_hashes"]))
+            for row in rows:
+                shared = [image for image in sorted(row["image_hashes"]) if images[image] > 1]
+                if row["group"] is not None:
+                    groups[row["sample_id"]] = f"{name}/{row['group']}"
+                elif shared:
+                    groups[row["sample_id"]] = f"{name}/image {shared[0]}"
     return groups

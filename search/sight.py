@@ -108,7 +108,7 @@ def _from_trials(study: Study, run_dir: Path) -> tuple[Noise, float | None]:
             records = [record for record in ledger.records() if record["kind"] == "trial"]
     except LedgerError:
         records = []
-    outcomes = Outcomes(outcomes_loader(run_dir))
+    outcomes = Outcomes(outcomes_loader(run_dir, study.spec.score))
     found: dict[str, list[ArmOutcomes]] = {}
     for target in study.spec.objective_sets:
         replicated = [record for record in records if record["stage"] not in (Stage.search, Stage.sealed)]

@@ -48,11 +48,11 @@ class Verdict(StrEnum):
     worse = "worse"
 
 
-def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson_interval(correct: float, n: int, confidence: float = 0.95) -> Interval:
     """The score interval of a share (Wilson, JASA 22, 1927), which keeps its coverage at small n and near 0 and 1.
 
     Args:
-        correct: number of right answers.
+        correct: number of right answers; the sum of marks between 0 and 1, whose interval is then too wide, if any.
         n: number of questions; 0 gives the interval [0, 1].
         confidence: between 0 and 1.
 

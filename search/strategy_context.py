@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets_spec.store import Store
 from search.composition import Candidate, Composition
+from search.marks import ScoreSection, score_of
 from search.merges import proxy_of
 from search.objective import COUNTED, objective_values
 from search.status import Stage, Status
@@ -52,16 +53,18 @@ def known_results(spec: StudySpec, records: Sequence[Mapping[str, Any]]) -> tupl
             values=objective_values(spec, record),
             status=Status(record["status"]),
             proposal_index=-1 - place,
-            scores=scores_of(record),
+            scores=scores_of(record, score=spec.score),
         )
         for place, record in enumerate(known)
     )
 
 
-def scores_of(record: Mapping[str, Any], split: str = "search") -> dict[str, float]:
-    """Accuracy by evaluation set of a trial's record; sets whose own key was trained on are left out."""
+def scores_of(
+    record: Mapping[str, Any], split: str = "search", *, score: ScoreSection | None = None
+) -> dict[str, float]:
+    """Score by evaluation set of a trial's record; sets whose own key was trained on are left out."""
     return {
-        e["eval_set"]: float(e["accuracy"])
+        e["eval_set"]: score_of(e, score)
         for e in record["evaluations"]
         if e["split"] == split and e["exposure"] in COUNTED
     }

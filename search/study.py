@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 from search.composition import SearchSpace
 from search.designs.section import DesignSection
+from search.marks import ScoreSection
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 
@@ -162,6 +163,7 @@ class StudySpec(_Section):
         default=None, description="CSV with `sample_id` and columns such as site or scanner: accuracy by each"
     )
     objective: ObjectiveName = "cg"
+    score: ScoreSection = ScoreSection()
     space: SearchSpace
     recipe: Recipe = Recipe()
     strategy: StrategySection = StrategySection()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
 from datasets_spec.mat import Key
+from search.marks import ScoreSection, score_of
 from search.outcomes import Record, control_arm
 from search.statistics import wilson_interval
 from search.status import Stage, Status
@@ -27,7 +28,7 @@ TRIAL_COLUMNS: dict[str, str] = {
     "gain": "float", "cg_gain": "float", "num_train_samples": "int", "num_steps": "int", "train_s": "float",
     "eval_s": "float", "startup_s": "float", "status": "str", "proposal_index": "int",
     "slot": "str", "pack_size": "int", "queue_s": "float", "data_s": "float", "score_s": "float",
-    "checkpoint_s": "float",
+    "checkpoint_s": "float", "score": "float", "free_answers": "str",
 }  # fmt: skip
 
 # Seconds of a phase that the ledger keeps under `seconds`; training and start-up have had columns of their own before.
@@ -36,23 +37,27 @@ _SORTED_BY = ("stage", "arm", "proposal_index", "train_id", "rung", "eval_set", 
 _STAGES = {stage.value: number for number, stage in enumerate(Stage)}
 
 
-def trials_frame(records: Iterable[Record], subset_keys: Mapping[str, Key]) -> pd.DataFrame:
+def trials_frame(
+    records: Iterable[Record], subset_keys: Mapping[str, Key], score: ScoreSection | None = None
+) -> pd.DataFrame:
     """One row for each (trial, evaluation set, split, rung); a trial without scores has one row without them.
 
-    `gain` is the accuracy minus the baseline's on the same evaluation set and split. `cg_gain` is the accuracy
-    minus that of the matched control (arm `control:<eval_set>`, same number of samples and steps, same recipe):
+    `score` is what the study goes by: the accuracy of closed questions, the mean mark of words and boxes. `gain` is the
+    score minus the baseline's on the same evaluation set and split. `cg_gain` is the score minus that of the matched
+    control (arm `control:<eval_set>`, same number of samples and steps, same recipe):
     with the same seed if there is one, else the mean over its seeds. Both are missing when there is nothing to
     compare with. A failed attempt at a trial that finished later is left out.
 
     Args:
         records: the ledger's records; other kinds than trials are ignored.
         subset_keys: the key of each evaluation set; those of unknown sets stay empty.
+        score: what words and boxes count for; the defaults when None.
 
     Returns:
         A frame with `TRIAL_COLUMNS` in a canonical order of rows: the order of `records` does not matter.
     """
     trials = [record for record in records if record.get("kind") == "trial"]
-    references = _References(trials)
+    references = _References(trials, score)
     finished = {_role(record) for record in trials if record.get("status") == Status.finished}
     rows: dict[str, dict[str, Any]] = {}
     for record in trials:
@@ -76,9 +81,10 @@ def write_trials_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 
 class _References:
-    """The accuracies that gains are measured from."""
+    """The scores that gains are measured from."""
 
-    def __init__(self, trials: Iterable[Record]) -> None:
+    def __init__(self, trials: Iterable[Record], score: ScoreSection | None = None) -> None:
+        self.score = score
         self._baselines: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._controls: dict[tuple[Any, ...], dict[int, float]] = defaultdict(dict)
         for record in trials:
@@ -87,9 +93,9 @@ class _References:
             for evaluation in record.get("evaluations", ()):
                 place = (evaluation["eval_set"], evaluation["split"])
                 if record["stage"] == Stage.baseline:
-                    self._baselines[place].append(evaluation["accuracy"])
+                    self._baselines[place].append(score_of(evaluation, score))
                 if record.get("arm") == control_arm(evaluation["eval_set"]):
-                    self._controls[(*place, *training_size(record))][record["seed"]] = evaluation["accuracy"]
+                    self._controls[(*place, *training_size(record))][record["seed"]] = score_of(evaluation, score)
 
     def baseline(self, evaluation: Record) -> float | None:
         found = self._baselines.get((evaluation["eval_set"], evaluation["split"]))
@@ -126,12 +132,17 @@ def _rows_of(record: Record, keys: Mapping[str, Key], references: _References) -
         key = keys.get(evaluation["eval_set"])
         if key is not None:
             row |= {"modality": key.modality, "area": key.area, "task": key.task, "ability": key.ability}
-        row["ci_low"], row["ci_high"] = wilson_interval(evaluation["correct"], evaluation["n"])
+        score = score_of(evaluation, references.score)
+        row["score"] = score
+        row["free_answers"] = canonical_json(evaluation.get("free_answers") or {})
+        # Marks between 0 and 1 spread less than right and wrong do: of words and boxes the interval is rather too wide.
+        right = evaluation["correct"] if not evaluation.get("free_answers") else score * evaluation["n"]
+        row["ci_low"], row["ci_high"] = wilson_interval(right, evaluation["n"])
         for column, reference in (
             ("gain", references.baseline(evaluation)),
             ("cg_gain", references.control(record, evaluation)),
         ):
-            row[column] = None if reference is None else evaluation["accuracy"] - reference
+            row[column] = None if reference is None else score - reference
         rows.append(row)
     return rows or [trial]
 

@@ -8,7 +8,9 @@ from typing import Any, Literal
 import torch
 from PIL import Image, ImageOps
 
+from datasets_spec.boxes import parse_box
 from datasets_spec.errors import RecombineError
+from trainers.box_language import box_language_of
 from trainers.prompts import LETTERS, chat_messages, render_prompt
 
 IGNORED = -100  # torch's cross-entropy skips this label
@@ -27,8 +29,9 @@ class Example:
     prompt: str
     options: tuple[str, ...]
     answer_index: int  # -1 when open
-    answer: str  # what the model should write: a letter when closed
+    answer: str  # a letter when closed, a box on the store's grid, or the words the model should write
     images: tuple[Image.Image, ...]
+    is_box: bool = False
 
     @property
     def is_closed(self) -> bool:
@@ -54,6 +57,7 @@ def example_from_row(row: Mapping[str, Any]) -> Example:
         answer_index=index,
         answer=LETTERS[index] if index >= 0 else row["answer"],
         images=tuple(decode_image(data) for data in row["images"]),
+        is_box=row.get("answer_kind") == "box",
     )
 
 
@@ -79,6 +83,7 @@ class BatchEncoder:
         self._device = device
         self._dtype = dtype
         self.tokenizer = processor.tokenizer
+        self.boxes = box_language_of(self.tokenizer)
         pad = self.tokenizer.pad_token_id
         self.pad_id = int(pad if pad is not None else self.tokenizer.eos_token_id)
 
@@ -92,7 +97,7 @@ class BatchEncoder:
         """
         texts = [
             self._processor.apply_chat_template(
-                chat_messages(e.prompt, len(e.images)), add_generation_prompt=True, tokenize=False
+                chat_messages(self._asked(e), len(e.images)), add_generation_prompt=True, tokenize=False
             )
             for e in examples
         ]
@@ -108,7 +113,7 @@ class BatchEncoder:
         """Return prompts with their answers appended and `labels` [batch, tokens], ignored outside the answers."""
         inputs = self.encode_prompts(examples)
         prompt_lengths = inputs["attention_mask"].sum(dim=1).tolist()
-        answers = [self.answer_ids(e.answer) for e in examples]
+        answers = [self.answer_ids(e) for e in examples]
         length = max(p + len(a) for p, a in zip(prompt_lengths, answers, strict=True))
         self.check_length(length)
         shape = inputs["input_ids"].shape
@@ -141,10 +146,23 @@ class BatchEncoder:
             raise RecombineError(f"the tokenizer writes the option letters {', '.join(bad)} with more than one token")
         return [tokens[0] for tokens in ids]
 
-    def answer_ids(self, answer: str) -> list[int]:
-        """Return the tokens of an answer and the end mark."""
-        ids: list[int] = self.tokenizer(answer, add_special_tokens=False).input_ids
+    def answer_ids(self, example: Example) -> list[int]:
+        """Return the tokens of what the model should write, and the end mark.
+
+        Raises:
+            RecombineError: the stored answer of a box question is no box.
+        """
+        text = example.answer
+        if example.is_box:
+            box = parse_box(text)
+            if box is None:
+                raise RecombineError(f"subset {example.subset}: a stored answer is no box")
+            text = self.boxes.write(box)
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
         return [*ids, int(self.tokenizer.eos_token_id)]
+
+    def _asked(self, example: Example) -> str:
+        return "\n".join(filter(None, (example.prompt, self.boxes.instruction if example.is_box else "")))
 
     def _place(self, value: torch.Tensor) -> torch.Tensor:
         return value.to(self._device, self._dtype) if value.is_floating_point() else value.to(self._device)

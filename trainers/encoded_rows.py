@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from trainers.backbone import Backbone
     from trainers.encoded_samples import EncodedSample
 
+# What scoring asks of a question, and where it stands.
+QUESTION_COLUMNS = ("subset", "split", "order", "sample_id", "options", "answer_index", "answer_kind", "answer")
 BATCH_ROWS = 64  # rows an encoder takes at a time
 CHECKED_ROWS = 8
 FLOAT_TOLERANCE = 1e-3  # of log-probabilities, kept against direct inputs; float32 on one thread is exact (measured)
@@ -117,7 +119,7 @@ def encoded_table(rows: Any, samples: Sequence[EncodedSample]) -> Any:
     import pyarrow as pa
 
     tensors = [[_to_bytes(name, t) for name, t in _tensors(sample).items()] for sample in samples]
-    kept = rows.select(["subset", "split", "order", "sample_id", "options", "answer_index", "answer"])
+    kept = rows.select(list(QUESTION_COLUMNS))
     return kept.append_column("tensors", pa.array(tensors, _tensor_list()))
 
 
@@ -265,6 +267,7 @@ def _open_sample(table: Any, index: int) -> EncodedSample:
         answer_index=table["answer_index"][index].as_py(),
         answer=table["answer"][index].as_py(),
         images=(),
+        is_box=table["answer_kind"][index].as_py() == "box",
     )
     return EncodedSample(
         example=example,

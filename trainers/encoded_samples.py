@@ -143,7 +143,7 @@ def _encode_one(backbone: Backbone, example: Example) -> EncodedSample:
     return EncodedSample(
         example=replace(example, images=()),
         prompt_ids=inputs["input_ids"][0],
-        answer_ids=torch.tensor(backbone.encoder.answer_ids(example.answer)),
+        answer_ids=torch.tensor(backbone.encoder.answer_ids(example)),
         aligned=aligned,
         image_tensors=images,
     )

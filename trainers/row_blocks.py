@@ -22,6 +22,7 @@ COLUMNS = (
     "options",
     "answer",
     "answer_index",
+    "answer_kind",
     "images",
     "row_hash",
 )

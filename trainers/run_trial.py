@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import torch
 
 from datasets_spec.errors import RecombineError
+from trainers.answer_marks import summarise_marks
 from trainers.backbone import Backbone, add_adapter, load_adapter, load_backbone, save_adapter
 from trainers.encoded_rows import SampleRows
 from trainers.feeds import SharedFeed, composition_feed, partition_feed
@@ -237,6 +238,7 @@ def summarise(
         generation_accuracy=sum(generated) / n if complete else None,
         invalid=sum(o.invalid for o in outcomes),
         eval_s=eval_s,
+        free_answers=summarise_marks(outcomes),
     )
 
 
@@ -297,7 +299,8 @@ def _write_files(spec: TrialSpec, model: Any, working: Path, final: Path, progre
         if progress.known is not None and (final / outcomes_file(split)).is_file():
             rescored = pa.array(sorted({outcome.eval_set for outcome in outcomes}))
             before = read_outcomes(final, [split])
-            table = pa.concat_tables([before.filter(pc.invert(pc.is_in(before["eval_set"], rescored))), table])
+            kept = before.filter(pc.invert(pc.is_in(before["eval_set"], rescored)))
+            table = pa.concat_tables([kept, table], promote_options="default")
         write_outcomes(working, split, table)
 
 

@@ -1,22 +1,26 @@
-"""Scores a model on a set of questions: option log-likelihood, strict letters, open answers; one outcome a question."""
+"""Scores a model on a set of questions: option log-likelihood, strict letters, words, boxes; one outcome a question."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import torch
 
+from datasets_spec.boxes import parse_box
+from datasets_spec.errors import RecombineError
 from datasets_spec.sample import option_groups
+from trainers.answer_marks import mark_box, mark_text
 from trainers.batches import BatchEncoder, Example
 from trainers.feeds import Feed
-from trainers.prompts import LETTERS, normalise_answer, parse_letter
+from trainers.prompts import LETTERS, parse_letter
 
 # Part of a score's identity: raise it when the meaning of an outcome changes.
 SCORER_VERSION = 1
 LETTER_TOKENS = 8  # room for "(B)", "B: text" begins; the strict parser needs no more
 OPEN_ANSWER_TOKENS = 64  # mean length of open answers in Med-MIM is 16 to 72 words; longer ones count as wrong
+BOX_TOKENS = 32  # four numbers of four digits, a token a digit, with brackets and commas
 
 OUTCOME_SCHEMA = pa.schema(
     [
@@ -30,13 +34,27 @@ OUTCOME_SCHEMA = pa.schema(
         ("generated", pa.string()),
         ("generation_correct", pa.bool_()),
         ("invalid", pa.bool_()),
+        ("answer_kind", pa.string()),
+        ("token_f1", pa.float32()),
+        ("rouge_l", pa.float32()),
+        ("iou", pa.float32()),
+        ("intersection", pa.float32()),
+        ("union", pa.float32()),
     ]
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What became of one question; holds no question or answer text, only option numbers and letters."""
+    """What became of one question; holds no question or answer text, only option numbers, letters and marks.
+
+    Attributes:
+        correct: the right option; the right words after normalisation; a box with an IoU of at least 0.5.
+        invalid: nothing that can be scored was answered: no finite log-probabilities, no letter, no words, no box.
+        answer_kind: `closed`, `open` or `box`.
+        token_f1: of an open answer, as `rouge_l`.
+        iou: of a box, as the areas of `intersection` and `union` (shares of the image).
+    """
 
     sample_id: str
     eval_set: str
@@ -48,6 +66,12 @@ class Outcome:
     generated: str | None
     generation_correct: bool | None
     invalid: bool
+    answer_kind: str = "closed"
+    token_f1: float | None = None
+    rouge_l: float | None = None
+    iou: float | None = None
+    intersection: float | None = None
+    union: float | None = None
 
 
 def outcomes_table(outcomes: Sequence[Outcome]) -> pa.Table:
@@ -82,8 +106,9 @@ def score_adapters(
 
     Closed questions are answered by the option with the highest log-probability of its letter at the answer
     position, in one forward pass; options with equal text count as one and pool their probability; a tie goes to
-    the first. With `generate` the greedy letter is parsed strictly beside it. Open questions are always answered by
-    greedy generation and compared after normalisation.
+    the first. With `generate` the greedy letter is parsed strictly beside it. Open and box questions are always
+    answered by greedy generation; words are compared after normalisation, boxes by their overlap, and what is no box
+    is wrong.
 
     Args:
         model: backbone, with or without an adapter, or with packed ones; these take a batch adapter by adapter.
@@ -116,6 +141,8 @@ def score_adapters(
                 if example.is_closed:
                     chosen = log_probs_of[i][: len(example.options)]
                     mine.append(_closed_outcome(example, chosen, text_of.get(i), common))
+                elif example.is_box:
+                    mine.append(_box_outcome(example, encoder, text_of[i], common))
                 else:
                     mine.append(_open_outcome(example, text_of[i], common))
         on_batch()
@@ -150,8 +177,9 @@ def _logits_at(model: Any, inputs: dict[str, Any], last: torch.Tensor) -> tuple[
 def _texts(model: Any, encoder: BatchEncoder, feed: Feed, samples: Sequence[Any], num_adapters: int) -> list[list[str]]:
     """Return greedily generated texts: [adapters][samples]."""
     found: list[list[str]] = [[""] * len(samples) for _ in range(num_adapters)]
-    for is_closed, limit in ((True, LETTER_TOKENS), (False, OPEN_ANSWER_TOKENS)):
-        part = [i for i, sample in enumerate(samples) if feed.question(sample).is_closed is is_closed]
+    limits = [_answer_tokens(feed.question(sample)) for sample in samples]
+    for limit in dict.fromkeys((LETTER_TOKENS, OPEN_ANSWER_TOKENS, BOX_TOKENS)):
+        part = [i for i, own in enumerate(limits) if own == limit]
         if not part:
             continue
         inputs = feed.prompt_inputs([samples[i] for i in part] * num_adapters, "left")
@@ -169,6 +197,12 @@ def _texts(model: Any, encoder: BatchEncoder, feed: Feed, samples: Sequence[Any]
     return found
 
 
+def _answer_tokens(example: Example) -> int:
+    if example.is_closed:
+        return LETTER_TOKENS
+    return BOX_TOKENS if example.is_box else OPEN_ANSWER_TOKENS
+
+
 def _closed_outcome(example: Example, log_probs: list[float], text: str | None, common: dict[str, str]) -> Outcome:
     groups = option_groups(example.options)
     pooled = [_log_sum_exp([lp for lp, g in zip(log_probs, groups, strict=True) if g == i]) for i in range(len(groups))]
@@ -177,7 +211,9 @@ def _closed_outcome(example: Example, log_probs: list[float], text: str | None, 
     gold = groups[example.answer_index]
     letter = parse_letter(text, len(example.options)) if text is not None else None
     return Outcome(
-        **common,
+        sample_id=common["sample_id"],
+        eval_set=common["eval_set"],
+        split=common["split"],
         predicted=predicted,
         correct=predicted == gold,
         log_probs=log_probs,
@@ -189,16 +225,34 @@ def _closed_outcome(example: Example, log_probs: list[float], text: str | None, 
 
 
 def _open_outcome(example: Example, text: str, common: dict[str, str]) -> Outcome:
-    correct = normalise_answer(text) == normalise_answer(example.answer)
+    mark = mark_text(text, example.answer)
+    found = _free_outcome("open", common, correct=mark.is_exact, invalid=not text.strip())
+    return replace(found, token_f1=mark.token_f1, rouge_l=mark.rouge_l)
+
+
+def _box_outcome(example: Example, encoder: BatchEncoder, text: str, common: dict[str, str]) -> Outcome:
+    gold = parse_box(example.answer)
+    if gold is None:
+        raise RecombineError(f"subset {example.subset}: a stored answer is no box")
+    box = encoder.boxes.read(text)
+    mark = mark_box(box, gold)
+    found = _free_outcome("box", common, correct=mark.is_right, invalid=box is None)
+    return replace(found, iou=mark.iou, intersection=mark.intersection, union=mark.union)
+
+
+def _free_outcome(kind: str, common: dict[str, str], *, correct: bool, invalid: bool) -> Outcome:
     return Outcome(
-        **common,
+        sample_id=common["sample_id"],
+        eval_set=common["eval_set"],
+        split=common["split"],
+        answer_kind=kind,
         predicted=-1,
         correct=correct,
         log_probs=[],
         gold_log_prob=None,
         generated=None,
         generation_correct=correct,
-        invalid=not text.strip(),
+        invalid=invalid,
     )
 
 

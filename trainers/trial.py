@@ -91,6 +91,10 @@ class Evaluation(BaseModel):
     generation_accuracy: float | None
     invalid: int
     eval_s: float
+    free_answers: dict[str, dict[str, float]] = Field(
+        default_factory=dict,
+        description="figures of open and box questions, as `answer_marks.summarise_marks` has them",
+    )
 
 
 class Span(BaseModel):

@@ -42,7 +42,7 @@ def read_outcomes(folder: Path, splits: Sequence[str] = ("search", "confirm", "s
     tables = [pq.read_table(f, page_checksum_verification=True) for f in files if f.is_file()]
     if not tables:
         raise TrialStoreError(f"{folder} holds no outcomes")
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables, promote_options="default")  # columns are added from version to version
 
 
 def begin_attempt(trials_dir: Path, folder_name: str, attempt: str) -> Path:

@@ -13,10 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from datasets_spec.errors import UserError
 from datasets_spec.phantom.flaws import FLAWS, num_rows
+from datasets_spec.phantom.free_answers import FREE_TASKS, LOCATING, FreeSample, free_keys, make_free_sample
 from datasets_spec.phantom.questions import (
     INSTRUCTION,
     LETTERS,
@@ -33,15 +36,15 @@ POOL, TEST = "train", "test"
 
 
 def list_subsets() -> tuple[str, ...]:
-    """Names of every subset that can be written."""
+    """Names of the subsets that are written when none is named: those answered by a letter."""
     return tuple(key.name for key in all_keys())
 
 
 def _chosen(subsets: Sequence[str] | None) -> list[tuple[int, PhantomKey]]:
     """Number and key of each subset; the number is its place in the whole corpus, whatever is chosen."""
-    numbered = {key.name: (number, key) for number, key in enumerate(all_keys(), start=1)}
+    numbered = {key.name: (number, key) for number, key in enumerate((*all_keys(), *free_keys()), start=1)}
     if subsets is None:
-        return list(numbered.values())
+        return [numbered[name] for name in list_subsets()]
     for name in subsets:
         if name not in numbered:
             nearest = difflib.get_close_matches(name, numbered, n=1)
@@ -50,11 +53,11 @@ def _chosen(subsets: Sequence[str] | None) -> list[tuple[int, PhantomKey]]:
     return sorted({numbered[name] for name in subsets}, key=lambda pair: pair[0])
 
 
-def _write_images(out_dir: Path, folder: str, index: int, sample: PhantomSample) -> list[str]:
+def _write_images(out_dir: Path, folder: str, index: int, images: Sequence[NDArray[np.uint8]]) -> list[str]:
     """Write a sample's images; returns their paths relative to the corpus folder."""
-    suffixes = [""] if len(sample.images) == 1 else [f"_{i + 1}" for i in range(len(sample.images))]
+    suffixes = [""] if len(images) == 1 else [f"_{i + 1}" for i in range(len(images))]
     paths = [f"images/{folder}/{index:05d}{suffix}.png" for suffix in suffixes]
-    for path, image in zip(paths, sample.images, strict=True):
+    for path, image in zip(paths, images, strict=True):
         (out_dir / path).write_bytes(encode_png(image))
     return paths
 
@@ -75,6 +78,11 @@ def _med_mat_record(number: int, index: int, sample: PhantomSample, paths: list[
         "Answer-choice": LETTERS[sample.answer_index],
         "data-no": str(number),
     }
+
+
+def _free_record(number: int, index: int, sample: FreeSample, paths: list[str]) -> dict[str, Any]:
+    answer = {"Answer": sample.answer} if sample.answer else {"box": list(sample.box)}
+    return {"id": index + 1, "image": paths[0], "Question": sample.question, **answer, "data-no": str(number)}
 
 
 def _med_mim_record(key: PhantomKey, index: int, sample: PhantomSample, paths: list[str]) -> dict[str, Any]:
@@ -99,8 +107,12 @@ def _write_split(out_dir: Path, number: int, key: PhantomKey, split: str, *, see
     (out_dir / "images" / folder).mkdir(parents=True, exist_ok=True)
     records = []
     for index in range(num):
+        if key.task in FREE_TASKS:
+            free = make_free_sample(key, seed=seed, split=split, index=index)
+            records.append(_free_record(number, index, free, _write_images(out_dir, folder, index, [free.image])))
+            continue
         sample = make_sample(key, seed=seed, split=split, index=index)
-        paths = _write_images(out_dir, folder, index, sample)
+        paths = _write_images(out_dir, folder, index, sample.images)
         is_single = key.ability == "none"
         records.append(
             _med_mat_record(number, index, sample, paths) if is_single else _med_mim_record(key, index, sample, paths)
@@ -108,6 +120,12 @@ def _write_split(out_dir: Path, number: int, key: PhantomKey, split: str, *, see
     name = _file_name(number, key, split)
     (out_dir / name).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     return name
+
+
+def _answers(key: PhantomKey) -> dict[str, str]:
+    if key.task == LOCATING:
+        return {"answer_kind": "box", "box_form": "corners_pixels"}
+    return {"answer_kind": "open" if key.task in FREE_TASKS else "closed"}
 
 
 def _subset_entry(key: PhantomKey, pool: str, test: str) -> dict[str, Any]:
@@ -120,7 +138,7 @@ def _subset_entry(key: PhantomKey, pool: str, test: str) -> dict[str, Any]:
         "format": "med_mat" if key.ability == "none" else "med_mim",
         "pool": [pool],
         "test": [test],
-        "answer_kind": "closed",
+        **_answers(key),
         "origin": "phantom",
         **({"metadata": {"flaw": FLAWS[key.name].kind}} if key.name in FLAWS else {}),
     }
@@ -142,7 +160,7 @@ def write_phantom(
     Args:
         out_dir: folder to write into; made if it is missing.
         seed: of the whole corpus.
-        subsets: names from ``list_subsets()``; all 720 when None.
+        subsets: names from ``list_subsets()`` or of ``free_keys()`` (naming, locating); the former, all 720, when None.
         num_pool: samples in each subset's train file, to be divided into train, search and confirm; a subset that is
             small on purpose has fewer.
         num_test: samples in each subset's test file, which stays sealed.

@@ -1,4 +1,8 @@
-"""Med-MAT's files, aggregated or original: single-choice form in ``Question-choice`` and ``Answer-choice``."""
+"""Med-MAT's files, aggregated or original: single-choice form in ``Question-choice`` and ``Answer-choice``.
+
+Its detection and segmentation files are not published; a record of them is read as ``Question`` with ``box`` (or
+``bbox``: four numbers, see a subset's ``box_form``) or ``mask`` (a path) in place of the answer.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 from datasets_spec.readers.choices import gold_option, split_options, without_image_tags, without_instruction
 from datasets_spec.readers.files import rows_of
 from datasets_spec.readers.records import RowError, paths_of, require_text, text_of
+from datasets_spec.readers.regions import region_of
 from datasets_spec.sample import OPEN_ANSWER, QuarantinedRow, QuarantineReason, RawSample
 
 
@@ -27,9 +32,10 @@ def read_rows(path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow
 
 def _sample(index: int, record: dict[str, Any]) -> RawSample:
     paths = paths_of(record.get("image"))
-    is_closed = "Question-choice" in record
+    region = region_of(record)
+    is_closed = region is None and "Question-choice" in record
     text = text_of(record, "Question-choice" if is_closed else "Question")
-    answer = text_of(record, "Answer-choice" if is_closed else "Answer")
+    answer = "" if region else text_of(record, "Answer-choice" if is_closed else "Answer")
     text, tag_flags = without_image_tags(without_instruction(text))
     source = record.get("data-no")
     caption = record.get("caption")
@@ -39,6 +45,10 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
         "image_paths": paths,
         "source": None if source is None else str(source),
     }
+    if region is not None:
+        if not text:
+            raise RowError(QuarantineReason.empty_question)
+        return RawSample(**common, **region.columns, question=text, flags=tag_flags)
     if not is_closed:
         return _open_sample(common, text, answer.strip(), tag_flags)
     choice = split_options(text)

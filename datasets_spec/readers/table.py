@@ -6,6 +6,7 @@ What labs keep in spreadsheets, and how PMC-VQA and others are published. Column
 - ``question``; ``answer``: a letter or an option's text; ``answer_label``: the letter, where both are given;
 - ``A``, ``B`` ... or ``option_a``, ``choice a`` ...: options, empty where a question has fewer; without any, it is
   open;
+- ``box`` (also ``bbox``: four numbers, see a subset's ``box_form``) or ``mask`` (a path) in place of an answer;
 - ``label`` (also ``caption``), ``group`` (also ``patient``, ``patient_id``, ``study``, ``study_id``), ``source``.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 from datasets_spec.readers.choices import Choice, gold_option, without_image_tags, without_instruction
 from datasets_spec.readers.files import rows_of
 from datasets_spec.readers.records import RowError, paths_of, require_text
+from datasets_spec.readers.regions import region_of
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
 
 _IMAGE_NAMES = ("image", "images", "image_path", "figure_path", "file_name")
@@ -49,6 +51,15 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
         flags = (*flags, Flag.same_image_twice.value)
     if not text.strip():
         raise RowError(QuarantineReason.empty_question)
+    common: dict[str, Any] = {
+        "index": index,
+        "image_paths": paths,
+        "group": _first(cells, _GROUP_NAMES),
+        "source": _first(cells, ("source",)),
+    }
+    region = region_of(cells)
+    if region is not None:
+        return RawSample(**common, **region.columns, question=text.strip(), flags=flags)
     choice = _choice(cells, text.strip())
     answer = _text(cells, "answer_label" if choice.options and cells.get("answer_label") else "answer")
     if not answer.strip():
@@ -60,16 +71,13 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
         answer = choice.options[gold]
     default_label = answer.strip() if choice.options else "open"
     return RawSample(
-        index=index,
+        **common,
         question=choice.question,
         options=choice.options,
         answer_index=gold,
         answer=answer.strip(),
         answer_kind="closed" if choice.options else "open",
         label=_first(cells, _LABEL_NAMES) or default_label,
-        image_paths=paths,
-        group=_first(cells, _GROUP_NAMES),
-        source=_first(cells, ("source",)),
         flags=flags,
     )
 

@@ -81,7 +81,7 @@ def as_plain(found: DataCheck) -> dict[str, Any]:
 
 def show_check(found: DataCheck, eval_sets: Sequence[str]) -> None:
     """Print a check on one screen: counts, what was set aside, leaks, shortcuts, what to mend."""
-    columns = ["subset", "key", "read", "kept", *SPLITS, "closed", "open", "options", "images", "questions"]
+    columns = ["subset", "key", "read", "kept", *SPLITS, "closed", "open", "box", "options", "images", "questions"]
     columns += ["copies", "leaked", "unsampled", "unusable", "patients", "licence"]
     print_table("Rows", columns, [_count_row(subset) for subset in found.subsets])
     audits = [subset.audit for subset in found.subsets]
@@ -123,7 +123,7 @@ def _count_row(subset: SubsetCheck) -> list[str]:
     audit = subset.audit
     splits = (audit.splits.get(split, 0) for split in SPLITS)
     shapes = [" ".join(f"{size}:{num}" for size, num in n.items()) for n in (subset.num_options, subset.num_images)]
-    numbers = (audit.read, audit.kept, *splits, subset.num_closed, subset.num_open)
+    numbers = (audit.read, audit.kept, *splits, subset.num_closed, subset.num_open, subset.num_box)
     aside = (audit.duplicates, audit.leaked, audit.not_sampled, sum(audit.quarantined.values()))
     patients = "known" if audit.groups_known else "unknown"
     counts = [*map(str, numbers), *shapes, str(subset.num_questions), *map(str, aside)]

@@ -12,6 +12,7 @@ import numpy as np
 from datasets_spec.errors import UserError
 from datasets_spec.mat import Key, TaskMap, shared_elements
 from search.explain.effects_model import EffectsModel, Floats, Quantity, Trials
+from search.marks import score_of
 from search.objective import COUNTED
 from search.outcomes import scored_on
 from search.status import Estimator, Stage
@@ -96,7 +97,7 @@ def _used(records: Sequence[Mapping[str, Any]], subject: Subject) -> list[Mappin
     return [
         record
         for record in records
-        if record["stage"] in (Stage.search, Stage.single)
+        if record["stage"] in (Stage.search, Stage.single, Stage.reused)
         and set(record["composition"]) <= set(subject.sources)
         and all(
             (e := scored_on(record, target, SPLIT)) is not None and e["exposure"] in COUNTED
@@ -108,8 +109,8 @@ def _used(records: Sequence[Mapping[str, Any]], subject: Subject) -> list[Mappin
 def trials_of(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[Trials, str]:
     """The finished trials that were scored on every target on `search`, and how they were chosen.
 
-    Trials of the search and of single sources count; confirmations repeat the best and would bend the picture. Trials
-    that have seen a target's own key are left out.
+    Trials of the search, of single sources and reused ones count; confirmations repeat the best and would bend the
+    picture. Trials that have seen a target's own key are left out.
 
     Raises:
         UserError: there are too few.
@@ -121,7 +122,7 @@ def trials_of(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[T
             hint="run the study on, with more trials (strategy.num_trials=...)",
         )
     presence = np.array([[float(s in record["composition"]) for s in subject.sources] for record in used])
-    scores = np.array([[float((scored_on(r, t, SPLIT) or {})["accuracy"]) for t in subject.targets] for r in used])
+    scores = np.array([[score_of(scored_on(r, t, SPLIT) or {}) for t in subject.targets] for r in used])
     names, shared = shared_table(subject, subject.sources)
     is_random = all(record["stage"] == Stage.single or record["strategy"] == "random" for record in used)
     trials = Trials(

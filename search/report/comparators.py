@@ -98,7 +98,7 @@ def compute_arm_accuracies(records: RunRecords) -> ArmAccuracies:
     """
     rows = compute_final_rows(records.trials)
     rows = rows[rows["split"].isin(COMPARED_SPLITS) & (rows["status"] == "finished") & rows["accuracy"].notna()]
-    names = [_arm_name(row, records.selection or {}) for row in rows.to_dict("records")]
+    names = [arm_name(row, records.selection or {}) for row in rows.to_dict("records")]
     rows = rows.assign(name=names).drop_duplicates(["train_id", "name", "eval_set", "split"])
     found = []
     for (name, split, eval_set), group in rows[rows["name"] != ""].groupby(["name", "split", "eval_set"]):
@@ -146,7 +146,7 @@ def _means(frame: pd.DataFrame, targets: Sequence[str]) -> list[dict[str, Any]]:
     return means
 
 
-def _arm_name(row: Mapping[Any, Any], selection: Mapping[str, Any]) -> str:
+def arm_name(row: Mapping[Any, Any], selection: Mapping[str, Any]) -> str:
     """How an arm is called; "" where it says nothing: a target's control on another target."""
     kind, _, detail = str(row["arm"]).partition(":")
     if kind == "control" and detail:

@@ -17,19 +17,19 @@ from search.designs.write import read_design
 
 TRIAL_COLUMNS = (
     "train_id", "score_id", "rung", "stage", "arm", "strategy", "composition", "recipe", "seed", "eval_set",
-    "modality", "area", "task", "ability", "exposure", "split", "n", "correct", "accuracy",
+    "modality", "area", "task", "ability", "exposure", "split", "n", "correct", "accuracy", "score", "free_answers",
     "generation_accuracy", "invalid", "ci_low", "ci_high", "gain", "cg_gain", "num_train_samples", "num_steps",
     "train_s", "eval_s", "startup_s", "status", "proposal_index", "slot", "pack_size", "queue_s", "data_s",
     "score_s", "checkpoint_s",
 )  # fmt: skip
 TRIAL_NUMBERS = (
-    "rung", "n", "correct", "accuracy", "generation_accuracy", "invalid", "ci_low", "ci_high", "gain", "cg_gain",
-    "num_train_samples", "num_steps", "train_s", "eval_s", "startup_s", "proposal_index", "pack_size", "queue_s",
-    "data_s", "score_s", "checkpoint_s",
+    "rung", "n", "correct", "accuracy", "score", "generation_accuracy", "invalid", "ci_low", "ci_high", "gain",
+    "cg_gain", "num_train_samples", "num_steps", "train_s", "eval_s", "startup_s", "proposal_index", "pack_size",
+    "queue_s", "data_s", "score_s", "checkpoint_s",
 )  # fmt: skip
 TRANSFER_COLUMNS = (
     "source", "target", "shared_elements", "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "split",
-    "estimator", "q_value",
+    "estimator", "p_value", "q_value",
 )  # fmt: skip
 # Not every study has these: a selection must be confirmed, trials must be many enough.
 FINDINGS, EXPLANATION = "report/findings.json", "report/explanation.json"
@@ -48,7 +48,8 @@ class RunRecords:
         run: `run.json`, empty when missing.
         study: `study.resolved.yaml`, empty when missing.
         selection: `selection/selection.json`, None until a selection was made.
-        trials: One row per (trial, evaluation set, split, rung); no rows when missing.
+        trials: One row per (trial, evaluation set, split, rung); no rows when missing. `accuracy` is the study's score:
+            of words and boxes the mean mark.
         transfer: One row per (source, target, estimator, split); no rows when missing.
         missing: The files that are not there yet, relative to `run_dir`.
         design: `report/design.json`; None for a study that searches.
@@ -126,12 +127,15 @@ def load_run(run_dir: Path) -> RunRecords:
             f"{run_dir} is not a study directory: it has none of {wanted}.",
             hint="Give the directory that `recombine run` printed.",
         )
+    trials = _with_columns(found.get("report/trials.parquet"), TRIAL_COLUMNS, TRIAL_NUMBERS)
+    # Charts and tables show what the study goes by; of closed questions both are the same number.
+    trials["accuracy"] = trials["score"].where(trials["score"].notna(), trials["accuracy"])
     return RunRecords(
         run_dir=run_dir,
         run=found.get("run.json", {}),
         study=found.get("study.resolved.yaml", {}),
         selection=found.get("selection/selection.json"),
-        trials=_with_columns(found.get("report/trials.parquet"), TRIAL_COLUMNS, TRIAL_NUMBERS),
+        trials=trials,
         transfer=_with_columns(found.get("report/transfer.csv"), TRANSFER_COLUMNS, TRANSFER_NUMBERS),
         missing=tuple(name for name in files if name not in found and name not in OPTIONAL),
         design=read_design(run_dir / "report"),

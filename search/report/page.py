@@ -21,6 +21,7 @@ from search.report.findings import (
     STRATUM_COLUMNS,
     compute_finding_tables,
 )
+from search.report.free_answers import compute_free_answers
 from search.report.heatmap import TransferHeatmap
 from search.report.inline import chart_library, content_security_policy, csv_download, script_json
 from search.report.load import RunRecords
@@ -67,6 +68,8 @@ def render_page(
         trials=trial_table,
         data=compute_data_table(records),
         blind=compute_blind(records),
+        beside={row.name: row for row in compute_blind(records)},
+        free_answers=compute_free_answers(records),
         time=compute_time_use(records),
         design=compute_design_page(records.design),
         findings=compute_finding_tables(records),

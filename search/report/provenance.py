@@ -19,6 +19,8 @@ USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 RECOMPUTE = (
     ("An accuracy", "the mean of the column correct in trials/<name>-<trial>/outcomes.parquet, over the rows of "
      "that eval_set and split. Every question counts; what could not be scored counts as wrong."),
+    ("An accuracy of words or boxes", "the mean of the column that the study's score section names (token_f1, iou ...) "
+     "in the same files; their share of exact answers or fitting boxes is the mean of correct."),
     ("An accuracy's interval", "Wilson's 95 % interval of correct and n in trials.parquet."),
     ("Gain", "the trial's accuracy minus that of the arm baseline on the same eval_set and split."),
     ("CG gain", "the trial's accuracy minus that of its matched control (arm control:<target>): the same number "

@@ -13,6 +13,7 @@ from datasets_spec.images import (
     ABSENT,
     ImageLimits,
     ImageRefused,
+    decode,
     file_state,
     pixel_hash,
     read_image,
@@ -180,3 +181,42 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
         with pytest.raises(ImageRefused) as caught:
             read_image(tmp_path / name, LIMITS)
         assert caught.value.reason == "missing_image"
+
+
+@pytest.mark.parametrize("swapped", ["", "in", "in/deep"])
+def test_a_folder_that_became_a_link_between_check_and_opening_is_not_followed(tmp_path: Path, swapped: str) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for top in (root, outside):
+        (top / "in" / "deep").mkdir(parents=True)
+        (top / "in" / "deep" / "a.png").write_bytes(str(top).encode())
+    place = resolve_beneath(root, "in/deep/a.png")
+    assert read_image(place, LIMITS) == str(root).encode()
+    (root / swapped).rename(tmp_path / "moved")
+    (root / swapped).symlink_to(outside / swapped)
+    with pytest.raises(ImageRefused) as caught:
+        read_image(place, LIMITS)
+    assert caught.value.reason == "missing_image"
+
+
+def test_a_folder_that_may_be_searched_but_not_listed_is_no_obstacle(tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"a")
+    folder.chmod(0o111)
+    try:
+        assert read_image(folder / "a.png", LIMITS) == b"a"
+    finally:
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_every_format_that_can_be_turned_is(kind: str) -> None:
+    image = Image.new("RGB", (40, 20), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter: 40 x 20 is seen as 20 x 40
+    buffer = io.BytesIO()
+    image.save(buffer, kind, exif=exif)
+    assert decode(buffer.getvalue(), LIMITS).size == (20, 40)
+    plain = io.BytesIO()
+    image.save(plain, kind)
+    assert decode(plain.getvalue(), LIMITS).size == (40, 20)

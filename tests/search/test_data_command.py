@@ -54,6 +54,17 @@ def test_a_leak_that_is_kept_is_on_the_screen_and_in_the_json(
     assert told["leaks"][0]["level"] == "near"
 
 
+def test_a_source_with_a_targets_own_training_images_is_named(tmp_path: Path) -> None:
+    # Every row of the written store shows one image, so every source shares it with the target.
+    study = open_study(tmp_path)
+    store = write_store(study)
+    (target,) = study.spec.eval_sets
+    found = check_store(store, study.catalog, sources=["ct-lung", "ct-brain"], eval_sets=[target])
+    told = [note for note in found.advice if "held out by name only" in note]
+    assert [note.split(":")[0] for note in told] == ["ct-lung", "ct-brain"]
+    assert not [n for n in check_store(store, study.catalog, sources=[], eval_sets=[target]).advice if "by name" in n]
+
+
 def test_relations_accept_a_number_and_count(capsys: pytest.CaptureFixture[str]) -> None:
     show_relations("03", "med_mat", "med_mat_broad", as_json=False)
     assert "with role id: 8 related, 16 unrelated" in capsys.readouterr().out

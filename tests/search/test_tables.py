@@ -71,9 +71,12 @@ def only(frame: pd.DataFrame, **values: object) -> pd.Series:
 SINCE_SLOTS = ["slot", "pack_size", "queue_s", "data_s", "score_s", "checkpoint_s"]
 
 
+SINCE_MARKS = ["score", "free_answers"]
+
+
 def test_columns_are_those_promised() -> None:
     frame = trials_frame(study().records, KEYS)
-    assert list(frame.columns) == [*PROMISED, "proposal_index", *SINCE_SLOTS] == list(TRIAL_COLUMNS)
+    assert list(frame.columns) == [*PROMISED, "proposal_index", *SINCE_SLOTS, *SINCE_MARKS] == list(TRIAL_COLUMNS)
     assert len(frame) == 11
 
 

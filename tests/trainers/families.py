@@ -156,6 +156,7 @@ def toy_row(index: int, *, num_images: int = 1, is_open: bool = False) -> dict[s
         "options": options,
         "answer": "yes",
         "answer_index": -1 if is_open else options.index("yes"),
+        "answer_kind": "open" if is_open else "closed",
         "images": [_png(100 * index + i) for i in range(num_images)],
         "row_hash": str(index),
     }

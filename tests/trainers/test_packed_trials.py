@@ -12,7 +12,16 @@ import torch
 from safetensors.torch import load_file
 
 from tests.trainers.families import tiny_backbone
-from tests.trainers.test_run_trial import RECIPE, ROWS, files_of, folder_of, make_rows, make_spec, request
+from tests.trainers.test_run_trial import (
+    RECIPE,
+    ROWS,
+    RowsInMemory,
+    files_of,
+    folder_of,
+    make_rows,
+    make_spec,
+    request,
+)
 from trainers import finetune, packed_finetune, packed_trials
 from trainers.backbone import Backbone
 from trainers.batches import example_from_row
@@ -304,3 +313,28 @@ def test_a_damaged_checkpoint_is_no_checkpoint(tmp_path: Path, backbone: Backbon
     assert load_checkpoint(file, "mine") is None
     file.write_bytes(bytes(data[: len(data) // 2]))
     assert load_checkpoint(file, "mine") is None
+
+
+def test_words_and_boxes_are_answered_in_a_pack_as_alone(tmp_path: Path, backbone: Backbone) -> None:
+    """Greedy answers of adapters side by side, from kept features, against one trial after the other."""
+    from tests.trainers.test_answer_marks import free_rows
+
+    rows = RowsInMemory(refs={("a", "train"): free_rows(12), ("t", "search"): free_rows(9)})
+    kept = {place: EncodedInMemory._encoded(backbone, table) for place, table in rows.refs.items()}
+    encoded = EncodedInMemory.__new__(EncodedInMemory)
+    encoded.tables = kept
+    recipe = RECIPE.model_copy(
+        update={"num_steps": 40, "batch_size": 12, "learning_rate": 2e-2, "lora_modules": "language"}
+    )
+    specs = [make_spec({"a": 12}, seed=seed, recipe=recipe) for seed in (0, 1)]
+    for spec in specs:
+        run_trial(spec, rows, tmp_path / "alone", attempt="1", submitted_at=0.0, backbone=backbone)
+    run_packed_trials(context(tmp_path / "pack", backbone, encoded), specs, attempt="1")
+    for spec in specs:
+        alone, packed = folder_of(tmp_path / "alone", spec), folder_of(tmp_path / "pack" / "trials", spec)
+        # Answers differ in length, so sums are padded differently: letters agree to the last digits, words exactly.
+        letters = ["log_probs", "gold_log_prob"]
+        assert read_outcomes(packed).drop(letters).equals(read_outcomes(alone).drop(letters))
+        (mine,), (own,) = read_result(packed).evaluations, read_result(alone).evaluations
+        assert mine.free_answers == own.free_answers
+        assert mine.free_answers["open"]["token_f1"] == mine.free_answers["box"]["iou"] == 1

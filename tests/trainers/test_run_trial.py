@@ -318,3 +318,19 @@ def test_errors_have_one_status_each() -> None:
     assert list(found.values()) == ["diverged", "timeout", "oom", "oom", "failed"]
     assert describe_error(finetune_module.DivergedError("the loss is nan")) == "DivergedError: the loss is nan"
     assert describe_error(ValueError(CANARY)) == "ValueError"
+
+
+def test_scores_are_added_to_outcomes_of_an_earlier_version(tmp_path: Path, backbone: Backbone) -> None:
+    """Files written before marks of words and boxes lack their columns."""
+    from trainers.trial_store import read_outcomes, write_outcomes
+
+    spec = make_spec()
+    run_trial(spec, ROWS, tmp_path, attempt="1", submitted_at=0.0, backbone=backbone)
+    folder = folder_of(tmp_path)
+    young = ["answer_kind", "token_f1", "rouge_l", "iou", "intersection", "union"]
+    write_outcomes(folder, "search", read_outcomes(folder, ["search"]).drop(young))
+    more = make_spec(evaluations=(request("t"), request("u")))
+    result = run_trial(more, ROWS, tmp_path, attempt="2", submitted_at=0.0, backbone=backbone)
+    assert result.status == "finished", result.error
+    kinds = read_outcomes(folder, ["search"]).select(["eval_set", "answer_kind"]).to_pylist()
+    assert {(row["eval_set"], row["answer_kind"]) for row in kinds} == {("t", None), ("u", "closed")}
