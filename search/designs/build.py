@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from datasets_spec.errors import UserError
 from search.designs.amounts import data_efficiency_rows, few_shot_rows, observation_rows
@@ -33,13 +34,23 @@ def build_rows(study: Study, num_rows: Mapping[str, int]) -> list[DesignRow]:
         controls=study.spec.control_sources,
         task_map=study.task_map,
     )
-    rows = [row for row in _rows(study, section, pool) if row.contrasts]
+    rows = [row for row in map(_without_equal_arms, _rows(study, section, pool)) if row.contrasts]
     if not rows:
         raise UserError(
             f"{study.path}: the sources allow no row of the design '{section.kind}' for these targets",
             hint="`recombine data relations TARGET` shows what each subset shares with a target",
         )
     return rows
+
+
+def _without_equal_arms(row: DesignRow) -> DesignRow:
+    """Drop contrasts of an arm with itself: where no source is unrelated, `all` is `related`."""
+
+    def training(name: str) -> tuple[object, ...]:
+        arm = row.arm(name)
+        return arm.composition, arm.num_steps
+
+    return replace(row, contrasts=tuple((a, b) for a, b in row.contrasts if training(a) != training(b)))
 
 
 def _rows(study: Study, section: DesignSection, pool: Pool) -> list[DesignRow]:

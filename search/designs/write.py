@@ -110,7 +110,7 @@ def contrast_rows(table: DesignTable) -> list[list[str]]:
             f"{contrast.first} - {contrast.second}",
             f"{100 * contrast.difference:+.1f}",
             f"{100 * contrast.ci_low:+.1f} to {100 * contrast.ci_high:+.1f}",
-            f"{contrast.p_adjusted:.3f}",
+            "<0.001" if contrast.p_adjusted < 0.001 else f"{contrast.p_adjusted:.3f}",
             contrast.verdict,
             f"{100 * contrast.minimum_detectable:.1f}",
             matched_text(contrast),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,11 @@ from datasets_spec.mat import Key, TaskMap, load_task_map
 from datasets_spec.phantom.world import AREAS, MODALITIES, TASKS
 from search.designs.amounts import data_efficiency_rows, few_shot_rows, observation_rows
 from search.designs.budgeted import ability_rows, disruption_rows, zero_overlap_rows
+from search.designs.build import build_rows
 from search.designs.controlled import controlled_rows, pairs_of, three_source_rows
 from search.designs.rows import Pool
 from search.designs.section import DIRECTIONS, DesignSection, Direction
+from tests.search.study_fixture import open_study
 
 PHANTOM = {f"{m}-{a}-{t}": Key(modality=m, area=a, task=t) for m in MODALITIES for a in AREAS for t in TASKS}
 TARGET = "xray-lung-staging"
@@ -124,6 +127,17 @@ def test_each_element_that_is_left_out_is_gone() -> None:
     assert set(row.arm("all").composition) == set(PHANTOM) - {TARGET}
     (med,) = disruption_rows(med_mat_pool("med_mat_coarse"), ["28-x-ray-lung"], budget=15000)
     assert med.published["related"] == 46
+
+
+def test_an_arm_is_not_compared_with_itself(tmp_path: Path) -> None:
+    study = open_study(tmp_path, {"design": {"kind": "disruption"}})
+    rows = dict.fromkeys(study.catalog.names, 12)
+    (row,) = build_rows(study, rows)  # ct-brain shares nothing with mr-lung, so `all` is more than `related`
+    assert ("all", "related") in row.contrasts
+    sources = {"space.composition.sources": ["ct-lung", "mr-brain"]}
+    (row,) = build_rows(open_study(tmp_path, {"design": {"kind": "disruption"}, **sources}), rows)
+    assert row.arm("all").composition == row.arm("related").composition
+    assert ("all", "related") not in row.contrasts
 
 
 def test_one_and_two_shared_elements_are_told_apart() -> None:
