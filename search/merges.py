@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets_spec.errors import UserError
 from search.composition import Composition, CompositionSpace
-from search.marks import score_of
+from search.marks import ScoreSection, score_of
 from search.objective import COUNTED
 from search.recording import PROXY_KIND
 from search.status import Stage, Status
@@ -42,7 +42,7 @@ def run_merges(run: StudyRun) -> None:
 
     spec = run.spec
     singles = single_trials(run.records())
-    worth = {source: _mean_score(record, spec.objective_sets) for source, record in singles.items()}
+    worth = {source: _mean_score(record, spec.objective_sets, spec.score) for source, record in singles.items()}
     chosen = choose_merges(
         spec.space.composition,
         {source: score for source, score in worth.items() if score is not None},
@@ -109,15 +109,16 @@ def single_trials(records: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str
     return dict(sorted(found.items()))
 
 
-def proxy_of(records: Iterable[Mapping[str, Any]]) -> Proxy | None:
+def proxy_of(records: Iterable[Mapping[str, Any]], score: ScoreSection | None = None) -> Proxy | None:
     """Scores of merges as strategies ask for them; None where nothing was merged.
 
     Args:
         records: of the ledger.
+        score: what an answer counts for, as in the trials that the strategy sees.
     """
     scores = {
         shares_of(Composition(record["composition"])): {
-            e["eval_set"]: score_of(e) for e in record["evaluations"] if e["exposure"] in COUNTED
+            e["eval_set"]: score_of(e, score) for e in record["evaluations"] if e["exposure"] in COUNTED
         }
         for record in records
         if record["kind"] == PROXY_KIND and record["status"] == Status.finished
@@ -142,10 +143,10 @@ def _planned(run: StudyRun, composition: Composition, singles: Mapping[str, Mapp
     )
 
 
-def _mean_score(record: Mapping[str, Any], eval_sets: Sequence[str]) -> float | None:
+def _mean_score(record: Mapping[str, Any], eval_sets: Sequence[str], score: ScoreSection) -> float | None:
     """Mean accuracy on the sets that count for this source; a target's own key is in no mean."""
     scores = [
-        score_of(e)
+        score_of(e, score)
         for e in record["evaluations"]
         if e["eval_set"] in eval_sets and e["split"] == "search" and e["exposure"] in COUNTED
     ]

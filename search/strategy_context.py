@@ -35,7 +35,7 @@ def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] 
         objectives=objectives[spec.objective],
         recipe={name: getattr(spec.recipe, name) for name in spec.space.recipe.dimensions},
         num_trials=spec.strategy.num_trials,
-        proxy=proxy_of(records),
+        proxy=proxy_of(records, spec.score),
         known=known_results(spec, records),
     )
 
