@@ -2,7 +2,7 @@
 
 Two estimates for two places. After a search, the best of a hundred trials is corrected with the distribution that all
 of them show (empirical Bayes). Among a few confirmed finalists there is no such distribution; there the choice is made
-on one half of questions and seeds and judged on the other (cross-fitting), which needs no model.
+on one half of the questions and judged on the other (cross-fitting), which needs no model.
 """
 
 from __future__ import annotations
@@ -100,15 +100,16 @@ def cross_fitted(
     seed: int = 0,
     num_splits: int = NUM_SPLITS,
 ) -> float:
-    """The accuracy of the best of a few arms, without the luck of having been chosen on the same answers.
+    """What the best of a few arms would reach on other questions, without the luck of having been chosen on these.
 
-    Questions (or patients) and seeds are halved at random; the arm that is best on one half is judged on the other,
-    and the mean over many halvings is returned. It is the worth of a choice made on half the evidence, so it errs a
-    little to the low side.
+    Questions (or patients) are halved at random; the arm that is best on one half is judged on the other, and the mean
+    over many halvings is returned. It is the worth of a choice made on half the evidence, so it errs a little to the
+    low side. The trained runs are the same in both halves, as they are on `sealed`: what luck of training the choice
+    has picked stays in.
 
     Args:
-        arms: for each arm one matrix an evaluation set, 0 or 1, [num_seeds, num_items]; all arms answered the same
-            questions. With one seed only questions are halved, and training noise stays in.
+        arms: for each arm one matrix an evaluation set, 0 to 1, [num_seeds, num_items]; all arms answered the same
+            questions.
         groups: patient or study of each question, for each evaluation set.
         seed: of the halvings.
         num_splits: number of halvings.
@@ -122,41 +123,30 @@ def cross_fitted(
     if len(names) == 1:
         return _mean(arms[names[0]])
     rng = np.random.default_rng(seed)
-    num_seeds = min(matrix.shape[0] for matrices in arms.values() for matrix in matrices)
-    stacked = [np.stack([arms[name][k][:num_seeds] for name in names]) for k in range(len(arms[names[0]]))]
-    codes = _cluster_codes([m.shape[2] for m in stacked], groups)  # stacked: [num_arms, num_seeds, num_items]
+    # [num_arms, num_items] for each evaluation set: seeds are averaged, because they are not what is halved
+    per_item = [np.stack([arms[name][k].mean(axis=0) for name in names]) for k in range(len(arms[names[0]]))]
+    codes = _cluster_codes([matrix.shape[1] for matrix in per_item], groups)
     num_clusters = 1 + max(int(code.max()) for code in codes)
     found = []
     for _ in range(num_splits):
-        one = rng.permutation(num_clusters) % 2
-        first_seeds, second_seeds = _halved(num_seeds, rng)
-        choosing = _half_means(stacked, codes, one, 0, first_seeds)
-        judging = _half_means(stacked, codes, one, 1, second_seeds)
-        found.append(float(judging[int(choosing.argmax())]))
-        found.append(float(choosing[int(judging.argmax())]))
+        half_of = rng.permutation(num_clusters) % 2
+        first, second = (_half_means(per_item, codes, half_of, half) for half in (0, 1))
+        found += [float(second[int(first.argmax())]), float(first[int(second.argmax())])]
     return float(np.mean(found))
 
 
-def _halved(num_seeds: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    if num_seeds == 1:
-        return np.array([0]), np.array([0])
-    order = rng.permutation(num_seeds)
-    return order[: num_seeds // 2], order[num_seeds // 2 :]
-
-
 def _half_means(
-    stacked: Sequence[NDArray[np.float64]],
+    per_item: Sequence[NDArray[np.float64]],
     codes: Sequence[NDArray[np.int64]],
-    one: NDArray[np.int64],
+    half_of: NDArray[np.int64],
     half: int,
-    seeds: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Accuracy of each arm on one half, the mean over evaluation sets, [num_arms]."""
     means = []
-    for matrix, code in zip(stacked, codes, strict=True):
-        chosen = one[code] == half
+    for matrix, code in zip(per_item, codes, strict=True):
+        chosen = half_of[code] == half
         chosen = chosen if chosen.any() else np.ones_like(chosen)  # a set of one patient cannot be halved
-        means.append(matrix[:, seeds][:, :, chosen].mean(axis=(1, 2)))
+        means.append(matrix[:, chosen].mean(axis=1))
     averaged: NDArray[np.float64] = np.mean(means, axis=0)
     return averaged
 

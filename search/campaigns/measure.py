@@ -112,6 +112,7 @@ def measure(scenario: str, results: Sequence[CampaignResult]) -> list[Figure]:
             "the same after its winner's curse, points",
             [r.search_expected - r.search_truth for r in results],
         ),
+        _mean(scenario, "sealed - truth, points", [r.sealed - r.truth for r in results]),
         _mean(scenario, "confirm - sealed, as measured, points", [r.confirm - r.sealed for r in results]),
         _mean(
             scenario, "confirm - sealed, cross-fitted, points", [r.confirm_expected - r.sealed for r in results], 0.5

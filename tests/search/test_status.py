@@ -13,7 +13,8 @@ from trainers.trial import ExposureName, TrialStatus
 def test_trials_and_search_use_the_same_words() -> None:
     assert {status.value for status in Status} == set(get_args(TrialStatus))
     assert {exposure.value for exposure in Exposure} == set(get_args(ExposureName))
-    assert [str(stage) for stage in Stage] == ["baseline", "search", "single", "control", "confirm", "sealed", "design"]
+    stages = ["baseline", "search", "single", "merge", "reused", "control", "confirm", "sealed", "design"]
+    assert [str(stage) for stage in Stage] == stages
 
 
 def test_the_core_loads_no_heavy_library() -> None:
