@@ -15,6 +15,7 @@ README = Path(__file__).resolve().parents[3] / "README.md"
 # What makes the demo's study small; everything else is as the README has it.
 SHRUNK = (
     "strategy.num_trials=2",
+    "strategy.num_merges=0",
     "transfer.enabled=false",
     "confirm.enabled=false",
     "execution.num_workers=0",
