@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from search.composition import Candidate
+from search.candidate import Candidate
 from search.marks import ScoreSection, score_of
 from search.status import Exposure, Status
 from search.strategies.base import Observation

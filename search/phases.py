@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from datasets_spec.canonical import content_hash
 from datasets_spec.errors import UserError
 from search import comparators
+from search.candidate import Candidate
 from search.comparisons import SplitEvidence
-from search.composition import Candidate, Composition
+from search.composition import Composition
 from search.objective import distinct, objective_values, ranked
 from search.outcome_files import outcomes_loader
 from search.outcomes import Outcomes, control_arm

@@ -88,11 +88,7 @@ def build_selection(
     training_shift = confirm.training_shift(list(scored))
     trial = next(record for record in of_arm(trials, chosen) if record["status"] == Status.finished)
     exposures = exposures_of(trial, targets)
-    sentences = (
-        _sentence(opened or confirmed, len(targets), num_compared, alpha),
-        exposure_sentence(exposures),
-        retained_sentence(kept),
-    )
+    verdict = _sentence(opened or confirmed, len(targets), num_compared, alpha)
     return {
         "composition": dict(trial["composition"]),
         "recipe": dict(trial.get("recipe") or {}),
@@ -107,7 +103,7 @@ def build_selection(
         "comparisons": [comparison.as_dict(alpha) for comparison in (*confirmed, *opened)],
         "retained": kept,
         "exposures": exposures,
-        "verdict": " ".join(filter(None, sentences)),
+        "verdict": " ".join(filter(None, (verdict, exposure_sentence(exposures), retained_sentence(kept)))),
         "num_compared": num_compared,
         "num_finalists": len(scored),
         "alpha": alpha,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from search.composition import Candidate
+from search.candidate import Candidate
 from search.ledger import Ledger
 from search.status import Stage, Status
 from search.strategies.base import Observation, Strategy

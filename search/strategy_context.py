@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets_spec.store import Store
-from search.composition import Candidate, Composition
+from search.candidate import Candidate
+from search.composition import Composition
 from search.marks import ScoreSection, score_of
 from search.merges import proxy_of
 from search.objective import COUNTED, objective_values

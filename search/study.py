@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from search.composition import SearchSpace
+from search.candidate import SearchSpace
 from search.designs.section import DesignSection
 from search.marks import ScoreSection
 from trainers.backbone_spec import BackboneSpec

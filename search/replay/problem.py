@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from datasets_spec.errors import UserError
 from datasets_spec.mat import ABILITIES, Key
-from search.composition import Candidate, Composition, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition, CompositionSpace
 from search.known_truth.table import KnownTruthTable
 from search.status import Status
 from search.strategies.base import Observation, derived_rng, derived_seed

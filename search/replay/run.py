@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from search.composition import Candidate
+from search.candidate import Candidate
 from search.replay.problem import Problem
 from search.status import Status
 from search.strategies.base import Observation, Recommender, Strategy, best_observed, derived_rng

@@ -136,7 +136,8 @@ def _luck(selection: Mapping[str, Any]) -> tuple[str, ...]:
         without = "" if search.get("has_seed_noise") else ", training noise left out"
         sentences.append(
             f"Winner's curse: the best of {amount(search['num_trials'], 'trial')} scored {percent(search['observed'])} "
-            f"in the search, of which about {points(search['optimism'], signed=False)} points are luck{without}."
+            f"in the search; by the spread of all of them about {points(search['optimism'], signed=False)} points "
+            f"of that may be luck{without}."
         )
     if confirm and confirm["num_finalists"] > 1:
         sentences.append(

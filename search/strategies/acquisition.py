@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from search.composition import Candidate, Composition, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition, CompositionSpace
 from search.surrogate.encoding import Encoded, encode
 from search.surrogate.model import Prediction
 

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Protocol, runtime_checkable
 
 from datasets_spec.errors import UserError
-from search.composition import Candidate, SearchSpace
+from search.candidate import Candidate, SearchSpace
 from search.status import Status
 from search.strategies.context import SearchContext
 

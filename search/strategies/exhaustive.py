@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from datasets_spec.errors import UserError
-from search.composition import Candidate, SearchSpace
+from search.candidate import Candidate, SearchSpace
 from search.recipe_space import Choice
 from search.strategies.base import Observation, Suggestion, taken_identities
 

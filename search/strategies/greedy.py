@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from search.composition import Candidate, SearchSpace
+from search.candidate import Candidate, SearchSpace
 from search.strategies.base import Observation, Suggestion, derived_rng, draw_untaken, score_of, taken_identities
 from search.strategies.repair import repair
 

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from search.composition import Candidate, Composition, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition
 from search.status import Status
 from search.strategies.base import Observation, score_of
 from search.strategies.context import SearchContext

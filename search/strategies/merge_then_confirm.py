@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from datasets_spec.errors import UserError
-from search.composition import Candidate, Composition, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition
 from search.strategies.acquisition import enumerated
 from search.strategies.base import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
 from search.strategies.context import SearchContext

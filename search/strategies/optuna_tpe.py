@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from search.composition import Candidate, SearchSpace
+from search.candidate import Candidate, SearchSpace
 from search.recipe_space import Choice, IntRange, LogUniform
 from search.status import Status
 from search.strategies.base import (

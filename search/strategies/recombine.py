@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from search.composition import Candidate, Composition, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition
 from search.status import Status
 from search.strategies.acquisition import enumerated, expected_improvement, local_search
 from search.strategies.base import Observation, Suggestion, derived_rng, draw_untaken, taken_identities

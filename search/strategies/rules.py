@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from datasets_spec.errors import UserError
-from search.composition import Candidate, Composition, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition
 from search.recipe_space import RecipeValue
 from search.status import Status
 from search.strategies.base import Observation, Suggestion, derived_rng, draw_untaken, score_of, taken_identities

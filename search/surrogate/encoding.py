@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from search.composition import Candidate, SearchSpace
+from search.candidate import Candidate, SearchSpace
 from search.recipe_space import Choice, LogUniform, RecipeValue
 
 Floats = NDArray[np.float64]

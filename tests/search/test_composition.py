@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from datasets_spec.errors import UserError
-from search.composition import Candidate, Composition, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition, CompositionSpace
 from search.recipe_space import Choice, RecipeSpace
 
 NAMES = ("a", "b", "c", "d", "e")

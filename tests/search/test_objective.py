@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.composition import Candidate, Composition
+from search.candidate import Candidate
+from search.composition import Composition
 from search.objective import mean_accuracy, objective_names, objective_values, ranked
 from search.status import Status
 from search.strategies.base import Observation

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.composition import Candidate, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import CompositionSpace
 from search.ledger import Ledger
 from search.recipe_space import RecipeSpace
 from search.source import WAIT, ListSource, StrategySource

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from search.composition import Candidate, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import CompositionSpace
 from search.status import Status
 from search.strategies.base import Observation
 from search.strategies.random import RandomStrategy

@@ -15,7 +15,7 @@ from tests.search.report.fixture_run import write_run
 def test_the_answer_says_what_luck_has_added(records: RunRecords) -> None:
     text = " ".join(compute_answer(records).luck)
     assert "the best of 12 trials scored 74.0" in text
-    assert "about 4.0 points are luck" in text
+    assert "about 4.0 points of that may be luck" in text
     assert "without that, 68.4" in text
 
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from datasets_spec.mat import Key
-from search.composition import Candidate, Composition, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition, CompositionSpace
 from search.recipe_space import RecipeSpace
 from search.status import Status
 from search.strategies.base import Observation, Recommender, Strategy, build_strategy

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from search.composition import CompositionSpace, SearchSpace
+from search.candidate import SearchSpace
+from search.composition import CompositionSpace
 from search.strategies.base import derived_rng, derived_seed, draw_untaken
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from datasets_spec.errors import UserError
-from search.composition import CompositionSpace, SearchSpace
+from search.candidate import SearchSpace
+from search.composition import CompositionSpace
 from search.recipe_space import RecipeSpace
 from search.strategies.exhaustive import ExhaustiveStrategy
 

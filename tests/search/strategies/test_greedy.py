@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from search.composition import Candidate, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import CompositionSpace
 from search.status import Status
 from search.strategies.base import Observation
 from search.strategies.greedy import GreedyStrategy

@@ -8,7 +8,8 @@ import time
 
 import optuna
 
-from search.composition import Candidate, Composition, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition, CompositionSpace
 from search.recipe_space import RecipeSpace
 from search.status import Status
 from search.strategies.base import Observation, Strategy

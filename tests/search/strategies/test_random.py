@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from search.composition import Candidate, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import CompositionSpace
 from search.recipe_space import RecipeSpace
 from search.status import Status
 from search.strategies.base import Observation

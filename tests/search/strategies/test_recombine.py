@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from datasets_spec.mat import Key
-from search.composition import Candidate, Composition, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition, CompositionSpace
 from search.recipe_space import RecipeSpace
 from search.status import Status
 from search.strategies.acquisition import MAX_ENUMERATED

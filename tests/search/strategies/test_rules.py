@@ -6,7 +6,8 @@ import pytest
 
 from datasets_spec.errors import UserError
 from datasets_spec.mat import Key
-from search.composition import Candidate, Composition, CompositionSpace, SearchSpace
+from search.candidate import Candidate, SearchSpace
+from search.composition import Composition, CompositionSpace
 from search.status import Status
 from search.strategies.base import Observation, Strategy
 from search.strategies.context import SearchContext
