@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -21,21 +21,12 @@ from search.statistics import (
 )
 from search.status import Stage
 from search.strategies.base import derived_seed
+from search.study import ComparatorName
 from search.tables import training_size
 
 # What a recommended composition is measured against; `control` is each target's own matched control.
-COMPARATORS = (
-    "control",
-    "baseline",
-    "all-data",
-    "best-single",
-    "random-same-size",
-    "additive-singles",
-    "greedy",
-    "metadata",
-    "static",
-    "target-labels",
-)
+_OTHERS = tuple(name for name in get_args(ComparatorName) if name != "control")
+COMPARATORS: tuple[str, ...] = ("control", "baseline", *_OTHERS)
 MEAN = "mean"
 # Stages whose trials were scored to find compositions: their scores must not confirm what they found.
 _SEARCHING = (Stage.search, Stage.single)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ ELEMENT_NAMES: Final = ("modality", "area", "task", "ability")
 # More coefficients than this take minutes and are not learned from some hundred trials anyway.
 MOST_COEFFICIENTS: Final = 900
 FEWEST_TRIALS: Final = 6
+# The fit takes the cube of these, a hundred times.
+MOST_SCORES: Final = 600
 MEAN: Final = "mean"
 SPLIT: Final = "search"
 
@@ -133,7 +135,21 @@ def trials_of(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[T
         targets=subject.targets,
         elements=names,
     )
-    return trials, (Estimator.random if is_random else Estimator.adaptive).value
+    return bounded(trials), (Estimator.random if is_random else Estimator.adaptive).value
+
+
+def bounded(trials: Trials) -> Trials:
+    """The same trials on the mean of their targets where all scores together are too many to fit in seconds."""
+    if trials.scores.size <= MOST_SCORES or len(trials.targets) == 1:
+        kept = trials
+    else:
+        kept = replace(
+            trials,
+            scores=trials.scores.mean(axis=1, keepdims=True),
+            shared=trials.shared.mean(axis=0, keepdims=True),
+            targets=(MEAN,),
+        )
+    return replace(kept, presence=kept.presence[-MOST_SCORES:], scores=kept.scores[-MOST_SCORES:])
 
 
 def shared_table(subject: Subject, subsets: Sequence[str]) -> tuple[tuple[str, ...], Floats]:
@@ -157,7 +173,7 @@ def explain(records: Sequence[Mapping[str, Any]], subject: Subject) -> Explanati
     """
     trials, estimator = trials_of(records, subject)
     num = len(subject.sources)
-    with_pairs = len(subject.targets) * (num + num * (num - 1) // 2) <= MOST_COEFFICIENTS
+    with_pairs = len(trials.targets) * (num + num * (num - 1) // 2) <= MOST_COEFFICIENTS
     model = EffectsModel(trials, with_pairs=with_pairs)
     effects = [
         *_banzhaf(model),
@@ -238,6 +254,8 @@ def _new_datasets(model: EffectsModel, subject: Subject) -> list[Effect]:
             task_map=subject.task_map,
         )
         _, shared = shared_table(with_key, [name])
+        if len(model.trials.targets) < len(subject.targets):
+            shared = shared.mean(axis=0, keepdims=True)
         elements = np.array([model.element_weights(e) for e in range(shared.shape[2])])  # [E, coefficients]
         weights = [shared[t, 0] @ elements for t in _targets(model)]
         for effect, quantity in _quantities(model, "new dataset", name, weights):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from datasets_spec.errors import UserError
 from datasets_spec.mat import Key, TaskMap
 from search.composition import CompositionSpace
-from search.explain.compute import Effect, Subject, banzhaf_weights, explain, shared_table, trials_of
+from search.explain.compute import MOST_SCORES, Effect, Subject, banzhaf_weights, explain, shared_table, trials_of
 from search.explain.effects_model import EffectsModel, Trials
 from search.explain.topup import top_up
 
@@ -130,3 +131,20 @@ def test_a_top_up_narrows_the_effect_it_is_for_more_than_random_trials_do() -> N
     assert not {frozenset(c) for c in found.compositions} & taken
     assert found.half_width_after < 0.85 * found.half_width_before
     assert top_up(model, weights, space, num_trials=6, seed=0, taken=taken) == found
+
+
+def test_many_targets_are_explained_on_their_mean_in_bounded_size() -> None:
+    targets = tuple(f"t{k}" for k in range(40))
+    subject = replace(SUBJECT, keys={**KEYS, **dict.fromkeys(targets, KEYS["t"])}, targets=targets)
+    many = records(40)
+    for one in many:
+        score = one["evaluations"][0]
+        one["evaluations"] = [{**score, "eval_set": target} for target in targets]
+    trials, _ = trials_of(many, subject)
+    assert trials.targets == ("mean",)
+    assert trials.scores.size <= MOST_SCORES
+    found = explain(many, replace(subject, new_keys={"new": KEYS["s0"]}))
+    assert {effect.target for effect in found.effects} == {"mean", "all"}
+    alone = {e.subject: e.value for e in explain(records(40), SUBJECT).effects if e.kind == "banzhaf"}
+    mean = {e.subject: e.value for e in found.effects if e.kind == "banzhaf"}
+    assert mean == pytest.approx(alone)
