@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from datasets_spec.audit import blind_baselines
 from datasets_spec.boxes import GRID, Box, parse_box
-from datasets_spec.check import words_alone
-from datasets_spec.store import Store
+from datasets_spec.check.blind_rules import blind_baselines
+from datasets_spec.check.check import words_alone
+from datasets_spec.store.store import Store
 
 if TYPE_CHECKING:
     from search.marks import ScoreSection
@@ -32,9 +32,9 @@ def blind_figures(
         split: Whose questions are answered.
 
     Returns:
-        By set the fields of :class:`datasets_spec.audit.BlindBaselines`, ``num_box``, ``words`` (those of
-        :class:`datasets_spec.text_only.TextOnly`; None without closed questions), and ``constant``: by kind (``open``,
-        ``box``) the mean mark of one answer to all.
+        By set the fields of :class:`datasets_spec.check.blind_rules.BlindBaselines`, ``num_box``, ``words`` (those of
+        :class:`datasets_spec.check.words_alone.TextOnly`; None without closed questions), and ``constant``: by kind
+        (``open``, ``box``) the mean mark of one answer to all.
     """
     figures: dict[str, dict[str, Any]] = {}
     for name in eval_sets:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datasets_spec.mat import shared_elements
+from datasets_spec.catalog.keys import shared_elements
 from search.composition import Composition
 from search.objective import mean_accuracy, objective_values
 from search.status import Exposure, Stage

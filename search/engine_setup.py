@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets_spec.store import Store
+from datasets_spec.store.store import Store
 from search.composition import Composition
 from search.engine import Engine, choose_executor
 from search.ledger import Ledger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from datasets_spec.mat import Key, TaskMap, is_related, same_key
+from datasets_spec.catalog.keys import Key, TaskMap, is_related, same_key
 from search.status import Exposure
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
-from datasets_spec.store import Store
+from datasets_spec.store.store import Store
 from search.outcomes import Outcomes, OutcomesLoader, Record, of_arm, scored_on
 from search.per_class import compute_class_results, expected_calibration_error, questions_of
 from search.status import Stage

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from datasets_spec.atomic import replace_text
-from datasets_spec.spec_file import load_spec
+from datasets_spec.spec_files.spec_file import load_spec
 from search.composition import Composition
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets_spec.manifest import read_manifest
-from datasets_spec.mat import shared_elements
+from datasets_spec.catalog.keys import shared_elements
+from datasets_spec.store.manifest import read_manifest
 from search.engine import choose_executor
 from search.ledger import Ledger, LedgerError
 from search.status import Status

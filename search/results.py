@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.atomic import replace_text
-from datasets_spec.manifest import StoreManifest
-from datasets_spec.store import Store, open_store
+from datasets_spec.store.manifest import StoreManifest
+from datasets_spec.store.store import Store, open_store
 from search.ledger import Ledger
 from search.outcome_files import outcomes_loader
 from search.outcomes import Outcomes

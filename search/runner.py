@@ -46,8 +46,8 @@ def open_run(
     Raises:
         UserError: the data cannot be prepared, a target has too few rows, or the directory is another study's.
     """
-    from datasets_spec.store import open_store
-    from datasets_spec.store_build import prepare_store
+    from datasets_spec.prepare.prepare_store import prepare_store
+    from datasets_spec.store.store import open_store
     from trainers.backbone import backbone_fingerprint
     from trainers.trial_store import remove_dead_attempts
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from datasets_spec.catalog import Catalog
+from datasets_spec.catalog.catalog import Catalog
 from search.composition import CompositionSpace
 from search.study import StudySpec
 

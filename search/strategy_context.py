@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets_spec.store import Store
+from datasets_spec.store.store import Store
 from search.candidate import Candidate
 from search.composition import Composition
 from search.marks import ScoreSection, score_of

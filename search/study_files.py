@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from datasets_spec.catalog import Catalog, load_catalog
+from datasets_spec.catalog.catalog import Catalog, load_catalog
+from datasets_spec.catalog.keys import TaskMap, load_task_map
 from datasets_spec.errors import SpecError, UserError
-from datasets_spec.mat import TaskMap, load_task_map
 from datasets_spec.nearest import nearest_of
-from datasets_spec.spec_file import load_spec, locate
+from datasets_spec.spec_files.spec_file import load_spec, locate
 from search.composition import CompositionSpace
 from search.exposure import Exposures
 from search.recipe_space import Choice, IntRange, LogUniform, RecipeValue, Uniform

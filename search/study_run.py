@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets_spec.store import Store
+from datasets_spec.store.store import Store
 from search.engine import Engine
 from search.ledger import Ledger
 from search.recording import Recorder

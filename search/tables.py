@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
-from datasets_spec.mat import Key
+from datasets_spec.catalog.keys import Key
 from search.marks import ScoreSection, score_of
 from search.outcomes import Record, control_arm
 from search.statistics import wilson_interval

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
-from datasets_spec.mat import Key, TaskMap, shared_elements
+from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
 from search.outcomes import ArmOutcomes, Outcomes, OutcomesLoader, Record, control_arm, of_arm, scored_on
 from search.resampling import PairedDifference, paired_difference
 from search.statistics import benjamini_hochberg

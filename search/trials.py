@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from datasets_spec.store import Store
+from datasets_spec.store.store import Store
 from search.composition import Composition
 from search.status import Stage
 from search.study_files import Study

@@ -15,7 +15,7 @@ from trainers.backbone_spec import BackboneSpec
 from trainers.row_blocks import COLUMNS, share_partitions
 
 if TYPE_CHECKING:
-    from datasets_spec.store import Store
+    from datasets_spec.store.store import Store
     from trainers.backbone import Backbone
     from trainers.encoded_samples import EncodedSample
 

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from datasets_spec.errors import RecombineError
-from datasets_spec.store import Store
+from datasets_spec.store.store import Store
 
 # What a model needs of a row; groups and labels stay in the store.
 COLUMNS = (

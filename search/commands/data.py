@@ -8,20 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from datasets_spec.catalog import Catalog, load_catalog
+from datasets_spec.catalog.catalog import Catalog, load_catalog
+from datasets_spec.catalog.keys import load_task_map
 from datasets_spec.errors import UserError
-from datasets_spec.mat import load_task_map
 from datasets_spec.sample import SPLITS
 from search.commands.session import connected
 from search.console import print_line, print_table
 from search.study_files import Study, load_study
 
 if TYPE_CHECKING:
-    from datasets_spec.audit import BlindBaselines
-    from datasets_spec.check import DataCheck, SubsetCheck
-    from datasets_spec.export import ExportFormat
-    from datasets_spec.leakage_levels import LeakCount
-    from datasets_spec.store_build import PreparedStore
+    from datasets_spec.check.blind_rules import BlindBaselines
+    from datasets_spec.check.check import DataCheck, SubsetCheck
+    from datasets_spec.prepare.prepare_store import PreparedStore
+    from datasets_spec.splits.leak_levels import LeakCount
+    from datasets_spec.store.export import ExportFormat
 
 
 def prepare(study_file: Path, overrides: Sequence[str], address: str | None) -> None:
@@ -33,7 +33,7 @@ def prepare(study_file: Path, overrides: Sequence[str], address: str | None) -> 
 
 
 def _prepared(study: Study, address: str | None, say: Callable[[str], None]) -> PreparedStore:
-    from datasets_spec.store_build import prepare_store
+    from datasets_spec.prepare.prepare_store import prepare_store
 
     with connected(address, say, dashboard=False):
         return prepare_store(
@@ -47,8 +47,8 @@ def _prepared(study: Study, address: str | None, say: Callable[[str], None]) -> 
 
 def check(study_file: Path, overrides: Sequence[str], address: str | None, *, as_json: bool) -> int:
     """Prepare the data where needed and show what they are; returns 1 when something must be fixed."""
-    from datasets_spec.check import check_store
-    from datasets_spec.store import open_store
+    from datasets_spec.check.check import check_store
+    from datasets_spec.store.store import open_store
 
     study = load_study(study_file, overrides)
     _prepared(study, address, _say_nothing if as_json else print_line)
@@ -147,7 +147,7 @@ def _blind_row(subset: SubsetCheck, split: str, blind: BlindBaselines) -> list[s
 
 def show_relations(target: str, catalog_name: str, task_map_name: str | None, *, as_json: bool) -> None:
     """Print what the subsets of a catalog share with a target."""
-    from datasets_spec.relations import num_related, relations_of
+    from datasets_spec.catalog.relations import num_related, relations_of
 
     catalog = load_catalog(catalog_name)
     task_map = load_task_map(task_map_name) if task_map_name else catalog.task_map
@@ -183,7 +183,7 @@ def show_relations(target: str, catalog_name: str, task_map_name: str | None, *,
 
 def init_catalog(folder: Path, out: Path | None) -> None:
     """Draft a catalog for a folder; never overwrites one."""
-    from datasets_spec.draft import draft_catalog
+    from datasets_spec.catalog.draft import draft_catalog
 
     path = out or folder / "catalog.yaml"
     if path.exists():
@@ -204,7 +204,7 @@ def init_catalog(folder: Path, out: Path | None) -> None:
 
 def unpack(table: Path, folder: Path) -> None:
     """Write the images of a Parquet table to files."""
-    from datasets_spec.unpack import unpack_table
+    from datasets_spec.readers.unpack import unpack_table
 
     out, num_rows, num_images = unpack_table(table, folder)
     print_line(f"wrote {out}: {num_rows} rows, {num_images} images in {folder / 'images'}")
@@ -212,8 +212,8 @@ def unpack(table: Path, folder: Path) -> None:
 
 def export(study_file: Path, folder: Path, export_format: str, mix_file: Path | None, run_dir: Path | None) -> None:
     """Write the rows of a mix for another tool."""
-    from datasets_spec.export import EXPORT_FORMATS, export_rows
-    from datasets_spec.store import open_store
+    from datasets_spec.store.export import EXPORT_FORMATS, export_rows
+    from datasets_spec.store.store import open_store
     from search.mix import load_mix
 
     if export_format not in EXPORT_FORMATS:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.atomic import replace_text
+from datasets_spec.catalog.keys import Key
 from datasets_spec.errors import UserError
-from datasets_spec.mat import Key
 from datasets_spec.nearest import nearest_of
 from search.console import print_line, print_table
 from search.explain.compute import Effect, Explanation, Subject, banzhaf_weights, explain, trials_of

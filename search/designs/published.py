@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from datasets_spec.mat import Key
+from datasets_spec.catalog.keys import Key
 from search.published.controlled import ControlledRow, load_controlled_rows
 
 

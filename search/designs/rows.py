@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from datasets_spec.mat import Key, TaskMap, same_key, shared_elements
+from datasets_spec.catalog.keys import Key, TaskMap, same_key, shared_elements
 from search.composition import Composition
 from search.trials import share_out
 

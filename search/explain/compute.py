@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
 from datasets_spec.errors import UserError
-from datasets_spec.mat import Key, TaskMap, shared_elements
 from search.explain.effects_model import EffectsModel, Floats, Quantity, Trials
 from search.marks import score_of
 from search.objective import COUNTED

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.atomic import replace_text
-from datasets_spec.mat import Key
+from datasets_spec.catalog.keys import Key
 from search.explain.compute import Explanation, Subject, explain, usable
 from search.study_files import Study
 

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_spec.catalog.keys import ABILITIES, Key
 from datasets_spec.errors import UserError
-from datasets_spec.mat import ABILITIES, Key
 from search.candidate import Candidate, SearchSpace
 from search.composition import Composition, CompositionSpace
 from search.known_truth.table import KnownTruthTable

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from datasets_spec.mat import Key, TaskMap, shared_elements
+from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
 from search.composition import Composition
 from search.recipe_space import RecipeValue
 

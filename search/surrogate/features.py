@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_spec.mat import Key, TaskMap
+from datasets_spec.catalog.keys import Key, TaskMap
 from search.surrogate.encoding import Encoded
 from search.surrogate.kernels import element_matches
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_spec.mat import Key, TaskMap
+from datasets_spec.catalog.keys import Key, TaskMap
 from search.surrogate.encoding import Encoded
 
 Floats = NDArray[np.float64]

@@ -101,9 +101,9 @@ def measure_json(folder: Path, num_rows: int) -> dict[str, Any]:
 
 def measure_leakage(num_train: int, num_eval: int, num_copies: int) -> dict[str, Any]:
     """Shortlists drawn looks, with planted copies among them, and compares real planted copies by pixels."""
-    from datasets_spec.lookalikes import shortlist
-    from datasets_spec.looks import NUM_VIEWS
-    from datasets_spec.pixel_compare import compare
+    from datasets_spec.copies.perceptual_hash import NUM_VIEWS
+    from datasets_spec.copies.pixel_agreement import compare
+    from datasets_spec.copies.shortlist import shortlist
     from tests.datasets_spec.planted import MILD, phantom_image
 
     rng = np.random.default_rng(0)
@@ -152,8 +152,8 @@ def write_corpus(folder: Path, num_images: int) -> Path:
 
 def prepare(catalog_path: Path) -> float:
     """Seconds to prepare a store from nothing."""
-    from datasets_spec.catalog import load_catalog
-    from datasets_spec.store_build import prepare_store
+    from datasets_spec.catalog.catalog import load_catalog
+    from datasets_spec.prepare.prepare_store import prepare_store
 
     store = catalog_path.parent / "store"
     shutil.rmtree(store, ignore_errors=True)
@@ -167,9 +167,9 @@ def plain_loop(catalog_path: Path) -> float:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from datasets_spec.images import ImageLimits, decode, hash_of
-    from datasets_spec.looks import as_numbers, looks_of
-    from datasets_spec.metadata import without_metadata
+    from datasets_spec.copies.perceptual_hash import as_numbers, looks_of
+    from datasets_spec.images.decode import ImageLimits, decode, hash_of
+    from datasets_spec.images.strip_metadata import without_metadata
 
     root, limits = catalog_path.parent, ImageLimits()
     start = time.perf_counter()

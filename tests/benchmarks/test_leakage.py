@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets_spec.lookalikes import shortlist
-from datasets_spec.looks import Looks, looks_of
-from datasets_spec.pixel_compare import compare
+from datasets_spec.copies.perceptual_hash import Looks, looks_of
+from datasets_spec.copies.pixel_agreement import compare
+from datasets_spec.copies.shortlist import shortlist
 from tests.datasets_spec.planted import FLIP, MILD, STRONG, Edit, phantom_image, photo_like_image
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]

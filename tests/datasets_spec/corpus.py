@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from datasets_spec.catalog import Catalog, load_catalog
+from datasets_spec.catalog.catalog import Catalog, load_catalog
 
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
 LABELS = ("round", "square", "cross")

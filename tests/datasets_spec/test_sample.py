@@ -21,7 +21,8 @@ def test_names_and_splits_are_what_other_rooms_rely_on() -> None:
 
 def test_specs_are_imported_without_the_heavy_libraries() -> None:
     code = (
-        "import sys, datasets_spec.catalog, datasets_spec.store, datasets_spec.store_build, datasets_spec.audit;"
+        "import sys, datasets_spec.catalog.catalog, datasets_spec.store.store, datasets_spec.prepare.prepare_store;"
+        "import datasets_spec.check.blind_rules;"
         "print(sorted({'ray', 'torch', 'pyarrow', 'PIL', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

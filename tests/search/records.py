@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datasets_spec.mat import Key
+from datasets_spec.catalog.keys import Key
 
 KEYS = {
     "ct-brain-bleed": Key(modality="CT", area="brain", task="bleed"),

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from datasets_spec.manifest import PartFile, StoreManifest, SubsetCounts, write_manifest
 from datasets_spec.sample import SPLITS, arrow_schema
-from datasets_spec.store import Store, open_store
+from datasets_spec.store.manifest import PartFile, StoreManifest, SubsetCounts, write_manifest
+from datasets_spec.store.store import Store, open_store
 from search.composition import Composition
 from search.status import Stage
 from search.study_files import Study, load_study

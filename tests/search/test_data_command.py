@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets_spec.check import DataCheck, check_store
+from datasets_spec.check.check import DataCheck, check_store
 from datasets_spec.errors import UserError
-from datasets_spec.leakage_levels import LeakCount
+from datasets_spec.splits.leak_levels import LeakCount
 from search.commands.data import as_plain, export, init_catalog, show_check, show_relations, unpack
 from tests.search.study_fixture import open_study, write_store, write_study
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets_spec.mat import Key, TaskMap, shared_elements
+from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
 from search.exposure import Exposures
 from search.status import Exposure
 from tests.search.study_fixture import SUBSETS

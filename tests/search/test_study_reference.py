@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from datasets_spec.catalog import CatalogSpec
+from datasets_spec.catalog.catalog import CatalogSpec
 from search.study import StudySpec
 
 REFERENCE = (Path(__file__).resolve().parents[2] / "docs" / "study-file.md").read_text(encoding="utf-8")

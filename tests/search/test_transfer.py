@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from datasets_spec.catalog.keys import load_task_map
 from datasets_spec.errors import UserError
-from datasets_spec.mat import load_task_map
 from search.transfer import TRANSFER_COLUMNS, compute_transfer, safe_cell, write_transfer_csv
 from tests.search.records import KEYS, MadeUpStudy
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets_spec.mat import shared_elements
+from datasets_spec.catalog.keys import shared_elements
 from search.composition import Composition
 from search.outcomes import control_arm
 from search.status import Stage

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_spec.errors import ReaderError
+from datasets_spec.prepare.first_pass import SubsetSource, read_files
 from datasets_spec.readers import FORMATS, get_reader
 from datasets_spec.sample import QuarantinedRow, RawSample
-from datasets_spec.staging import SubsetSource, read_files
 from tests.datasets_spec.corpus import LABELS
 from tests.datasets_spec.readers.formats import FORMAT_CASES, QUESTION, write_records
 

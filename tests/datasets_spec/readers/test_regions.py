@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
-from datasets_spec.images import ImageLimits
+from datasets_spec.images.decode import ImageLimits
+from datasets_spec.prepare.first_pass import SubsetSource, check_rows, read_files
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import QuarantinedRow, RawSample
-from datasets_spec.staging import SubsetSource, check_rows, read_files
 from tests.datasets_spec.readers.formats import llava_record, write_records
 
 SIZE = (200, 100)

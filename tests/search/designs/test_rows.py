@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets_spec.catalog import load_catalog
-from datasets_spec.mat import Key, TaskMap, load_task_map
+from datasets_spec.catalog.catalog import load_catalog
+from datasets_spec.catalog.keys import Key, TaskMap, load_task_map
 from datasets_spec.phantom.world import AREAS, MODALITIES, TASKS
 from search.designs.amounts import data_efficiency_rows, few_shot_rows, observation_rows
 from search.designs.budgeted import ability_rows, disruption_rows, zero_overlap_rows

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datasets_spec.catalog.keys import Key, TaskMap
 from datasets_spec.errors import UserError
-from datasets_spec.mat import Key, TaskMap
 from search.composition import CompositionSpace
 from search.explain.compute import MOST_SCORES, Effect, Subject, banzhaf_weights, explain, shared_table, trials_of
 from search.explain.effects_model import EffectsModel, Trials

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from datasets_spec.mat import Key
+from datasets_spec.catalog.keys import Key
 from search.candidate import Candidate, SearchSpace
 from search.composition import Composition, CompositionSpace
 from search.recipe_space import RecipeSpace

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from datasets_spec.catalog.keys import Key
 from datasets_spec.errors import UserError
-from datasets_spec.mat import Key
 from search.candidate import Candidate, SearchSpace
 from search.composition import Composition, CompositionSpace
 from search.status import Status

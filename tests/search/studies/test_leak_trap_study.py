@@ -11,9 +11,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from datasets_spec.leakage_levels import LEVELS
 from datasets_spec.phantom.write import write_phantom
-from datasets_spec.store import open_store
+from datasets_spec.splits.leak_levels import LEVELS
+from datasets_spec.store.store import open_store
 from tests.search.studies.tiny_study import recombine, trial_records
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets_spec.mat import Key, TaskMap
+from datasets_spec.catalog.keys import Key, TaskMap
 from search.surrogate.encoding import Encoded
 from search.surrogate.features import KEYS_LENGTH, KEYS_SCALE, MAX_LANDMARKS, KeyBasis, key_tables
 from search.surrogate.model import Evidence, Surrogate, unit_weights

@@ -1,0 +1,1 @@
+"""What to know before a GPU is paid for."""

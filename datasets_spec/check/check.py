@@ -1,0 +1,233 @@
+"""Everything to know about prepared data before a GPU is paid for, and what must be mended first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets_spec.catalog.catalog import Catalog
+from datasets_spec.check.blind_rules import SubsetAudit, audit_subset
+from datasets_spec.check.words_alone import Question, TextOnly, text_only
+from datasets_spec.copies.groups import CopySearch
+from datasets_spec.sample import SPLITS, Flag
+from datasets_spec.splits.leak_levels import LeakCount
+from datasets_spec.store.store import Store
+
+# A shortcut this far above chance is told; what an image adds must be read against it.
+SHORTCUT_MARGIN = 0.15
+_EVAL_SPLITS = SPLITS[1:]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubsetCheck:
+    """One subset of a check.
+
+    Args:
+        audit: Counts and blind rules.
+        num_closed: Questions with options.
+        num_open: Questions answered in words.
+        num_box: Questions answered by a box.
+        num_options: Closed questions by number of options.
+        num_images: Rows by number of images.
+        num_questions: Distinct question texts.
+        repeated_questions: Evaluation rows whose question text occurs in ``train`` too; told, not a leak.
+        text_only: Accuracy from words alone, by evaluation split; for targets and abilities.
+        licence: Licence as the catalog says.
+        origin: Origin as the catalog says.
+    """
+
+    audit: SubsetAudit
+    num_closed: int
+    num_open: int
+    num_box: int
+    num_options: dict[int, int]
+    num_images: dict[int, int]
+    num_questions: int
+    repeated_questions: int
+    text_only: dict[str, TextOnly] = field(default_factory=dict)
+    licence: str | None = None
+    origin: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataCheck:
+    """A check of prepared data.
+
+    Args:
+        fingerprint: Fingerprint of the store.
+        subsets: Its subsets.
+        leaks: Rows that showed what a later split shows.
+        copy_search: How the search for copies went.
+        common_sources: Pairs of subsets built from the same data set, and its names.
+        must_fix: What makes results wrong or a study impossible.
+        advice: What to know.
+    """
+
+    fingerprint: str
+    subsets: tuple[SubsetCheck, ...]
+    leaks: tuple[LeakCount, ...]
+    copy_search: CopySearch
+    common_sources: tuple[tuple[str, str, tuple[str, ...]], ...]
+    must_fix: tuple[str, ...]
+    advice: tuple[str, ...]
+
+
+def check_store(store: Store, catalog: Catalog, *, sources: Sequence[str], eval_sets: Sequence[str]) -> DataCheck:
+    """Checks prepared data for a study.
+
+    Args:
+        store: The store.
+        catalog: What it was prepared from.
+        sources: Subsets that compositions are made of.
+        eval_sets: Targets and abilities.
+
+    Raises:
+        StoreError: Data are damaged.
+    """
+    subsets = tuple(
+        _check_subset(store, catalog, name, is_scored=name in eval_sets) for name in sorted(store.manifest.subsets)
+    )
+    by_name = {subset.audit.name: subset for subset in subsets}
+    must_fix, advice = [], []
+    for name in (name for name in eval_sets if name in by_name):
+        must_fix += [f"{name}: no row in '{split}'" for split in _EVAL_SPLITS if not by_name[name].audit.splits[split]]
+        advice += _shortcuts(by_name[name])
+    must_fix += [f"{name}: no row to train on" for name in sources if not by_name[name].audit.splits["train"]]
+    for leak in store.manifest.leaks:
+        if leak.action == "warn":
+            must_fix.append(
+                f"{leak.subset}: {leak.num_rows} rows of '{leak.split}' show what {leak.seen_subset} "
+                f"('{leak.seen_split}') shows ({leak.level}), and the catalog keeps them"
+            )
+    for subset in subsets:
+        advice += _oddities(subset)
+    advice += _twins(store, sources, eval_sets)
+    if store.manifest.copy_search.num_cut:
+        advice.append(f"{store.manifest.copy_search.num_cut} images have more lookalikes than were followed")
+    return DataCheck(
+        fingerprint=store.fingerprint,
+        subsets=subsets,
+        leaks=store.manifest.leaks,
+        copy_search=store.manifest.copy_search,
+        common_sources=_common_sources(catalog, by_name),
+        must_fix=tuple(must_fix),
+        advice=tuple(advice),
+    )
+
+
+def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool) -> SubsetCheck:
+    rows = {split: _read(store, name, split) for split in SPLITS}
+    every = [row for members in rows.values() for row in members]
+    seen = {row["question"] for row in rows["train"]}
+    found = {split: words_alone(store, name, split) for split in _EVAL_SPLITS if is_scored}
+    spec = catalog.subset(name)
+    return SubsetCheck(
+        audit=audit_subset(store, name),
+        num_closed=sum(bool(row["options"]) for row in every),
+        num_open=sum(row["answer_kind"] == "open" for row in every),
+        num_box=sum(row["answer_kind"] == "box" for row in every),
+        num_options=dict(sorted(Counter(len(row["options"]) for row in every if row["options"]).items())),
+        num_images=dict(sorted(Counter(len(row["image_hashes"]) for row in every).items())),
+        num_questions=len({row["question"] for row in every}),
+        repeated_questions=sum(row["question"] in seen for split in _EVAL_SPLITS for row in rows[split]),
+        text_only={split: score for split, score in found.items() if score is not None},
+        licence=spec.licence,
+        origin=spec.origin,
+    )
+
+
+def words_alone(store: Store, name: str, split: str) -> TextOnly | None:
+    """Returns how well the closed questions of a split are answered from words alone, learned from ``train``.
+
+    Args:
+        store: The store.
+        name: Name of the subset.
+        split: Whose questions are answered.
+
+    Raises:
+        StoreError: There is no such subset or split, or its data are damaged.
+    """
+    learned, asked = (
+        [_question(row) for row in _read(store, name, part) if row["options"]] for part in ("train", split)
+    )
+    return text_only(learned, asked)
+
+
+def _read(store: Store, name: str, split: str) -> list[dict[str, Any]]:
+    columns = ["question", "options", "answer_index", "answer_kind", "image_hashes", "group"]
+    rows: list[dict[str, Any]] = store.read(name, split, columns=columns).to_pylist()
+    return rows
+
+
+def _question(row: dict[str, Any]) -> Question:
+    cluster = row["group"] or min(row["image_hashes"])
+    return Question(text=row["question"], options=tuple(row["options"]), gold=row["answer_index"], cluster=cluster)
+
+
+def _shortcuts(subset: SubsetCheck) -> list[str]:
+    told = []
+    for split, blind in subset.audit.blind.items():
+        if split == "train" or blind.chance is None:
+            continue
+        words = subset.text_only.get(split)
+        rules = {
+            f"always {blind.letter}": blind.constant_letter,
+            "the longest option": blind.longest_option,
+            "the shortest option": blind.shortest_option,
+            "words alone": words.low if words else None,
+        }
+        for rule, accuracy in rules.items():
+            if accuracy is not None and accuracy > blind.chance + SHORTCUT_MARGIN:
+                told.append(
+                    f"{subset.audit.name}: {rule} reaches {accuracy:.0%} of '{split}', chance {blind.chance:.0%}"
+                )
+    return told
+
+
+def _twins(store: Store, sources: Sequence[str], eval_sets: Sequence[str]) -> list[str]:
+    """Sources that hold images of a target's own training rows: no leak, but what they teach is the target itself."""
+    images = {
+        name: {h for row in _read(store, name, "train") for h in row["image_hashes"]}
+        for name in {*sources, *eval_sets}
+        if name in store.manifest.subsets
+    }
+    told = []
+    for target in (name for name in eval_sets if name in images):
+        for source in (name for name in sources if name in images and name != target):
+            shared = images[source] & images[target]
+            if shared:
+                told.append(
+                    f"{source}: {len(shared)} of its training images are training images of {target} too; trained on "
+                    f"{source}, {target} is held out by name only"
+                )
+    return told
+
+
+def _oddities(subset: SubsetCheck) -> list[str]:
+    audit = subset.audit
+    told = []
+    if audit.kept == 0:
+        told.append(f"{audit.name}: nothing is stored of it")
+    contradicting = audit.flags.get(Flag.gold_text_contradicts_option.value, 0)
+    if contradicting:
+        told.append(f"{audit.name}: {contradicting} answers contradict the option their letter names")
+    if audit.kept and not audit.groups_known:
+        told.append(f"{audit.name}: patients are unknown, so one may be in several splits")
+    if audit.kept and subset.licence is None:
+        told.append(f"{audit.name}: the catalog names no licence")
+    return told
+
+
+def _common_sources(catalog: Catalog, by_name: dict[str, SubsetCheck]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Pairs of subsets with a data set in common, by its id or by its address."""
+    urls = {source.id: source.url or source.id for source in catalog.spec.sources}
+    published = {name: {urls.get(s, s): s for s in catalog.subset(name).sources} for name in by_name}
+    names = sorted(by_name)
+    return tuple(
+        (one, two, shared)
+        for number, one in enumerate(names)
+        for two in names[number + 1 :]
+        if (shared := tuple(sorted(published[one][url] for url in published[one].keys() & published[two].keys())))
+    )

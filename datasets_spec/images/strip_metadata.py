@@ -1,0 +1,122 @@
+"""Images as they are stored: upright, and with nothing in the file but pixels.
+
+Camera data, comments, thumbnails and whatever is appended can name a patient. PNG and JPEG lose their metadata without
+being encoded again; everything else becomes a PNG of the same pixels.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from io import BytesIO
+
+from datasets_spec.images.decode import ImageLimits, decode, may_be_turned, quiet_warnings
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+# What Pillow turns into 8-bit RGB depends on these only.
+_PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_JPEG_START = b"\xff\xd8"
+_JPEG_END = 0xD9
+_JPEG_SCAN = 0xDA
+# APP0 (JFIF) and APP14 (Adobe) say which colour space the numbers are in.
+_JPEG_COLOUR = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
+_JPEG_METADATA = {*range(0xE0, 0xF0), 0xFE}
+# Ends a scan: a marker that is neither a stuffed zero nor a restart.
+_NEXT_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+_ORIENTATION = 0x0112
+_UPRIGHT = (None, 0, 1)
+
+
+def without_metadata(data: bytes, limits: ImageLimits) -> bytes:
+    """Returns an image file that shows the same pixels and says nothing else.
+
+    Args:
+        data: An encoded image that :func:`images.decode` accepts.
+        limits: What it may cost.
+
+    Returns:
+        A PNG or JPEG file, upright, whose pixel hash is that of the original.
+
+    Raises:
+        ImageRefused: It is no such image.
+    """
+    plain = None
+    if data.startswith(_PNG_START):
+        plain = _plain_png(data)
+    elif data.startswith(_JPEG_START):
+        plain = _plain_jpeg(data)
+    if plain is not None and not _is_turned(data):
+        return plain
+    return _encoded(data, limits)
+
+
+def _is_turned(data: bytes) -> bool:
+    if not may_be_turned(data):
+        return False
+    from PIL import Image
+
+    try:
+        with quiet_warnings(), Image.open(BytesIO(data), formats=("PNG", "JPEG")) as image:
+            return image.getexif().get(_ORIENTATION) not in _UPRIGHT
+    except (OSError, SyntaxError, ValueError, struct.error):
+        # EXIF that cannot be read: Pillow decides while decoding.
+        return True
+
+
+def _encoded(data: bytes, limits: ImageLimits) -> bytes:
+    image = decode(data, limits)
+    red, green, blue = image.split()
+    buffer = BytesIO()
+    is_grey = red.tobytes() == green.tobytes() == blue.tobytes()
+    shown = red if is_grey else image
+    # Pillow would write the profile and texts it read into the new file.
+    shown.info.clear()
+    # Level 3: a tenth larger than the default and several times as fast.
+    shown.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def _plain_png(data: bytes) -> bytes | None:
+    kept = [_PNG_START]
+    position = len(_PNG_START)
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            return None
+        if kind in _PNG_KEPT:
+            kept.append(data[position:end])
+        if kind == b"IEND":
+            return b"".join(kept)
+        position = end
+    return None
+
+
+def _plain_jpeg(data: bytes) -> bytes | None:
+    kept = [_JPEG_START]
+    position = len(_JPEG_START)
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:
+            return None
+        marker = data[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        if marker == _JPEG_END:
+            break
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        end = position + 2 + length
+        if marker == _JPEG_SCAN:
+            following = _NEXT_MARKER.search(data, end)
+            if following is None:
+                return None
+            end = following.start()
+        if marker not in _JPEG_METADATA or _says_colour(marker, data[position + 4 : position + 9]):
+            kept.append(data[position:end])
+        position = end
+    # The end of the image is where the first one ends: further pictures and appended files stay behind.
+    return b"".join([*kept, b"\xff\xd9"]) if data[position : position + 2] == b"\xff\xd9" else None
+
+
+def _says_colour(marker: int, start: bytes) -> bool:
+    return _JPEG_COLOUR.get(marker) == start

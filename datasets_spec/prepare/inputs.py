@@ -1,0 +1,191 @@
+"""What a store was made from: enough to tell whether preparing it again would change anything."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets_spec.canonical import content_hash
+from datasets_spec.catalog.catalog import Catalog
+from datasets_spec.errors import MissingImagesError, ReaderError
+from datasets_spec.images.decode import ABSENT, ImageLimits, ImageRefused, file_state, resolve_beneath
+from datasets_spec.prepare.first_pass import SubsetSource
+from datasets_spec.splits.row_plan import POOL, TEST
+from datasets_spec.store.manifest import STORE_VERSION
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IMAGES_NAME = "images.parquet"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataFile:
+    """One declared data file.
+
+    Args:
+        subset: Subset it belongs to.
+        role: ``pool`` or ``test``.
+        file: As the catalog names it.
+        path: Where it lies.
+    """
+
+    subset: str
+    role: str
+    file: str
+    path: Path
+
+
+def data_files(catalog: Catalog) -> list[DataFile]:
+    """Lists the data files to read, in an order that does not depend on the catalog's.
+
+    Args:
+        catalog: The catalog; where it says ``absent: skip``, subsets that lack a file or their images have none.
+    """
+    skipped = absent_subsets(catalog) if catalog.spec.absent == "skip" else {}
+    declared = (item for item in _declared_files(catalog) if item.subset not in skipped)
+    return sorted(declared, key=lambda item: (item.subset, item.role, item.file))
+
+
+def _declared_files(catalog: Catalog) -> Iterator[DataFile]:
+    for subset in catalog.prepared:
+        for role, files in ((POOL, subset.pool), (TEST, subset.test)):
+            for file in files:
+                yield DataFile(subset=subset.name, role=role, file=file, path=catalog.base_dir / file)
+
+
+def absent_subsets(catalog: Catalog) -> dict[str, str]:
+    """Returns what is missing of subsets whose files or image folder are not there, by subset.
+
+    Args:
+        catalog: The catalog.
+    """
+    missing: dict[str, str] = {}
+    for item in _declared_files(catalog):
+        if not item.path.is_file():
+            missing.setdefault(item.subset, str(item.path))
+    for name in catalog.names:
+        if not catalog.image_root(name).is_dir():
+            missing.setdefault(name, f"{catalog.image_root(name)}/")
+    return missing
+
+
+def subset_sources(catalog: Catalog) -> dict[str, SubsetSource]:
+    """Returns what workers must know about each subset.
+
+    Args:
+        catalog: The catalog.
+    """
+    return {
+        subset.name: SubsetSource(
+            format=subset.format or "",
+            image_root=str(catalog.image_root(subset.name).absolute()),
+            answer_kind=subset.answer_kind,
+            box_form=subset.box_form,
+            source_pattern=subset.source_pattern,
+            group_pattern=subset.group_pattern,
+            namespace=subset.namespace,
+        )
+        for subset in catalog.prepared
+    }
+
+
+def require_inputs(catalog: Catalog) -> None:
+    """Refuses a catalog whose declared files or image folders are not there; names all of them.
+
+    Args:
+        catalog: The catalog.
+
+    Raises:
+        ReaderError: Data files are missing, or with ``absent: skip`` those of every subset.
+        MissingImagesError: Image folders are missing.
+    """
+    if not catalog.names:
+        raise ReaderError(
+            f"no subset of the catalog '{catalog.spec.name}' has files",
+            hint="copy it, and give subsets format and pool",
+        )
+    if catalog.spec.absent == "skip":
+        absent = absent_subsets(catalog)
+        if len(absent) == len(catalog.names):
+            raise ReaderError(
+                f"none of the {len(absent)} subsets of '{catalog.spec.name}' is there; the first lacks "
+                + next(iter(absent.values())),
+                hint="download files and images there, or give the folder that holds them",
+            )
+        return
+    absent_files = [item for item in _declared_files(catalog) if not item.path.is_file()]
+    if absent_files:
+        listed = "\n".join(f"  {item.subset}: {item.path}" for item in absent_files)
+        raise ReaderError(
+            f"{len(absent_files)} data files of the catalog '{catalog.spec.name}' are not there:\n{listed}",
+            hint="download them there, correct pool and test in the catalog, or say `absent: skip` there",
+        )
+    roots = {catalog.image_root(name) for name in catalog.names}
+    gone = sorted(str(root) for root in roots if not root.is_dir())
+    if gone:
+        raise MissingImagesError(
+            "image folders that are not there: " + ", ".join(gone),
+            hint="download the images there, or correct image_root in the catalog",
+        )
+
+
+def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> str:
+    """Returns the content hash of specs, settings and data files.
+
+    Args:
+        catalog: The catalog.
+        seed: Seed of the store.
+        limits: What an image may cost.
+    """
+    subsets = {subset.name: subset.model_dump(mode="json") for subset in catalog.prepared}
+    for name, dumped in subsets.items():
+        del dumped["metadata"]  # notes: editing one is no reason to prepare the store again
+        for note in ("sources", "licence", "origin", "role", "released", "sample_cost"):
+            del dumped[note]
+        if dumped["box_form"] is None:  # younger than stores: without it they stay as they are
+            del dumped["box_form"]
+        dumped["shares"] = catalog.shares(name).model_dump(mode="json")
+        dumped["sampling"] = catalog.sampling(name).model_dump(mode="json")
+        dumped["image_root"] = str(catalog.image_root(name).absolute())
+        dumped["pool"], dumped["test"] = sorted(dumped["pool"]), sorted(dumped["test"])
+    files = {f"{item.subset}/{item.role}/{item.file}": _file_hash(item.path) for item in data_files(catalog)}
+    return content_hash(
+        {
+            "version": STORE_VERSION,
+            "catalog": catalog.spec.name,
+            "task_map": catalog.task_map.model_dump(mode="json"),
+            "subsets": subsets,
+            "leakage": catalog.spec.leakage.model_dump(mode="json"),
+            "files": files,
+            "seed": seed,
+            "max_image_mpx": limits.max_mpx,
+            "max_image_bytes": limits.max_bytes,
+        }
+    )
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def images_unchanged(states: pa.Table, sources: dict[str, SubsetSource]) -> bool:
+    """Says whether every image still has the size and time it had when the store was made.
+
+    Args:
+        states: Table of ``subset``, ``path``, ``num_bytes`` and ``mtime_ns``.
+        sources: Subsets by name.
+    """
+    for row in states.to_pylist():
+        try:
+            path = resolve_beneath(Path(sources[row["subset"]].image_root), row["path"])
+            state = file_state(path)
+        except ImageRefused:
+            state = ABSENT
+        if (state.num_bytes, state.mtime_ns) != (row["num_bytes"], row["mtime_ns"]):
+            return False
+    return True

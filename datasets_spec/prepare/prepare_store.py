@@ -1,0 +1,187 @@
+"""Prepares a store: checked, de-duplicated, split, ordered, written as Parquet, announced last."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets_spec.canonical import short_hash
+from datasets_spec.catalog.catalog import Catalog
+from datasets_spec.copies.groups import group_copies
+from datasets_spec.errors import StoreError
+from datasets_spec.images.decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_MPX, ImageLimits
+from datasets_spec.prepare.counts import build_manifest
+from datasets_spec.prepare.inputs import (
+    IMAGES_NAME,
+    absent_subsets,
+    data_files,
+    images_unchanged,
+    inputs_fingerprint,
+    require_inputs,
+    subset_sources,
+)
+from datasets_spec.prepare.quarantine import Tally, require_within_limit, write_quarantine
+from datasets_spec.prepare.second_pass import write_row_list
+from datasets_spec.prepare.survey import Survey, survey_staging, tie_rows, write_image_states
+from datasets_spec.sample import QuarantineReason
+from datasets_spec.splits.row_plan import make_plan
+from datasets_spec.store.manifest import StoreManifest, read_manifest, write_manifest
+from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME
+from datasets_spec.store_lock import locked
+
+GENERATIONS = "generations"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedStore:
+    """What preparing led to.
+
+    Args:
+        manifest: The store's manifest.
+        was_current: True when nothing had changed and nothing was done.
+    """
+
+    manifest: StoreManifest
+    was_current: bool
+
+
+def prepare_store(
+    catalog: Catalog,
+    store_dir: Path,
+    *,
+    seed: int = 0,
+    quarantine_limit: float = 0.05,
+    max_image_mpx: float = DEFAULT_MAX_IMAGE_MPX,
+    max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES,
+    on_event: Callable[[str], None] | None = None,
+) -> PreparedStore:
+    """Prepares a store from a catalog with Ray Data; does nothing when the inputs have not changed.
+
+    The caller has connected to Ray. A rebuilt store is written as a new generation beside the old one, which
+    stays whole and readable until the new manifest replaces the old.
+
+    Args:
+        catalog: What to prepare.
+        store_dir: Where to.
+        seed: Decides splits, row orders and option orders.
+        quarantine_limit: Largest share of a subset's rows that may be unusable.
+        max_image_mpx: Largest image, in megapixels.
+        max_image_bytes: Largest image file.
+        on_event: Told what is being done and decided, in words without row contents.
+
+    Raises:
+        ReaderError: Data files are missing or unreadable.
+        MissingImagesError: Image folders, or many images, are missing.
+        QuarantineLimitError: Too many rows of a subset cannot be used.
+        LeakageError: The leakage guard failed.
+        StoreError: Another process prepares this store, or an image changed meanwhile.
+    """
+    tell = on_event or (lambda message: None)
+    limits = ImageLimits(max_mpx=max_image_mpx, max_bytes=max_image_bytes)
+    require_inputs(catalog)
+    if catalog.spec.absent == "skip":
+        for name, lacking in absent_subsets(catalog).items():
+            tell(f"{name}: left out, {lacking} is not there")
+    fingerprint = inputs_fingerprint(catalog, seed=seed, limits=limits)
+    with locked(store_dir):
+        manifest = _current_manifest(catalog, store_dir, fingerprint)
+        if manifest is not None:
+            tell(f"the store {store_dir} is current: nothing to do")
+            tallies = {name: _tally_of(manifest, name) for name in manifest.subsets}
+            require_within_limit(tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
+            return PreparedStore(manifest=manifest, was_current=True)
+        generation = store_dir / GENERATIONS / f"{short_hash(fingerprint)}-{uuid.uuid4().hex[:8]}"
+        generation.mkdir(parents=True)
+        try:
+            manifest = _build(catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell)
+        except BaseException:
+            shutil.rmtree(generation, ignore_errors=True)
+            raise
+        write_manifest(store_dir, manifest)
+        for old in (store_dir / GENERATIONS).iterdir():
+            if old != generation:
+                shutil.rmtree(old, ignore_errors=True)
+    tell(f"the store {store_dir} is ready: fingerprint {short_hash(manifest.fingerprint)}")
+    return PreparedStore(manifest=manifest, was_current=False)
+
+
+def _build(
+    catalog: Catalog,
+    store_dir: Path,
+    generation: Path,
+    seed: int,
+    quarantine_limit: float,
+    limits: ImageLimits,
+    fingerprint: str,
+    tell: Callable[[str], None],
+) -> StoreManifest:
+    from datasets_spec.prepare.ray_jobs import compare_pairs, stage_rows, store_rows
+
+    files, sources = data_files(catalog), subset_sources(catalog)
+    staging = generation / "staging"
+    tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
+    stage_rows(files, sources, staging, seed=seed, limits=limits)
+    survey = survey_staging(staging, sources)
+    shares = {name: catalog.shares(name) for name in catalog.names}
+    sampling = {name: catalog.sampling(name) for name in catalog.names}
+    policy = catalog.spec.leakage
+    groups, search = group_copies(
+        survey.images, limits=limits, flips=policy.flips, on_event=tell, compare_chunks=compare_pairs
+    )
+    tie_rows(survey.rows, groups, policy)
+    plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling, policy=policy)
+    survey.set_aside(plan.removed)
+    write_quarantine(survey.quarantined, store_dir / QUARANTINE_NAME)
+    _tell_counts(survey, tell)
+    require_within_limit(survey.tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
+    num_rows = sum(len(rows) for rows in plan.partitions.values())
+    tell(f"writing {num_rows} rows in {len(plan.partitions)} partitions")
+    parts = store_rows(plan, sources, staging, generation, limits=limits)
+    failures = sorted({part["failure"] for part in parts if part["failure"]})
+    if failures:
+        raise StoreError("; ".join(failures), hint="prepare again when nothing writes to the images")
+    write_row_list(plan, generation / ROWS_NAME)
+    write_image_states(staging, generation / IMAGES_NAME)
+    shutil.rmtree(staging, ignore_errors=True)
+    name = f"{GENERATIONS}/{generation.name}"
+    return build_manifest(
+        catalog, plan, survey, parts, seed=seed, search=search, inputs_fingerprint=fingerprint, generation=name
+    )
+
+
+def _tell_counts(survey: Survey, tell: Callable[[str], None]) -> None:
+    for name, tally in sorted(survey.tallies.items()):
+        aside = ", ".join(f"{reason.value} {num}" for reason, num in tally.reasons.most_common())
+        kept = tally.read - sum(tally.reasons.values())
+        tell(f"{name}: {kept} of {tally.read} rows kept" + (f" (set aside: {aside})" if aside else ""))
+
+
+def _current_manifest(catalog: Catalog, store_dir: Path, fingerprint: str) -> StoreManifest | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        manifest = read_manifest(store_dir)
+        if manifest is None or manifest.inputs_fingerprint != fingerprint:
+            return None
+        for subset in manifest.subsets.values():
+            for part in (part for parts in subset.files.values() for part in parts):
+                if (store_dir / part.path).stat().st_size != part.num_bytes:
+                    return None
+        states = pq.read_table(store_dir / manifest.generation / IMAGES_NAME, page_checksum_verification=True)
+    except (StoreError, OSError, pa.ArrowException):
+        # A damaged store is rebuilt: it holds nothing that its inputs do not.
+        return None
+    return manifest if images_unchanged(states, subset_sources(catalog)) else None
+
+
+def _tally_of(manifest: StoreManifest, name: str) -> Tally:
+    counts = manifest.subsets[name]
+    tally = Tally(read=counts.read)
+    tally.reasons[QuarantineReason.not_selected] = counts.not_selected
+    tally.reasons[QuarantineReason.not_sampled] = counts.not_sampled
+    tally.reasons.update({QuarantineReason(reason): num for reason, num in counts.quarantined.items()})
+    return tally

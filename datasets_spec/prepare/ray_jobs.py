@@ -1,0 +1,153 @@
+"""The two Ray Data jobs that prepare a store, and the comparison of pairs between them; the caller is connected to Ray.
+
+Two, because a pipeline costs seconds to start on a laptop, and because between them splits and orders are
+decided from all rows at once. Neither shuffles, and no image byte passes through the object store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets_spec.copies.groups import ComparedChunk, PairChunk, compare_chunk
+from datasets_spec.images.decode import ImageLimits
+from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, SubsetSource, check_rows, read_files
+from datasets_spec.prepare.inputs import DataFile
+from datasets_spec.prepare.second_pass import order_table, write_parts
+from datasets_spec.splits.row_plan import Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# More tasks than this only add scheduling: a block of several small files is one task.
+MAX_BLOCKS = 200
+# Chunks of pairs handed out at once: enough for any machine, without all of them in the object store.
+MAX_RUNNING_CHUNKS = 256
+
+
+@contextmanager
+def _quiet_context() -> Iterator[None]:
+    """Sets what both jobs need and puts back what was there."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    before = (
+        context.enable_progress_bars,
+        context.print_on_execution_start,
+        context.execution_options.preserve_order,
+    )
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_options.preserve_order = True
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        context.enable_progress_bars, context.print_on_execution_start = before[:2]
+        context.execution_options.preserve_order = before[2]
+        logger.setLevel(level)
+
+
+def stage_rows(
+    files: Sequence[DataFile],
+    sources: dict[str, SubsetSource],
+    staging: Path,
+    *,
+    seed: int,
+    limits: ImageLimits,
+) -> None:
+    """First job: reads files, opens images, writes staged rows as Parquet by subset.
+
+    Args:
+        files: The data files.
+        sources: Subsets by name.
+        staging: Folder to write to.
+        seed: Seed of the store.
+        limits: What an image may cost.
+    """
+    import pyarrow as pa
+    import ray.data
+
+    columns = {name: [getattr(item, name) for item in files] for name in ("subset", "role", "file")}
+    table = pa.table({**columns, "path": [str(item.path.absolute()) for item in files]})
+    with _quiet_context():
+        dataset = ray.data.from_arrow(_blocks(table))
+        dataset = dataset.map_batches(read_files, batch_size=1, batch_format="pyarrow", fn_kwargs={"sources": sources})
+        dataset = dataset.repartition(target_num_rows_per_block=ROWS_PER_BLOCK)
+        dataset = dataset.map_batches(
+            check_rows,
+            batch_size=None,
+            batch_format="pyarrow",
+            fn_kwargs={"sources": sources, "seed": seed, "limits": limits},
+        )
+        dataset.write_parquet(str(staging), partition_cols=["subset"])
+
+
+def store_rows(
+    plan: Plan, sources: dict[str, SubsetSource], staging: Path, generation: Path, *, limits: ImageLimits
+) -> list[dict[str, Any]]:
+    """Second job: writes the planned rows with their images as Parquet parts.
+
+    Args:
+        plan: What to write.
+        sources: Subsets by name.
+        staging: Folder of staged rows.
+        generation: Folder to write beneath.
+        limits: What an image may cost.
+
+    Returns:
+        One mapping a part, as :func:`parts.write_parts` returns them, sorted by path.
+    """
+    import pyarrow as pa
+    import ray.data
+
+    tables = [order_table(subset, split, rows) for (subset, split), rows in plan.partitions.items()]
+    if not tables:
+        return []
+    with _quiet_context():
+        dataset = ray.data.from_arrow(_blocks(pa.concat_tables(tables))).map_batches(
+            write_parts,
+            batch_size=None,
+            batch_format="pyarrow",
+            fn_kwargs={
+                "staging": str(staging.absolute()),
+                "generation": str(generation.absolute()),
+                "sources": sources,
+                "limits": limits,
+            },
+        )
+        parts: list[dict[str, Any]] = dataset.take_all()
+    return sorted(parts, key=lambda part: str(part["path"]))
+
+
+def compare_pairs(chunks: Sequence[PairChunk]) -> list[ComparedChunk]:
+    """Compares pairs of images by their pixels, chunks side by side; a few are not worth a process.
+
+    Args:
+        chunks: The pairs.
+    """
+    if len(chunks) < 2:
+        return [compare_chunk(chunk) for chunk in chunks]
+    import ray
+
+    task = ray.remote(num_cpus=1)(compare_chunk)
+    waiting, done = list(enumerate(chunks)), {}
+    running: dict[Any, int] = {}
+    while waiting or running:
+        while waiting and len(running) < MAX_RUNNING_CHUNKS:
+            number, chunk = waiting.pop(0)
+            running[task.remote(chunk)] = number
+        ready, _ = ray.wait(list(running), num_returns=1)
+        for reference in ready:
+            done[running.pop(reference)] = ray.get(reference)
+    return [done[number] for number in range(len(chunks))]
+
+
+def _blocks(table: pa.Table) -> list[pa.Table]:
+    rows_per_block = -(-table.num_rows // MAX_BLOCKS)
+    return [table.slice(start, rows_per_block) for start in range(0, table.num_rows, rows_per_block)]

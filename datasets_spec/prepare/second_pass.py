@@ -1,0 +1,211 @@
+"""Second pass over the data, run by Ray Data: planned rows + image files -> Parquet parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets_spec.images.decode import ImageLimits, ImageRefused, read_image, resolve_beneath
+from datasets_spec.images.strip_metadata import without_metadata
+from datasets_spec.prepare.first_pass import SubsetSource, file_stem
+from datasets_spec.sample import arrow_schema, sample_id
+from datasets_spec.splits.row_plan import Plan, Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# A part is what one task holds in memory; a row group is the least a prefix read has to decode.
+MAX_ROWS_PER_PART = 512
+MAX_BYTES_PER_PART = 64 * 1024 * 1024
+ROWS_PER_ROW_GROUP = 128
+_DICTIONARY_COLUMNS = ["subset", "split", "answer_kind", "label"]
+
+
+def part_path(subset: str, split: str, number: int) -> str:
+    """Returns where a part lies in its generation.
+
+    Args:
+        subset: Its subset.
+        split: Its split.
+        number: 0-based number in the partition.
+    """
+    return f"data/subset={subset}/split={split}/part-{number:05d}.parquet"
+
+
+def divide(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
+    """Cuts a partition into parts.
+
+    Args:
+        rows: Ordered rows of one subset and split.
+
+    Yields:
+        Order of the first row, and the rows of the part.
+    """
+    start, num_bytes = 0, 0
+    for position, row in enumerate(rows):
+        is_full = position - start == MAX_ROWS_PER_PART or num_bytes + row.num_bytes > MAX_BYTES_PER_PART
+        if position > start and is_full:
+            yield start, rows[start:position]
+            start, num_bytes = position, 0
+        num_bytes += row.num_bytes
+    if rows:
+        yield start, rows[start:]
+
+
+def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
+    """Returns the work order of a partition: one row a part.
+
+    Args:
+        subset: Its subset.
+        split: Its split.
+        rows: Its ordered rows.
+    """
+    import pyarrow as pa
+
+    orders = [
+        {
+            "subset": subset,
+            "split": split,
+            "path": part_path(subset, split, number),
+            "start": start,
+            "files": [row.file for row in part],
+            "indexes": [row.index for row in part],
+        }
+        for number, (start, part) in enumerate(divide(rows))
+    ]
+    texts = pa.list_(pa.string())
+    schema = pa.schema(
+        [
+            ("subset", pa.string()),
+            ("split", pa.string()),
+            ("path", pa.string()),
+            ("start", pa.int32()),
+            ("files", texts),
+            ("indexes", pa.list_(pa.int64())),
+        ]
+    )
+    return pa.Table.from_pylist(orders, schema=schema)
+
+
+def write_row_list(plan: Plan, path: Path) -> None:
+    """Writes which rows were kept, so that a third party can rebuild the same set from the published files.
+
+    Args:
+        plan: What is stored.
+        path: A Parquet file with the columns ``sample_id``, ``subset``, ``split``, ``order``, ``file``, ``index``,
+            ``row_hash``.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {
+            "sample_id": sample_id(subset, file_stem(row.file), row.index),
+            "subset": subset,
+            "split": split,
+            "order": order,
+            "file": row.file,
+            "index": row.index,
+            "row_hash": row.row_hash,
+        }
+        for (subset, split), members in plan.partitions.items()
+        for order, row in enumerate(members)
+    ]
+    texts = dict.fromkeys(("sample_id", "subset", "split"), pa.string())
+    schema = pa.schema(
+        {**texts, "order": pa.int32(), "file": pa.string(), "index": pa.int64(), "row_hash": pa.string()}
+    )
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, write_page_checksum=True)
+
+
+def write_parts(
+    batch: pa.Table, *, staging: str, generation: str, sources: dict[str, SubsetSource], limits: ImageLimits
+) -> pa.Table:
+    """Writes the parts a batch orders.
+
+    Args:
+        batch: Work orders from :func:`order_table`.
+        staging: Folder of staged rows.
+        generation: Folder to write beneath.
+        sources: Subsets by name.
+        limits: What an image may cost.
+
+    Returns:
+        One row a part: ``subset``, ``split``, ``path``, ``num_rows``, ``num_bytes``, ``sha256``, and
+        ``failure``, set if an image changed since it was checked.
+    """
+    import pyarrow as pa
+
+    done = []
+    for order in batch.to_pylist():
+        result = {name: order[name] for name in ("subset", "split", "path")}
+        try:
+            rows = _stored_rows(order, _staged_rows(staging, order), sources[order["subset"]], limits)
+        except ImageRefused:
+            done.append({**result, "failure": f"an image of '{order['subset']}' changed while it was prepared"})
+            continue
+        done.append({**result, **_write(rows, Path(generation) / order["path"])})
+    texts = ("subset", "split", "path", "sha256", "failure")
+    numbers = ("num_rows", "num_bytes")
+    schema = pa.schema([*((name, pa.string()) for name in texts), *((name, pa.int64()) for name in numbers)])
+    return pa.Table.from_pylist(done, schema=schema)
+
+
+def _staged_rows(staging: str, order: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
+    import pyarrow.dataset as ds
+
+    folder = ds.dataset(f"{staging}/subset={order['subset']}", format="parquet")
+    wanted = ds.field("index").isin(order["indexes"]) & ds.field("file").isin(sorted(set(order["files"])))
+    return {(row["file"], row["index"]): row for row in folder.to_table(filter=wanted).to_pylist()}
+
+
+def _stored_rows(
+    order: dict[str, Any],
+    staged: dict[tuple[str, int], dict[str, Any]],
+    source: SubsetSource,
+    limits: ImageLimits,
+) -> list[dict[str, Any]]:
+    rows = []
+    for offset, (file, index) in enumerate(zip(order["files"], order["indexes"], strict=True)):
+        row = staged[file, index]
+        rows.append(
+            {
+                **{name: row[name] for name in arrow_schema().names if name in row},
+                "sample_id": sample_id(order["subset"], file_stem(file), index),
+                "subset": order["subset"],
+                "split": order["split"],
+                "order": order["start"] + offset,
+                "images": _images(row, source, limits),
+                "group": "+".join(row["groups"]) or None,
+            }
+        )
+    return rows
+
+
+def _images(row: dict[str, Any], source: SubsetSource, limits: ImageLimits) -> list[bytes]:
+    images = []
+    for published, bytes_hash in zip(row["image_paths"], row["image_bytes_hashes"], strict=True):
+        data = read_image(resolve_beneath(Path(source.image_root), published), limits)
+        if hashlib.sha256(data).hexdigest() != bytes_hash:
+            raise ImageRefused(row["reason"], "changed")
+        images.append(without_metadata(data, limits))
+    return images
+
+
+def _write(rows: list[dict[str, Any]], path: Path) -> dict[str, Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=arrow_schema()),
+        path,
+        compression="zstd",
+        row_group_size=ROWS_PER_ROW_GROUP,
+        use_dictionary=_DICTIONARY_COLUMNS,
+        write_page_checksum=True,
+    )
+    data = path.read_bytes()
+    return {"num_rows": len(rows), "num_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

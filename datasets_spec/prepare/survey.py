@@ -1,0 +1,177 @@
+"""What the first pass found: usable rows for the plan, unusable ones for the quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.copies.groups import SeenImage
+from datasets_spec.errors import ReaderError, StoreError
+from datasets_spec.prepare.first_pass import SubsetSource, row_links
+from datasets_spec.prepare.quarantine import NUM_EXAMPLES, Tally
+from datasets_spec.sample import QuarantinedRow, QuarantineReason
+from datasets_spec.splits.assign import IMAGE_LINK, NEAR_LINK
+from datasets_spec.splits.leak_levels import LeakagePolicy
+from datasets_spec.splits.row_plan import Row
+
+# Everything but texts: a million rows of these fit in a driver's memory.
+_LIGHT_COLUMNS = [
+    *("subset", "role", "file", "index", "failure", "reason", "detail", "missing_image"),
+    *("label", "flags", "image_hashes", "groups", "image_num_bytes", "content_hash", "row_hash"),
+    *("image_bytes_hashes", "image_paths", "image_looks"),
+]
+_STATE_COLUMNS = ["subset", "image_paths", "image_num_bytes", "image_mtimes_ns"]
+_MASK_COLUMNS = ["mask_path", "mask_num_bytes", "mask_mtime_ns"]
+
+
+@dataclass(kw_only=True, slots=True)
+class Survey:
+    """Rows found, sorted by usability.
+
+    Args:
+        rows: Usable rows.
+        quarantined: The others.
+        tallies: Counts by subset.
+        images: Images of usable rows, by pixel hash.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    quarantined: list[QuarantinedRow] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    images: dict[str, SeenImage] = field(default_factory=dict)
+
+    def set_aside(self, removed: Iterable[tuple[Row, QuarantineReason]]) -> None:
+        """Adds rows that the plan left out.
+
+        Args:
+            removed: Rows and reasons.
+        """
+        for row, reason in removed:
+            self.tallies[row.subset].reasons[reason] += 1
+            self.quarantined.append(QuarantinedRow(subset=row.subset, file=row.file, index=row.index, reason=reason))
+
+
+def tie_rows(rows: Iterable[Row], groups: Mapping[str, str], policy: LeakagePolicy) -> None:
+    """Ties rows whose images show the same picture, and sets apart the ties that are only counted.
+
+    Args:
+        rows: The rows; changed in place.
+        groups: Group of every image that has a copy, by pixel hash.
+        policy: What is done at which level.
+    """
+    for row in rows:
+        images = (link.removeprefix(IMAGE_LINK) for link in row.links if link.startswith(IMAGE_LINK))
+        near = frozenset(NEAR_LINK + groups[image] for image in images if image in groups)
+        row.links, row.watched = policy.divide(row.links | near)
+
+
+def _staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    if next(staging.glob("subset=*"), None) is None:
+        # Every data file is an empty array.
+        return
+    # Said explicitly, because a subset called 02 would come back as the number 2.
+    partitioning = ds.partitioning(pa.schema([("subset", pa.string())]), flavor="hive")
+    dataset = ds.dataset(str(staging), format="parquet", partitioning=partitioning)
+    for batch in dataset.to_batches(columns=columns):
+        yield from batch.to_pylist()
+
+
+def survey_staging(staging: Path, sources: Mapping[str, SubsetSource]) -> Survey:
+    """Reads hashes and verdicts of staged rows.
+
+    Args:
+        staging: Folder of staged rows.
+        sources: All subsets by name.
+
+    Raises:
+        ReaderError: Files could not be read; names all of them.
+        StoreError: A row was staged twice.
+    """
+    survey = Survey(tallies={name: Tally() for name in sources})
+    failures: list[str] = []
+    seen: set[tuple[str, str, str, int]] = set()
+    for row in sorted(_staged(staging, _LIGHT_COLUMNS), key=_place):
+        if row["failure"] is not None:
+            failures.append(f"{row['subset']}: {row['failure']}")
+        elif _place(row) in seen:
+            raise StoreError("a row was staged twice", hint="prepare the store again")
+        else:
+            seen.add(_place(row))
+            _count(survey, row, sources)
+    if failures:
+        raise ReaderError("\n".join(failures))
+    return survey
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
+    return (row["subset"], row["role"], row["file"], row["index"])
+
+
+def _count(survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetSource]) -> None:
+    tally = survey.tallies[row["subset"]]
+    tally.read += 1
+    if row["reason"] is None:
+        survey.rows.append(_light_row(row))
+        root = sources[row["subset"]].image_root
+        for name, published, numbers in zip(row["image_hashes"], row["image_paths"], row["image_looks"], strict=True):
+            if name not in survey.images:
+                survey.images[name] = SeenImage(numbers=tuple(numbers), root=root, published=published)
+        return
+    reason = QuarantineReason(row["reason"])
+    tally.reasons[reason] += 1
+    if row["missing_image"] is not None and len(tally.missing) < NUM_EXAMPLES:
+        tally.missing.append(row["missing_image"])
+    survey.quarantined.append(
+        QuarantinedRow(
+            subset=row["subset"], file=row["file"], index=row["index"], reason=reason, detail=row["detail"] or ""
+        )
+    )
+
+
+def _light_row(row: Mapping[str, Any]) -> Row:
+    return Row(
+        subset=row["subset"],
+        role=row["role"],
+        file=row["file"],
+        index=row["index"],
+        content_hash=row["content_hash"],
+        row_hash=row["row_hash"],
+        label=row["label"],
+        links=row_links(row["image_hashes"], row["groups"], row["image_bytes_hashes"]),
+        num_bytes=sum(row["image_num_bytes"]),
+        flags=tuple(row["flags"]),
+    )
+
+
+def write_image_states(staging: Path, path: Path) -> None:
+    """Writes size and time of every image that was looked at, to tell later whether one has changed.
+
+    Args:
+        staging: Folder of staged rows.
+        path: A Parquet file with the columns ``subset``, ``path``, ``num_bytes``, ``mtime_ns``.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    states: dict[tuple[str, str], tuple[int, int]] = {}
+    for row in _staged(staging, [*_STATE_COLUMNS, *_MASK_COLUMNS]):
+        if row["mask_num_bytes"] is not None:
+            states[row["subset"], row["mask_path"]] = (row["mask_num_bytes"], row["mask_mtime_ns"])
+        numbers = zip(row["image_num_bytes"] or [], row["image_mtimes_ns"] or [], strict=True)
+        for published, state in zip(row["image_paths"] or [], numbers, strict=False):
+            states[row["subset"], published] = state
+    ordered = sorted(states.items())
+    table = pa.table(
+        {
+            "subset": pa.array([subset for (subset, _), _ in ordered], pa.string()),
+            "path": pa.array([published for (_, published), _ in ordered], pa.string()),
+            "num_bytes": pa.array([num_bytes for _, (num_bytes, _) in ordered], pa.int64()),
+            "mtime_ns": pa.array([mtime for _, (_, mtime) in ordered], pa.int64()),
+        }
+    )
+    pq.write_table(table, path, write_page_checksum=True)

@@ -1,0 +1,1 @@
+"""Which rows are kept, in which split and order, and that nothing leaks."""

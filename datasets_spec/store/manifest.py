@@ -1,0 +1,144 @@
+"""The manifest of a store: what is in it, made from what, and what was set aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from datasets_spec.atomic import replace_text
+from datasets_spec.catalog.keys import Key
+from datasets_spec.copies.groups import CopySearch
+from datasets_spec.errors import StoreError
+from datasets_spec.splits.leak_levels import LeakCount
+
+MANIFEST_NAME = "manifest.json"
+# Raised whenever the content of stored rows changes for equal inputs, so that old stores are rebuilt.
+STORE_VERSION = 2
+
+
+class PartFile(BaseModel):
+    """One Parquet file of a store.
+
+    Args:
+        path: Path relative to the store, with forward slashes.
+        num_rows: Rows in it.
+        num_bytes: Size of the file.
+        sha256: Hash of its bytes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    num_rows: int
+    num_bytes: int
+    sha256: str
+
+
+class SubsetCounts(BaseModel):
+    """What became of a subset's rows.
+
+    ``read`` is the sum of ``kept``, ``quarantined``, ``duplicates``, ``leaked``, ``not_selected`` and ``not_sampled``.
+
+    Args:
+        key: The subset's key as written.
+        read: Rows found in its files.
+        kept: Rows in the store.
+        quarantined: Rows set aside, by reason.
+        duplicates: Exact copies of a kept row of the same subset.
+        leaked: Rows removed because an evaluation row shows the same image or patient.
+        not_selected: Rows of an answer kind or source that the spec does not ask for.
+        not_sampled: Usable rows beyond what the spec's sampling keeps.
+        flags: Kept rows by flag.
+        splits: Kept rows by split.
+        labels: Kept rows by split and label; None where labels are as free as the answers.
+        partition_fingerprints: Content hash of the ordered rows, by split.
+        groups_known: Whether every kept row's patient is known; if not, patients are unknown, not distinct.
+        files: Part files in order, by split.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: Key
+    read: int
+    kept: int
+    quarantined: dict[str, int] = Field(default_factory=dict)
+    duplicates: int = 0
+    leaked: int = 0
+    not_selected: int = 0
+    not_sampled: int = 0
+    flags: dict[str, int] = Field(default_factory=dict)
+    splits: dict[str, int] = Field(default_factory=dict)
+    labels: dict[str, dict[str, int]] | None = None
+    partition_fingerprints: dict[str, str] = Field(default_factory=dict)
+    groups_known: bool = False
+    files: dict[str, tuple[PartFile, ...]] = Field(default_factory=dict)
+
+
+class StoreManifest(BaseModel):
+    """What a store holds; written last, so that a store with a manifest is complete.
+
+    Args:
+        version: Version of the store's content.
+        catalog_name: Name of the catalog.
+        task_map: Name of its task map.
+        seed: Seed of splits, orders and option orders.
+        fingerprint: Content hash of all rows, whatever machine or order they were prepared in.
+        inputs_fingerprint: Content hash of specs, settings and data files it was made from.
+        generation: Folder of this build inside the store.
+        subsets: Counts by subset name.
+        leaks: Rows that showed what a later split shows, by level, before anything was done about them.
+        copy_search: How the search for copied pictures went.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = STORE_VERSION
+    catalog_name: str
+    task_map: str
+    seed: int
+    fingerprint: str
+    inputs_fingerprint: str
+    generation: str
+    subsets: dict[str, SubsetCounts]
+    leaks: tuple[LeakCount, ...] = ()
+    copy_search: CopySearch = CopySearch()
+
+
+def read_manifest(store_dir: Path) -> StoreManifest | None:
+    """Reads the manifest of a store.
+
+    Args:
+        store_dir: The store.
+
+    Returns:
+        The manifest, or None where there is none.
+
+    Raises:
+        StoreError: It cannot be read, or was written by another version.
+    """
+    path = store_dir / MANIFEST_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        raise StoreError(f"cannot read {path}", hint="prepare the store again") from None
+    try:
+        manifest = StoreManifest.model_validate_json(text)
+    except ValidationError as error:
+        raise StoreError(
+            f"{path} is damaged or of another version ({error.error_count()} problems)",
+            hint="delete the store and prepare it again",
+        ) from None
+    return manifest
+
+
+def write_manifest(store_dir: Path, manifest: StoreManifest) -> None:
+    """Writes a manifest so that readers see the old one or the new one, never half of one.
+
+    Args:
+        store_dir: The store.
+        manifest: What to write.
+    """
+    replace_text(store_dir / MANIFEST_NAME, manifest.model_dump_json(indent=1))

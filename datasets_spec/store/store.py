@@ -1,0 +1,218 @@
+"""The read side of a store: ordered, verified rows of a subset and split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets_spec.errors import StoreError
+from datasets_spec.nearest import nearest_of
+from datasets_spec.sample import SPLITS, arrow_schema
+from datasets_spec.store.manifest import PartFile, StoreManifest, SubsetCounts, read_manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+QUARANTINE_NAME = "quarantine.parquet"
+ROWS_NAME = "rows.parquet"
+_REBUILD = "prepare the store again: recombine data prepare"
+
+
+class Store:
+    """An opened store; every read verifies the checksums of the pages it touches.
+
+    Args:
+        directory: The store.
+        manifest: Its manifest.
+    """
+
+    def __init__(self, directory: Path, manifest: StoreManifest) -> None:
+        self.directory = directory
+        self.manifest = manifest
+
+    @property
+    def fingerprint(self) -> str:
+        """Content hash of all rows."""
+        return self.manifest.fingerprint
+
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        """Names of the subsets."""
+        return tuple(self.manifest.subsets)
+
+    @property
+    def quarantine_path(self) -> Path:
+        """Parquet file that names every row that is not in the store, and why."""
+        return self.directory / QUARANTINE_NAME
+
+    @property
+    def rows_path(self) -> Path:
+        """Parquet file that lists every stored row by id: subset, split, order, data file and position in it."""
+        return self.directory / self.manifest.generation / ROWS_NAME
+
+    def count(self, subset: str, split: str) -> int:
+        """Returns the number of rows of a subset and split.
+
+        Args:
+            subset: Name of the subset.
+            split: One of ``SPLITS``.
+
+        Raises:
+            StoreError: There is no such subset or split.
+        """
+        return self._counts(subset, split).splits.get(split, 0)
+
+    def partition_fingerprint(self, subset: str, split: str) -> str:
+        """Returns the content hash of the ordered rows of a subset and split.
+
+        Args:
+            subset: Name of the subset.
+            split: One of ``SPLITS``.
+
+        Raises:
+            StoreError: There is no such subset or split.
+        """
+        return self._counts(subset, split).partition_fingerprints[split]
+
+    def files(self, subset: str, split: str) -> list[str]:
+        """Returns the Parquet files of a subset and split, in order.
+
+        Args:
+            subset: Name of the subset.
+            split: One of ``SPLITS``.
+
+        Raises:
+            StoreError: There is no such subset or split.
+        """
+        return [str(self.directory / part.path) for part in self._parts(subset, split)]
+
+    def read(
+        self, subset: str, split: str, *, num_rows: int | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Reads the first rows of a subset and split, sorted by ``order``.
+
+        Args:
+            subset: Name of the subset.
+            split: One of ``SPLITS``.
+            num_rows: How many; all by default.
+            columns: Names of columns; all by default.
+
+        Returns:
+            An Arrow table of ``sample.ARROW_SCHEMA`` (or of the chosen columns).
+
+        Raises:
+            StoreError: There is no such subset, split or column, there are fewer rows, or data are damaged.
+        """
+        import pyarrow as pa
+
+        available = self.count(subset, split)
+        if num_rows is not None and not 0 <= num_rows <= available:
+            raise StoreError(
+                f"'{subset}' has {available} rows in split '{split}', not {num_rows}",
+                hint="ask for fewer rows, or add data to the subset",
+            )
+        schema = arrow_schema()
+        if columns is not None:
+            _require_columns(columns, schema.names)
+            schema = pa.schema([schema.field(name) for name in columns])
+        wanted = available if num_rows is None else num_rows
+        tables = list(self._row_groups(subset, split, wanted, list(schema.names)))
+        table = pa.concat_tables(tables) if tables else schema.empty_table()
+        if table.num_rows < wanted:
+            raise StoreError(f"'{subset}' split '{split}' has fewer rows than its manifest says", hint=_REBUILD)
+        return table.select(schema.names).slice(0, wanted).combine_chunks()
+
+    def row_hashes(self, subset: str, split: str, num_rows: int | None = None) -> list[str]:
+        """Returns the content hashes of the first rows, in order.
+
+        Args:
+            subset: Name of the subset.
+            split: One of ``SPLITS``.
+            num_rows: How many; all by default.
+
+        Raises:
+            StoreError: As for :meth:`read`.
+        """
+        table = self.read(subset, split, num_rows=num_rows, columns=["row_hash"])
+        return [str(row_hash) for row_hash in table.column("row_hash").to_pylist()]
+
+    def verify(self) -> int:
+        """Compares every file of the store with the hash in its manifest.
+
+        Returns:
+            The number of files compared.
+
+        Raises:
+            StoreError: Files are missing or damaged; names them.
+        """
+        parts = [part for subset in self.manifest.subsets.values() for p in subset.files.values() for part in p]
+        damaged = [part.path for part in parts if not self._is_intact(part)]
+        if damaged:
+            raise StoreError(f"missing or damaged files: {', '.join(damaged[:10])}", hint=_REBUILD)
+        return len(parts)
+
+    def _is_intact(self, part: PartFile) -> bool:
+        try:
+            with (self.directory / part.path).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256
+        except OSError:
+            return False
+
+    def _counts(self, subset: str, split: str) -> SubsetCounts:
+        if subset not in self.manifest.subsets:
+            near = nearest_of(subset, self.manifest.subsets)
+            advice = f". Did you mean '{near}'?" if near else ""
+            raise StoreError(f"the store has no subset '{subset}'{advice}", hint=_REBUILD)
+        if split not in SPLITS:
+            raise StoreError(f"there is no split '{split}'", hint=f"splits: {', '.join(SPLITS)}")
+        return self.manifest.subsets[subset]
+
+    def _parts(self, subset: str, split: str) -> tuple[PartFile, ...]:
+        return self._counts(subset, split).files.get(split, ())
+
+    def _row_groups(self, subset: str, split: str, wanted: int, columns: list[str]) -> Iterator[Any]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        for part in self._parts(subset, split):
+            if wanted <= 0:
+                return
+            path = self.directory / part.path
+            try:
+                if path.stat().st_size != part.num_bytes:
+                    raise StoreError(f"{part.path} has changed its size", hint=_REBUILD)
+                with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                    for number in range(file.num_row_groups):
+                        if wanted <= 0:
+                            return
+                        table = file.read_row_group(number, columns=columns)
+                        wanted -= table.num_rows
+                        yield table
+            except (OSError, pa.ArrowException) as error:
+                kind = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
+                raise StoreError(f"{part.path} {kind}", hint=_REBUILD) from None
+
+
+def _require_columns(columns: Sequence[str], valid: Sequence[str]) -> None:
+    for name in columns:
+        if name not in valid:
+            near = nearest_of(name, valid)
+            advice = f". Did you mean '{near}'?" if near else ""
+            raise StoreError(f"stored rows have no column '{name}'{advice}")
+
+
+def open_store(directory: Path) -> Store:
+    """Opens a prepared store.
+
+    Args:
+        directory: Where it was prepared.
+
+    Raises:
+        StoreError: There is none, or its manifest is damaged.
+    """
+    manifest = read_manifest(directory)
+    if manifest is None:
+        raise StoreError(f"{directory} holds no prepared store", hint="run: recombine data prepare")
+    return Store(directory, manifest)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasets_spec.check.words_alone import Question, cluster_interval, text_only
+
+
+def questions(num: int, *, gold_is: str | None, seed: int = 0) -> list[Question]:
+    """Questions whose answer is in the options' words, or nowhere."""
+    rng = random.Random(seed)
+    made = []
+    for index in range(num):
+        options = ["stable", "worsening", "improving"]
+        rng.shuffle(options)
+        gold = options.index(gold_is) if gold_is and rng.random() < 0.8 else rng.randrange(3)
+        made.append(Question(text="How has it changed?", options=tuple(options), gold=gold, cluster=str(index)))
+    return made
+
+
+def test_a_word_that_gives_the_answer_away_is_found() -> None:
+    found = text_only(questions(300, gold_is="worsening"), questions(200, gold_is="worsening", seed=1))
+    assert found is not None
+    assert found.accuracy > 0.8
+    assert found.low > 0.7
+    assert found.num_trained == 300
+
+
+def test_without_a_shortcut_it_guesses() -> None:
+    found = text_only(questions(300, gold_is=None), questions(300, gold_is=None, seed=1))
+    assert found is not None
+    assert found.low < 1 / 3 < found.high
+
+
+def test_without_training_rows_the_questions_teach_one_another() -> None:
+    found = text_only([], questions(200, gold_is="worsening"))
+    assert found is not None
+    assert found.accuracy > 0.7
+    assert found.num_trained == 0
+    assert text_only([], []) is None
+    assert text_only([], questions(2, gold_is=None)) is None
+
+
+def test_a_question_decides_which_option_is_right() -> None:
+    rng = random.Random(0)
+    asked = []
+    for index in range(400):
+        organ = rng.choice(["lung", "brain"])
+        options = ("pneumonia", "glioma") if rng.random() < 0.5 else ("glioma", "pneumonia")
+        gold = options.index("pneumonia" if organ == "lung" else "glioma")
+        asked.append(Question(text=f"What is in this {organ}?", options=options, gold=gold, cluster=str(index)))
+    found = text_only(asked[:250], asked[250:])
+    assert found is not None
+    assert found.accuracy > 0.95
+
+
+def test_options_of_equal_text_are_one() -> None:
+    asked = [
+        Question(text="q", options=("yes", "no", "Yes "), gold=2 * (index % 2), cluster=str(index))
+        for index in range(60)
+    ]
+    found = text_only(asked[:40], asked[40:])
+    assert found is not None
+    assert found.accuracy == 1.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("abcdef")), min_size=2, max_size=60))
+def test_intervals_hold_the_mean_and_widen_when_rows_are_repeated(rows: list[tuple[bool, str]]) -> None:
+    values = [float(right) for right, _ in rows]
+    clusters = [cluster for _, cluster in rows]
+    low, high = cluster_interval(values, clusters)
+    mean = sum(values) / len(values)
+    assert 0 <= low <= mean <= high <= 1
+    # Asking everything twice is no new patient.
+    assert cluster_interval(values * 2, clusters * 2) == pytest.approx((low, high))
+
+
+def test_one_patient_says_nothing_about_the_next() -> None:
+    assert cluster_interval([1.0] * 50, ["one"] * 50) == (0.0, 1.0)

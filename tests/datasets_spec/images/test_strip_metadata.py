@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from datasets_spec.images.decode import ImageLimits, ImageRefused, pixel_hash
+from datasets_spec.images.strip_metadata import without_metadata
+from tests.datasets_spec.corpus import encoded
+
+LIMITS = ImageLimits()
+SECRET = b"PATIENT-4711"
+NOISE = Image.merge("RGB", [Image.effect_noise((41, 23), spread) for spread in (20, 60, 90)])
+
+
+def saved(kind: str, mode: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    NOISE.convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def with_exif(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010E] = SECRET.decode()
+    return exif
+
+
+def labelled_png(mode: str, orientation: int = 1) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Patient", SECRET.decode())
+    info.add_itxt("Comment", SECRET.decode(), zip=False)
+    return saved("PNG", mode, pnginfo=info, exif=with_exif(orientation)) + b"PK\x03\x04" + SECRET
+
+
+def labelled_jpeg(mode: str, orientation: int = 1, **options: Any) -> bytes:
+    options |= {"exif": with_exif(orientation), "comment": SECRET, "icc_profile": SECRET * 9, "xmp": SECRET}
+    return saved("JPEG", mode, **options) + b"<html>" + SECRET
+
+
+FILES = {
+    **{f"png {mode}": labelled_png(mode) for mode in ("1", "L", "P", "LA", "RGB", "RGBA")},
+    **{f"jpeg {mode}": labelled_jpeg(mode) for mode in ("L", "RGB", "CMYK")},
+    "jpeg progressive": labelled_jpeg("RGB", progressive=True),
+    "jpeg with restarts": labelled_jpeg("RGB", restart_marker_blocks=1, subsampling=2),
+    "jpeg optimised": labelled_jpeg("RGB", optimize=True, quality=30),
+    **{f"jpeg turned {n}": labelled_jpeg("RGB", n) for n in range(2, 9)},
+    **{f"png turned {n}": labelled_png("RGB", n) for n in range(2, 9)},
+    "webp": saved("WEBP", "RGB", exif=with_exif(6), lossless=True),
+    "bmp": saved("BMP", "RGB") + SECRET,
+    "tiff": saved("TIFF", "RGB", description=SECRET.decode()),
+    "tiff grey": saved("TIFF", "L", description=SECRET.decode(), compression="tiff_lzw"),
+    "mpo": saved("MPO", "RGB", save_all=True, append_images=[NOISE.rotate(90)], exif=with_exif(1)),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_pixels_stay_and_everything_else_goes(name: str) -> None:
+    data = FILES[name]
+    plain = without_metadata(data, LIMITS)
+    assert pixel_hash(plain, LIMITS) == pixel_hash(data, LIMITS)
+    assert SECRET not in plain
+    with Image.open(io.BytesIO(plain)) as image:
+        image.load()
+        assert image.format in ("PNG", "JPEG")
+        assert dict(image.getexif()) == {}
+        assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density", "adobe", "adobe_transform",
+                                   "progressive", "progression", "transparency"}  # fmt: skip
+    assert without_metadata(plain, LIMITS) == plain
+
+
+def test_jpegs_are_not_encoded_again() -> None:
+    plain = without_metadata(FILES["jpeg RGB"], LIMITS)
+    assert plain.startswith(b"\xff\xd8")
+    assert len(plain) < len(FILES["jpeg RGB"])
+
+
+@given(at=st.integers(0, 5000), byte=st.integers(0, 255), name=st.sampled_from(sorted(FILES)))
+@settings(max_examples=200)
+def test_a_damaged_file_is_refused_or_keeps_its_pixels(at: int, byte: int, name: str) -> None:
+    data = bytearray(FILES[name])
+    data[at % len(data)] = byte
+    try:
+        before = pixel_hash(bytes(data), LIMITS)
+    except ImageRefused:
+        return
+    assert pixel_hash(without_metadata(bytes(data), LIMITS), LIMITS) == before
+
+
+def test_a_text_chunk_behind_the_pixels_goes_too() -> None:
+    chunk = struct.pack(">I", len(SECRET)) + b"tEXt" + SECRET + struct.pack(">I", zlib.crc32(b"tEXt" + SECRET))
+    data = encoded(NOISE)
+    data = data[:-12] + chunk + data[-12:]
+    assert SECRET not in without_metadata(data, LIMITS)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+
+from datasets_spec.errors import LeakageError
+from datasets_spec.prepare.first_pass import row_links
+from datasets_spec.prepare.survey import tie_rows
+from datasets_spec.sample import QuarantineReason
+from datasets_spec.splits.leak_levels import LEVELS, LeakagePolicy, count_leaks, level_of
+from datasets_spec.splits.row_plan import TEST, Plan, Row, make_plan
+from datasets_spec.splits.shares import SplitShares
+
+TRAIN_ONLY = {"pool": SplitShares(train=1.0, search=0.0, confirm=0.0, sealed=0.0)}
+
+
+def item(subset: str, index: int, *, image: str, group: str | None = None, data: str | None = None) -> Row:
+    return Row(
+        subset=subset,
+        role=TEST if subset == "test" else "pool",
+        file="f.json",
+        index=index,
+        content_hash=f"{subset}{index}",
+        row_hash=f"{subset}{index}",
+        label="x",
+        links=row_links([image], [group] if group else [], [data or f"file of {subset} {index}"]),
+    )
+
+
+def planted() -> list[Row]:
+    """One training row for each level, and one that shows nothing of the test rows."""
+    return [
+        item("pool", 0, image="i0", data="f0"),
+        item("pool", 1, image="i1"),
+        item("pool", 2, image="i2 saved again"),
+        item("pool", 3, image="other", group="p3"),
+        item("pool", 4, image="own", group="p4"),
+        item("test", 0, image="i0", data="f0"),
+        item("test", 1, image="i1"),
+        item("test", 2, image="i2"),
+        item("test", 3, image="i3", group="p3"),
+    ]
+
+
+def plan_for(policy: LeakagePolicy) -> Plan:
+    rows = planted()
+    tie_rows(rows, {"i2": "i2", "i2 saved again": "i2"}, policy)
+    return make_plan(rows, TRAIN_ONLY, seed=0, policy=policy)
+
+
+def removed(plan: Plan) -> list[int]:
+    assert {reason for _, reason in plan.removed} <= {QuarantineReason.leaked_row}
+    return sorted(row.index for row, _ in plan.removed)
+
+
+def test_every_level_is_caught_and_counted_at_the_strongest() -> None:
+    plan = plan_for(LeakagePolicy())
+    assert removed(plan) == [0, 1, 2, 3]
+    assert [(leak.level, leak.num_rows, leak.action) for leak in plan.leaks] == [(level, 1, "drop") for level in LEVELS]
+    assert {(leak.subset, leak.split, leak.seen_subset, leak.seen_split) for leak in plan.leaks} == {
+        ("pool", "train", "test", "sealed")
+    }
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_that_only_warns_keeps_its_rows_and_is_still_counted(level: str) -> None:
+    plan = plan_for(LeakagePolicy.model_validate({level: "warn"}))
+    # Equal files show equal pixels: to keep them, both levels have to warn.
+    kept = [] if level == "bytes" else [LEVELS.index(level)]
+    assert removed(plan) == [row for row in range(4) if row not in kept]
+    assert {leak.level: leak.action for leak in plan.leaks}[level] == "warn"
+    assert sum(leak.num_rows for leak in plan.leaks) == 4
+
+
+def test_with_the_guard_off_everything_stays() -> None:
+    plan = plan_for(LeakagePolicy.model_validate(dict.fromkeys(LEVELS, "warn")))
+    assert plan.removed == []
+    assert sum(leak.num_rows for leak in plan.leaks) == 4
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_refused_level_stops_and_names_the_subsets(level: str) -> None:
+    with pytest.raises(LeakageError, match=rf"{level}: 1 rows of pool \(train\) show what test \(sealed\)"):
+        plan_for(LeakagePolicy.model_validate({level: "refuse"}))
+
+
+def test_pairs_are_counted_between_all_splits() -> None:
+    rows = [item("a", 0, image="i"), item("b", 0, image="i"), item("c", 0, image="i"), item("d", 0, image="j")]
+    for row, split in zip(rows, ("train", "search", "sealed", "sealed"), strict=True):
+        row.split = split
+    found = {(leak.subset, leak.seen_subset) for leak in count_leaks(rows, LeakagePolicy())}
+    assert found == {("a", "b"), ("a", "c"), ("b", "c")}
+
+
+def test_every_link_has_a_level() -> None:
+    assert {level_of(link) for row in planted() for link in row.all_links} == {"bytes", "pixels", "group"}

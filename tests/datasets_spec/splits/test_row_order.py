@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasets_spec.sample import option_groups
+from datasets_spec.splits.row_order import option_order, round_robin, unit_interval
+
+POOLS = st.lists(st.sampled_from("abcde"), max_size=60).map(lambda labels: list(enumerate(labels)))
+
+
+@given(POOLS, st.integers(0, 3))
+def test_every_prefix_is_as_balanced_as_the_pool_allows(rows: list[tuple[int, str]], seed: int) -> None:
+    available = Counter(label for _, label in rows)
+    ordered = round_robin(rows, seed=seed, name="s/train")
+    assert sorted(ordered) == list(range(len(rows)))
+    taken: Counter[str] = Counter()
+    for identity in ordered:
+        taken[rows[identity][1]] += 1
+        not_used_up = [taken[label] for label in available if taken[label] < available[label]]
+        assert max(taken.values()) - min(not_used_up, default=max(taken.values())) <= 1
+
+
+@given(POOLS, st.randoms(use_true_random=False))
+def test_the_order_rows_come_in_does_not_matter(rows: list[tuple[int, str]], chance: random.Random) -> None:
+    shuffled = chance.sample(rows, len(rows))
+    assert round_robin(rows, seed=1, name="s") == round_robin(shuffled, seed=1, name="s")
+
+
+def test_seeds_and_names_give_other_orders() -> None:
+    rows = [(i, "ab"[i % 2]) for i in range(50)]
+    base = round_robin(rows, seed=0, name="s/train")
+    assert base != round_robin(rows, seed=1, name="s/train")
+    assert base != round_robin(rows, seed=0, name="t/train")
+
+
+def test_no_label_always_comes_first_in_a_round() -> None:
+    ordered = round_robin([(i, "ab"[i % 2]) for i in range(400)], seed=0, name="s")
+    firsts = Counter(identity % 2 for identity in ordered[::2])
+    assert 60 < firsts[0] < 140
+
+
+OPTIONS = st.lists(st.text(max_size=5), min_size=2, max_size=6)
+
+
+@given(OPTIONS, st.randoms(use_true_random=False))
+def test_options_end_in_one_order_however_they_were_published(options: list[str], chance: random.Random) -> None:
+    shuffled = chance.sample(options, len(options))
+    first = [options[i] for i in option_order(3, "q", options, ["h"])]
+    assert first == [shuffled[i] for i in option_order(3, "q", shuffled, ["h"])]
+    assert sorted(first) == sorted(options)
+
+
+def test_gold_options_are_spread_evenly_over_letters() -> None:
+    # Published under A every time; the gold option plays no part in where it ends.
+    options = ["yes", "no", "unclear"]
+    places = Counter(option_order(0, f"question {i}", options, [str(i)]).index(0) for i in range(900))
+    assert all(240 < places[i] < 360 for i in range(3))
+
+
+def test_options_that_refer_to_each_other_stay_where_they_were() -> None:
+    for last in ("Both A and B", "None of the above", "a or b"):
+        assert option_order(0, "q", ["x", "y", last], []) == (0, 1, 2)
+    assert any(option_order(0, f"q{i}", ["x", "y", "both eyes"], []) != (0, 1, 2) for i in range(9))
+
+
+@given(st.lists(st.text(), min_size=1, max_size=3))
+def test_unit_interval_is_in_range_and_repeatable(parts: list[str]) -> None:
+    assert 0 <= unit_interval(*parts) < 1
+    assert unit_interval(*parts) == unit_interval(*parts)
+
+
+def test_option_groups_survive_ordering() -> None:
+    options = ["cyst", "Cyst ", "stone"]
+    order = option_order(0, "q", options, [])
+    assert len(set(option_groups([options[i] for i in order]))) == 2

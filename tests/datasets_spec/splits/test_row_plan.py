@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import datasets_spec.splits.row_plan
+from datasets_spec.errors import LeakageError
+from datasets_spec.prepare.first_pass import row_links
+from datasets_spec.sample import SPLITS, QuarantineReason
+from datasets_spec.splits.assign import assign_splits, components, split_at
+from datasets_spec.splits.leak_guard import Linked, leaked_positions, require_no_leak
+from datasets_spec.splits.row_plan import POOL, TEST, Plan, Row, make_plan
+from datasets_spec.splits.shares import SamplingSpec, SplitShares
+
+HALF = SplitShares(train=0.4, search=0.2, confirm=0.2, sealed=0.2)
+STRICT = SplitShares(train=0.2, search=0.3, confirm=0.3, sealed=0.2)
+SHARES = {"a": HALF, "b": HALF, "c": STRICT}
+TRAIN_ONLY = dict.fromkeys("abc", SplitShares(train=1.0, search=0.0, confirm=0.0, sealed=0.0))
+
+
+def row(subset: str, index: int, images: Sequence[str], groups: Sequence[str] = (), role: str = POOL) -> Row:
+    return Row(
+        subset=subset,
+        role=role,
+        file=f"{role}.json",
+        index=index,
+        content_hash=f"{subset}{index}",
+        row_hash=f"{subset}{index}",
+        label="xyz"[index % 3],
+        links=row_links(list(images), list(groups)),
+    )
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> list[Row]:
+    names = st.sampled_from([f"i{n}" for n in range(12)])
+    people = st.sampled_from([f"g{n}" for n in range(5)])
+    return [
+        row(
+            draw(st.sampled_from("abc")),
+            index,
+            draw(st.lists(names, min_size=1, max_size=3)),
+            draw(st.lists(people, max_size=1)),
+            draw(st.sampled_from([POOL, POOL, POOL, TEST])),
+        )
+        for index in range(draw(st.integers(0, 25)))
+    ]
+
+
+def kept(plan: Plan) -> list[Row]:
+    return [row for rows in plan.partitions.values() for row in rows]
+
+
+@settings(max_examples=50)
+@given(pools(), st.integers(0, 4))
+def test_no_image_and_no_patient_is_in_two_splits(rows: list[Row], seed: int) -> None:
+    plan = make_plan(rows, SHARES, seed=seed)
+    seen: dict[str, str] = {}
+    for item in kept(plan):
+        for link in item.links:
+            assert seen.setdefault(link, item.split) == item.split
+    assert len(kept(plan)) + len(plan.removed) == len(rows)
+    assert all(item.split == "sealed" for item in kept(plan) if item.role == TEST)
+
+
+@settings(max_examples=50)
+@given(pools(), st.randoms(use_true_random=False))
+def test_the_plan_does_not_depend_on_the_order_rows_come_in(rows: list[Row], chance: random.Random) -> None:
+    plan = make_plan(rows, SHARES, seed=2)
+    names = {key: [item.row_hash for item in part] for key, part in plan.partitions.items()}
+    again = make_plan(chance.sample(rows, len(rows)), SHARES, seed=2)
+    assert names == {key: [item.row_hash for item in part] for key, part in again.partitions.items()}
+
+
+@settings(max_examples=50)
+@given(pools())
+def test_without_test_files_nothing_leaks_even_across_unequal_shares(rows: list[Row]) -> None:
+    plan = make_plan([item for item in rows if item.role == POOL], SHARES, seed=0)
+    assert not [item for item, reason in plan.removed if reason == QuarantineReason.leaked_row]
+
+
+def test_components_join_through_chains() -> None:
+    links = [frozenset("ab"), frozenset("c"), frozenset("bd"), frozenset("e"), frozenset("dc")]
+    assert components(links) == [0, 0, 0, 3, 0]
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_a_split_without_a_share_gets_nothing(u: float) -> None:
+    assert split_at(u, SplitShares(train=0.0, search=0.5, confirm=0.5, sealed=0.0)) in ("search", "confirm")
+    assert split_at(u, SplitShares(train=1.0, search=0.0, confirm=0.0, sealed=0.0)) == "train"
+
+
+def test_shares_are_met_over_many_patients() -> None:
+    links = [row_links([f"i{n}"], [f"g{n // 2}"]) for n in range(8000)]
+    counts = Counter(assign_splits(links, ["a"] * 8000, {"a": SplitShares()}, seed=0))
+    for split, share in zip(SPLITS, SplitShares().as_tuple(), strict=True):
+        assert abs(counts[split] / 8000 - share) < 0.02
+
+
+def test_a_patient_keeps_the_split_when_rows_are_added() -> None:
+    people = [row_links([f"i{n}"], [f"g{n}"]) for n in range(20)]
+    before = assign_splits(people, ["a"] * 20, SHARES, seed=5)
+    more = [row_links([f"new{n}"], [f"g{n % 25}"]) for n in reversed(range(30))]
+    after = assign_splits([*more, *people], ["a"] * 50, SHARES, seed=5)
+    assert after[30:] == before
+    assert len(set(before)) == 4
+
+
+def planted() -> list[Row]:
+    """A pool of one subset that contains the test image of another, and the test patient of a third."""
+    pool = [row("a", n, [f"i{n}"]) for n in range(40)]
+    return [*pool, row("b", 0, ["i7"], role=TEST), row("c", 0, ["new"], ["g"], role=TEST), row("c", 1, ["old"], ["g"])]
+
+
+def test_a_planted_leak_is_removed_and_the_evaluation_row_stays() -> None:
+    plan = make_plan(planted(), TRAIN_ONLY, seed=0)
+    assert {(item.subset, item.index) for item, _ in plan.removed} == {("a", 7), ("c", 1)}
+    assert {reason for _, reason in plan.removed} == {QuarantineReason.leaked_row}
+    assert [item.subset for item in kept(plan) if item.role == TEST] == ["b", "c"]
+
+
+def test_a_bypassed_guard_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(rows: Sequence[Linked]) -> set[int]:
+        return set()
+
+    monkeypatch.setattr(datasets_spec.splits.row_plan, "leaked_positions", nothing)
+    with pytest.raises(LeakageError, match="in both"):
+        make_plan(planted(), TRAIN_ONLY, seed=0)
+
+
+@pytest.mark.parametrize("early", SPLITS)
+@pytest.mark.parametrize("late", SPLITS)
+def test_the_later_split_wins(early: str, late: str) -> None:
+    rows = [row("a", 0, ["same"]), row("b", 1, ["same", "other"])]
+    rows[0].split, rows[1].split = early, late
+    if early == late:
+        assert leaked_positions(rows) == set()
+        require_no_leak(rows)
+    else:
+        assert leaked_positions(rows) == {0 if SPLITS.index(early) < SPLITS.index(late) else 1}
+        with pytest.raises(LeakageError):
+            require_no_leak(rows)
+
+
+def test_copies_inside_a_subset_are_removed_once() -> None:
+    rows = [row("a", n, ["i"]) for n in range(3)] + [row("b", 9, ["i"])]
+    for item in rows:
+        item.content_hash = "same"
+    plan = make_plan(rows, SHARES, seed=0)
+    assert sorted((item.subset, item.index) for item in kept(plan)) == [("a", 0), ("b", 9)]
+    assert [reason for _, reason in plan.removed] == [QuarantineReason.duplicate_row] * 2
+
+
+LABELLED = st.lists(st.sampled_from("xyz"), max_size=60)
+
+
+@given(LABELLED, st.integers(1, 30), st.booleans(), st.integers(0, 3))
+def test_sampling_keeps_as_much_as_it_says_and_counts_the_rest(
+    labels: list[str], max_train: int, balanced: bool, seed: int
+) -> None:
+    rows = [row("a", index, [f"i{index}"]) for index in range(len(labels))]
+    for item, label in zip(rows, labels, strict=True):
+        item.label = label
+    policy = SamplingSpec(max_train=max_train, balanced_evaluation=balanced)
+    everything = make_plan(rows, SHARES, seed=seed)
+    sampled = make_plan(rows, SHARES, seed=seed, sampling={"a": policy})
+    for (subset, split), whole in everything.partitions.items():
+        part = sampled.partitions[subset, split]
+        # A sample is a prefix: more rows never change which come first.
+        assert part == whole[: len(part)]
+        counts = Counter(item.label for item in part)
+        if split == "train":
+            assert len(part) == min(max_train, len(whole))
+        elif balanced:
+            smallest = min(Counter(item.label for item in whole).values())
+            assert set(counts.values()) == {smallest}
+            assert counts.keys() == {item.label for item in whole}
+        else:
+            assert part == whole
+    assert len(kept(sampled)) + len(sampled.removed) == len(rows)
+    assert {reason for _, reason in sampled.removed} <= {QuarantineReason.not_sampled}
+
+
+def test_a_training_sample_is_as_balanced_as_the_pool_allows() -> None:
+    rows = [row("a", index, [f"i{index}"]) for index in range(100)]
+    for index, item in enumerate(rows):
+        item.label = "rare" if index < 10 else "common" if index < 40 else "most"
+    plan = make_plan(rows, TRAIN_ONLY, seed=0, sampling={"a": SamplingSpec(max_train=50)})
+    counts = Counter(item.label for item in plan.partitions["a", "train"])
+    assert counts == {"rare": 10, "common": 20, "most": 20}
