@@ -84,7 +84,7 @@ def _candidates(kind: str, answers: Sequence[str]) -> list[str]:
 
 
 def _marker(kind: str, score: ScoreSection) -> Callable[[str, str], float]:
-    from trainers.answer_marks import mark_box, mark_text
+    from trainers.scoring.marks import mark_box, mark_text
 
     chosen = score.figure_of(kind)
     if kind == "open":

@@ -20,10 +20,10 @@ from search.trials import PlannedTrial, TrialFactory
 from trainers.backbone_spec import BackboneSpec
 
 if TYPE_CHECKING:
-    from trainers.encoded_rows import SampleRows
     from trainers.executors.nested import TrialResources
     from trainers.executors.pool import Pool
-    from trainers.row_blocks import RowBlocks
+    from trainers.rows.encoded_blocks import SampleRows
+    from trainers.rows.row_blocks import RowBlocks
 
 # Shared blocks may take this share of Ray's object store; the rest is for Ray Data's own work and what trials read.
 STORE_SHARE = 0.5
@@ -73,7 +73,7 @@ class EngineSetup:
 
 def build_engine(setup: EngineSetup) -> Engine:
     """Choose the executor, load the rows and return an engine that has not started anything else."""
-    from trainers.row_blocks import load_row_blocks
+    from trainers.rows.row_blocks import load_row_blocks
 
     name, why = choose_executor(setup.spec)
     setup.decide(f"executor: {name} ({why})")
@@ -115,8 +115,8 @@ def _pooled(setup: EngineSetup) -> Engine:
 
 def _pooled_rows(setup: EngineSetup) -> RowBlocks | SampleRows:
     """Encode the study's rows once where they fit; else load them as they are."""
-    from trainers.encoded_rows import load_encoded_rows
-    from trainers.row_blocks import load_row_blocks
+    from trainers.rows.encoded_blocks import load_encoded_rows
+    from trainers.rows.row_blocks import load_row_blocks
 
     with_features, why = _choose_features(setup)
     setup.decide(f"vision features: {'computed once a study' if with_features else 'by every trial'} ({why})")
@@ -137,7 +137,7 @@ def _pooled_rows(setup: EngineSetup) -> RowBlocks | SampleRows:
 def _choose_features(setup: EngineSetup) -> tuple[bool, str]:
     import ray
 
-    from trainers.encoded_rows import estimated_feature_bytes
+    from trainers.rows.encoded_blocks import estimated_feature_bytes
 
     spec, asked = setup.spec, setup.spec.execution.vision_features
     searched = spec.space.recipe.dimensions.get("lora_modules")

@@ -38,7 +38,7 @@ def run_merges(run: StudyRun) -> None:
     Adapters without an exact merge (a recipe with something other than plain LoRA) end this with a decision, not the
     study: the search goes on without a proxy.
     """
-    from trainers.merged_trial import write_merge
+    from trainers.trial.merged import write_merge
 
     spec = run.spec
     singles = single_trials(run.records())
@@ -131,7 +131,7 @@ def proxy_of(records: Iterable[Mapping[str, Any]], score: ScoreSection | None = 
 
 
 def _planned(run: StudyRun, composition: Composition, singles: Mapping[str, Mapping[str, Any]]) -> PlannedTrial:
-    from trainers.merged_trial import merge_digest
+    from trainers.trial.merged import merge_digest
 
     weights = {singles[source]["train_id"]: float(share) for source, share in shares_of(composition)}
     spec = run.factory.spec(composition, run.spec.recipe, run.spec.seed, ("search",))

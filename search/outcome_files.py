@@ -21,7 +21,7 @@ def outcomes_loader(run_dir: Path, score: ScoreSection) -> OutcomesLoader:
     """
 
     def load(trial_dir: str) -> pd.DataFrame:
-        from trainers.trial_store import read_outcomes
+        from trainers.trial.folder import read_outcomes
 
         frame: pd.DataFrame = read_outcomes(run_dir / trial_dir).to_pandas()
         return with_marks(frame, score)

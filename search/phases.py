@@ -228,7 +228,7 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
         Whether these trials have sealed figures now.
     """
     from trainers.executors.rescore import rescore_trials
-    from trainers.row_blocks import load_row_blocks
+    from trainers.rows.row_blocks import load_row_blocks
 
     planned = _sealed_trials(run, arms)
     train_ids = sorted({p.spec.train_id for p in planned})

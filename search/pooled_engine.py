@@ -102,7 +102,7 @@ class PooledEngine:
         import ray
 
         from search.pack_bridge import PackBridge
-        from trainers.packed_finetune import pack_shape
+        from trainers.training.packed_loop import pack_shape
 
         pool = self._make_pool()
         pool.start()

@@ -10,8 +10,8 @@ from typing import Any
 from search.ledger import Ledger
 from search.status import Stage
 from search.trials import PlannedTrial
-from trainers.trial import TrialResult, TrialStatus, failed_result
-from trainers.trial_store import RESULT_FILE, TrialStoreError, read_result
+from trainers.trial.folder import RESULT_FILE, TrialStoreError, read_result
+from trainers.trial.spec import TrialResult, TrialStatus, failed_result
 
 PROXY_KIND = "proxy"  # of a merge: its scores guide a search, and are no trial's
 

@@ -22,8 +22,8 @@ from search.status import Stage, Status
 from search.study_run import StudyRun
 from search.trials import PlannedTrial, TrialFactory
 from trainers.recipe import Recipe
-from trainers.trial import TrialSpec
-from trainers.trial_store import finished_result
+from trainers.trial.folder import finished_result
+from trainers.trial.spec import TrialSpec
 
 REUSED_ARM = "reused"
 TRIALS_DIR = "trials"

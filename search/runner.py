@@ -48,8 +48,8 @@ def open_run(
     """
     from datasets_spec.prepare.prepare_store import prepare_store
     from datasets_spec.store.store import open_store
-    from trainers.backbone import backbone_fingerprint
-    from trainers.trial_store import remove_dead_attempts
+    from trainers.backbone.backbone import backbone_fingerprint
+    from trainers.trial.folder import remove_dead_attempts
 
     spec = study.spec
     backbone = spec.backbone.resolved(gpus_per_worker=spec.execution.gpus_per_worker)

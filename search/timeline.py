@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from trainers.trial import TrialResult
-from trainers.trial_store import RESULT_FILE
+from trainers.trial.folder import RESULT_FILE
+from trainers.trial.spec import TrialResult
 
 PHASES = ("queue", "startup", "data", "train", "score", "checkpoint")
 OWN_PROCESS = "own process"  # trials that run in no slot

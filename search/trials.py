@@ -11,8 +11,8 @@ from search.status import Stage
 from search.study_files import Study
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
-from trainers.row_blocks import rows_digest
-from trainers.trial import EvalRequest, TrialSpec
+from trainers.rows.row_blocks import rows_digest
+from trainers.trial.spec import EvalRequest, TrialSpec
 
 BASELINE_ARM = "baseline"
 GENERATED_SPLITS = ("confirm", "sealed")  # letters are also generated where published figures are compared

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from search.engine import Resumed, first_undone
 from search.recording import Recorder
 from search.source import TrialSource
-from trainers.trial import TrialSpec
+from trainers.trial.spec import TrialSpec
 
 if TYPE_CHECKING:
     from trainers.executors.nested import TrialResources
-    from trainers.row_blocks import RowBlocks
+    from trainers.rows.row_blocks import RowBlocks
 
 
 class NestedEngine:

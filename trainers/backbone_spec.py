@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 PHANTOM = "phantom"
-PHANTOM_DIR = Path(__file__).parent / "phantom_base"
+PHANTOM_DIR = Path(__file__).parent / "phantom" / "base"
 
 
 class BackboneSpec(BaseModel):

@@ -18,7 +18,7 @@ from datasets_spec.phantom.rows import make_rows
 from datasets_spec.phantom.world import WORLD_VERSION
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
-from trainers.trial import SCORER_VERSION
+from trainers.trial.spec import SCORER_VERSION
 
 SCORING_BATCH = 100
 QUESTIONS_SEED = 0  # questions are the same for every trial; their split is no trial's training split
@@ -93,9 +93,9 @@ def training_rows(trial: PhantomTrial) -> pa.Table:
 
 def train_phantom(trial: PhantomTrial, rows: pa.Table) -> Any:
     """Return the backbone with the adapter of a trial, trained; `unload` takes it off again."""
-    from trainers.backbone import add_adapter
-    from trainers.feeds import DirectFeed
-    from trainers.finetune import finetune
+    from trainers.backbone.backbone import add_adapter
+    from trainers.rows.feeds import DirectFeed
+    from trainers.training.loop import finetune
 
     backbone = phantom_backbone(trial.base)
     model = add_adapter(backbone, Recipe(), seed=trial.seed)
@@ -109,8 +109,8 @@ def train_phantom(trial: PhantomTrial, rows: pa.Table) -> Any:
 
 def score_phantom(trial: PhantomTrial, model: Any) -> dict[str, list[int]]:
     """Which questions of each target a model gets right."""
-    from trainers.feeds import DirectFeed
-    from trainers.scoring import score_rows
+    from trainers.rows.feeds import DirectFeed
+    from trainers.scoring.scorer import score_rows
 
     backbone, correct = phantom_backbone(trial.base), {}
     for target in trial.targets:
@@ -134,7 +134,7 @@ def _result(trial: PhantomTrial, correct: dict[str, list[int]], cpu_s: dict[str,
 
 @functools.cache
 def _fingerprint(folder: str) -> str:
-    from trainers.backbone import backbone_fingerprint
+    from trainers.backbone.backbone import backbone_fingerprint
 
     return backbone_fingerprint(BackboneSpec(model=folder))
 
@@ -144,7 +144,7 @@ def phantom_backbone(folder: str) -> Any:
     """Return a base, loaded once a process."""
     import torch
 
-    from trainers.backbone import load_backbone
+    from trainers.backbone.backbone import load_backbone
 
     torch.set_num_threads(1)
     return load_backbone(BackboneSpec(model=folder, device="cpu", dtype="float32"))

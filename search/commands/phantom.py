@@ -27,7 +27,7 @@ def write_corpus(folder: Path, subsets: Sequence[str] | None, seed: int, num_poo
 
 def build_base_model(folder: Path, seed: int, num_threads: int) -> None:
     """Train the phantom backbone and print its accuracies."""
-    from trainers.phantom_build import build_base
+    from trainers.phantom.build_base import build_base
 
     report = build_base(folder, seed=seed, on_event=print_line, num_threads=num_threads)
     for sort, accuracy in report["accuracy"].items():
@@ -112,6 +112,6 @@ def _default_bases(folder: Path, num_workers: int) -> list[Path]:
 
 
 def _build_quietly(path: Path, seed: int) -> None:
-    from trainers.phantom_build import build_base
+    from trainers.phantom.build_base import build_base
 
     build_base(path, seed=seed)

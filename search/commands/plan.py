@@ -62,7 +62,7 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
 
 def gpu_memory_line(spec: StudySpec) -> str:
     """Return what a slot's GPU will hold, estimated from the backbone's configuration."""
-    from trainers.memory import estimate_memory
+    from trainers.backbone.memory import estimate_memory
 
     execution = spec.execution
     packed = execution.pack if execution.pack != "auto" else 1

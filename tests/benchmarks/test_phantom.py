@@ -16,12 +16,12 @@ from datasets_spec.phantom.questions import all_keys, make_sample
 from datasets_spec.phantom.rows import make_rows
 from datasets_spec.phantom.write import write_phantom
 from search.commands.init import PHANTOM_NUM_POOL, PHANTOM_NUM_TEST
-from trainers.backbone import add_adapter, load_backbone
+from trainers.backbone.backbone import add_adapter, load_backbone
 from trainers.backbone_spec import BackboneSpec
-from trainers.feeds import DirectFeed
-from trainers.finetune import finetune
 from trainers.recipe import Recipe
-from trainers.scoring import score_rows
+from trainers.rows.feeds import DirectFeed
+from trainers.scoring.scorer import score_rows
+from trainers.training.loop import finetune
 
 pytestmark = pytest.mark.benchmark
 NUM_RUNS = 5

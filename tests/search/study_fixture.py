@@ -19,8 +19,8 @@ from search.composition import Composition
 from search.status import Stage
 from search.study_files import Study, load_study
 from search.trials import PlannedTrial, TrialFactory
-from trainers.trial import Evaluation, TrialResult, TrialStatus
-from trainers.trial_store import adapter_sha256, begin_attempt, commit_attempt
+from trainers.trial.folder import adapter_sha256, begin_attempt, commit_attempt
+from trainers.trial.spec import Evaluation, TrialResult, TrialStatus
 
 SUBSETS: dict[str, tuple[str, str, str, str]] = {
     "ct-lung": ("CT", "lung", "nodule", "none"),

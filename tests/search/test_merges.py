@@ -15,7 +15,7 @@ from search.recording import PROXY_KIND, Recorder
 from search.status import Stage
 from search.strategy_context import context_of
 from tests.search.study_fixture import finish_trial, make_factory, open_study, plan_trial, trial_result, write_store
-from trainers.merged_trial import merge_digest
+from trainers.trial.merged import merge_digest
 
 WORTH = {name: k / 10 for k, name in enumerate("abcdef")}
 

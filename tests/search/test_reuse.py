@@ -15,7 +15,7 @@ from search.status import Stage
 from search.study_files import load_study
 from search.trials import PlannedTrial, TrialFactory
 from tests.search.study_fixture import NUM_ROWS, finish_trial, make_factory, plan_trial, trial_result, write_study
-from trainers.trial_store import finished_result
+from trainers.trial.folder import finished_result
 
 SOURCES = ("ct-lung", "ct-brain", "mr-brain")
 ROWS = dict.fromkeys(SOURCES, NUM_ROWS["train"])

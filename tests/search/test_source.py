@@ -23,7 +23,7 @@ from search.strategies.base import build_strategy
 from search.trials import PlannedTrial
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
-from trainers.trial import TrialSpec
+from trainers.trial.spec import TrialSpec
 
 SPACE = SearchSpace(
     composition=CompositionSpace(sources=("a", "b", "c"), num_samples=(4, 8), budget=16),

@@ -7,7 +7,7 @@ import sys
 from typing import get_args
 
 from search.status import Exposure, Stage, Status
-from trainers.trial import ExposureName, TrialStatus
+from trainers.trial.spec import ExposureName, TrialStatus
 
 
 def test_trials_and_search_use_the_same_words() -> None:

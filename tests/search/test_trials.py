@@ -14,7 +14,7 @@ from search.outcomes import control_arm
 from search.status import Stage
 from search.trials import share_out
 from tests.search.study_fixture import default_recipe, make_factory, open_study
-from trainers.row_blocks import rows_digest
+from trainers.rows.row_blocks import rows_digest
 
 
 def test_a_trial_trains_on_the_first_rows_of_each_subset(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
-from trainers.backbone import Backbone, assemble_backbone
+from trainers.backbone.backbone import Backbone, assemble_backbone
 from trainers.backbone_spec import BackboneSpec
 
 SPEC = BackboneSpec(model="tiny").resolved(gpus_per_worker=0)
@@ -46,7 +46,7 @@ def _byte_tokenizer(eos: str, pad: str, extra: list[str]) -> Any:
 
 
 def _llava() -> tuple[Any, Any]:
-    from trainers.phantom_backbone import build_processor, new_model
+    from trainers.phantom.architecture import build_processor, new_model
 
     return new_model(0), build_processor()
 

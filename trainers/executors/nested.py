@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.errors import RecombineError
-from trainers.row_blocks import RowBlocks
-from trainers.trial import TrialResult, TrialSpec, failed_result
-from trainers.trial_store import RESULT_FILE, begin_attempt, commit_attempt, finished_result, read_result
+from trainers.rows.row_blocks import RowBlocks
+from trainers.trial.folder import RESULT_FILE, begin_attempt, commit_attempt, finished_result, read_result
+from trainers.trial.spec import TrialResult, TrialSpec, failed_result
 
 
 class TrialDiedError(RecombineError):
@@ -138,8 +138,8 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     import torch
     from ray.train.torch import prepare_model
 
-    from trainers.finetune import WorkerShare
-    from trainers.run_trial import WorkerContext, run_trial
+    from trainers.executors.one_trial import WorkerContext, run_trial
+    from trainers.training.loop import WorkerShare
 
     torch.set_num_threads(config["num_threads"])
     share, context = WorkerShare(), WorkerContext.alone()

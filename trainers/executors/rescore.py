@@ -7,9 +7,9 @@ from typing import Any
 
 from datasets_spec.errors import RecombineError
 from trainers.executors.nested import TrialResources, attempt_name, worker_resources
-from trainers.row_blocks import RowBlocks
-from trainers.trial import TrialResult, TrialSpec
-from trainers.trial_store import finished_result
+from trainers.rows.row_blocks import RowBlocks
+from trainers.trial.folder import finished_result
+from trainers.trial.spec import TrialResult, TrialSpec
 
 
 def rescore_trials(
@@ -48,8 +48,8 @@ def _score_each(
 ) -> list[dict[str, Any]]:
     import torch
 
-    from trainers.backbone import load_backbone
-    from trainers.run_trial import run_trial
+    from trainers.backbone.backbone import load_backbone
+    from trainers.executors.one_trial import run_trial
 
     torch.set_num_threads(num_threads)
     specs = [TrialSpec.model_validate(d) for d in dumped]

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from trainers.backbone_spec import BackboneSpec
-from trainers.encoded_rows import SampleRows
 from trainers.executors.broker import Work
-from trainers.row_blocks import RowBlocks
-from trainers.trial import TrialSpec
+from trainers.rows.encoded_blocks import SampleRows
+from trainers.rows.row_blocks import RowBlocks
+from trainers.trial.spec import TrialSpec
 
 HEARTBEAT_S = 1.0
 # A slot starts anew after so many trials, or when its process has grown by so much: leaks of libraries end with it.
@@ -60,7 +60,7 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     import ray
     import torch
 
-    from trainers.backbone import load_backbone
+    from trainers.backbone.backbone import load_backbone
 
     slot: SlotConfig = config["slot"]
     torch.set_num_threads(slot.num_threads)
@@ -106,7 +106,7 @@ class _Server:
 
     def measure_packs(self, spec: TrialSpec) -> dict[str, Any]:
         """Return the pack size that is fastest here, and what was measured."""
-        from trainers.pack_size import measure_pack_sizes
+        from trainers.training.pack_size import measure_pack_sizes
 
         return measure_pack_sizes(self._backbone, self._slot.rows, spec, max_pack=self._slot.max_pack)
 
@@ -126,8 +126,8 @@ class _Server:
     def _do(self, work: Work) -> None:
         import ray
 
-        from trainers.packed_trials import LeaseLostError, PackListener, SlotContext, run_packed_trials
-        from trainers.trial_store import finished_result
+        from trainers.executors.packed_trials import LeaseLostError, PackListener, SlotContext, run_packed_trials
+        from trainers.trial.folder import finished_result
 
         self._work, self._beaten_at = work, 0.0
         specs = [TrialSpec.model_validate(spec) for spec in work.specs.values()]
@@ -160,7 +160,7 @@ class _Server:
 
     def _score_known(self, spec: TrialSpec, work: Work) -> None:
         """Add the scores that finished weights lack."""
-        from trainers.run_trial import run_trial
+        from trainers.executors.one_trial import run_trial
 
         result = run_trial(
             spec,
@@ -178,7 +178,7 @@ class _Server:
     def _on_progress(self, is_training: bool) -> None:
         import ray
 
-        from trainers.packed_trials import LeaseLostError
+        from trainers.executors.packed_trials import LeaseLostError
 
         now = time.monotonic()
         if now - self._beaten_at < HEARTBEAT_S and is_training == self._was_training:
@@ -223,8 +223,8 @@ def _serve_together(slot: SlotConfig, backbone: Any, process: str, rank: int, nu
     from ray.train.torch import prepare_model
 
     from trainers.executors.nested import gather_over
-    from trainers.finetune import WorkerShare
-    from trainers.run_trial import WorkerContext, run_trial
+    from trainers.executors.one_trial import WorkerContext, run_trial
+    from trainers.training.loop import WorkerShare
 
     context = WorkerContext(
         share=WorkerShare(rank=rank, num_workers=num_workers),

@@ -13,7 +13,7 @@ from typing import Any
 from search.rungs import decide
 from search.study import EarlyStoppingSection
 from tests.benchmarks.trials.workload import encoded_blocks, nested_side, pooled_side, raw_blocks, trial_spec
-from trainers.trial_store import read_result
+from trainers.trial.folder import read_result
 
 NUM_CANDIDATES, NUM_TARGETS, RUNGS = 48, 2, (8, 20, 40)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.benchmarks.trials.hf_search import run_hf_search
 from tests.benchmarks.trials.workload import Side, encoded_blocks, nested_side, pooled_side, raw_blocks, trial_spec
-from trainers.trial_store import read_outcomes
+from trainers.trial.folder import read_outcomes
 
 NUM_TRIALS, NUM_ROUNDS = 32, 2
 # A round of the slow sides is a part of the fine-tunes: all 32 nested would take a quarter of an hour each.

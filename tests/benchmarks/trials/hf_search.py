@@ -13,11 +13,11 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from tests.benchmarks.trials.workload import BACKBONE, table_of, trial_spec
-from trainers.backbone import add_adapter, load_backbone
-from trainers.batches import example_from_row
-from trainers.feeds import DirectFeed
+from trainers.backbone.backbone import add_adapter, load_backbone
+from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
-from trainers.scoring import score_rows
+from trainers.rows.feeds import DirectFeed
+from trainers.scoring.scorer import score_rows
 
 
 class CompositionTrainer(Trainer):  # type: ignore[misc]

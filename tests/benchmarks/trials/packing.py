@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from tests.benchmarks.trials.workload import BACKBONE, table_of, trial_spec
-from trainers.backbone import Backbone, add_adapter, assemble_backbone, load_backbone
-from trainers.batches import example_from_row
-from trainers.encoded_samples import encode_samples
-from trainers.feeds import EncodedFeed
-from trainers.finetune import finetune
-from trainers.packed_finetune import Member, Pack
+from trainers.backbone.backbone import Backbone, add_adapter, assemble_backbone, load_backbone
+from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
+from trainers.rows.encoded_samples import encode_samples
+from trainers.rows.feeds import EncodedFeed
+from trainers.training.loop import finetune
+from trainers.training.packed_loop import Member, Pack
 
 NUM_STEPS = 3
 WIDTHS = (64, 256, 512)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.benchmarks.trials.workload import encoded_blocks, pooled_side, trial_spec
-from trainers.trial_store import read_result
+from trainers.trial.folder import read_result
 
 NUM_SLOTS, NUM_WORKS = 64, 1_280
 STRETCH = 8.0  # durations of the phantom are those of no real trial: a tenth of a minute becomes most of one

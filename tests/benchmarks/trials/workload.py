@@ -20,16 +20,16 @@ from search.source import ListSource
 from search.status import Stage
 from search.trials import PlannedTrial
 from search.tune_engine import NestedEngine
-from trainers.backbone import backbone_fingerprint
+from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
-from trainers.batches import example_from_row
-from trainers.encoded_rows import EncodedBlocks, encoded_table
 from trainers.executors.nested import TrialResources
 from trainers.executors.pool import Pool
 from trainers.executors.slot import SlotConfig
+from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
-from trainers.row_blocks import RowBlocks
-from trainers.trial import EvalRequest, TrialSpec
+from trainers.rows.encoded_blocks import EncodedBlocks, encoded_table
+from trainers.rows.row_blocks import RowBlocks
+from trainers.trial.spec import EvalRequest, TrialSpec
 
 NUM_ROWS, NUM_QUESTIONS = 240, 120
 BACKBONE = BackboneSpec().resolved(gpus_per_worker=0)
@@ -80,8 +80,8 @@ def encoded_blocks() -> EncodedBlocks:
     """The same rows with tokens and vision features, in Ray's object store."""
     import ray
 
-    from trainers.backbone import load_backbone
-    from trainers.encoded_samples import encode_samples
+    from trainers.backbone.backbone import load_backbone
+    from trainers.rows.encoded_samples import encode_samples
 
     backbone, refs = load_backbone(BACKBONE), {}
     for place in places():

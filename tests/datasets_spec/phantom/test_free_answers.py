@@ -24,8 +24,8 @@ from datasets_spec.phantom.questions import PhantomKey, all_keys
 from datasets_spec.phantom.scenes import Blob
 from datasets_spec.phantom.world import CRITERIA, NUM_CELLS, REGION_OF_AREA, REGIONS
 from datasets_spec.phantom.write import write_phantom
-from trainers.box_language import box_language_of
-from trainers.phantom_backbone import build_tokenizer, vocabulary
+from trainers.phantom.architecture import build_tokenizer, vocabulary
+from trainers.prompts.box_language import box_language_of
 
 NAME, PLACE = (PhantomKey(modality="xray", area="lung", task=task) for task in (NAMING, LOCATING))
 

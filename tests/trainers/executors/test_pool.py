@@ -14,16 +14,16 @@ import torch
 from safetensors.torch import load_file
 
 from tests.trainers.families import toy_rows
-from trainers.backbone import backbone_fingerprint
+from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
 from trainers.executors.nested import TrialResources, run_nested_trial
 from trainers.executors.pool import Pool
 from trainers.executors.slot import SlotConfig
 from trainers.recipe import Recipe
-from trainers.row_blocks import RowBlocks
-from trainers.trial import EvalRequest, TrialSpec
-from trainers.trial_store import ADAPTER_DIR, read_outcomes, read_result
+from trainers.rows.row_blocks import RowBlocks
+from trainers.trial.folder import ADAPTER_DIR, read_outcomes, read_result
+from trainers.trial.spec import EvalRequest, TrialSpec
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 BACKBONE = BackboneSpec().resolved(gpus_per_worker=0)
@@ -121,7 +121,7 @@ def wait_until_training(pool: Pool, run_dir: Path, one: TrialSpec) -> dict[str, 
     """Wait for a checkpoint of a trial, which stands in its middle then; what the slot said of itself."""
     import ray
 
-    from trainers.checkpoints import checkpoint_file
+    from trainers.training.checkpoints import checkpoint_file
 
     while not checkpoint_file(run_dir, one.train_id).exists():
         time.sleep(0.05)

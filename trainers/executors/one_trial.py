@@ -1,0 +1,315 @@
+"""One trial inside one worker process: load, train, score, write; the same code under every executor."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from datasets_spec.errors import RecombineError
+from trainers.backbone.backbone import Backbone, add_adapter, load_adapter, load_backbone, save_adapter
+from trainers.rows.encoded_blocks import SampleRows
+from trainers.rows.feeds import SharedFeed, composition_feed, partition_feed
+from trainers.rows.row_blocks import RowBlocks
+from trainers.scoring.marks import summarise_marks
+from trainers.scoring.scorer import Outcome, outcomes_table, score_rows
+from trainers.training.loop import DivergedError, FinetuneResult, TrialTimeoutError, WorkerShare, finetune
+from trainers.trial.folder import (
+    ADAPTER_DIR,
+    adapter_sha256,
+    begin_attempt,
+    commit_attempt,
+    commit_scores,
+    finished_result,
+    outcomes_file,
+    read_outcomes,
+    write_outcomes,
+)
+from trainers.trial.spec import EvalRequest, Evaluation, Span, TrialResult, TrialSpec, TrialStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerContext:
+    """Where a worker stands among the workers of its trial, and how they exchange results."""
+
+    share: WorkerShare
+    wrap_model: Callable[[Any], Any]  # identity, or Ray Train's prepare_model (DistributedDataParallel)
+    gather: Callable[[list[Outcome]], list[list[Outcome]]]  # every worker's outcomes, on every worker
+
+    @classmethod
+    def alone(cls) -> "WorkerContext":
+        """Return the context of a single worker."""
+        return cls(share=WorkerShare(), wrap_model=lambda model: model, gather=lambda outcomes: [outcomes])
+
+
+def run_trial(
+    spec: TrialSpec,
+    rows: RowBlocks | SampleRows,
+    trials_dir: Path,
+    *,
+    attempt: str,
+    submitted_at: float,
+    context: WorkerContext | None = None,
+    backbone: Backbone | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> TrialResult:
+    """Fine-tune, score and durably publish one trial; rank 0 writes.
+
+    A trial whose weights exist already (same train_id, verified adapter) is not trained again: only the scores that
+    are missing are added.
+
+    Failures that belong to the trial (diverged, timeout, out of memory, an error in the data path) become its
+    status; only the death of the process is left to the caller.
+
+    Args:
+        spec: what to run.
+        rows: the study's shared rows.
+        trials_dir: RUN/trials on storage that driver and workers share.
+        attempt: name that no other attempt of this trial has.
+        submitted_at: `time.time()` when the trial was asked for; start-up time counts from there.
+        context: of this worker; None when alone.
+        backbone: one that is loaded already, to score many trials in one process.
+        on_step: progress callback.
+    """
+    context = context or WorkerContext.alone()
+    final = trials_dir / spec.folder_name
+    known = finished_result(final, spec.train_id)
+    working = begin_attempt(trials_dir, spec.folder_name, attempt) if context.share.rank == 0 else None
+    progress = _Progress(known=known, submitted_at=submitted_at)
+    status: TrialStatus = "finished"
+    error: str | None = None
+    try:
+        with deterministic_algorithms(spec.deterministic):
+            backbone = backbone or load_backbone(spec.backbone)
+            progress.startup_s = time.time() - submitted_at
+            model = _weights(spec, backbone, rows, final, progress, context, on_step)
+            _score_missing(spec, backbone, model, rows, context, progress)
+            if working is not None:
+                _write_files(spec, model, working, final, progress)
+    except Exception as caught:  # whatever the data path or a chat template throws belongs to the trial
+        status, error = failure_status(caught), describe_error(caught)
+        if context.share.num_workers > 1 and working is None:
+            raise  # the other workers wait for this one: Ray Train must end them all
+    finally:
+        if progress.adapted is not None:
+            progress.adapted.unload()  # leaves the backbone as it was, for the next trial of this process
+    result = progress.result(spec, status, error, working)
+    if working is not None:
+        _publish(working, final, result, is_known=known is not None)
+    if status != "finished" and context.share.num_workers > 1:
+        raise RecombineError(error or status)  # as above; the published result says why
+    return result
+
+
+def _publish(working: Path, final: Path, result: TrialResult, *, is_known: bool) -> None:
+    """Publish what this attempt has; a failure to add scores leaves finished weights and their scores as they are."""
+    if not is_known:
+        commit_attempt(working, final, result)
+    elif result.status == "finished":
+        commit_scores(working, final, result)
+    else:
+        shutil.rmtree(working)
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """What a running trial has so far."""
+
+    known: TrialResult | None
+    submitted_at: float
+    startup_s: float = 0.0
+    adapted: Any = None  # the PEFT model around the backbone, as soon as there is one
+    trained: FinetuneResult | None = None
+    evaluations: list[Evaluation] = field(default_factory=list)
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)  # by split, new ones only
+
+    def result(self, spec: TrialSpec, status: TrialStatus, error: str | None, working: Path | None) -> TrialResult:
+        """Return the result to publish; times of known weights stay those of their training."""
+        trained, known = self.trained, self.known
+        return TrialResult(
+            train_id=spec.train_id,
+            status=status,
+            num_train_samples=sum(spec.composition.values()),
+            num_steps=trained.num_steps if trained else known.num_steps if known else 0,
+            train_s=trained.train_s if trained else known.train_s if known else 0.0,
+            startup_s=known.startup_s if known else self.startup_s,
+            evaluations=tuple(self.evaluations) if status == "finished" else (),
+            adapter_sha256=known.adapter_sha256 if known else adapter_sha256(working) if working is not None else None,
+            final_loss=trained.final_loss if trained else known.final_loss if known else None,
+            error=error,
+            environment={"torch": torch.__version__, "num_threads": torch.get_num_threads()},
+            slot=known.slot if known else None,
+            pack_size=known.pack_size if known else 1,
+            spans=known.spans if known else self._spans(),
+        )
+
+    def _spans(self) -> tuple[Span, ...]:
+        """Start-up, training and scoring, one after the other."""
+        train_s = self.trained.train_s if self.trained else 0.0
+        score_s = sum(evaluation.eval_s for evaluation in self.evaluations)
+        trained_at = self.submitted_at + self.startup_s
+        return (
+            Span(phase="startup", started_at=self.submitted_at, duration_s=self.startup_s),
+            Span(phase="train", started_at=trained_at, duration_s=train_s),
+            Span(phase="score", started_at=trained_at + train_s, duration_s=score_s),
+        )
+
+
+def failure_status(error: BaseException) -> TrialStatus:
+    """Return the closed status that an error stands for."""
+    if isinstance(error, DivergedError):
+        return "diverged"
+    if isinstance(error, TrialTimeoutError):
+        return "timeout"
+    return "oom" if is_out_of_memory(error) else "failed"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or this process could not get memory; torch's CPU allocator says so in words only."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what may be written down of an error: our own messages whole, others by type and place only.
+
+    Messages of other libraries may quote the data.
+    """
+    if isinstance(error, RecombineError):
+        return f"{type(error).__name__}: {error}"
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{place}"
+
+
+def score_requests(
+    model: Any,
+    backbone: Backbone,
+    rows: RowBlocks | SampleRows,
+    spec: TrialSpec,
+    requests: Sequence[EvalRequest],
+    context: WorkerContext,
+) -> Iterator[tuple[EvalRequest, Evaluation, list[Outcome]]]:
+    """Score each request, its questions shared out over the workers, and put the outcomes back in order."""
+    share = context.share
+    for request in requests:
+        started = time.monotonic()
+        feed = partition_feed(rows, backbone, request.eval_set, request.split)
+        mine = SharedFeed(feed, range(share.rank, len(feed), share.num_workers))
+        outcomes = score_rows(
+            model,
+            backbone.encoder,
+            mine,
+            eval_set=request.eval_set,
+            split=request.split,
+            batch_size=spec.eval_batch_size,
+            generate=request.generate,
+        )
+        parts = context.gather(outcomes)
+        merged = [parts[i % share.num_workers][i // share.num_workers] for i in range(len(feed))]
+        yield request, summarise(spec, request, merged, time.monotonic() - started), merged
+
+
+def summarise(
+    spec: TrialSpec, request: EvalRequest, outcomes: Sequence[Outcome], eval_s: float, *, step: int | None = None
+) -> Evaluation:
+    """Return the counts of a set of outcomes after `step` steps (None: the last); every question counts."""
+    n, correct = len(outcomes), sum(o.correct for o in outcomes)
+    generated = [o.generation_correct for o in outcomes if o.generation_correct is not None]
+    complete = bool(generated) and len(generated) == n
+    return Evaluation(
+        score_id=spec.score_id(request, step),
+        eval_set=request.eval_set,
+        split=request.split,
+        exposure=request.exposure,
+        n=n,
+        correct=correct,
+        accuracy=correct / n if n else 0.0,
+        generation_correct=sum(generated) if complete else None,
+        generation_accuracy=sum(generated) / n if complete else None,
+        invalid=sum(o.invalid for o in outcomes),
+        eval_s=eval_s,
+        free_answers=summarise_marks(outcomes),
+    )
+
+
+def _weights(
+    spec: TrialSpec,
+    backbone: Backbone,
+    rows: RowBlocks | SampleRows,
+    final: Path,
+    progress: _Progress,
+    context: WorkerContext,
+    on_step: Callable[[int, float], None] | None,
+) -> Any:
+    """Return the model of this trial: the bare backbone, a known adapter, or one trained now."""
+    if not spec.composition:
+        return backbone.model
+    if progress.known is not None:
+        progress.adapted = load_adapter(backbone, final / ADAPTER_DIR)
+        return progress.adapted
+    # The first batch may hold one subset only; contract 9 wants every subset's images proven to arrive.
+    for subset in spec.composition:
+        first = partition_feed(rows, backbone, subset, "train", 1)
+        first.prompt_inputs(first.take([0]))
+    progress.adapted = add_adapter(backbone, spec.recipe, seed=spec.seed)
+    progress.trained = finetune(
+        context.wrap_model(progress.adapted),
+        composition_feed(rows, backbone, spec.composition),
+        spec.recipe,
+        seed=spec.seed,
+        share=context.share,
+        deadline_s=None if spec.timeout_s is None else time.monotonic() + spec.timeout_s,
+        on_step=on_step,
+    )
+    return progress.adapted
+
+
+def _score_missing(
+    spec: TrialSpec,
+    backbone: Backbone,
+    model: Any,
+    rows: RowBlocks | SampleRows,
+    context: WorkerContext,
+    progress: _Progress,
+) -> None:
+    progress.evaluations = list(progress.known.evaluations) if progress.known else []
+    have = {e.score_id for e in progress.evaluations}
+    missing = [request for request in spec.evaluations if spec.score_id(request) not in have]
+    for request, evaluation, outcomes in score_requests(model, backbone, rows, spec, missing, context):
+        progress.evaluations.append(evaluation)
+        progress.outcomes.setdefault(request.split, []).extend(outcomes)
+
+
+def _write_files(spec: TrialSpec, model: Any, working: Path, final: Path, progress: _Progress) -> None:
+    """Write adapter and outcomes; of a known trial only the files that change, without scores that are replaced."""
+    if progress.known is None and spec.composition:
+        save_adapter(model, working / ADAPTER_DIR, spec.backbone)
+    for split, outcomes in progress.outcomes.items():
+        table = outcomes_table(outcomes)
+        if progress.known is not None and (final / outcomes_file(split)).is_file():
+            rescored = pa.array(sorted({outcome.eval_set for outcome in outcomes}))
+            before = read_outcomes(final, [split])
+            kept = before.filter(pc.invert(pc.is_in(before["eval_set"], rescored)))
+            table = pa.concat_tables([kept, table], promote_options="default")
+        write_outcomes(working, split, table)
+
+
+@contextlib.contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Ask torch for deterministic algorithms; the order of a sum may otherwise change the last digit."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wanted or before, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

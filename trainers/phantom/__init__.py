@@ -1,0 +1,1 @@
+"""The shipped backbone, made from nothing."""

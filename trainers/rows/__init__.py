@@ -1,0 +1,1 @@
+"""A study's rows in shared memory, and batches from them."""

@@ -1,0 +1,210 @@
+"""Samples as the model takes them, encoded once a study: token ids, and what the frozen vision tower sees.
+
+Tokenising, image processing and the vision tower give the same answer in every trial that leaves the tower alone, so
+their results are kept and shared. What is kept is checked against the direct path in every run
+(`difference_from_direct`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+
+from datasets_spec.errors import RecombineError
+from trainers.backbone.backbone import Backbone
+from trainers.prompts.encoder import IGNORED, Example
+
+PIXEL_TENSORS = ("pixel_values", "pixel_attention_mask")  # what vision features stand for
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedSample:
+    """One sample, ready to be joined with others into a batch.
+
+    Attributes:
+        example: the question without its images.
+        prompt_ids: int64 [tokens], the image placeholders expanded.
+        answer_ids: int64 [answer tokens], with the end mark.
+        aligned: further integer tensors [tokens] that go with the prompt's tokens (zero at the answer).
+        image_tensors: the processor's tensors of the images; without the pixels where there are features.
+        features: [image tokens, width], projected vision features of all images in order; None keeps the pixels.
+    """
+
+    example: Example
+    prompt_ids: torch.Tensor
+    answer_ids: torch.Tensor
+    aligned: dict[str, torch.Tensor] = field(default_factory=dict)
+    image_tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    features: torch.Tensor | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Prompt and answer together."""
+        return len(self.prompt_ids) + len(self.answer_ids)
+
+
+@torch.inference_mode()
+def encode_samples(
+    backbone: Backbone, examples: Sequence[Example], *, with_features: bool, device: str = "cpu"
+) -> list[EncodedSample]:
+    """Encode samples one by one, and their images' features in one pass of the vision tower.
+
+    Args:
+        backbone: its processor, tower and projector are used.
+        examples: with their images.
+        with_features: keep projected vision features instead of pixels; right only while neither the tower nor the
+            projector is trained.
+        device: where the results are kept.
+
+    Raises:
+        ImagesDidNotReachModelError: as in `BatchEncoder.encode_prompts`.
+    """
+    encoded = [_encode_one(backbone, example) for example in examples]
+    if with_features and encoded:
+        features = vision_features(backbone, encoded)
+        encoded = [
+            replace(
+                sample,
+                features=part.to(device),
+                image_tensors={n: v for n, v in sample.image_tensors.items() if n not in PIXEL_TENSORS},
+            )
+            for sample, part in zip(encoded, features, strict=True)
+        ]
+    return [_moved(sample, device) for sample in encoded]
+
+
+def vision_features(backbone: Backbone, samples: Sequence[EncodedSample]) -> list[torch.Tensor]:
+    """Return the projected features of every sample's images: [image tokens, width] each.
+
+    Raises:
+        RecombineError: this family's tower gives more than one tensor a token (deep-stacked features).
+    """
+    tensors = joined_images(samples)
+    get_features = backbone.model.model.get_image_features
+    known = inspect.signature(get_features).parameters
+    output = get_features(**{n: v for n, v in tensors.items() if n in known}, return_dict=True)
+    if getattr(output, "deepstack_features", None) is not None:
+        raise RecombineError("this backbone's vision features are deep-stacked: set execution.vision_features: false")
+    flat = output.pooler_output
+    flat = torch.cat(list(flat), dim=0) if isinstance(flat, (list, tuple)) else flat.flatten(0, -2)
+    image_token = backbone.encoder.image_token_id
+    counts = [int((sample.prompt_ids == image_token).sum()) for sample in samples]
+    return list(flat.split(counts))
+
+
+def training_batch(backbone: Backbone, samples: Sequence[EncodedSample]) -> dict[str, Any]:
+    """Join samples: prompts with their answers, padded on the right, and `labels` [batch, tokens]."""
+    return _joined(backbone, samples, with_answers=True, side="right")
+
+
+def prompt_batch(
+    backbone: Backbone, samples: Sequence[EncodedSample], side: Literal["right", "left"] = "right"
+) -> dict[str, Any]:
+    """Join samples: prompts alone, padded on one side."""
+    return _joined(backbone, samples, with_answers=False, side=side)
+
+
+def joined_images(samples: Sequence[EncodedSample]) -> dict[str, torch.Tensor]:
+    """Join the images' tensors along their first dimension; smaller ones are padded with zeros, as processors do."""
+    names = samples[0].image_tensors if samples else {}
+    return {name: _cat_padded([sample.image_tensors[name] for sample in samples]) for name in names}
+
+
+def difference_from_direct(backbone: Backbone, examples: Sequence[Example], samples: Sequence[EncodedSample]) -> float:
+    """Return the largest difference of log-probabilities at the answer position between kept and direct inputs.
+
+    Args:
+        backbone: without an adapter.
+        examples: with images.
+        samples: the same, encoded.
+    """
+    with torch.inference_mode():
+        direct = backbone.encoder.encode_prompts(examples)
+        kept = prompt_batch(backbone, samples)
+        last = direct["attention_mask"].sum(dim=1) - 1
+        rows = torch.arange(len(examples), device=last.device)
+        both = [backbone.model(**inputs, use_cache=False).logits[rows, last].float() for inputs in (direct, kept)]
+        return float((both[0].log_softmax(-1) - both[1].log_softmax(-1)).abs().max())
+
+
+def _encode_one(backbone: Backbone, example: Example) -> EncodedSample:
+    inputs = backbone.encoder.encode_prompts([example])
+    shape = inputs["input_ids"].shape  # [1, tokens]
+    aligned = {
+        name: value[0]
+        for name, value in inputs.items()
+        if value.shape == shape and not value.is_floating_point() and name not in ("input_ids", "attention_mask")
+    }
+    images = {n: v for n, v in inputs.items() if n not in aligned and n not in ("input_ids", "attention_mask")}
+    return EncodedSample(
+        example=replace(example, images=()),
+        prompt_ids=inputs["input_ids"][0],
+        answer_ids=torch.tensor(backbone.encoder.answer_ids(example)),
+        aligned=aligned,
+        image_tensors=images,
+    )
+
+
+def _moved(sample: EncodedSample, device: str) -> EncodedSample:
+    return replace(
+        sample,
+        prompt_ids=sample.prompt_ids.to(device),
+        aligned={n: v.to(device) for n, v in sample.aligned.items()},
+        image_tensors={n: v.to(device) for n, v in sample.image_tensors.items()},
+    )
+
+
+def _joined(
+    backbone: Backbone, samples: Sequence[EncodedSample], *, with_answers: bool, side: Literal["right", "left"]
+) -> dict[str, Any]:
+    device = backbone.device
+    lengths = [s.num_tokens if with_answers else len(s.prompt_ids) for s in samples]
+    longest = max(lengths)
+    backbone.encoder.check_length(longest)
+    names = list(samples[0].aligned)
+    shape = (len(samples), longest)
+    ids = torch.full(shape, backbone.encoder.pad_id)  # [batch, tokens]
+    mask, labels = torch.zeros(shape, dtype=torch.long), torch.full(shape, IGNORED)
+    aligned = {name: torch.zeros(shape, dtype=samples[0].aligned[name].dtype) for name in names}
+    for i, (sample, length) in enumerate(zip(samples, lengths, strict=True)):
+        start = longest - length if side == "left" else 0
+        end = start + len(sample.prompt_ids)
+        ids[i, start:end] = sample.prompt_ids
+        mask[i, start : start + length] = 1
+        for name in names:
+            aligned[name][i, start:end] = sample.aligned[name]
+        if with_answers:
+            ids[i, end : end + len(sample.answer_ids)] = sample.answer_ids
+            labels[i, end : end + len(sample.answer_ids)] = sample.answer_ids
+    inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, **aligned}
+    if with_answers:
+        inputs["labels"] = labels
+    inputs |= joined_images(samples)
+    inputs = {name: value.to(device) for name, value in inputs.items()}
+    if samples[0].features is not None:
+        inputs["mm_encoder_outputs"] = _as_encoder_output(backbone, samples)
+    return inputs
+
+
+def _as_encoder_output(backbone: Backbone, samples: Sequence[EncodedSample]) -> dict[str, Any]:
+    """What a forward pass takes in place of pixels."""
+    from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+    features = [s.features.to(backbone.device, backbone.dtype) for s in samples if s.features is not None]
+    return {"image": BaseModelOutputWithPooling(pooler_output=features)}
+
+
+def _cat_padded(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    trailing = [max(sizes) for sizes in zip(*(t.shape[1:] for t in tensors), strict=True)]
+    if all(list(t.shape[1:]) == trailing for t in tensors):
+        return torch.cat(list(tensors))
+    padded = []
+    for tensor in tensors:
+        full = tensor.new_zeros((tensor.shape[0], *trailing))
+        full[tuple(slice(0, size) for size in tensor.shape)] = tensor
+        padded.append(full)
+    return torch.cat(padded)

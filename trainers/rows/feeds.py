@@ -1,0 +1,153 @@
+"""Where a loop's batches come from: rows encoded as they are needed, or samples encoded once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from trainers.prompts.encoder import BatchEncoder, Example, example_from_row
+from trainers.rows.row_blocks import RowBlocks
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from trainers.backbone.backbone import Backbone
+    from trainers.rows.encoded_blocks import SampleRows
+    from trainers.rows.encoded_samples import EncodedSample
+
+Side = Literal["right", "left"]
+
+
+class Feed(Protocol):
+    """An ordered set of samples of one backbone."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        ...
+
+    def take(self, indices: Iterable[int]) -> list[Any]:
+        """Return samples by their place; only the feed's own methods read them."""
+        ...
+
+    def question(self, sample: Any) -> Example:
+        """Return what is asked, with or without its images."""
+        ...
+
+    def training_inputs(self, samples: Sequence[Any]) -> dict[str, Any]:
+        """Return what a forward pass takes, answers appended, and `labels` [batch, tokens]."""
+        ...
+
+    def prompt_inputs(self, samples: Sequence[Any], side: Side = "right") -> dict[str, Any]:
+        """Return what a forward pass takes without answers, padded on one side."""
+        ...
+
+
+class DirectFeed:
+    """Encodes rows by the backbone's processor every time they are needed: the reference.
+
+    Args:
+        encoder: of the backbone.
+        rows: stored rows, in their order.
+    """
+
+    def __init__(self, encoder: BatchEncoder, rows: pa.Table) -> None:
+        self._encoder = encoder
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return int(self._rows.num_rows)
+
+    def take(self, indices: Iterable[int]) -> list[Example]:
+        """Decode rows."""
+        import pyarrow as pa
+
+        wanted = pa.array([int(i) for i in indices], pa.int64())
+        return [example_from_row(row) for row in self._rows.take(wanted).to_pylist()]
+
+    def question(self, sample: Example) -> Example:
+        """Return the example itself."""
+        return sample
+
+    def training_inputs(self, samples: Sequence[Example]) -> dict[str, Any]:
+        """As `BatchEncoder.encode_training`."""
+        return dict(self._encoder.encode_training(samples))
+
+    def prompt_inputs(self, samples: Sequence[Example], side: Side = "right") -> dict[str, Any]:
+        """As `BatchEncoder.encode_prompts`."""
+        return dict(self._encoder.encode_prompts(samples, padding_side=side))
+
+
+class EncodedFeed:
+    """Joins samples that were encoded before.
+
+    Args:
+        backbone: the one they were encoded for.
+        samples: in their order.
+    """
+
+    def __init__(self, backbone: Backbone, samples: Sequence[EncodedSample]) -> None:
+        self._backbone = backbone
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def take(self, indices: Iterable[int]) -> list[EncodedSample]:
+        """Look samples up."""
+        return [self._samples[i] for i in indices]
+
+    def question(self, sample: EncodedSample) -> Example:
+        """Return the question without images."""
+        return sample.example
+
+    def training_inputs(self, samples: Sequence[EncodedSample]) -> dict[str, Any]:
+        """As `encoded_samples.training_batch`."""
+        from trainers.rows.encoded_samples import training_batch
+
+        return training_batch(self._backbone, samples)
+
+    def prompt_inputs(self, samples: Sequence[EncodedSample], side: Side = "right") -> dict[str, Any]:
+        """As `encoded_samples.prompt_batch`."""
+        from trainers.rows.encoded_samples import prompt_batch
+
+        return prompt_batch(self._backbone, samples, side)
+
+
+class SharedFeed:
+    """Some samples of another feed.
+
+    Args:
+        feed: the whole.
+        places: which of its samples, in order.
+    """
+
+    def __init__(self, feed: Feed, places: Sequence[int]) -> None:
+        self._feed = feed
+        self._places = places
+        self.question = feed.question
+        self.training_inputs = feed.training_inputs
+        self.prompt_inputs = feed.prompt_inputs
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def take(self, indices: Iterable[int]) -> list[Any]:
+        """Take from the whole."""
+        return self._feed.take([self._places[i] for i in indices])
+
+
+def partition_feed(
+    rows: RowBlocks | SampleRows, backbone: Backbone, subset: str, split: str, num_rows: int | None = None
+) -> Feed:
+    """Return the first `num_rows` samples of a partition (all when None), encoded now or before."""
+    if isinstance(rows, RowBlocks):
+        return DirectFeed(backbone.encoder, rows.read(subset, split, num_rows))
+    return EncodedFeed(backbone, rows.samples(subset, split, num_rows))
+
+
+def composition_feed(rows: RowBlocks | SampleRows, backbone: Backbone, composition: Mapping[str, int]) -> Feed:
+    """Return a composition's training samples: subsets by name, each the first of its own order."""
+    if isinstance(rows, RowBlocks):
+        return DirectFeed(backbone.encoder, rows.composition(composition))
+    parts = [rows.samples(subset, "train", count) for subset, count in sorted(composition.items()) if count]
+    return EncodedFeed(backbone, [sample for part in parts for sample in part])

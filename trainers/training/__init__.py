@@ -1,0 +1,1 @@
+"""The loop of one fine-tune, and of several side by side."""

@@ -1,0 +1,200 @@
+"""The loop of one fine-tune: seeded batches, loss on the answer only, LoRA weights only."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from datasets_spec.errors import RecombineError
+from trainers.prompts.encoder import IGNORED
+from trainers.recipe import Recipe
+from trainers.rows.feeds import Feed
+
+ADAM_BETAS = (0.9, 0.98)  # as in the phantom feasibility study; short runs want a faster second moment
+
+
+class DivergedError(RecombineError):
+    """The loss is not finite: the trial ends as `diverged` and is never ranked."""
+
+
+class TrialTimeoutError(RecombineError):
+    """The trial ran past its deadline: it ends as `timeout`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerShare:
+    """Which part of every batch this worker trains on."""
+
+    rank: int = 0
+    num_workers: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinetuneResult:
+    """What a fine-tune reports besides the adapter."""
+
+    num_steps: int
+    num_samples_seen: int
+    train_s: float
+    final_loss: float | None
+
+
+def batch_indices(num_rows: int, *, batch_size: int, num_steps: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the row indices of each step: seeded permutations one after the other, epoch boundaries ignored.
+
+    The order depends on (seed, number of rows) only, never on workers or micro-batches.
+    """
+    epoch, pool = 0, np.empty(0, dtype=np.int64)
+    for _ in range(num_steps):
+        while len(pool) < batch_size:
+            pool = np.concatenate([pool, np.random.default_rng([seed, epoch]).permutation(num_rows)])
+            epoch += 1
+        yield pool[:batch_size]
+        pool = pool[batch_size:]
+
+
+def finetune(
+    model: Any,
+    feed: Feed,
+    recipe: Recipe,
+    *,
+    seed: int,
+    share: WorkerShare | None = None,
+    deadline_s: float | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> FinetuneResult:
+    """Train the adapter of `model` in place.
+
+    Args:
+        model: PEFT model, or its DistributedDataParallel wrapper when there are several workers.
+        feed: the composition's training samples in their order, for the same backbone.
+        recipe: steps, rates and sizes.
+        seed: of batch order and dropout.
+        share: this worker's rank and the number of workers.
+        deadline_s: value of `time.monotonic()` after which the trial stops.
+        on_step: called with (steps done, loss of this worker's share).
+
+    Raises:
+        DivergedError: the loss is not finite.
+        TrialTimeoutError: the deadline has passed.
+    """
+    share = share or WorkerShare()
+    started = time.monotonic()
+    if recipe.num_steps == 0 or len(feed) == 0:
+        return FinetuneResult(num_steps=0, num_samples_seen=0, train_s=0.0, final_loss=None)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trainable,
+        lr=recipe.learning_rate,
+        betas=ADAM_BETAS,
+        weight_decay=recipe.weight_decay,
+        fused=trainable[0].is_cuda,  # one kernel instead of one an operation and parameter
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, recipe))
+    torch.manual_seed(seed)
+    model.train()
+    loss = math.nan
+    steps = batch_indices(len(feed), batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
+    for step, indices in enumerate(steps, start=1):
+        is_late = deadline_s is not None and time.monotonic() > deadline_s
+        if _any_worker(is_late, share):
+            raise TrialTimeoutError(f"stopped after {step - 1} of {recipe.num_steps} steps: the trial's time is over")
+        mine = indices[share.rank :: share.num_workers]
+        loss = _backward(model, feed, feed.take(mine), recipe, share)
+        norm = float(torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm))
+        if _any_worker(not (math.isfinite(loss) and math.isfinite(norm)), share):
+            raise DivergedError(f"the loss is {loss} and its gradient's norm {norm} at step {step}")
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        if on_step is not None:
+            on_step(step, loss)
+    model.eval()
+    return FinetuneResult(
+        num_steps=recipe.num_steps,
+        num_samples_seen=recipe.num_steps * recipe.batch_size,
+        train_s=time.monotonic() - started,
+        final_loss=loss,
+    )
+
+
+def rate_factor(step: int, recipe: Recipe) -> float:
+    """Return the learning rate's share of its peak: linear warm-up, then cosine decay to zero."""
+    warmup = max(1, round(recipe.warmup_fraction * recipe.num_steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, recipe.num_steps - warmup)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def batch_losses(model: Any, inputs: dict[str, Any], *, only_answers: bool | None = None) -> torch.Tensor:
+    """Return each sample's loss: [batch].
+
+    Args:
+        model: backbone with adapter.
+        inputs: of a forward pass, with `labels` [batch, tokens], which are taken out.
+        only_answers: let only the positions that predict an answer reach the vocabulary: of a long prompt the others
+            would take most of the memory and be thrown away. None: on a GPU. A CPU multiplies few rows in another
+            order than many, so packed and alone would differ in the last digit.
+    """
+    labels = inputs.pop("labels")
+    if not (labels.is_cuda if only_answers is None else only_answers):
+        logits = model(**inputs, use_cache=False).logits[:, :-1]  # [batch, tokens - 1, vocabulary]
+        return answer_losses(logits, labels[:, 1:])
+    positions = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().flatten()  # of the token before each answer token
+    logits = model(**inputs, use_cache=False, logits_to_keep=positions).logits  # [batch, positions, vocabulary]
+    return answer_losses(logits, labels[:, positions + 1])
+
+
+def answer_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return each sample's mean cross-entropy of its answer tokens: [batch].
+
+    Args:
+        logits: [batch, positions, vocabulary].
+        targets: [batch, positions], the token that each position predicts; `IGNORED` outside the answer.
+    """
+    wanted = targets != IGNORED
+    losses = functional.cross_entropy(logits[wanted].float(), targets[wanted], reduction="none")
+    counts = wanted.sum(dim=1)  # answer tokens of each sample: [batch]
+    sample = torch.arange(len(counts), device=targets.device).repeat_interleave(counts)
+    return losses.new_zeros(len(counts)).index_add(0, sample, losses / counts.repeat_interleave(counts))
+
+
+def _any_worker(flag: bool, share: WorkerShare) -> bool:
+    """Whether any worker raises the flag: all must leave the loop together, or the others wait for ever."""
+    if share.num_workers == 1 or not torch.distributed.is_initialized():
+        return flag
+    device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+    raised = torch.tensor([float(flag)], device=device)
+    torch.distributed.all_reduce(raised, op=torch.distributed.ReduceOp.MAX)
+    return bool(raised.item())
+
+
+def _backward(model: Any, feed: Feed, samples: Sequence[Any], recipe: Recipe, share: WorkerShare) -> float:
+    """Accumulate the gradient of this worker's share of a batch; return its mean loss.
+
+    Every sample weighs 1 / batch_size in the whole batch, however it is cut into workers and micro-batches;
+    DistributedDataParallel averages over workers, hence the factor.
+    """
+    if not samples:  # a worker without samples still takes part in the gradient exchange
+        sum(p.sum() * 0.0 for p in model.parameters() if p.requires_grad).backward()
+        return 0.0
+    weight = share.num_workers / recipe.batch_size
+    total = 0.0
+    for part in split_batch(samples, recipe.micro_batch_size):
+        loss = batch_losses(model, feed.training_inputs(part)).sum()
+        (loss * weight).backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    return total / len(samples)
+
+
+def split_batch(samples: Sequence[Any], size: int | None) -> Iterator[Sequence[Any]]:
+    """Yield a batch in micro-batches of at most `size`; whole when None."""
+    size = size or len(samples)
+    for start in range(0, len(samples), size):
+        yield samples[start : start + size]

@@ -1,0 +1,1 @@
+"""One trial, as data and as a folder."""

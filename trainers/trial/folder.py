@@ -1,0 +1,123 @@
+"""The folder of a trial: written so that what exists under its name is complete."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.atomic import replace_file, sync
+from datasets_spec.errors import RecombineError
+from trainers.trial.spec import TrialResult
+
+RESULT_FILE = "trial.json"
+ADAPTER_DIR = "adapter"
+
+
+class TrialStoreError(RecombineError):
+    """A trial folder does not hold what its result says."""
+
+
+def outcomes_file(split: str) -> str:
+    """Return the file name of a split's outcomes; every split has its own, so `sealed` is written on its own."""
+    return f"outcomes-{split}.parquet"
+
+
+def write_outcomes(folder: Path, split: str, outcomes: Any) -> None:
+    """Write an outcomes table (`trainers.scoring.scorer.OUTCOME_SCHEMA`) atomically, with page checksums."""
+    import pyarrow.parquet as pq
+
+    replace_file(
+        folder / outcomes_file(split), lambda temporary: pq.write_table(outcomes, temporary, write_page_checksum=True)
+    )
+
+
+def read_outcomes(folder: Path, splits: Sequence[str] = ("search", "confirm", "sealed")) -> Any:
+    """Return all outcomes of a trial as one Arrow table; checksums are verified."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = [folder / outcomes_file(split) for split in splits]
+    tables = [pq.read_table(f, page_checksum_verification=True) for f in files if f.is_file()]
+    if not tables:
+        raise TrialStoreError(f"{folder} holds no outcomes")
+    return pa.concat_tables(tables, promote_options="default")  # columns are added from version to version
+
+
+def begin_attempt(trials_dir: Path, folder_name: str, attempt: str) -> Path:
+    """Return an empty working folder beside the final one."""
+    folder = trials_dir / f".{folder_name}.{attempt}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def remove_dead_attempts(trials_dir: Path) -> None:
+    """Remove the working folders that killed attempts left; only for the one driver that holds the study."""
+    for leftover in trials_dir.glob(".*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def commit_attempt(working: Path, final: Path, result: TrialResult) -> None:
+    """Publish a finished attempt: result written last, everything synced, then one rename.
+
+    A folder with the final name is therefore a finished trial, even if the machine died right after.
+    """
+    _write_result(working, result)
+    for file in sorted(working.rglob("*")):
+        sync(file)
+    sync(working)
+    if final.exists():  # a failed earlier attempt of the same trial
+        shutil.rmtree(final)
+    working.rename(final)
+    sync(final.parent)
+
+
+def commit_scores(working: Path, final: Path, result: TrialResult) -> None:
+    """Publish further scores of finished weights, file by file, the result last; the weights are never touched.
+
+    Replacing the whole folder would leave a moment in which a kill loses a finished trial.
+    """
+    _write_result(working, result)
+    for split_file in sorted(working.glob("outcomes-*.parquet")):
+        split_file.replace(final / split_file.name)
+    (working / RESULT_FILE).replace(final / RESULT_FILE)
+    sync(final)
+    shutil.rmtree(working)
+
+
+def read_result(folder: Path) -> TrialResult:
+    """Return a trial's result.
+
+    Raises:
+        TrialStoreError: the result is missing or the adapter is not the one that was recorded.
+    """
+    try:
+        result = TrialResult.model_validate_json((folder / RESULT_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise TrialStoreError(f"{folder} holds no readable {RESULT_FILE}: {type(error).__name__}") from error
+    if result.adapter_sha256 is not None and adapter_sha256(folder) != result.adapter_sha256:
+        raise TrialStoreError(f"the adapter in {folder} is not the one that was trained (sha256 differs)")
+    return result
+
+
+def finished_result(folder: Path, train_id: str) -> TrialResult | None:
+    """Return the verified result of weights that exist, or None."""
+    try:
+        result = read_result(folder)
+    except TrialStoreError:
+        return None
+    return result if result.status == "finished" and result.train_id == train_id else None
+
+
+def adapter_sha256(folder: Path) -> str | None:
+    """Return the hash of the adapter's weights, or None when there is none."""
+    path = folder / ADAPTER_DIR / "adapter_model.safetensors"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def _write_result(folder: Path, result: TrialResult) -> None:
+    path = folder / RESULT_FILE
+    path.write_text(json.dumps(result.model_dump(mode="json"), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    sync(path)
