@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from cluster.errors import ClusterError
 
-# The closed list of a trial's states, as in search.status.Status; a test holds the two together.
+# The closed list of a trial's states, as in search.vocabulary.Status; a test holds the two together.
 TRIAL_STATES = ("finished", "stopped_early", "failed", "oom", "timeout", "diverged")
 # The same rule as a subset's name in a catalog, with a bound on its length.
 _SUBSET_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.marks import ScoreSection, with_marks
-from search.outcomes import OutcomesLoader
+from search.evidence.outcomes import OutcomesLoader
+from search.study.score import ScoreSection, with_marks
 
 if TYPE_CHECKING:
     import pandas as pd

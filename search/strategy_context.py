@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets_spec.store.store import Store
-from search.candidate import Candidate
-from search.composition import Composition
-from search.marks import ScoreSection, score_of
-from search.merges import proxy_of
-from search.objective import COUNTED, objective_values
-from search.status import Stage, Status
-from search.strategies.base import Observation, Recommender, Strategy
+from search.phases.merges import proxy_of
+from search.space.candidate import Candidate
+from search.space.composition import Composition
 from search.strategies.context import SearchContext
-from search.study import StudySpec
-from search.study_files import Study
+from search.strategies.interface import Observation, Recommender, Strategy
+from search.study.load_study import Study
+from search.study.objective import COUNTED, objective_values
+from search.study.score import ScoreSection, score_of
+from search.study.spec import StudySpec
+from search.vocabulary import Stage, Status
 
 
 def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] = ()) -> SearchContext:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from datasets_spec.catalog.keys import Key, TaskMap, same_key, shared_elements
-from search.composition import Composition
-from search.trials import share_out
+from search.engine.trial_factory import share_out
+from search.space.composition import Composition
 
 BASELINE, CONTROL, RELATED = "baseline", "control", "related"
 

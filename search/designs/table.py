@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from search.designs.rows import BASELINE, CONTROL, RELATED, Arm, DesignRow
-from search.designs.run import arm_label, design_of, num_steps_of
-from search.outcomes import ArmOutcomes, Outcomes, Record, of_arm, scored_on
-from search.resampling import PairedDifference, mean_accuracy, paired_difference
-from search.seed_variance import SeedVariance, seed_variance_prior
-from search.statistics import ALPHA, Verdict, holm, minimum_detectable_difference, verdict
-from search.status import Exposure, Stage
-from search.strategies.base import derived_seed
-from search.study import StudySpec
+from search.designs.trials import arm_label, design_of, num_steps_of
+from search.evidence.outcomes import ArmOutcomes, Outcomes, Record, of_arm, scored_on
+from search.statistics.bootstrap import PairedDifference, mean_accuracy, paired_difference
+from search.statistics.training_noise import SeedVariance, seed_variance_prior
+from search.statistics.verdicts import ALPHA, Verdict, holm, minimum_detectable_difference, verdict
+from search.strategies.interface import derived_seed
+from search.study.spec import StudySpec
+from search.vocabulary import Exposure, Stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

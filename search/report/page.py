@@ -9,25 +9,25 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from search.report.answer import compute_answer
-from search.report.blind import compute_blind
-from search.report.data_table import compute_data_table
-from search.report.design import compute_design_page
-from search.report.effects import EFFECT_COLUMNS, compute_effect_table
-from search.report.figures import Figure
-from search.report.findings import (
+from search.report.figures.all_figures import Figure
+from search.report.figures.heatmap import TransferHeatmap
+from search.report.run_files import RunRecords
+from search.report.sections.answer import compute_answer
+from search.report.sections.blind import compute_blind
+from search.report.sections.data import compute_data_table
+from search.report.sections.design import compute_design_page
+from search.report.sections.effects import EFFECT_COLUMNS, compute_effect_table
+from search.report.sections.free_answers import compute_free_answers
+from search.report.sections.provenance import compute_provenance
+from search.report.sections.subgroups import (
     CLASS_COLUMNS,
     RETAINED_COLUMNS,
     STRATUM_COLUMNS,
     compute_finding_tables,
 )
-from search.report.free_answers import compute_free_answers
-from search.report.heatmap import TransferHeatmap
-from search.report.inline import chart_library, content_security_policy, csv_download, script_json
-from search.report.load import RunRecords
-from search.report.provenance import compute_provenance
-from search.report.time_use import compute_time_use
-from search.report.trial_table import TrialTable
+from search.report.sections.time_use import compute_time_use
+from search.report.sections.trials import TrialTable
+from search.report.self_contained import chart_library, content_security_policy, csv_download, script_json
 
 # A table of 53 x 53 cells would be 1.5 MB of the page; the CSV link holds them all in a tenth of that.
 MAX_TABLE_CELLS = 600

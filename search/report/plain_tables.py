@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from search.report.heatmap import TransferHeatmap
-from search.report.trial_table import TrialTable
+from search.report.figures.heatmap import TransferHeatmap
+from search.report.sections.trials import TrialTable
 
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 LATEX_SPECIAL = {

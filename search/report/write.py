@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets_spec.atomic import replace_text
-from search.report.figures import FIGURE_WIDTH_PX, build_figures
-from search.report.heatmap import compute_transfer_heatmap
-from search.report.load import load_run
+from search.report.figures.all_figures import FIGURE_WIDTH_PX, build_figures
+from search.report.figures.heatmap import compute_transfer_heatmap
 from search.report.page import render_page
 from search.report.plain_tables import transfer_latex, transfer_markdown, trials_markdown
-from search.report.trial_table import compute_trial_table
+from search.report.run_files import load_run
+from search.report.sections.trials import compute_trial_table
 
 
 def write_report(run_dir: Path) -> Path:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
-from search.composition import Composition
-from search.recipe_space import RecipeValue
+from search.space.composition import Composition
+from search.space.recipe_space import RecipeValue
 
 if TYPE_CHECKING:
-    from search.strategies.base import Observation
+    from search.strategies.interface import Observation
 
 # Accuracy by evaluation set of the merged single-source adapters of a composition; None where it is not known.
 Proxy = Callable[[Composition], Mapping[str, float] | None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from datasets_spec.errors import UserError
-from search.candidate import Candidate, SearchSpace
-from search.recipe_space import Choice
-from search.strategies.base import Observation, Suggestion, taken_identities
+from search.space.candidate import Candidate, SearchSpace
+from search.space.recipe_space import Choice
+from search.strategies.interface import Observation, Suggestion, taken_identities
 
 # More trials than any study has run; a larger space is a mistake in the study file.
 MAX_CANDIDATES = 100_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from search.candidate import Candidate, SearchSpace
-from search.strategies.base import Observation, Suggestion, derived_rng, draw_untaken, score_of, taken_identities
-from search.strategies.repair import repair
+from search.space.candidate import Candidate, SearchSpace
+from search.space.repair import repair
+from search.strategies.interface import Observation, Suggestion, derived_rng, draw_untaken, score_of, taken_identities
 
 
 class GreedyStrategy:

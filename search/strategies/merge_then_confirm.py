@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from datasets_spec.errors import UserError
-from search.candidate import Candidate, SearchSpace
-from search.composition import Composition
-from search.strategies.acquisition import enumerated
-from search.strategies.base import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
+from search.space.candidate import Candidate, SearchSpace
+from search.space.composition import Composition
 from search.strategies.context import SearchContext
+from search.strategies.interface import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
+from search.strategies.surrogate.acquisition import enumerated
 
 # Merges looked at in a space too large to list.
 NUM_DRAWN: Final = 512

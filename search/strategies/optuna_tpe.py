@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from search.candidate import Candidate, SearchSpace
-from search.recipe_space import Choice, IntRange, LogUniform
-from search.status import Status
-from search.strategies.base import (
+from search.space.candidate import Candidate, SearchSpace
+from search.space.recipe_space import Choice, IntRange, LogUniform
+from search.space.repair import repair
+from search.strategies.interface import (
     Observation,
     Suggestion,
     derived_rng,
@@ -24,7 +24,7 @@ from search.strategies.base import (
     draw_untaken,
     taken_identities,
 )
-from search.strategies.repair import repair
+from search.vocabulary import Status
 
 if TYPE_CHECKING:
     import optuna

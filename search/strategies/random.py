@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search.candidate import Candidate, SearchSpace
-from search.strategies.base import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
+from search.space.candidate import Candidate, SearchSpace
+from search.strategies.interface import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
 
 
 class RandomStrategy:

@@ -14,15 +14,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from search.candidate import Candidate, SearchSpace
-from search.composition import Composition
-from search.status import Status
-from search.strategies.acquisition import enumerated, expected_improvement, local_search
-from search.strategies.base import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
+from search.space.candidate import Candidate, SearchSpace
+from search.space.composition import Composition
+from search.space.repair import repair
 from search.strategies.context import SearchContext
-from search.strategies.knowledge import OBJECTIVE, Knowledge, ProxyTable, learn
-from search.strategies.repair import repair
-from search.surrogate.model import Grid, Prediction
+from search.strategies.interface import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
+from search.strategies.surrogate.acquisition import enumerated, expected_improvement, local_search
+from search.strategies.surrogate.gaussian_process import Grid, Prediction
+from search.strategies.surrogate.knowledge import OBJECTIVE, Knowledge, ProxyTable, learn
+from search.vocabulary import Status
 
 Floats = NDArray[np.float64]
 # With fewer results there is nothing to fit.

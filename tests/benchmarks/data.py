@@ -104,7 +104,7 @@ def measure_leakage(num_train: int, num_eval: int, num_copies: int) -> dict[str,
     from datasets_spec.copies.perceptual_hash import NUM_VIEWS
     from datasets_spec.copies.pixel_agreement import compare
     from datasets_spec.copies.shortlist import shortlist
-    from tests.datasets_spec.planted import MILD, phantom_image
+    from tests.makers.planted import MILD, phantom_image
 
     rng = np.random.default_rng(0)
     looks = rng.integers(0, 2**64, (num_train + num_eval, NUM_VIEWS, 2), dtype=np.uint64)
@@ -127,7 +127,7 @@ def measure_leakage(num_train: int, num_eval: int, num_copies: int) -> dict[str,
 def write_corpus(folder: Path, num_images: int) -> Path:
     """Writes phantom images and a catalog, unless a former run has; returns the catalog."""
     from datasets_spec.phantom.render import encode_png
-    from tests.datasets_spec.planted import phantom_image
+    from tests.makers.planted import phantom_image
 
     root = folder / str(num_images)
     catalog = root / "catalog.yaml"

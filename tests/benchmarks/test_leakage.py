@@ -12,7 +12,7 @@ from PIL import Image
 from datasets_spec.copies.perceptual_hash import Looks, looks_of
 from datasets_spec.copies.pixel_agreement import compare
 from datasets_spec.copies.shortlist import shortlist
-from tests.datasets_spec.planted import FLIP, MILD, STRONG, Edit, phantom_image, photo_like_image
+from tests.makers.planted import FLIP, MILD, STRONG, Edit, phantom_image, photo_like_image
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 import torch
 
-from datasets_spec.phantom.arms import arms_of
 from datasets_spec.phantom.demo import DEMO_ABILITIES, DEMO_CONTROLS, DEMO_SOURCES, DEMO_TARGETS
 from datasets_spec.phantom.questions import all_keys, make_sample
-from datasets_spec.phantom.rows import make_rows
 from datasets_spec.phantom.write import write_phantom
-from search.commands.init import PHANTOM_NUM_POOL, PHANTOM_NUM_TEST
+from search.bench.phantom.arms import arms_of
+from search.bench.phantom.rows import make_rows
+from search.cli.init import PHANTOM_NUM_POOL, PHANTOM_NUM_TEST
 from trainers.backbone.backbone import add_adapter, load_backbone
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ray_head import HeadNode, start_head
+from tests.makers.ray_head import HeadNode, start_head
 
 
 @pytest.fixture(scope="package")

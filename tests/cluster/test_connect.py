@@ -16,7 +16,7 @@ from cluster.connect import connect
 from cluster.errors import ClusterError
 from cluster.local import _choose_store_bytes
 from cluster.machine import GIB, count_cpus
-from tests.ray_head import MARK, HeadNode, free_ports, marked_processes, wait_until_gone
+from tests.makers.ray_head import MARK, HeadNode, free_ports, marked_processes, wait_until_gone
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Says what it got, then leaves by disconnect() at the next line, or waits for a task to be ended by a signal.
@@ -88,7 +88,7 @@ class Study:
 
 
 @pytest.mark.ray
-# The default tier has two whole studies at once (tests/search/studies/test_whole_study.py).
+# The default tier has two whole studies at once (tests/studies/test_whole_study.py).
 @pytest.mark.slow
 def test_two_studies_at_once_have_a_cluster_each_and_leave_nothing(tmp_path: Path) -> None:
     studies = [Study(tmp_path, "disconnect"), Study(tmp_path, "signal")]

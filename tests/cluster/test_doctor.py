@@ -21,7 +21,7 @@ from cluster.doctor import (
     run_checks,
 )
 from cluster.doctor_ray import _compare, check_jobs_api
-from tests.ray_head import HeadNode
+from tests.makers.ray_head import HeadNode
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 
 from cluster.errors import ClusterError
 from cluster.metrics import MOST_TARGETS, TRIAL_STATES, StudyMetrics, _check_targets
-from tests.ray_head import HeadNode
+from tests.makers.ray_head import HeadNode
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -77,6 +77,6 @@ def test_number_of_time_series_is_bounded() -> None:
 
 
 def test_states_are_those_of_a_trial() -> None:
-    from search.status import Status
+    from search.vocabulary import Status
 
     assert set(TRIAL_STATES) == {status.value for status in Status}

@@ -12,7 +12,7 @@ import pytest
 
 from cluster.errors import ClusterError
 from cluster.submit import open_client, stop_job, submit
-from tests.ray_head import HeadNode, free_ports
+from tests.makers.ray_head import HeadNode, free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -30,7 +30,7 @@ def main() -> None:
 
     import torch
 
-    from search.commands.session import connected
+    from search.cli.connection import connected
     from tests.benchmarks.trials import decision, equal_work, faults, packing, scaling, startup
 
     torch.set_num_threads(1)

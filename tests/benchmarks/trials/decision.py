@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from search.rungs import decide
-from search.study import EarlyStoppingSection
+from search.engine.rungs import decide
+from search.study.spec import EarlyStoppingSection
 from tests.benchmarks.trials.workload import encoded_blocks, nested_side, pooled_side, raw_blocks, trial_spec
 from trainers.trial.folder import read_result
 

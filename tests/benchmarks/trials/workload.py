@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow as pa
 
 from datasets_spec.phantom.demo import DEMO_SOURCES, DEMO_TARGETS
-from datasets_spec.phantom.rows import make_rows
-from search.ledger import Ledger
-from search.pooled_engine import PooledEngine
-from search.recording import Recorder
-from search.source import ListSource
-from search.status import Stage
-from search.trials import PlannedTrial
-from search.tune_engine import NestedEngine
+from search.bench.phantom.rows import make_rows
+from search.engine.nested import NestedEngine
+from search.engine.pooled import PooledEngine
+from search.engine.recorder import Recorder
+from search.engine.sources import ListSource
+from search.engine.trial_factory import PlannedTrial
+from search.ledger.ledger import Ledger
+from search.vocabulary import Stage
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.nested import TrialResources

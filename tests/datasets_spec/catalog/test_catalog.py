@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from datasets_spec.catalog.catalog import load_catalog
 from datasets_spec.errors import SpecError, UserError
 from datasets_spec.splits.shares import SplitShares
-from tests.datasets_spec.corpus import subset_lines, write_catalog
+from tests.makers.corpus import subset_lines, write_catalog
 
 
 @given(st.tuples(*[st.floats(0, 1)] * 4))

@@ -7,8 +7,8 @@ import pytest
 from datasets_spec.catalog.catalog import load_catalog
 from datasets_spec.catalog.draft import draft_catalog, guess_file
 from datasets_spec.errors import SpecError, UserError
-from tests.datasets_spec.corpus import mat_record, save_picture, write_json
-from tests.datasets_spec.readers.formats import FORMAT_CASES, write_records
+from tests.makers.corpus import mat_record, save_picture, write_json
+from tests.makers.formats import FORMAT_CASES, write_records
 
 CASES = [(name, suffix) for name, case in FORMAT_CASES.items() for suffix in case.suffixes]
 

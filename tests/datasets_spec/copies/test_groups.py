@@ -14,8 +14,8 @@ from datasets_spec.copies.perceptual_hash import MIRRORED, NUM_VIEWS, Looks, as_
 from datasets_spec.copies.pixel_agreement import compare
 from datasets_spec.copies.shortlist import MAX_BITS, MAX_LOW_BITS, shortlist
 from datasets_spec.images.decode import ImageLimits, decode, hash_of
-from tests.datasets_spec.corpus import encoded
-from tests.datasets_spec.planted import FLIP, MILD, phantom_image, photo_like_image
+from tests.makers.corpus import encoded
+from tests.makers.planted import FLIP, MILD, phantom_image, photo_like_image
 
 MAKERS: dict[str, Callable[[int], Image.Image]] = {"phantom": phantom_image, "photo-like": photo_like_image}
 LIMITS = ImageLimits()

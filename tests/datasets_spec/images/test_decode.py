@@ -19,7 +19,7 @@ from datasets_spec.images.decode import (
     read_image,
     resolve_beneath,
 )
-from tests.datasets_spec.corpus import encoded, picture
+from tests.makers.corpus import encoded, picture
 
 LIMITS = ImageLimits(max_mpx=1.0, max_bytes=1_000_000)
 NOISE = Image.effect_noise((80, 60), 90).convert("RGB")

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from datasets_spec.images.decode import ImageLimits, ImageRefused, pixel_hash
 from datasets_spec.images.strip_metadata import without_metadata
-from tests.datasets_spec.corpus import encoded
+from tests.makers.corpus import encoded
 
 LIMITS = ImageLimits()
 SECRET = b"PATIENT-4711"

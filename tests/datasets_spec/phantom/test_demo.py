@@ -34,7 +34,7 @@ def test_each_target_has_related_and_unrelated_sources() -> None:
 
 
 def test_the_sources_are_those_of_the_evidence_and_two_are_flawed() -> None:
-    plan = yaml.safe_load((resources.files("datasets_spec.phantom") / "evidence.yaml").read_text(encoding="utf-8"))
+    plan = yaml.safe_load((resources.files("search.bench.phantom") / "evidence.yaml").read_text(encoding="utf-8"))
     assert list(DEMO_SOURCES) == plan["table"]["sources"]
     assert {*DEMO_TARGETS, *DEMO_ABILITIES} <= set(plan["table"]["targets"])
     assert sum(name in FLAWS for name in DEMO_SOURCES) == 2

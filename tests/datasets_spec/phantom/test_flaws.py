@@ -7,10 +7,10 @@ import yaml
 from datasets_spec.phantom.flaws import FLAWS, num_rows
 from datasets_spec.phantom.questions import OPTION_WORDS, make_sample, sample_rng
 from datasets_spec.phantom.render import render
-from datasets_spec.phantom.rows import key_of, make_rows
 from datasets_spec.phantom.scenes import answer_of, sample_scene
 from datasets_spec.phantom.world import rule_of
 from datasets_spec.phantom.write import write_phantom
+from search.bench.phantom.rows import key_of, make_rows
 
 NUM = 300
 

@@ -14,8 +14,8 @@ from datasets_spec.phantom.questions import (
     make_sample,
     prompt,
 )
-from datasets_spec.phantom.rows import key_of, make_rows
 from datasets_spec.phantom.world import AREAS, MODALITIES, TASKS, WORLD_VERSION
+from search.bench.phantom.rows import key_of, make_rows
 
 SOUND_KEYS = [key for key in all_keys() if key.name not in FLAWS]
 

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tests.datasets_spec.corpus import encoded, picture, save_picture
-from tests.datasets_spec.readers.formats import FORMAT_CASES
+from tests.makers.corpus import encoded, picture, save_picture
+from tests.makers.formats import FORMAT_CASES
 
 GOOD = "good.png"
 BAD = "bad.png"

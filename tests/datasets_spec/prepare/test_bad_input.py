@@ -12,8 +12,8 @@ import pytest
 from datasets_spec.images.decode import ImageLimits
 from datasets_spec.prepare.first_pass import SubsetSource, check_rows, read_files
 from datasets_spec.sample import QuarantineReason
-from tests.datasets_spec.corpus import save_picture
 from tests.datasets_spec.prepare.bad_files import ALL, GOOD, BadFile
+from tests.makers.corpus import save_picture
 
 MAX_CPU_S = 2.0
 

@@ -18,7 +18,7 @@ from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.prepare.prepare_store import prepare_store
 from datasets_spec.splits.leak_levels import LEVELS
 from datasets_spec.store.store import Store, open_store
-from tests.datasets_spec.corpus import mat_record, subset_lines, write_catalog, write_json
+from tests.makers.corpus import mat_record, subset_lines, write_catalog, write_json
 
 pytestmark = pytest.mark.ray
 

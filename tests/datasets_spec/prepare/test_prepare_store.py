@@ -31,8 +31,8 @@ from datasets_spec.sample import ARROW_SCHEMA, SPLITS, RawSample
 from datasets_spec.store.export import EXPORT_FORMATS, ExportFormat, export_rows
 from datasets_spec.store.store import Store, open_store
 from datasets_spec.store_lock import locked
-from search.commands.data import as_plain
-from tests.datasets_spec.corpus import (
+from search.cli.data import as_plain
+from tests.makers.corpus import (
     encoded,
     mat_pool,
     mat_record,

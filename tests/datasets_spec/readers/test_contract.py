@@ -15,8 +15,8 @@ from datasets_spec.errors import ReaderError
 from datasets_spec.prepare.first_pass import SubsetSource, read_files
 from datasets_spec.readers import FORMATS, get_reader
 from datasets_spec.sample import QuarantinedRow, RawSample
-from tests.datasets_spec.corpus import LABELS
-from tests.datasets_spec.readers.formats import FORMAT_CASES, QUESTION, write_records
+from tests.makers.corpus import LABELS
+from tests.makers.formats import FORMAT_CASES, QUESTION, write_records
 
 CASES = [(name, suffix) for name, case in FORMAT_CASES.items() for suffix in case.suffixes]
 # Positions of good records and, by the number of the field that is emptied, of bad ones.

@@ -9,8 +9,8 @@ import pytest
 
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import QuarantinedRow, RawSample
-from tests.datasets_spec.corpus import write_json
-from tests.datasets_spec.readers.formats import (
+from tests.makers.corpus import write_json
+from tests.makers.formats import (
     llava_record,
     messages_record,
     sharegpt_record,

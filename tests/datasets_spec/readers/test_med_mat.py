@@ -8,7 +8,7 @@ import pytest
 from datasets_spec.errors import ReaderError, UserError
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import QuarantinedRow, QuarantineReason, RawSample
-from tests.datasets_spec.corpus import INSTRUCTION, mat_record, write_json
+from tests.makers.corpus import INSTRUCTION, mat_record, write_json
 
 TWENTY_SEVEN = "q\n" + "\n".join(f"{letters}: {letters}" for letters in [*map(chr, range(65, 91)), "AA"])
 

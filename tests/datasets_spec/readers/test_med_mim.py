@@ -10,7 +10,7 @@ import pytest
 
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import QuarantinedRow, RawSample
-from tests.datasets_spec.corpus import mim_record, write_json
+from tests.makers.corpus import mim_record, write_json
 
 ABC = {"A": "the first eye", "B": "the second eye", "C": "neither"}
 

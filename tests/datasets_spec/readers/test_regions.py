@@ -14,7 +14,7 @@ from datasets_spec.images.decode import ImageLimits
 from datasets_spec.prepare.first_pass import SubsetSource, check_rows, read_files
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import QuarantinedRow, RawSample
-from tests.datasets_spec.readers.formats import llava_record, write_records
+from tests.makers.formats import llava_record, write_records
 
 SIZE = (200, 100)
 

@@ -10,8 +10,8 @@ from datasets_spec.errors import ReaderError, UserError
 from datasets_spec.readers import get_reader
 from datasets_spec.readers.unpack import unpack_table
 from datasets_spec.sample import RawSample
-from tests.datasets_spec.corpus import encoded, picture
-from tests.datasets_spec.readers.formats import messages_record
+from tests.makers.corpus import encoded, picture
+from tests.makers.formats import messages_record
 
 
 def test_images_inside_a_table_become_files_that_its_rows_name(tmp_path: Path) -> None:

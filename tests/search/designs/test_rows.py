@@ -11,13 +11,13 @@ import pytest
 from datasets_spec.catalog.catalog import load_catalog
 from datasets_spec.catalog.keys import Key, TaskMap, load_task_map
 from datasets_spec.phantom.world import AREAS, MODALITIES, TASKS
-from search.designs.amounts import data_efficiency_rows, few_shot_rows, observation_rows
-from search.designs.budgeted import ability_rows, disruption_rows, zero_overlap_rows
-from search.designs.build import build_rows
-from search.designs.controlled import controlled_rows, pairs_of, three_source_rows
+from search.designs.kinds.controlled import controlled_rows, pairs_of, three_source_rows
+from search.designs.kinds.disruption import ability_rows, disruption_rows, zero_overlap_rows
+from search.designs.kinds.few_shot import data_efficiency_rows, few_shot_rows, observation_rows
+from search.designs.registry import build_rows
 from search.designs.rows import Pool
-from search.designs.section import DIRECTIONS, DesignSection, Direction
-from tests.search.study_fixture import open_study
+from search.study.design_section import DIRECTIONS, DesignSection, Direction
+from tests.makers.study_fixture import open_study
 
 PHANTOM = {f"{m}-{a}-{t}": Key(modality=m, area=a, task=t) for m in MODALITIES for a in AREAS for t in TASKS}
 TARGET = "xray-lung-staging"

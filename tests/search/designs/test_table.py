@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from datasets_spec.errors import UserError
-from search.composition import Composition
+from search.designs.files import design_markdown, matched_text, notes, read_design, write_design
 from search.designs.rows import Arm, DesignRow, baseline_arm
-from search.designs.run import arm_label, plan_design
 from search.designs.table import DesignTable, compute_design_table, pooled_contrasts
-from search.designs.write import design_markdown, matched_text, notes, read_design, write_design
-from search.outcomes import Outcomes
-from tests.search.records import MadeUpStudy
-from tests.search.study_fixture import make_factory, open_study
+from search.designs.trials import arm_label, plan_design
+from search.evidence.outcomes import Outcomes
+from search.space.composition import Composition
+from tests.makers.records import MadeUpStudy
+from tests.makers.study_fixture import make_factory, open_study
 
 DESIGN = {"design": {"kind": "controlled", "seeds": [0, 1, 2]}}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from search.report.load import RunRecords, load_run
+from search.report.run_files import RunRecords, load_run
 from tests.search.report.fixture_run import write_run
 
 

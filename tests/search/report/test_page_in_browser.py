@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.report import write_report
-from tests.search.report.chromium import find_chromium, visit_page
+from tests.makers.chromium import find_chromium, visit_page
 from tests.search.report.fixture_run import write_run
 from tests.search.report.test_write import HOSTILE, REASONS
 

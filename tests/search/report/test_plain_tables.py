@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search.report.heatmap import compute_transfer_heatmap
-from search.report.load import RunRecords, load_run
+from search.report.figures.heatmap import compute_transfer_heatmap
 from search.report.plain_tables import transfer_latex, transfer_markdown, trials_markdown
-from search.report.trial_table import compute_trial_table
+from search.report.run_files import RunRecords, load_run
+from search.report.sections.trials import compute_trial_table
 from tests.search.report.fixture_run import write_run
 
 

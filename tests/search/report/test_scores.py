@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from search.report.load import RunRecords
+from search.report.run_files import RunRecords
 from search.report.scores import compute_final_rows, compute_trial_scores
 
 

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 from datasets_spec.catalog.keys import Key
-from search.candidate import Candidate, SearchSpace
-from search.composition import Composition, CompositionSpace
-from search.recipe_space import RecipeSpace
-from search.status import Status
-from search.strategies.base import Observation, Recommender, Strategy, build_strategy
+from search.space.candidate import Candidate, SearchSpace
+from search.space.composition import Composition, CompositionSpace
+from search.space.recipe_space import RecipeSpace
 from search.strategies.context import SearchContext
+from search.strategies.interface import Observation, Recommender, Strategy, build_strategy
+from search.vocabulary import Status
 
 SEED = 7
 ROOT = Path(__file__).parents[3]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from datasets_spec.errors import UserError
-from search.candidate import SearchSpace
-from search.composition import CompositionSpace
-from search.recipe_space import RecipeSpace
+from search.space.candidate import SearchSpace
+from search.space.composition import CompositionSpace
+from search.space.recipe_space import RecipeSpace
 from search.strategies.exhaustive import ExhaustiveStrategy
 
 

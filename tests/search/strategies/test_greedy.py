@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from search.candidate import Candidate, SearchSpace
-from search.composition import CompositionSpace
-from search.status import Status
-from search.strategies.base import Observation
+from search.space.candidate import Candidate, SearchSpace
+from search.space.composition import CompositionSpace
 from search.strategies.greedy import GreedyStrategy
+from search.strategies.interface import Observation
+from search.vocabulary import Status
 
 SPACE = SearchSpace(composition=CompositionSpace(sources=tuple("abcd"), num_samples=(10,), budget=40))
 WORTH = {"a": 0.1, "b": 0.3, "c": 0.2, "d": -0.5}

@@ -8,13 +8,13 @@ import time
 
 import optuna
 
-from search.candidate import Candidate, SearchSpace
-from search.composition import Composition, CompositionSpace
-from search.recipe_space import RecipeSpace
-from search.status import Status
-from search.strategies.base import Observation, Strategy
+from search.space.candidate import Candidate, SearchSpace
+from search.space.composition import Composition, CompositionSpace
+from search.space.recipe_space import RecipeSpace
+from search.strategies.interface import Observation, Strategy
 from search.strategies.optuna_tpe import OptunaTpeStrategy
 from search.strategies.random import RandomStrategy
+from search.vocabulary import Status
 
 SOURCES = tuple("abcdefgh")
 

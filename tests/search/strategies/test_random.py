@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from search.candidate import Candidate, SearchSpace
-from search.composition import CompositionSpace
-from search.recipe_space import RecipeSpace
-from search.status import Status
-from search.strategies.base import Observation
+from search.space.candidate import Candidate, SearchSpace
+from search.space.composition import CompositionSpace
+from search.space.recipe_space import RecipeSpace
+from search.strategies.interface import Observation
 from search.strategies.random import RandomStrategy
+from search.vocabulary import Status
 
 
 def test_draws_do_not_depend_on_results() -> None:

@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 
 from datasets_spec.catalog.keys import Key
-from search.candidate import Candidate, SearchSpace
-from search.composition import Composition, CompositionSpace
-from search.recipe_space import RecipeSpace
-from search.status import Status
-from search.strategies.acquisition import MAX_ENUMERATED
-from search.strategies.base import Observation
+from search.space.candidate import Candidate, SearchSpace
+from search.space.composition import Composition, CompositionSpace
+from search.space.recipe_space import RecipeSpace
 from search.strategies.context import SearchContext
+from search.strategies.interface import Observation
 from search.strategies.random import RandomStrategy
 from search.strategies.recombine import RecombineStrategy
+from search.strategies.surrogate.acquisition import MAX_ENUMERATED
+from search.vocabulary import Status
 
 SOURCES = tuple("abcdefgh")
 WORTH = {"a": 0.12, "b": 0.08, "c": 0.05, "g": -0.1, "h": -0.15}

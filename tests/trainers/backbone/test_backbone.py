@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from datasets_spec.errors import UserError
-from tests.trainers.families import SPEC, tiny_backbone
+from tests.makers.families import SPEC, tiny_backbone
 from trainers.backbone.backbone import add_adapter, backbone_fingerprint, load_adapter, load_backbone, save_adapter
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.trainers.families import FAMILIES, tiny_backbone
+from tests.makers.families import FAMILIES, tiny_backbone
 from trainers.backbone.backbone import add_adapter, load_backbone
 from trainers.backbone.memory import ADAPTER_BYTES, GIB, estimate_memory, num_adapter_values
 from trainers.backbone_spec import BackboneSpec

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from datasets_spec.errors import UserError
-from datasets_spec.phantom.rows import make_rows
+from search.bench.phantom.rows import make_rows
 from trainers.backbone.backbone import Backbone, add_adapter, load_adapter, load_backbone, save_adapter
 from trainers.backbone.merge_adapters import merge_adapters
 from trainers.backbone_spec import PHANTOM_DIR, BackboneSpec

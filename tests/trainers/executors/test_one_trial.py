@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.trainers.families import SPEC as BACKBONE
-from tests.trainers.families import tiny_backbone, toy_row
+from tests.makers.families import SPEC as BACKBONE
+from tests.makers.families import tiny_backbone, toy_row
 from trainers.backbone.backbone import Backbone
 from trainers.executors import one_trial
 from trainers.executors.one_trial import describe_error, failure_status, run_trial

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.makers.families import tiny_backbone
 from tests.trainers.executors.test_one_trial import (
     RECIPE,
     ROWS,
@@ -21,7 +22,6 @@ from tests.trainers.executors.test_one_trial import (
     make_spec,
     request,
 )
-from tests.trainers.families import tiny_backbone
 from trainers.backbone.backbone import Backbone
 from trainers.executors import packed_trials
 from trainers.executors.one_trial import run_trial

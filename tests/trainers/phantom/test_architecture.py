@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from datasets_spec.phantom.questions import LETTERS, OPTION_WORDS, TEMPLATES, PhantomKey, all_keys, make_sample, prompt
-from datasets_spec.phantom.rows import key_of
+from search.bench.phantom.rows import key_of
 from trainers.backbone_spec import PHANTOM_DIR
 from trainers.phantom.architecture import (
     NUM_IMAGE_TOKENS,

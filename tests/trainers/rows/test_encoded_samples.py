@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.trainers.families import FAMILIES, tiny_backbone, toy_row
+from tests.makers.families import FAMILIES, tiny_backbone, toy_row
 from trainers.backbone.backbone import Backbone
 from trainers.prompts.encoder import ImagesDidNotReachModelError, example_from_row
 from trainers.rows.encoded_samples import (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from datasets_spec.boxes import BOX_INSTRUCTION, GRID, Box, overlap
 from tests.datasets_spec.test_boxes import boxes
-from tests.trainers.families import tiny_backbone, toy_row
+from tests.makers.families import tiny_backbone, toy_row
 from trainers.backbone.backbone import Backbone, add_adapter
 from trainers.prompts.box_language import NUM_COARSE_LINES, BoxLanguage, box_language_of
 from trainers.prompts.encoder import example_from_row

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets_spec.sample import option_groups
-from tests.trainers.families import tiny_backbone, toy_row
+from tests.makers.families import tiny_backbone, toy_row
 from trainers.backbone.backbone import Backbone
 from trainers.prompts.encoder import Example
 from trainers.rows.feeds import DirectFeed

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trainers.families import tiny_backbone, toy_rows
+from tests.makers.families import tiny_backbone, toy_rows
 from trainers.backbone.backbone import Backbone, add_adapter
 from trainers.recipe import Recipe
 from trainers.rows.feeds import DirectFeed

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.trainers.families import FAMILIES, SPEC, tiny_backbone, toy_row
+from tests.makers.families import FAMILIES, SPEC, tiny_backbone, toy_row
 from trainers.backbone.backbone import Backbone, add_adapter, assemble_backbone
 from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe

@@ -1,0 +1,145 @@
+"""A world with known accuracies that answers like a study's trials: hard questions, patients, training noise.
+
+A run answers a question rightly when a uniform number is below the run's accuracy. That number is the question's own
+hardness (or its patient's), the composition's own (what this mix finds hard), or this run's luck, in given shares; so
+the expected accuracy over questions and seeds is exactly the world's, and runs are paired as real ones are.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.vocabulary import Stage, Status
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class World:
+    """What is true, and how noisily it shows.
+
+    Attributes:
+        candidates: true accuracy of every composition that the search tries, by name.
+        comparators: true accuracy of every comparator; `baseline` is not trained.
+        num_items: questions of each target in each split.
+        targets: their names; a composition has the same true accuracy on all.
+        seed_sd: standard deviation of the accuracy between training seeds (0.028: measured on the digits tables).
+        question_share: share of answers that depends on the question alone.
+        composition_share: share that depends on question and composition, not on the seed.
+        patient_size: questions of one patient; 1 means that patients are not known.
+    """
+
+    candidates: Mapping[str, float]
+    comparators: Mapping[str, float]
+    num_items: Mapping[str, int] = field(default_factory=lambda: {"search": 130, "confirm": 150, "sealed": 300})
+    targets: tuple[str, ...] = ("first", "second")
+    seed_sd: float = 0.028
+    question_share: float = 0.6
+    composition_share: float = 0.2
+    patient_size: int = 1
+
+
+class Campaign:
+    """The trials of one campaign in a world, as ledger records and outcomes.
+
+    Args:
+        world: what is true.
+        seed: of everything that is drawn.
+    """
+
+    def __init__(self, world: World, seed: int) -> None:
+        self.world = world
+        self.records: list[dict[str, Any]] = []
+        self._seed = seed
+        self._outcomes: dict[str, dict[str, list[Any]]] = {}
+        self._noise: dict[tuple[str, int], float] = {}
+
+    def load(self, trial_dir: str) -> Any:
+        """The outcomes of a trial: columns by name, as an `OutcomesLoader` gives them, without a frame's cost."""
+        return self._outcomes[trial_dir]
+
+    @property
+    def groups(self) -> dict[str, str] | None:
+        """Patient by question; None where they are not known."""
+        if self.world.patient_size == 1:
+            return None
+        return {
+            name: f"{name.split('#')[0]}/{int(name.split('#')[1]) // self.world.patient_size}"
+            for split in self.world.num_items
+            for target in self.world.targets
+            for name in self._names(target, split)
+        }
+
+    def run(self, stage: Stage, arm: str, composition: str, *, split: str, seed: int, accuracy: float) -> None:
+        """Train and score once on every target; `baseline` has neither composition nor training noise."""
+        is_trained = composition != ""
+        noise = self._training_noise(composition, seed) if is_trained else 0.0
+        answers = {t: self._answers(t, split, composition, seed, accuracy + noise) for t in self.world.targets}
+        trial_dir = f"trials/{len(self.records)}"
+        self._outcomes[trial_dir] = {
+            "sample_id": [name for target in answers for name in self._names(target, split)],
+            "eval_set": [target for target, right in answers.items() for _ in right],
+            "split": [split for right in answers.values() for _ in right],
+            "correct": [bool(value) for right in answers.values() for value in right],
+        }
+        self.records.append(
+            {
+                "kind": "trial",
+                "train_id": f"{composition}|{seed}",
+                "stage": stage,
+                "arm": arm,
+                "composition": {composition: 1} if is_trained else {},
+                "recipe": {},
+                "seed": seed,
+                "status": Status.finished,
+                "num_train_samples": int(is_trained),
+                "num_steps": int(is_trained),
+                "trial_dir": trial_dir,
+                "evaluations": [_evaluation(target, split, right) for target, right in answers.items()],
+            }
+        )
+
+    def _training_noise(self, composition: str, seed: int) -> float:
+        key = (composition, seed)
+        if key not in self._noise:  # the same weights are scored on several splits
+            self._noise[key] = float(self._rng("noise", *key).normal(0, self.world.seed_sd))
+        return self._noise[key]
+
+    def _answers(self, target: str, split: str, composition: str, seed: int, accuracy: float) -> NDArray[np.bool_]:
+        n = self.world.num_items[split]
+        source = self._rng("source", target, split, composition).random(n)
+        hardness = self._hardness(target, split, n)
+        own = self._rng("own", target, split, composition).random(n)
+        luck = self._rng("luck", target, split, composition, seed).random(n)
+        question, both = self.world.question_share, self.world.question_share + self.world.composition_share
+        drawn = np.where(source < question, hardness, np.where(source < both, own, luck))
+        return np.asarray(drawn < accuracy)
+
+    def _hardness(self, target: str, split: str, n: int) -> NDArray[np.float64]:
+        rng = self._rng("hardness", target, split)
+        each = rng.random(n)
+        of_patient = np.repeat(rng.random(-(-n // self.world.patient_size)), self.world.patient_size)[:n]
+        is_shared = rng.random(n) < (0.5 if self.world.patient_size > 1 else 0.0)
+        return np.where(is_shared, of_patient, each)
+
+    def _names(self, target: str, split: str) -> list[str]:
+        return [f"{target}/{split}#{k}" for k in range(self.world.num_items[split])]
+
+    def _rng(self, *parts: object) -> np.random.Generator:
+        return np.random.default_rng([self._seed, zlib.crc32("|".join(map(str, parts)).encode())])
+
+
+def _evaluation(target: str, split: str, right: NDArray[np.bool_]) -> dict[str, Any]:
+    n, correct = len(right), int(right.sum())
+    return {
+        "eval_set": target,
+        "split": split,
+        "exposure": "held_out",
+        "n": n,
+        "correct": correct,
+        "accuracy": correct / n,
+    }

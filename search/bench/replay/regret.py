@@ -1,0 +1,145 @@
+"""From picks to figures: regret with intervals, nearness to the oracle, trials to a given regret, contrasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.bench.known_truth.shipped import cluster_name
+from search.bench.replay.replay import Pick
+from search.statistics.bootstrap import Interval
+
+Floats = NDArray[np.float64]
+NUM_DRAWS: Final = 4000
+ALL_TABLES: Final = "all"
+EPSILONS: Final = (2.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """One strategy on one table (or all) after so many trials; regrets in points.
+
+    Attributes:
+        table: name, or "all".
+        strategy: name.
+        trials: how many.
+        regret_mean: mean over targets and repetitions.
+        regret_interval: 95 %, clusters are (table, target).
+        p_within_1: share of picks at most 1 point below the oracle.
+        full_information_regret: of the same kind of pick, had every candidate been trained once.
+        interval_coverage: of 90 % intervals of untried compositions; None without intervals.
+        suggestion_s: mean seconds of a suggestion.
+    """
+
+    table: str
+    strategy: str
+    trials: int
+    regret_mean: float
+    regret_interval: Interval
+    p_within_1: float
+    full_information_regret: float
+    interval_coverage: float | None
+    suggestion_s: float
+
+    def as_json(self) -> dict[str, str | int | float | None]:
+        """The fields of a line of `recombine bench search --json`."""
+        return {
+            "table": self.table,
+            "strategy": self.strategy,
+            "trials": self.trials,
+            "regret_mean": self.regret_mean,
+            "regret_ci_low": self.regret_interval.low,
+            "regret_ci_high": self.regret_interval.high,
+            "p_within_1": self.p_within_1,
+            "full_information_regret": self.full_information_regret,
+            "interval_coverage": self.interval_coverage,
+            "suggestion_s": self.suggestion_s,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contrast:
+    """How much less regret one strategy has than another, each after its own number of trials."""
+
+    first: str
+    first_trials: int
+    second: str
+    second_trials: int
+    difference: float
+    interval: Interval
+
+
+FullInformation = dict[tuple[str, str, int], float]  # (table, strategy, target) -> regret
+
+
+def summarise(picks: Sequence[Pick], full: FullInformation) -> list[Figure]:
+    """Figures of every table, strategy and number of trials, then of all tables together."""
+    tables = list(dict.fromkeys(pick.table for pick in picks))
+    figures = []
+    for table in [*tables, ALL_TABLES] if len(tables) > 1 else tables:
+        chosen = [pick for pick in picks if table in (pick.table, ALL_TABLES)]
+        for strategy, trials in dict.fromkeys((pick.strategy, pick.trials) for pick in chosen):
+            some = [pick for pick in chosen if (pick.strategy, pick.trials) == (strategy, trials)]
+            figures.append(_figure(table, strategy, trials, some, full))
+    return figures
+
+
+def _figure(table: str, strategy: str, trials: int, picks: Sequence[Pick], full: FullInformation) -> Figure:
+    clusters = cluster_means(picks)
+    coverages = [pick.coverage for pick in picks if pick.coverage is not None]
+    return Figure(
+        table=table,
+        strategy=strategy,
+        trials=trials,
+        regret_mean=float(np.mean(list(clusters.values()))),
+        regret_interval=cluster_interval(np.array(list(clusters.values()))),
+        p_within_1=float(np.mean([pick.regret <= 1.0 for pick in picks])),
+        full_information_regret=float(
+            np.mean([full[t, strategy, target] for t, target in dict.fromkeys((p.table, p.target) for p in picks)])
+        ),
+        interval_coverage=float(np.mean(coverages)) if coverages else None,
+        suggestion_s=float(np.mean([pick.suggestion_s for pick in picks])),
+    )
+
+
+def cluster_means(picks: Sequence[Pick]) -> dict[tuple[str, int], float]:
+    """Mean regret of every (table, target) over repetitions and over the orders of a table's seeds."""
+    regrets: dict[tuple[str, int], list[float]] = {}
+    for pick in picks:
+        regrets.setdefault((cluster_name(pick.table), pick.target), []).append(pick.regret)
+    return {cluster: float(np.mean(values)) for cluster, values in regrets.items()}
+
+
+def cluster_interval(values: Floats, seed: int = 0) -> Interval:
+    """95 % percentile bootstrap of the mean over clusters; targets of one table are not quite independent."""
+    rng = np.random.default_rng(seed)
+    means = values[rng.integers(len(values), size=(NUM_DRAWS, len(values)))].mean(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(float(low), float(high))
+
+
+def contrast(picks: Sequence[Pick], first: str, first_trials: int, second: str, second_trials: int) -> Contrast | None:
+    """Regret of the second minus regret of the first, paired by (table, target); None where either is missing."""
+    a = cluster_means([p for p in picks if (p.strategy, p.trials) == (first, first_trials)])
+    b = cluster_means([p for p in picks if (p.strategy, p.trials) == (second, second_trials)])
+    both = [cluster for cluster in a if cluster in b]
+    if not both:
+        return None
+    differences = np.array([b[cluster] - a[cluster] for cluster in both])
+    return Contrast(
+        first=first,
+        first_trials=first_trials,
+        second=second,
+        second_trials=second_trials,
+        difference=float(differences.mean()),
+        interval=cluster_interval(differences),
+    )
+
+
+def trials_to(figures: Sequence[Figure], epsilon: float) -> int | None:
+    """The first number of trials of one strategy whose mean regret is at most epsilon; None if it never is."""
+    return min((figure.trials for figure in figures if figure.regret_mean <= epsilon), default=None)

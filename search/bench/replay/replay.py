@@ -1,0 +1,152 @@
+"""One replay: a strategy asks, the table answers, and at checkpoints its pick is judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from search.bench.replay.problem import Problem
+from search.space.candidate import Candidate
+from search.strategies.interface import Observation, Recommender, Strategy, best_observed, derived_rng
+from search.vocabulary import Status
+
+CHECKPOINTS: Final = (16, 24, 36, 48, 72, 96)
+# Proposals that a table does not hold are not counted, but they must end.
+MAX_MISSES: Final = 1000
+NUM_COVERAGE: Final = 100
+COVERAGE_QUANTILE: Final = 1.6449  # a central interval of 90 %
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pick:
+    """What a strategy would have chosen for a target after so many trials.
+
+    Attributes:
+        table: name of the table.
+        strategy: name of the strategy.
+        target: index of the target.
+        repetition: which of the replays.
+        trials: how many trials had run.
+        regret: points below the oracle.
+        coverage: share of other compositions whose accuracy lay in the 90 % interval; None without intervals.
+        suggestion_s: mean time of a suggestion so far.
+    """
+
+    table: str
+    strategy: str
+    target: int
+    repetition: int
+    trials: int
+    regret: float
+    coverage: float | None
+    suggestion_s: float
+
+
+def replay(
+    problem: Problem,
+    strategy: Strategy,
+    *,
+    label: str,
+    repetition: int,
+    checkpoints: Sequence[int] = CHECKPOINTS,
+    on_pick: Callable[[Pick], None] | None = None,
+) -> list[Pick]:
+    """Let a strategy search a table and judge its picks.
+
+    Args:
+        problem: the table and what is searched for.
+        strategy: fresh, built with `problem.context`.
+        label: name under which the picks go.
+        repetition: decides which seed a composition is trained with.
+        checkpoints: numbers of trials after which a pick is judged.
+        on_pick: told of every pick.
+    """
+    known = len(problem.context(repetition).known)
+    proposed: list[Candidate] = []
+    results: list[Observation] = []
+    picks: list[Pick] = []
+    num_misses, spent_s = 0, 0.0
+    while checkpoints and len(proposed) + known < max(checkpoints):
+        num_ended = max(0, len(proposed) - problem.disturbance.delay)
+        started = time.perf_counter()
+        suggestion = strategy.ask(results[: num_ended + num_misses], proposed[num_ended:])
+        spent_s += time.perf_counter() - started
+        if suggestion is None:
+            break
+        if problem.row_of(suggestion.candidate) is None and num_misses < MAX_MISSES:
+            num_misses += 1
+            results.insert(0, problem.observe(suggestion.candidate, -num_misses, repetition))
+            continue
+        proposed.append(suggestion.candidate)
+        results.append(problem.observe(suggestion.candidate, len(proposed) - 1, repetition))
+        if len(proposed) + known in checkpoints:
+            for target in problem.targets_searched():
+                pick = _judged(problem, strategy, results, target, label, repetition, spent_s / len(proposed), known)
+                picks.append(pick)
+                if on_pick is not None:
+                    on_pick(pick)
+    return picks
+
+
+def _judged(
+    problem: Problem,
+    strategy: Strategy,
+    results: Sequence[Observation],
+    target: int,
+    label: str,
+    repetition: int,
+    suggestion_s: float,
+    known: int,
+) -> Pick:
+    row = picked_row(problem, strategy, results, target)
+    regret = problem.regret(row, target) if row is not None else _of_chance(problem, target)
+    return Pick(
+        table=problem.table.name,
+        strategy=label,
+        target=target,
+        repetition=repetition,
+        trials=len([o for o in results if o.proposal_index >= 0]) + known,
+        regret=regret,
+        coverage=_coverage(problem, strategy, results, target, repetition),
+        suggestion_s=suggestion_s,
+    )
+
+
+def picked_row(problem: Problem, strategy: Strategy, results: Sequence[Observation], target: int) -> int | None:
+    """The row that a strategy would choose: by its model if it has one, else what has scored best."""
+    name = problem.target_names[target]
+    if isinstance(strategy, Recommender):
+        suggestion = strategy.recommend(results, target=name)
+        row = None if suggestion is None else problem.row_of(suggestion.candidate)
+        if row is not None:
+            return row
+    best = best_observed(results, name if target in problem.scored else None)
+    return None if best is None else problem.row_of(best.candidate)
+
+
+def _of_chance(problem: Problem, target: int) -> float:
+    """Before any result a pick is any candidate."""
+    return float(np.mean([problem.regret(row, target) for row in problem.candidate_rows.tolist()]))
+
+
+def _coverage(
+    problem: Problem, strategy: Strategy, results: Sequence[Observation], target: int, repetition: int
+) -> float | None:
+    """Share of untried compositions whose mean over all seeds lies within the 90 % interval of the noise-free score."""
+    predict = getattr(strategy, "predict", None)
+    if predict is None or target not in problem.scored:
+        return None
+    rng = derived_rng(repetition, problem.table.name, "coverage", target)
+    tried = {problem.row_of(o.candidate) for o in results if o.status is Status.finished}
+    free = [row for row in problem.candidate_rows.tolist() if row not in tried]
+    rows = rng.sample(free, min(NUM_COVERAGE, len(free)))
+    candidates = [problem.candidate_of(row) for row in rows]
+    prediction = predict(results, candidates, target=problem.target_names[target]) if rows else None
+    if prediction is None:
+        return None
+    truth = problem.seen_means[rows, target]
+    return float(np.mean(np.abs(truth - prediction.mean) <= COVERAGE_QUANTILE * prediction.deviation))

@@ -1,0 +1,175 @@
+"""`recombine bench`: strategies on tables of known truth, and the commands that make such tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets_spec.errors import UserError
+from search.cli.console import err, print_line, print_table
+
+if TYPE_CHECKING:
+    from search.bench.replay.many_replays import BenchPlan
+    from search.bench.replay.regret import Figure
+
+# Whom the default is compared with, at which numbers of trials of its own and of theirs.
+CONTRASTS = (("optuna-tpe", 24, 96), ("optuna-tpe", 48, 48), ("random", 16, 96))
+
+
+def plan_of(
+    tables: Sequence[Path], strategies: str | None, trials: str, *, repetitions: int, **problem: Any
+) -> BenchPlan:
+    """The plan of what stands on the command line.
+
+    Args:
+        tables: NPZ or Parquet files, or names of shipped tables.
+        strategies: names with commas between; None takes the usual ones.
+        trials: numbers with commas between.
+        repetitions: replays of everything.
+        problem: further fields of `BenchPlan`.
+
+    Raises:
+        UserError: `trials` holds something else than positive numbers.
+    """
+    from search.bench.replay.many_replays import DEFAULT_STRATEGIES, BenchPlan
+
+    names = DEFAULT_STRATEGIES if strategies is None else tuple(n.strip() for n in strategies.split(",") if n.strip())
+    counts = [part.strip() for part in trials.split(",") if part.strip()]
+    if not counts or not all(part.isascii() and part.isdigit() and int(part) for part in counts):
+        raise UserError(f"--trials {trials!r} is no list of numbers", hint="write it as 16,24,36,48,72,96")
+    return BenchPlan(
+        tables=tuple(tables),
+        strategies=tuple(dict.fromkeys(names)),
+        repetitions=repetitions,
+        checkpoints=tuple(sorted({int(part) for part in counts})),
+        **problem,
+    )
+
+
+def bench_search(plan: BenchPlan, *, as_json: bool, num_workers: int) -> None:
+    """Replay strategies on tables and print regrets: a table, or one JSON object a line."""
+    from search.bench.replay.many_replays import run_bench
+    from search.bench.replay.regret import summarise
+
+    # Progress goes to the error stream, so that the output is nothing but figures.
+    picks, full = run_bench(plan, num_workers=num_workers, on_event=lambda text: err.print(text, markup=False))
+    figures = summarise(picks, full)
+    if as_json:
+        for figure in figures:
+            print_line(json.dumps(figure.as_json()))
+        return
+    for table in dict.fromkeys(figure.table for figure in figures):
+        _print_regrets(table, [figure for figure in figures if figure.table == table])
+    from search.bench.replay.regret import contrast
+
+    for other, trials, other_trials in CONTRASTS:
+        found = contrast(picks, "recombine", trials, other, other_trials)
+        if found is not None:
+            print_line(
+                f"regret of {other} after {other_trials} trials minus that of recombine after {trials}: "
+                f"{found.difference:.2f} points, 95 % {found.interval.low:.2f} to {found.interval.high:.2f}"
+            )
+
+
+def _print_regrets(table: str, figures: Sequence[Figure]) -> None:
+    """One row a strategy, one column a number of trials."""
+    from search.bench.replay.regret import EPSILONS, trials_to
+
+    counts = sorted({figure.trials for figure in figures})
+    rows = []
+    for strategy in dict.fromkeys(figure.strategy for figure in figures):
+        own = {figure.trials: figure for figure in figures if figure.strategy == strategy}
+        cells = [
+            f"{own[n].regret_mean:.2f} ({own[n].regret_interval.low:.2f}..{own[n].regret_interval.high:.2f})"
+            if n in own
+            else "-"
+            for n in counts
+        ]
+        last = own[max(own)]
+        reached = [str(trials_to(list(own.values()), epsilon) or "-") for epsilon in EPSILONS]
+        coverage = "-" if last.interval_coverage is None else f"{last.interval_coverage:.0%}"
+        ends = [f"{last.full_information_regret:.2f}", f"{last.p_within_1:.0%}", coverage, f"{last.suggestion_s:.3f}"]
+        rows.append([strategy, *cells, *reached, *ends])
+    columns = [
+        "strategy",
+        *(f"{n} trials" for n in counts),
+        *(f"trials to {epsilon:g}" for epsilon in EPSILONS),
+        "all results",
+        "within 1",
+        "90 % covers",
+        "s/suggestion",
+    ]
+    print_table(f"{table}: regret in points (95 % interval over targets)", columns, rows)
+
+
+def make_digits(folder: Path, corpora: Sequence[int], num_seeds: int, digits: Path | None) -> None:
+    """Train every composition of digits corpora; a corpus whose table is there already is left alone."""
+    import torch
+
+    from search.bench.known_truth.digits import build_corpus, load_digits
+    from search.bench.known_truth.digits_training import digits_table
+    from search.bench.known_truth.table import save_table
+
+    torch.set_num_threads(1)  # networks of 6,000 weights: more threads only wait for each other
+    images, labels = load_digits(digits)
+    for seed in corpora:
+        path = folder / f"digits-{seed}.npz"
+        if path.is_file():
+            print_line(f"{path} is there already")
+            continue
+        table = digits_table(build_corpus(images, labels, seed), path.stem, num_seeds=num_seeds, on_event=print_line)
+        print_line(f"wrote {save_table(table, path)}")
+
+
+def make_phantom_merges(path: Path, seed: int) -> None:
+    """Merge and score all compositions of the phantom's table; what is in the file already is left alone."""
+    from search.bench.phantom.merges import run_phantom_merges
+    from search.bench.phantom.plan import load_plan, table_trials
+    from trainers.backbone_spec import PHANTOM_DIR
+
+    trials = [trial for trial in table_trials(load_plan(), str(PHANTOM_DIR), (seed,)) if trial.sources]
+    merged = run_phantom_merges(trials, path, on_event=print_line)
+    print_line(f"{len(merged)} merges in {path}")
+
+
+def make_phantom_table(results: Path, path: Path, merges: Path | None = None) -> None:
+    """Turn the finished fine-tunes of `recombine phantom evidence` into a table."""
+    from search.bench.known_truth.phantom_table import phantom_table
+    from search.bench.known_truth.shipped import write_parquet
+    from search.bench.known_truth.table import save_table
+
+    if path.suffix not in (".npz", ".parquet"):
+        raise UserError(
+            f"{path}: a table is an NPZ or a Parquet file", hint="give a name that ends in .npz or .parquet"
+        )
+    table = phantom_table(results, path.stem, merges)
+    write = save_table if path.suffix == ".npz" else write_parquet
+    print_line(
+        f"wrote {write(table, path)}: {len(table.subsets)} compositions of {table.num_sources} sources, "
+        f"{table.val.shape[0]} seeds, {table.num_targets} targets"
+    )
+
+
+def bench_mixtures(files: Sequence[Path], num_runs: int, repetitions: int) -> None:
+    """Print how well the surrogate ranks other mixtures: two files of runs, or RegMix's two pairs of files.
+
+    Raises:
+        UserError: another number of files, or what is wrong in one.
+    """
+    from search.bench.known_truth.mixtures import HINT, RUNS_HINT, load_mixtures, load_runs, rank_correlations
+
+    if len(files) == 2:
+        small, large = load_runs(files[0]), load_runs(files[1])
+    elif len(files) == 4:
+        small, large = load_mixtures(files[0], files[1]), load_mixtures(files[2], files[3])
+    else:
+        raise UserError(f"{len(files)} files", hint=f"either twice {RUNS_HINT}; or twice {HINT}")
+    draws = [rank_correlations(small, large, num_runs=num_runs, seed=seed) for seed in range(repetitions)]
+    rows = [
+        [target, f"{sum(draw[target] for draw in draws) / repetitions:.3f}", f"{min(d[target] for d in draws):.3f}"]
+        for target in draws[0]
+    ]
+    title = f"rank correlation with {len(large.shares)} other runs, from {num_runs} of {len(small.shares)}"
+    print_table(title, ["target", f"mean of {repetitions} draws", "lowest"], rows)

@@ -1,0 +1,122 @@
+"""`recombine bench ...`: what is measured on tables and in worlds whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+bench_app = typer.Typer(no_args_is_help=True, help="Strategies replayed on tables whose truth is known.")
+
+
+@bench_app.command("honesty")
+def bench_honesty(
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="signal, null, power or patients; default: all four")
+    ] = None,
+    num_campaigns: Annotated[int, typer.Option(min=2, help="whole campaigns of each scenario")] = 500,
+    seed: int = 0,
+    num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+) -> None:
+    """Simulate whole campaigns in worlds of known truth: coverage, bias, false claims, power."""
+    from search.cli.honesty import bench_honesty
+
+    bench_honesty(scenario or [], num_campaigns, seed=seed, num_workers=num_workers, as_json=as_json)
+
+
+@bench_app.command("search")
+def bench_search(
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file; may be given several times")],
+    strategies: Annotated[
+        str | None, typer.Option(help="names, separated by commas; default: all that can search any table")
+    ] = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="replays of everything, with other seeds")] = 2,
+    trials: Annotated[str, typer.Option(help="numbers of trials after which picks are judged")] = "16,24,36,48,72,96",
+    all_targets: Annotated[
+        bool, typer.Option("--all-targets", help="one pool of trials for all targets, not a search for each")
+    ] = False,
+    size: Annotated[int | None, typer.Option(min=1, help="only compositions of so many sources")] = None,
+    no_item_noise: Annotated[
+        bool, typer.Option("--no-item-noise", help="trials see the questions of the regret: a very large search split")
+    ] = False,
+    shuffle_proxy: Annotated[bool, typer.Option("--shuffle-proxy", help="give strategies a useless proxy")] = False,
+    fail_share: Annotated[float, typer.Option(min=0, max=0.9, help="share of trials that fail")] = 0.0,
+    delay: Annotated[int, typer.Option(min=0, help="results come so many trials late")] = 0,
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+    num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+) -> None:
+    """Compare strategies on tables in which every composition has been trained."""
+    from search.bench.replay.problem import Disturbance
+    from search.cli.bench import bench_search, plan_of
+
+    plan = plan_of(
+        table,
+        strategies,
+        trials,
+        repetitions=repetitions,
+        all_targets=all_targets,
+        size=size,
+        item_noise=not no_item_noise,
+        disturbance=Disturbance(shuffle_proxy=shuffle_proxy, fail_share=fail_share, delay=delay),
+        every_target=every_target,
+    )
+    bench_search(plan, as_json=as_json, num_workers=num_workers)
+
+
+@bench_app.command("digits")
+def bench_digits(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder for the tables; those there are kept")],
+    corpus: Annotated[list[int] | None, typer.Option(help="corpus seeds; default: 1, 2 and 3")] = None,
+    num_seeds: Annotated[int, typer.Option(min=2, help="fine-tunes of every composition")] = 6,
+    digits: Annotated[
+        Path | None, typer.Option(help="file of digits; default: the one that scikit-learn ships")
+    ] = None,
+) -> None:
+    """Make tables by training all 4,095 compositions of twelve sources (four to five minutes each on one core)."""
+    from search.cli.bench import make_digits
+
+    make_digits(folder, corpus or [1, 2, 3], num_seeds, digits)
+
+
+@bench_app.command("phantom-table")
+def bench_phantom_table(
+    results: Annotated[Path, typer.Argument(metavar="TABLE.jsonl", help="of `recombine phantom evidence`")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="ends in .npz or .parquet")],
+    merges: Annotated[Path | None, typer.Option(help="scores of `recombine bench phantom-merges`")] = None,
+) -> None:
+    """Turn the phantom's finished fine-tunes into a table."""
+    from search.cli.bench import make_phantom_table
+
+    make_phantom_table(results, path, merges)
+
+
+@bench_app.command("phantom-merges")
+def bench_phantom_merges(
+    path: Annotated[Path, typer.Argument(metavar="MERGES.jsonl", help="goes on with what is in it")],
+    seed: Annotated[int, typer.Option(help="of the single sources' fine-tunes")] = 0,
+) -> None:
+    """Train the phantom's eight sources alone, and score all merges of their adapters (seven minutes on one core)."""
+    from search.cli.bench import make_phantom_merges
+
+    make_phantom_merges(path, seed)
+
+
+@bench_app.command("mixtures")
+def bench_mixtures(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="TRAIN TEST with columns x_... and y_..., or TRAIN_WEIGHTS TRAIN_LOSSES TEST_WEIGHTS TEST_LOSSES",
+        ),
+    ],
+    num_runs: Annotated[int, typer.Option(min=3, help="runs to learn from")] = 32,
+    repetitions: Annotated[int, typer.Option(min=1, help="draws of these runs")] = 3,
+) -> None:
+    """Measure how well a few runs predict the order of others: on files of runs, or shaped like RegMix's."""
+    from search.cli.bench import bench_mixtures
+
+    bench_mixtures(files, num_runs, repetitions)

@@ -1,0 +1,92 @@
+"""`recombine plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from search.cli.console import print_line, print_table
+from search.engine.setup import IMAGES_OF_ABILITY
+from search.planning.cost import compute_plan, relation_rows, row_counts
+from search.planning.detectable import compute_sight, needed_rows, sight_lines, trials_line
+from search.study.load_study import load_study
+from search.study.run_dir import default_run_dir
+from search.study.spec import StudySpec
+
+
+def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, detect: float | None = None) -> None:
+    """Print what a study will do and cost, and which differences it can see.
+
+    Args:
+        study_file: the study's YAML file.
+        overrides: values that replace the file's.
+        run_dir: of the study; the default one where none is given.
+        detect: a difference in points for which to say what it takes.
+    """
+    study = load_study(study_file, overrides)
+    plan = compute_plan(study, run_dir or default_run_dir(study_file, study.spec))
+    spec = study.spec
+    print_line(f"study {spec.name}: {plan.num_compositions} possible compositions, strategy {spec.strategy.name}")
+    print_table(
+        f"What the sources share with the targets (task map {study.task_map.name})",
+        ["source", *spec.eval_sets],
+        relation_rows(study),
+    )
+    counts = row_counts(study)
+    if counts:
+        splits = ("train", "search", "confirm", "sealed")
+        names = [
+            n
+            for n in study.catalog.names
+            if n in {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets}
+        ]
+        print_table("Rows", ["subset", *splits], [_row_cells(n, counts.get(n), splits) for n in names])
+    else:
+        print_line("rows: not known before `recombine data prepare`")
+    rows = [[p.phase, str(p.num_trials), str(p.num_samples), p.note] for p in plan.phases]
+    print_table("Trials", ["phase", "trials", "samples each", "note"], [*rows, ["total", str(plan.num_trials), "", ""]])
+    print_line(f"time: {_duration(plan.wall_s[0])} to {_duration(plan.wall_s[1])}" + _gpu(plan.gpu_s))
+    if spec.execution.gpus_per_worker:
+        print_line(gpu_memory_line(spec))
+    print_line(f"disk: about {plan.disk_mib:.0f} MiB")
+    for assumption in plan.assumptions:
+        print_line(f"  assumes {assumption}")
+    sight = compute_sight(study, run_dir or default_run_dir(study_file, study.spec), counts)
+    for line in sight_lines(sight):
+        print_line(line)
+    if detect is not None:
+        columns = ["questions a target", "seeds an arm needed"]
+        print_table(f"To see {detect:g} points", columns, needed_rows(sight, detect / 100))
+        print_line(trials_line(sight, detect / 100))
+
+
+def gpu_memory_line(spec: StudySpec) -> str:
+    """Return what a slot's GPU will hold, estimated from the backbone's configuration."""
+    from trainers.backbone.memory import estimate_memory
+
+    execution = spec.execution
+    packed = execution.pack if execution.pack != "auto" else 1
+    num_images = IMAGES_OF_ABILITY if spec.abilities else 1
+    backbone = spec.backbone.resolved(gpus_per_worker=execution.gpus_per_worker)
+    try:
+        found = estimate_memory(backbone, spec.recipe, num_packed=packed, num_images=num_images)
+    except (OSError, ValueError, ImportError):
+        return f"GPU memory: not known, the configuration of {spec.backbone.model} cannot be read here"
+    return (
+        f"GPU memory of a worker: about {found.total_gib:.0f} GiB (backbone {found.weights_gib:.1f}, adapters "
+        f"{found.adapters_gib:.2f}, activations up to {found.activations_gib:.1f}; never measured on a GPU), with "
+        + ", ".join(found.assumptions)
+    )
+
+
+def _row_cells(name: str, counts: Mapping[str, int] | None, splits: Sequence[str]) -> list[str]:
+    # A subset that the catalog has gained since the data were prepared is not in the store yet.
+    return [name, *("?" if counts is None else str(counts.get(split, 0)) for split in splits)]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _gpu(gpu_s: tuple[float, float]) -> str:
+    return f"; {gpu_s[0] / 3600:.1f} to {gpu_s[1] / 3600:.1f} GPU-hours" if gpu_s[1] else "; no GPU"

@@ -1,0 +1,307 @@
+"""The command `recombine`: one verb a function; what is heavy is imported when a verb needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster.errors import ClusterError
+from datasets_spec.errors import RecombineError
+from search.cli.bench_verbs import bench_app
+from search.cli.console import print_error
+
+app = typer.Typer(
+    name="recombine",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Which of your datasets to train a medical vision-language model on, for a target you have little data for.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Prepare and check the data of a study.")
+phantom_app = typer.Typer(no_args_is_help=True, help="The embedded phantom corpus and its tiny backbone.")
+app.add_typer(data_app, name="data")
+app.add_typer(phantom_app, name="phantom")
+design_app = typer.Typer(
+    no_args_is_help=True, help="The papers' controlled experiments, and what is published of them."
+)
+app.add_typer(design_app, name="design")
+app.add_typer(bench_app, name="bench")
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study's YAML file")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="replace values of the file")]
+RunDir = Annotated[Path | None, typer.Option("--run-dir", help="study directory; default: runs/NAME beside the file")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="the study directory")]
+Address = Annotated[
+    str | None, typer.Option("--address", help="cluster to join, host:6379; default: start a local one")
+]
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder to create the study in")],
+    template: Annotated[str, typer.Option(help="phantom | phantom-designs | one-gpu | cluster")] = "phantom",
+) -> None:
+    """Write a commented study file to start from (with `phantom`, also the corpus, ready to run)."""
+    from search.cli.init import write_study
+
+    write_study(folder, template)
+
+
+@data_app.command("prepare")
+def data_prepare(study: StudyFile, overrides: Overrides = None, address: Address = None) -> None:
+    """Read, check, split and store the study's data (does nothing when they are up to date)."""
+    from search.cli.data import prepare
+
+    prepare(study, overrides or [], address)
+
+
+@data_app.command("check")
+def data_check(
+    study: StudyFile,
+    overrides: Overrides = None,
+    address: Address = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show rows, unusable rows, leakage and shortcuts on one screen; exit code 1 if something must be fixed."""
+    from search.cli.data import check
+
+    raise typer.Exit(check(study, overrides or [], address, as_json=as_json))
+
+
+@data_app.command("relations")
+def data_relations(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="a subset of the catalog, or its number")],
+    catalog: Annotated[str, typer.Option(help="catalog file, or a shipped catalog by name")] = "med_mat",
+    task_map: Annotated[str | None, typer.Option(help="task map; default: the catalog's")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show which subsets share what with a target, and how many are related."""
+    from search.cli.data import show_relations
+
+    show_relations(target, catalog, task_map, as_json=as_json)
+
+
+@data_app.command("init-catalog")
+def data_init_catalog(
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="folder of question files and images")],
+    out: Annotated[Path | None, typer.Option(help="file to write; default: PATH/catalog.yaml")] = None,
+) -> None:
+    """Draft a catalog for a folder: formats and image folders are guessed, and how sure that is."""
+    from search.cli.data import init_catalog
+
+    init_catalog(folder, out)
+
+
+@data_app.command("unpack")
+def data_unpack(
+    table: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet file that keeps its images inside")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder to write images and rows to")],
+) -> None:
+    """Write the images inside a Parquet table to files, and its rows as JSON lines that name them."""
+    from search.cli.data import unpack
+
+    unpack(table, folder)
+
+
+@data_app.command("export")
+def data_export(
+    study: StudyFile,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="new folder to write to")],
+    export_format: Annotated[str, typer.Option("--format", help="hf | llava | sharegpt")] = "hf",
+    mix: Annotated[Path | None, typer.Option(help="mix.yaml; default: the study's selection")] = None,
+    run_dir: RunDir = None,
+) -> None:
+    """Write a study's selected rows as a dataset of another tool."""
+    from search.cli.data import export
+
+    export(study, folder, export_format, mix, run_dir)
+
+
+@app.command()
+def plan(
+    study: StudyFile,
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    detect: Annotated[
+        float | None, typer.Option(min=0.1, max=100, help="points: say what it takes to see this difference")
+    ] = None,
+) -> None:
+    """Show trials, samples, time, disk, and the differences that a study can see; launches nothing."""
+    from search.cli.plan import show_plan
+
+    show_plan(study, overrides or [], run_dir, detect)
+
+
+@app.command()
+def run(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None, address: Address = None) -> None:
+    """Run a study; the same command resumes it."""
+    from search.cli.run import run_command
+
+    raise typer.Exit(run_command(study, overrides or [], run_dir, address))
+
+
+@app.command()
+def status(run: RunArgument) -> None:
+    """Show how far a study is, its best trials and its failures; needs no cluster."""
+    from search.cli.status import show_status
+
+    show_status(run)
+
+
+@app.command()
+def report(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None) -> None:
+    """Write tables, selection and the HTML report again, from the ledger."""
+    from search.cli.run import report_command
+
+    report_command(study, overrides or [], run_dir)
+
+
+@app.command()
+def explain(
+    study: StudyFile,
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(metavar="RUN", help="another study of the same data whose trials count too")
+    ] = None,
+    new: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="modality/area/task[/ability] of a dataset not in the study")
+    ] = None,
+    sharpen: Annotated[
+        str | None, typer.Option(metavar="EFFECT", help="a subset or an element: say which trials to run for it")
+    ] = None,
+    num_trials: Annotated[int, typer.Option(min=1, help="trials that may be spent on that")] = 6,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Show what each subset, pair and element is worth, and what another dataset would bring; needs no cluster."""
+    from search.cli.explain import explain_study
+
+    explain_study(
+        study,
+        overrides or [],
+        run_dir,
+        also=also or [],
+        new=new or [],
+        sharpen=sharpen,
+        num_trials=num_trials,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def submit(
+    study: StudyFile,
+    address: Annotated[str, typer.Option("--address", help="the cluster's dashboard, http://host:8265")],
+    overrides: Overrides = None,
+    run_dir: RunDir = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="return as soon as the job is submitted")] = False,
+) -> None:
+    """Run a study as a Ray job on a cluster; follows its output and ends with its exit code."""
+    from search.cli.submit import submit_study
+
+    raise typer.Exit(submit_study(study, overrides or [], run_dir, address, follow=not no_wait))
+
+
+@app.command()
+def doctor(
+    address: Annotated[str | None, typer.Option("--address", help="also check this cluster")] = None,
+) -> None:
+    """Check this machine (and a cluster): versions, processors, memory, disk, Ray, token."""
+    from search.cli.doctor import show_doctor
+
+    raise typer.Exit(show_doctor(address))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of the demo")] = Path("demo"),
+) -> None:
+    """Build the phantom corpus and run a real search on it, from study file to report."""
+    from search.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(folder))
+
+
+@phantom_app.command("write")
+def phantom_write(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    subset: Annotated[list[str] | None, typer.Option(help="only these subsets; default: all")] = None,
+    seed: int = 0,
+    num_pool: Annotated[int, typer.Option(help="rows of a subset that are divided into splits")] = 400,
+    num_test: Annotated[int, typer.Option(help="rows of its published test file")] = 300,
+) -> None:
+    """Write the phantom corpus in Med-MAT's and Med-MIM's file formats."""
+    from search.cli.phantom import write_corpus
+
+    write_corpus(folder, subset, seed, num_pool, num_test)
+
+
+@phantom_app.command("build-base")
+def phantom_build_base(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    seed: int = 0,
+    num_threads: Annotated[int, typer.Option(help="torch threads")] = 1,
+) -> None:
+    """Train the phantom backbone from scratch; writes checkpoint, seed, time and accuracies."""
+    from search.cli.phantom import build_base_model
+
+    build_base_model(folder, seed, num_threads)
+
+
+@phantom_app.command("evidence")
+def phantom_evidence(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="results; the same command goes on with them")],
+    base: Annotated[
+        list[Path] | None, typer.Option(help="backbones; default: the shipped one and two built in DIR")
+    ] = None,
+    num_seeds: Annotated[int, typer.Option(min=1, help="fine-tune seeds of every arm on every base")] = 3,
+    num_table_seeds: Annotated[int, typer.Option(min=0, help="seeds of all 255 compositions; 0 leaves them out")] = 1,
+    num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 2,
+) -> None:
+    """Measure what related sources add on the phantom, and write its table and figure (hours on few cores)."""
+    from search.cli.phantom import measure_evidence
+
+    measure_evidence(folder, base or [], num_seeds=num_seeds, num_table_seeds=num_table_seeds, num_workers=num_workers)
+
+
+@design_app.command("list")
+def design_list() -> None:
+    """Show the kinds of designs and what each asks."""
+    from search.cli.design import list_designs
+
+    list_designs()
+
+
+@design_app.command("rows")
+def design_rows(study: StudyFile, overrides: Overrides = None) -> None:
+    """Show the rows and arms of a study's design; launches nothing."""
+    from search.cli.design import show_rows
+
+    show_rows(study, overrides or [])
+
+
+@design_app.command("published")
+def design_published(
+    factor: Annotated[int, typer.Option(min=1, help="multiply the inferred numbers of questions by this")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Judge Med-MAT's published controlled table again: which rows pass a test, alone and together."""
+    from search.cli.design import show_published
+
+    show_published(as_json=as_json, factor=factor)
+
+
+def main() -> None:
+    """Run the command line; user errors end with one message and exit code 2, without a traceback."""
+    try:
+        app(standalone_mode=True)
+    except (RecombineError, ClusterError) as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        print_error(error)  # a path that the user gave
+        sys.exit(2)

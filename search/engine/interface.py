@@ -1,0 +1,68 @@
+"""What runs a study's trials: one interface, two executors, and the rule that chooses."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from search.engine.recorder import Recorder
+from search.engine.sources import TrialSource, Wait
+from search.engine.trial_factory import PlannedTrial
+from search.study.spec import StudySpec
+
+
+class Engine(Protocol):
+    """Runs the trials that a source hands out, and records them."""
+
+    def run(self, source: TrialSource) -> None:
+        """Run all trials of a source that are not done yet."""
+        ...
+
+    def close(self) -> None:
+        """Free what is held; a later `run` starts anew."""
+        ...
+
+    def wait_ended(self) -> None:
+        """Wait until nothing of this engine uses Ray any more; after `close`."""
+        ...
+
+
+def choose_executor(spec: StudySpec) -> tuple[str, str]:
+    """Return the executor of a study, `pooled` or `nested`, and why."""
+    execution = spec.execution
+    if execution.executor != "auto":
+        return execution.executor, "asked for"
+    if execution.num_workers == 0:
+        return "nested", "num_workers: 0 trains inside the Tune trial's own process"
+    return "pooled", "the backbone is loaded once a slot instead of once a trial"
+
+
+class Resumed:
+    """A source whose first trial was already taken.
+
+    Args:
+        first: the trial.
+        source: hands out the others.
+    """
+
+    def __init__(self, first: PlannedTrial, source: TrialSource) -> None:
+        self._first: PlannedTrial | None = first
+        self._source = source
+
+    def next_trial(self) -> PlannedTrial | Wait | None:
+        """Return the trial that was taken, then the source's."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return self._source.next_trial()
+
+
+def first_undone(source: TrialSource, recorder: Recorder) -> PlannedTrial | None:
+    """Return the first trial that needs a run; starting Tune for none would cost seconds."""
+    while True:
+        planned = source.next_trial()
+        if planned is None:
+            return None
+        if not isinstance(planned, PlannedTrial):  # nothing runs yet, so nothing could end the wait
+            raise RuntimeError("a trial source waits although nothing is running")
+        if not recorder.is_done(planned):
+            return planned

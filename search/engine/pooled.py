@@ -1,0 +1,179 @@
+"""The pooled executor under Ray Tune: one Tune run for the whole study, whose trials are packs leased to slots."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets_spec.errors import RecombineError
+from search.engine.interface import Resumed, first_undone
+from search.engine.recorder import Recorder
+from search.engine.sources import StrategySource, TrialSource
+from search.engine.trial_factory import PlannedTrial
+
+if TYPE_CHECKING:
+    from trainers.executors.pool import Pool
+
+# A strategy learns from results: at most this share of its trials may be on their way at once, packs included.
+IN_FLIGHT_SHARE = 0.25
+END_WAIT_S = 15.0
+
+
+class EngineStoppedError(RecombineError):
+    """Ray Tune ended before the trials did."""
+
+
+class PooledEngine:
+    """Starts slots and Tune with the first trial, and keeps both from phase to phase.
+
+    Args:
+        recorder: writes results; knows what is done.
+        make_pool: returns a pool that has not been started.
+        run_dir: the study directory.
+        pack: trials of a pack, or None for what the first slot measures as fastest.
+        is_deterministic: packs of a strategy's trials do not depend on what was measured.
+        on_rung: told of a trial's outcomes at a rung; returns whether it goes on.
+        on_running: told how many trials are on their way, whenever that changes.
+        decide: tells the user an automatic decision, and keeps it.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        make_pool: Callable[[], Pool],
+        run_dir: Path,
+        pack: int | None,
+        is_deterministic: bool,
+        on_rung: Callable[[PlannedTrial, int, Mapping[str, str]], bool],
+        on_running: Callable[[int], None],
+        decide: Callable[[str], None],
+    ) -> None:
+        self._recorder = recorder
+        self._make_pool = make_pool
+        self._run_dir = run_dir
+        self._pack = pack
+        self._is_deterministic = is_deterministic
+        self._on_rung = on_rung
+        self._on_running = on_running
+        self._decide = decide
+        self._running: _Running | None = None
+        self._ending: list[threading.Thread] = []
+
+    def run(self, source: TrialSource) -> None:
+        """Run all trials of a source that are not done yet.
+
+        Raises:
+            UserError: no slot can work.
+            EngineStoppedError: Tune ended by itself.
+        """
+        first = first_undone(source, self._recorder)
+        if first is None:
+            return
+        running = self._running or self._start()
+        running.bridge.serve(Resumed(first, source), pack_size=self._pack_size(source, running), is_alive=running.check)
+
+    def close(self) -> None:
+        """End Tune and the slots, and free their resources."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.bridge.close()  # Tune takes some eight seconds to end: in its own thread, holding no processor
+            running.pool.close()
+            self._ending.append(running.thread)
+
+    def wait_ended(self) -> None:
+        """Wait for Tune's thread: the connection must not go before it."""
+        for thread in self._ending:
+            thread.join(timeout=END_WAIT_S)
+
+    def _pack_size(self, source: TrialSource, running: _Running) -> int:
+        if not isinstance(source, StrategySource):
+            return running.pack_size
+        if self._is_deterministic:
+            return self._pack or 1
+        fair = int(IN_FLIGHT_SHARE * source.num_trials / (running.pool.num_slots + 1))
+        return min(running.pack_size, max(1, fair))
+
+    def _start(self) -> _Running:
+        import ray
+
+        from search.engine.pooled_searcher import PackBridge
+        from trainers.training.packed_loop import pack_shape
+
+        pool = self._make_pool()
+        pool.start()
+
+        def tell(train_id: str, step: int, goes_on: bool) -> None:
+            ray.get(pool.broker.decide.remote(train_id, step, goes_on))
+
+        bridge = PackBridge(
+            self._recorder,
+            pack_shape=lambda planned: (*pack_shape(planned.spec.recipe), bool(planned.spec.composition)),
+            max_packs=pool.num_slots + 1,  # one waits at the broker, so that no slot has to wait for Tune
+            on_rung=self._on_rung,
+            tell=tell,
+            on_running=self._on_running,
+        )
+        storage = self._run_dir / "cache" / "tune"
+        shutil.rmtree(storage, ignore_errors=True)  # of a run that was killed
+        self._running = running = _Running(pool=pool, bridge=bridge)  # from here on `close` ends it
+        running.thread = threading.Thread(target=running.tune, args=(storage,), name="recombine-tune", daemon=True)
+        running.thread.start()
+        about = pool.wait_ready()
+        running.pack_size = self._pack or int(about["pack_size"])
+        self._decide(_pack_decision(self._pack, about))
+        return running
+
+
+class _Running:
+    """A started pool and its Tune run."""
+
+    thread: threading.Thread
+
+    def __init__(self, *, pool: Pool, bridge: Any) -> None:
+        self.pool = pool
+        self.bridge = bridge
+        self.pack_size = 1
+        self.error: BaseException | None = None
+
+    def check(self) -> None:
+        """Raise what ended Tune or all slots."""
+        if not self.thread.is_alive():
+            raise EngineStoppedError(f"Ray Tune ended before the trials did: {self.error}") from self.error
+        self.pool.check()
+
+    def tune(self, storage: Path) -> None:
+        """Run Tune until the bridge closes; in a thread of its own."""
+        from ray import tune
+
+        from search.engine.pooled_proxy import PackProxy
+
+        name = f"tune-{uuid.uuid4().hex[:8]}"
+        trainable = tune.with_parameters(PackProxy, broker=self.pool.broker)
+        try:
+            tune.Tuner(
+                tune.with_resources(trainable, tune.PlacementGroupFactory([{"CPU": 0.0, "memory": 1.0}])),
+                tune_config=tune.TuneConfig(
+                    search_alg=self.bridge,
+                    num_samples=-1,
+                    max_concurrent_trials=self.pool.num_slots + 1,
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(name=name, storage_path=str(storage), verbose=0),
+            ).fit()
+        except BaseException as error:  # noqa: BLE001 - raised again by `check`
+            self.error = error
+        finally:
+            shutil.rmtree(storage / name, ignore_errors=True)
+
+
+def _pack_decision(asked: int | None, about: Mapping[str, Any]) -> str:
+    if asked is not None:
+        return f"packs of {asked} trials (asked for)"
+    measured = ", ".join(f"{size}: {1000 * s:.0f} ms" for size, s in about.get("step_s", {}).items())
+    why = f"measured: a step of one trial takes, by pack size, {measured}" if measured else "packing is off"
+    return f"packs of {about['pack_size']} trial(s) ({why})"

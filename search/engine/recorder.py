@@ -1,0 +1,119 @@
+"""From a trial's folder to the ledger: adopt what is finished, never run it twice, never lose it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from search.engine.trial_factory import PlannedTrial
+from search.ledger.ledger import Ledger
+from search.vocabulary import Stage
+from trainers.trial.folder import RESULT_FILE, TrialStoreError, read_result
+from trainers.trial.spec import TrialResult, TrialStatus, failed_result
+
+PROXY_KIND = "proxy"  # of a merge: its scores guide a search, and are no trial's
+
+
+class Recorder:
+    """Writes trial records and tells whoever listens afterwards.
+
+    Args:
+        run_dir: the study directory.
+        ledger: open for writing.
+        on_record: called with every new record, after it is durable.
+    """
+
+    def __init__(self, run_dir: Path, ledger: Ledger, on_record: Callable[[Mapping[str, Any]], None]) -> None:
+        self._run_dir = run_dir
+        self._ledger = ledger
+        self._on_record = on_record
+
+    def is_done(self, planned: PlannedTrial) -> bool:
+        """Whether this trial needs no run: recorded for this arm, for another, or finished but unrecorded.
+
+        What is finished and not yet recorded for this arm is recorded now. A recorded failure stays as it is.
+        """
+        for record in self._ledger.records():
+            if _is_same_role(record, planned):
+                return True
+        result = self._stored(planned)
+        if result is None:
+            return False
+        self.record(planned, result, reused=True)
+        return True
+
+    def record(self, planned: PlannedTrial, result: TrialResult, *, reused: bool = False) -> None:
+        """Append the record of a trial that has ended, with the scores that were asked for."""
+        wanted = {planned.spec.score_id(request) for request in planned.spec.evaluations}
+        if result.status == "stopped_early":  # scored at its rung only, under identities of its own
+            wanted = {e.score_id for e in result.evaluations}
+        record = {
+            **_role(planned),
+            "strategy": planned.strategy,
+            "proposal_index": planned.proposal_index,
+            "reason": planned.reason,
+            "searched": dict(planned.searched),
+            "composition": planned.spec.composition,
+            "recipe": planned.spec.recipe.model_dump(mode="json"),
+            "seed": planned.spec.seed,
+            "status": result.status,
+            "rung": result.num_steps if result.status == "stopped_early" else None,
+            "num_train_samples": result.num_train_samples,
+            "num_steps": result.num_steps,
+            "train_s": result.train_s,
+            "startup_s": result.startup_s,
+            "slot": result.slot,
+            "pack_size": result.pack_size,
+            "started_at": min((s.started_at for s in result.spans if s.phase != "queue"), default=None),
+            "seconds": {phase: round(s, 4) for phase, s in sorted(result.seconds.items())},
+            "trial_dir": f"trials/{planned.spec.folder_name}",
+            "evaluations": [e.model_dump(mode="json") for e in result.evaluations if e.score_id in wanted],
+            "adapter_sha256": result.adapter_sha256,
+            "error": result.error,
+            "reused": reused,
+            "finished_at": datetime.now(UTC).isoformat(),
+        }
+        self._ledger.append(record)
+        if record["kind"] != PROXY_KIND:
+            self._on_record(record)
+
+    def record_death(self, planned: PlannedTrial, reason: str, *, status: TrialStatus = "failed") -> None:
+        """Record a trial whose processes died without a result."""
+        self.record(planned, failed_result(planned.spec, reason).model_copy(update={"status": status}))
+
+    def stored_result(self, planned: PlannedTrial) -> TrialResult | None:
+        """Return the result in the trial's folder, or None when it has none with the scores that were asked for."""
+        folder = self._run_dir / "trials" / planned.spec.folder_name
+        if not (folder / RESULT_FILE).is_file():
+            return None
+        try:
+            result = read_result(folder)
+        except TrialStoreError:
+            return None  # a damaged folder is no result: the trial runs again and replaces it
+        wanted = {planned.spec.score_id(request) for request in planned.spec.evaluations}
+        lacks_scores = result.status == "finished" and not wanted <= {e.score_id for e in result.evaluations}
+        return None if lacks_scores or result.train_id != planned.spec.train_id else result
+
+    def _stored(self, planned: PlannedTrial) -> TrialResult | None:
+        result = self.stored_result(planned)
+        if result is None:
+            return None
+        # A trial that was stopped at a rung counts only where rungs are: others ask for the whole of it.
+        is_stopped = result.status == "stopped_early" and result.num_steps in planned.spec.rungs
+        return result if result.status == "finished" or is_stopped else None
+
+
+def _role(planned: PlannedTrial) -> dict[str, Any]:
+    return {
+        "kind": PROXY_KIND if planned.stage is Stage.merge else "trial",
+        "train_id": planned.spec.train_id,
+        "stage": planned.stage.value,
+        "arm": planned.arm,
+    }
+
+
+def _is_same_role(record: Mapping[str, Any], planned: PlannedTrial) -> bool:
+    same = all(record.get(name) == value for name, value in _role(planned).items())
+    return same and (planned.proposal_index is None or record["proposal_index"] == planned.proposal_index)

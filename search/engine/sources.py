@@ -1,0 +1,160 @@
+"""Where trials come from: a fixed list, or a strategy that learns from what has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from search.engine.trial_factory import PlannedTrial
+from search.ledger.ledger import Ledger
+from search.space.candidate import Candidate
+from search.strategies.interface import Observation, Strategy
+from search.vocabulary import Stage, Status
+
+Wait = Literal["wait"]
+WAIT: Wait = "wait"
+
+
+class TrialSource(Protocol):
+    """Hands out trials one at a time; None means there are no more, `WAIT` that one may come after a result."""
+
+    def next_trial(self) -> PlannedTrial | Wait | None:
+        """Return the next trial to run."""
+        ...
+
+
+class ListSource:
+    """A fixed list of trials: baseline, transfer matrix, confirmation, designs."""
+
+    def __init__(self, trials: Iterable[PlannedTrial]) -> None:
+        self._trials = iter(list(trials))
+
+    def next_trial(self) -> PlannedTrial | Wait | None:
+        """Return the next trial of the list."""
+        return next(self._trials, None)
+
+
+class StrategySource:
+    """Trials that a strategy proposes, from the ledger alone; so a resumed study proposes what it would have.
+
+    Every proposal is in the ledger before its trial starts. Proposals that have no result (the driver died) come
+    first again, in their order and with their reasons.
+
+    Args:
+        strategy: a pure function of (seed, space, history, pending).
+        ledger: the study's open ledger.
+        num_trials: how many proposals the study may make.
+        seeds: every proposal is trained once with each; the strategy sees the mean, when all have ended.
+        max_concurrent: trials that run at once.
+        deterministic: proposal k sees the results of the proposals before k - max_concurrent + 1, no others.
+        build: makes the trial of a candidate, its proposal's index, the reason and a seed.
+        values: objective values of a trial's record; None when it has none.
+        scores: accuracy by evaluation set of a trial's record, for strategies that learn from all of them.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        ledger: Ledger,
+        *,
+        num_trials: int,
+        max_concurrent: int,
+        deterministic: bool,
+        build: Callable[[Candidate, int, str, int], PlannedTrial],
+        values: Callable[[Mapping[str, Any]], tuple[float, ...] | None],
+        scores: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None,
+        seeds: Sequence[int] = (0,),
+    ) -> None:
+        self._strategy = strategy
+        self._ledger = ledger
+        self.num_trials = num_trials
+        self._max_concurrent = max_concurrent
+        self._deterministic = deterministic
+        self._build = build
+        self._values = values
+        self._scores = scores
+        self._seeds = tuple(seeds)
+        self._handed_out: set[tuple[int, int]] = set()
+
+    def next_trial(self) -> PlannedTrial | Wait | None:
+        """Return the next proposal without a result: an old one first, else a new one from the strategy."""
+        ended = self.observations()
+        proposals = self._proposals()
+        trials = self._trials(proposals)
+        for index in sorted(proposals):
+            for seed in self._seeds:
+                if seed not in trials[index] and (index, seed) not in self._handed_out:
+                    return self._hand_out(index, seed, proposals[index])
+        index = len(proposals)
+        if index >= self.num_trials:
+            return None
+        horizon = index - self._max_concurrent if self._deterministic else index
+        if self._deterministic and any(i not in ended for i in range(horizon + 1)):
+            return WAIT
+        known = [ended[i] for i in sorted(ended) if not self._deterministic or i <= horizon]
+        seen = {o.proposal_index for o in known}
+        pending = [_candidate(proposals[i]) for i in sorted(proposals) if i not in seen]
+        suggestion = self._strategy.ask(known, pending)
+        if suggestion is None:
+            return None
+        record = {
+            "kind": "suggestion",
+            "proposal_index": index,
+            "strategy": self._strategy.name,
+            "candidate": suggestion.candidate.as_dict(),
+            "reason": suggestion.reason,
+        }
+        self._ledger.append(record)
+        return self._hand_out(index, self._seeds[0], record)
+
+    def observations(self) -> dict[int, Observation]:
+        """Return what is known of every proposal that has ended, by proposal index."""
+        proposals = self._proposals()
+        return {
+            index: self._observation(index, proposals[index], [trials[seed] for seed in self._seeds])
+            for index, trials in self._trials(proposals).items()
+            if all(seed in trials for seed in self._seeds)
+        }
+
+    def _observation(
+        self, index: int, proposal: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
+    ) -> Observation:
+        """The mean over the seeds that have a value; where none has, how the first one ended."""
+        valued = [(values, record) for record in records if (values := self._values(record)) is not None]
+        counted = [record for _, record in valued] or list(records[:1])
+        return Observation(
+            candidate=_candidate(proposal),
+            values=_means([values for values, _ in valued]) if valued else None,
+            status=Status(counted[0]["status"]),
+            proposal_index=index,
+            scores=None if self._scores is None else _mean_scores([self._scores(record) for record in counted]),
+        )
+
+    def _trials(self, proposals: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[int, Mapping[str, Any]]]:
+        """The records of every proposal's trials that have ended, by seed."""
+        trials: dict[int, dict[int, Mapping[str, Any]]] = {index: {} for index in proposals}
+        for record in self._ledger.records():
+            if record["kind"] == "trial" and record["stage"] == Stage.search and record["proposal_index"] in trials:
+                trials[record["proposal_index"]][record["seed"]] = record
+        return trials
+
+    def _proposals(self) -> dict[int, Mapping[str, Any]]:
+        return {r["proposal_index"]: r for r in self._ledger.records() if r["kind"] == "suggestion"}
+
+    def _hand_out(self, index: int, seed: int, record: Mapping[str, Any]) -> PlannedTrial:
+        self._handed_out.add((index, seed))
+        return self._build(_candidate(record), index, record["reason"], seed)
+
+
+def _means(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True))
+
+
+def _mean_scores(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of every evaluation set that all seeds were scored on."""
+    names = [name for name in scores[0] if all(name in other for other in scores)]
+    return {name: sum(other[name] for other in scores) / len(scores) for name in names}
+
+
+def _candidate(record: Mapping[str, Any]) -> Candidate:
+    return Candidate.from_dict(record["candidate"])

@@ -1,0 +1,99 @@
+"""What evaluation sets yield without their images: computed once from the store, shown beside every result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from datasets_spec.boxes import GRID, Box, parse_box
+from datasets_spec.check.blind_rules import blind_baselines
+from datasets_spec.check.check import words_alone
+from datasets_spec.store.store import Store
+
+if TYPE_CHECKING:
+    from search.study.score import ScoreSection
+
+# Always one answer: the best of the most frequent ones. More changed nothing on the phantom.
+_NUM_CONSTANTS: Final = 20
+_COLUMNS = ["options", "answer_index", "answer", "answer_kind"]
+
+
+def blind_figures(
+    store: Store, eval_sets: Sequence[str], score: ScoreSection, split: str = "confirm"
+) -> dict[str, dict[str, Any]]:
+    """Return, for every evaluation set, what rules reach on a split that look at no image.
+
+    Args:
+        store: The store.
+        eval_sets: Targets and abilities.
+        score: What words and boxes count for.
+        split: Whose questions are answered.
+
+    Returns:
+        By set the fields of :class:`datasets_spec.check.blind_rules.BlindBaselines`, ``num_box``, ``words`` (those of
+        :class:`datasets_spec.check.words_alone.TextOnly`; None without closed questions), and ``constant``: by kind
+        (``open``, ``box``) the mean mark of one answer to all.
+    """
+    figures: dict[str, dict[str, Any]] = {}
+    for name in eval_sets:
+        table = store.read(name, split, columns=_COLUMNS)
+        rows = table.to_pylist()
+        words = words_alone(store, name, split)
+        learned = store.read(name, "train", columns=_COLUMNS).to_pylist() or rows
+        figures[name] = {
+            **asdict(blind_baselines(table["options"].to_pylist(), table["answer_index"].to_pylist())),
+            "num_box": sum(row["answer_kind"] == "box" for row in rows),
+            "words": None if words is None else asdict(words),
+            "constant": constant_marks(learned, rows, score),
+        }
+        figures[name]["num_open"] -= figures[name]["num_box"]
+    return figures
+
+
+def constant_marks(
+    learned: Sequence[dict[str, Any]], asked: Sequence[dict[str, Any]], score: ScoreSection
+) -> dict[str, float]:
+    """Return by kind the mean mark of always giving one answer: the one that does best on the rows learned from.
+
+    Args:
+        learned: rows with ``answer`` and ``answer_kind``; where none is of a kind, the asked ones are learned from,
+            which flatters the rule.
+        asked: rows that are answered.
+        score: what counts.
+    """
+    marks = {}
+    for kind in ("open", "box"):
+        golds = [str(row["answer"]) for row in asked if row["answer_kind"] == kind]
+        seen = [str(row["answer"]) for row in learned if row["answer_kind"] == kind] or golds
+        if golds:
+            mark = _marker(kind, score)
+            best = max(_candidates(kind, seen), key=lambda answer: sum(mark(answer, gold) for gold in seen))
+            marks[kind] = sum(mark(best, gold) for gold in golds) / len(golds)
+    return marks
+
+
+def _candidates(kind: str, answers: Sequence[str]) -> list[str]:
+    frequent = [answer for answer, _ in Counter(answers).most_common(_NUM_CONSTANTS)]
+    boxes = [box for answer in answers if (box := parse_box(answer))] if kind == "box" else []
+    if boxes:
+        means = (round(sum(edges) / len(boxes)) for edges in zip(*boxes, strict=True))
+        frequent += [Box(*means).text, Box(0, 0, GRID, GRID).text]
+    return frequent
+
+
+def _marker(kind: str, score: ScoreSection) -> Callable[[str, str], float]:
+    from trainers.scoring.marks import mark_box, mark_text
+
+    chosen = score.figure_of(kind)
+    if kind == "open":
+        name = "is_exact" if chosen == "correct" else chosen
+        return lambda answer, gold: float(getattr(mark_text(answer, gold), name))
+
+    def mark(answer: str, gold: str) -> float:
+        wanted = parse_box(gold)
+        found = mark_box(parse_box(answer), wanted or Box(0, 0, GRID, GRID))
+        return float(found.is_right if chosen == "correct" else found.iou)
+
+    return mark

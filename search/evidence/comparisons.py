@@ -1,0 +1,272 @@
+"""A finalist against the comparators on one split: paired, and judged together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+import numpy as np
+
+from search.evidence.outcomes import ArmOutcomes, Outcomes, Record, control_arm, of_arm
+from search.evidence.trials_table import training_size
+from search.statistics.bootstrap import PairedDifference, mean_accuracy, paired_difference
+from search.statistics.training_noise import (
+    SeedVariance,
+    answer_variance,
+    moderated,
+    own_seed_variance,
+    seed_variance_prior,
+)
+from search.statistics.verdicts import (
+    ALPHA,
+    Verdict,
+    holm,
+    minimum_detectable_difference,
+    verdict,
+)
+from search.statistics.winners_curse import cross_fitted
+from search.strategies.interface import derived_seed
+from search.study.spec import ComparatorName
+from search.vocabulary import Stage
+
+# What a recommended composition is measured against; `control` is each target's own matched control.
+_OTHERS = tuple(name for name in get_args(ComparatorName) if name != "control")
+COMPARATORS: tuple[str, ...] = ("control", "baseline", *_OTHERS)
+MEAN = "mean"
+# Stages whose trials were scored to find compositions: their scores must not confirm what they found.
+_SEARCHING = (Stage.search, Stage.single)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """A finalist minus a comparator.
+
+    Attributes:
+        arm: the finalist.
+        comparator: one of `COMPARATORS`.
+        eval_set: a target, or `mean` over all targets.
+        split: confirm or sealed.
+        paired: the difference with its interval.
+        p_adjusted: by Holm, over all comparisons of the same kind of row (mean, or single targets).
+        num_judged_together: over how many, times the finalists it was chosen among.
+    """
+
+    arm: str
+    comparator: str
+    eval_set: str
+    split: str
+    paired: PairedDifference
+    p_adjusted: float
+    num_judged_together: int
+
+    def verdict(self, alpha: float = ALPHA) -> Verdict:
+        """The judgement; without training noise in the interval nothing is claimed."""
+        if not self.paired.has_seed_noise:
+            return Verdict.no_difference_detected
+        return verdict(self.paired.difference, (self.paired.ci_low, self.paired.ci_high), self.p_adjusted, alpha)
+
+    def as_dict(self, alpha: float = ALPHA) -> dict[str, Any]:
+        """The entry of selection.json."""
+        paired = self.paired
+        return {
+            "comparator": self.comparator,
+            "eval_set": self.eval_set,
+            "split": self.split,
+            "difference": paired.difference,
+            "ci_low": paired.ci_low,
+            "ci_high": paired.ci_high,
+            "p_value": paired.p_value,
+            "p_adjusted": self.p_adjusted,
+            "verdict": self.verdict(alpha).value,
+            "minimum_detectable": minimum_detectable_difference(
+                paired.standard_error, alpha=alpha, num_comparisons=self.num_judged_together
+            ),
+            "n": paired.n,
+            "seeds": list(paired.num_seeds),
+            "note": None if paired.has_seed_noise else "one seed an arm: training noise is unknown",
+        }
+
+
+class SplitEvidence:
+    """What the finalists and the comparators scored on one split.
+
+    Args:
+        records: the ledger's trial records.
+        outcomes: their per-question outcomes.
+        targets: the evaluation sets of the objective.
+        split: confirm or sealed.
+        seed: of the resampling.
+    """
+
+    def __init__(
+        self, records: Sequence[Record], outcomes: Outcomes, targets: Sequence[str], split: str, *, seed: int
+    ) -> None:
+        self._records = [record for record in records if record["stage"] not in _SEARCHING]
+        self._outcomes = outcomes
+        self._targets = tuple(targets)
+        self.split = split
+        self._seed = seed
+        self._priors: dict[tuple[str, ...], SeedVariance] = {}
+
+    def arm(self, name: str, target: str, *, matched_to: str | None = None) -> ArmOutcomes | None:
+        """The outcomes of an arm on a target.
+
+        Args:
+            name: the arm; `control` stands for the target's own, `baseline` for the untrained backbone.
+            target: the evaluation set.
+            matched_to: controls count only if trained with this arm's number of samples, steps and recipe.
+        """
+        arm = control_arm(target) if name == "control" else name
+        records = of_arm(self._records, arm)
+        if name == "baseline":
+            records = [record for record in self._records if record["stage"] == Stage.baseline] + records
+        if name == "control" and matched_to is not None:
+            sizes = {training_size(record) for record in of_arm(self._records, matched_to)}
+            records = [record for record in records if training_size(record) in sizes]
+        # The same weights may be scored on another split under another name: what counts is the training.
+        train_ids = {record["train_id"] for record in records}
+        same_weights = [record for record in self._records if record["train_id"] in train_ids]
+        return self._outcomes.of_arm(same_weights, target, self.split)
+
+    def arms(self, name: str, *, matched_to: str | None = None) -> dict[str, ArmOutcomes]:
+        """The arm's outcomes by target, for the targets where it was scored."""
+        found = {target: self.arm(name, target, matched_to=matched_to) for target in self._targets}
+        return {target: arm for target, arm in found.items() if arm is not None}
+
+    def accuracy(self, name: str) -> float | None:
+        """Mean over all targets and seeds; None unless the arm was scored on every target."""
+        arms = self.arms(name)
+        if set(arms) != set(self._targets):
+            return None
+        return sum(float(arm.right.mean()) for arm in arms.values()) / len(arms)
+
+    def estimates(self, name: str) -> list[dict[str, Any]]:
+        """The entries of selection.json: each target, then the mean over them when all were scored."""
+        arms = self.arms(name)
+        places = {target: {target: arm} for target, arm in arms.items()}
+        if set(arms) == set(self._targets):
+            places[MEAN] = arms
+        return [self._estimate(name, place, found) for place, found in places.items()]
+
+    def _estimate(self, name: str, place: str, arms: dict[str, ArmOutcomes]) -> dict[str, Any]:
+        trimmed = _same_number_of_seeds(list(arms.values()))
+        accuracy, interval = mean_accuracy(
+            [arm.right for arm in trimmed],
+            groups=[self._outcomes.groups_of(arm.sample_ids) for arm in trimmed],
+            seed=derived_seed(self._seed, "estimate", name, place, self.split),
+            is_trained=trimmed[0].is_trained,
+            prior=self._prior(tuple(arms)),
+        )
+        return {
+            "eval_set": place,
+            "accuracy": accuracy,
+            "ci_low": interval.low,
+            "ci_high": interval.high,
+            "n": sum(len(arm.sample_ids) for arm in trimmed),
+            "seeds": len(trimmed[0].seeds),
+        }
+
+    def cross_fitted(self, finalists: Sequence[str]) -> float | None:
+        """Mean accuracy of the best finalist without the luck of the choice; None unless all were scored everywhere."""
+        arms = {name: self.arms(name) for name in finalists}
+        if not arms or any(set(found) != set(self._targets) for found in arms.values()):
+            return None
+        some = next(iter(arms.values()))
+        return cross_fitted(
+            {name: [arm.right for arm in found.values()] for name, found in arms.items()},
+            groups=[self._outcomes.groups_of(arm.sample_ids) for arm in some.values()],
+            seed=derived_seed(self._seed, "cross-fitted", self.split),
+        )
+
+    def training_shift(self, finalists: Sequence[str]) -> SeedVariance:
+        """Variance by which one training run moves all answers together, as finalists and other arms show it."""
+        by_seed, residuals = [], []
+        for name in finalists:
+            arms = self.arms(name)
+            if set(arms) == set(self._targets):
+                trimmed = _same_number_of_seeds(list(arms.values()))
+                by_seed.append(np.mean([arm.right.mean(axis=1) for arm in trimmed], axis=0))
+                residuals.append(sum(answer_variance(arm.right) for arm in trimmed) / len(trimmed) ** 2)
+        found = moderated(own_seed_variance(by_seed), self._prior(self._targets))
+        if found.freedom < 1:
+            return found
+        return replace(found, variance=max(0.0, found.variance - sum(residuals) / len(residuals)))
+
+    def comparisons(self, finalist: str, *, num_choices: int = 1) -> list[Comparison]:
+        """The finalist against every comparator that was scored; the mean over targets and single targets.
+
+        The p-values of the means are adjusted together (Holm), and so are those of the single targets.
+
+        Args:
+            finalist: the arm that is compared.
+            num_choices: among how many finalists it was chosen on this very split; p-values are multiplied by it
+                first (Bonferroni), because the best of several is also the luckiest.
+        """
+        made = [comparison for comparator in COMPARATORS for comparison in self._against(finalist, comparator)]
+        means = [c for c in made if c.eval_set == MEAN]
+        singles = [c for c in made if c.eval_set != MEAN]
+        return _adjusted(means, num_choices) + _adjusted(singles, num_choices)
+
+    def _against(self, finalist: str, comparator: str) -> list[Comparison]:
+        mine, theirs = self.arms(finalist), self.arms(comparator, matched_to=finalist)
+        both = {
+            target: (mine[target], theirs[target]) for target in self._targets if target in mine and target in theirs
+        }
+        places = {target: {target: pair} for target, pair in both.items()}
+        if set(both) == set(self._targets):
+            places[MEAN] = both
+        return [
+            Comparison(
+                arm=finalist,
+                comparator=comparator,
+                eval_set=place,
+                split=self.split,
+                paired=self._paired(pairs, (finalist, comparator, place)),
+                p_adjusted=1.0,
+                num_judged_together=1,
+            )
+            for place, pairs in places.items()
+        ]
+
+    def _paired(self, pairs: dict[str, tuple[ArmOutcomes, ArmOutcomes]], labels: tuple[str, ...]) -> PairedDifference:
+        first = _same_number_of_seeds([pair[0] for pair in pairs.values()])
+        second = _same_number_of_seeds([pair[1] for pair in pairs.values()])
+        return paired_difference(
+            [self._outcomes.paired(a, b, target) for a, b, target in zip(first, second, pairs, strict=True)],
+            seed=derived_seed(self._seed, "comparison", self.split, *labels),
+            first_is_trained=first[0].is_trained,
+            second_is_trained=second[0].is_trained,
+            prior=self._prior(tuple(pairs)),
+        )
+
+    def _prior(self, targets: tuple[str, ...]) -> SeedVariance:
+        """Training noise of the mean over `targets`, as all trained arms of this split show it."""
+        if targets not in self._priors:
+            by_seed, num_items = [], 1
+            for name in dict.fromkeys(str(record.get("arm")) for record in self._records):
+                arms = {t: arm for t in targets if (arm := self._by_arm_name(name, t)) is not None}
+                if set(arms) != set(targets) or not next(iter(arms.values())).is_trained:
+                    continue
+                trimmed = _same_number_of_seeds(list(arms.values()))
+                by_seed.append(np.mean([arm.right.mean(axis=1) for arm in trimmed], axis=0))
+                num_items = sum(len(arm.sample_ids) for arm in trimmed)
+            self._priors[targets] = seed_variance_prior(by_seed, resolution=1 / num_items)
+        return self._priors[targets]
+
+    def _by_arm_name(self, name: str, target: str) -> ArmOutcomes | None:
+        return self._outcomes.of_arm(of_arm(self._records, name), target, self.split)
+
+
+def _same_number_of_seeds(arms: Sequence[ArmOutcomes]) -> list[ArmOutcomes]:
+    """A mean over targets needs the same number of seeds on each: the fewest, counted from the lowest seed."""
+    fewest = min(len(arm.seeds) for arm in arms)
+    return [arm.keep_seeds(fewest) for arm in arms]
+
+
+def _adjusted(comparisons: Sequence[Comparison], num_choices: int) -> list[Comparison]:
+    adjusted = holm([min(1.0, num_choices * comparison.paired.p_value) for comparison in comparisons])
+    return [
+        replace(comparison, p_adjusted=p, num_judged_together=num_choices * len(comparisons))
+        for comparison, p in zip(comparisons, adjusted, strict=True)
+    ]

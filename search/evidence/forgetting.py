@@ -1,0 +1,81 @@
+"""Forgetting: what a selection costs on questions that the backbone answered well before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from search.evidence.outcomes import Outcomes, Record, of_arm
+from search.statistics.bootstrap import paired_difference
+from search.statistics.verdicts import ALPHA, Verdict, holm, minimum_detectable_difference, verdict
+from search.strategies.interface import derived_seed
+from search.vocabulary import Stage
+
+
+def compute_retained(
+    trials: Sequence[Record],
+    outcomes: Outcomes,
+    chosen: str,
+    retained: Sequence[str],
+    *,
+    seed: int,
+    alpha: float = ALPHA,
+) -> list[dict[str, Any]]:
+    """The selection minus the untrained backbone on each retained evaluation set, on `confirm`, judged together.
+
+    Args:
+        trials: the ledger's trial records.
+        outcomes: their per-question outcomes.
+        chosen: arm of the selection.
+        retained: evaluation sets that no objective contains.
+        seed: of the resampling.
+        alpha: chance of one false claim or more.
+    """
+    found = []
+    for name in retained:
+        before = outcomes.of_arm([r for r in trials if r["stage"] == Stage.baseline], name, "confirm")
+        after = outcomes.of_arm(of_arm(trials, chosen), name, "confirm")
+        if before is not None and after is not None:
+            paired = paired_difference(
+                [outcomes.paired(after, before, name)],
+                seed=derived_seed(seed, "retained", name),
+                second_is_trained=False,
+            )
+            found.append((name, float(before.right.mean()), float(after.right.mean()), paired))
+    adjusted = holm([paired.p_value for _, _, _, paired in found])
+    return [
+        {
+            "eval_set": name,
+            "before": before,
+            "after": after,
+            "difference": paired.difference,
+            "ci_low": paired.ci_low,
+            "ci_high": paired.ci_high,
+            "p_adjusted": p,
+            "verdict": (
+                verdict(paired.difference, (paired.ci_low, paired.ci_high), p, alpha)
+                if paired.has_seed_noise
+                else Verdict.no_difference_detected
+            ).value,
+            "minimum_detectable": minimum_detectable_difference(
+                paired.standard_error, alpha=alpha, num_comparisons=len(found)
+            ),
+            "n": paired.n,
+        }
+        for (name, before, after, paired), p in zip(found, adjusted, strict=True)
+    ]
+
+
+def retained_sentence(entries: Sequence[dict[str, Any]]) -> str:
+    """What is lost, in words; "" where nothing was asked."""
+    if not entries:
+        return ""
+    worse = [e for e in entries if e["verdict"] == Verdict.worse]
+    if worse:
+        listed = ", ".join(f"{e['eval_set']} by {100 * abs(e['difference']):.1f} points" for e in worse)
+        return f"It harms what the backbone did before: {listed}."
+    most = max(e["minimum_detectable"] for e in entries)
+    return (
+        f"No loss detected on {len(entries)} other evaluation set{'s' if len(entries) > 1 else ''} "
+        f"(one of {100 * most:.1f} points would have been found four times in five)."
+    )

@@ -1,0 +1,259 @@
+"""The recommended composition and the evidence for it, in numbers and in one honest sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets_spec.atomic import replace_text
+from datasets_spec.canonical import canonical_json
+from datasets_spec.errors import UserError
+from search.evidence.comparisons import COMPARATORS, MEAN, Comparison, SplitEvidence
+from search.evidence.forgetting import compute_retained, retained_sentence
+from search.evidence.mix import write_mix
+from search.evidence.outcomes import Outcomes, OutcomesLoader, Record, of_arm, scored_on
+from search.space.composition import Composition
+from search.statistics.training_noise import SeedVariance
+from search.statistics.verdicts import ALPHA, Verdict
+from search.statistics.winners_curse import winners_curse
+from search.study.objective import COUNTED
+from search.vocabulary import Exposure, Stage, Status
+
+_NAMES = {
+    "control": "its matched controls",
+    "baseline": "the untrained backbone",
+    "all-data": "all data",
+    "best-single": "the best single subset",
+    "random-same-size": "a random composition of its size",
+    "additive-singles": "the best single subsets together",
+    "greedy": "greedy addition of subsets",
+    "metadata": "the subsets that share most with the targets",
+    "static": "the subsets that help other targets most",
+    "target-labels": "training on the target labels that the search has spent",
+}
+
+
+def build_selection(
+    records: Iterable[Record],
+    outcomes_loader: OutcomesLoader,
+    *,
+    targets: Sequence[str],
+    objective: str,
+    chosen: str | None = None,
+    retained: Sequence[str] = (),
+    groups: Mapping[str, str] | None = None,
+    seed: int = 0,
+    alpha: float = ALPHA,
+) -> dict[str, Any]:
+    """The content of selection.json.
+
+    One finalist is recommended: `chosen`, or that with the best mean accuracy on `confirm`. It is compared with
+    every comparator on `confirm` (p-values adjusted for the choice among finalists) and, where they were scored,
+    on `sealed`, the only figures that had no part in the choice.
+
+    Args:
+        records: the ledger's records.
+        outcomes_loader: reads the outcomes of a trial folder.
+        targets: the evaluation sets of the objective.
+        objective: its name, for the reader.
+        chosen: the arm of the recommended finalist, when the study's objective has chosen it.
+        retained: evaluation sets that the backbone does well on; losing them is told.
+        groups: patient or study by sample_id, where known.
+        seed: of the resampling.
+        alpha: chance of one false claim or more on a split.
+
+    Raises:
+        UserError: no finalist (or not the chosen one) was scored on `confirm` for every target.
+    """
+    trials = [record for record in records if record.get("kind") == "trial"]
+    outcomes = Outcomes(outcomes_loader, groups)
+    confirm = SplitEvidence(trials, outcomes, targets, "confirm", seed=seed)
+    sealed = SplitEvidence(trials, outcomes, targets, "sealed", seed=seed)
+    finalists = _finalists(trials)
+    scored = {arm: accuracy for arm in finalists if (accuracy := confirm.accuracy(arm)) is not None}
+    if not scored or (chosen is not None and chosen not in scored):
+        raise UserError(
+            f"{chosen or 'no finalist'} was {'not ' if chosen else ''}scored on confirm for every target",
+            hint="run `recombine resume` so that the confirmation stage is finished",
+        )
+    chosen = chosen or max(scored, key=lambda arm: (scored[arm], -finalists.index(arm)))
+    confirmed = confirm.comparisons(chosen, num_choices=len(scored))
+    opened = sealed.comparisons(chosen)
+    num_compared = count_compared(trials)
+    kept = compute_retained(trials, outcomes, chosen, retained, seed=seed, alpha=alpha)
+    training_shift = confirm.training_shift(list(scored))
+    trial = next(record for record in of_arm(trials, chosen) if record["status"] == Status.finished)
+    exposures = exposures_of(trial, targets)
+    verdict = _sentence(opened or confirmed, len(targets), num_compared, alpha)
+    return {
+        "composition": dict(trial["composition"]),
+        "recipe": dict(trial.get("recipe") or {}),
+        "objective": objective,
+        "arm": chosen,
+        "estimates": {"confirm": confirm.estimates(chosen), "sealed": sealed.estimates(chosen)},
+        "estimand": estimand(targets),
+        "optimism": {
+            "search": search_optimism(trials, outcomes, targets, training_shift=training_shift, seed=seed),
+            "confirm": _choice_optimism(confirm, list(scored), scored[chosen]),
+        },
+        "comparisons": [comparison.as_dict(alpha) for comparison in (*confirmed, *opened)],
+        "retained": kept,
+        "exposures": exposures,
+        "verdict": " ".join(filter(None, (verdict, exposure_sentence(exposures), retained_sentence(kept)))),
+        "num_compared": num_compared,
+        "num_finalists": len(scored),
+        "alpha": alpha,
+    }
+
+
+def exposures_of(trial: Record, targets: Sequence[str]) -> dict[str, str]:
+    """What a trial had seen of each target's key, as it was recorded when it was scored."""
+    return {e["eval_set"]: str(e["exposure"]) for e in trial["evaluations"] if e["eval_set"] in targets}
+
+
+def exposure_sentence(exposures: Mapping[str, str]) -> str:
+    """Say where a selection's accuracy is not compositional generalisation; "" where it is on every target."""
+    seen = {target: exposure for target, exposure in exposures.items() if exposure != Exposure.held_out}
+    if not seen:
+        return ""
+    listed = ", ".join(f"{target} ({exposure})" for target, exposure in sorted(seen.items()))
+    return f"Not compositional generalisation, because the selection has trained on the target's own rows: {listed}."
+
+
+def count_compared(trials: Iterable[Record]) -> int:
+    """How many different candidates (composition and recipe) the search scored: what the best was the best of."""
+    return len(
+        {
+            canonical_json([record.get("composition"), record.get("recipe") or {}])
+            for record in trials
+            if record["stage"] in (Stage.search, Stage.reused) and record.get("evaluations")
+        }
+    )
+
+
+def estimand(targets: Sequence[str]) -> str:
+    """What the figures of a selection estimate, in words."""
+    over = targets[0] if len(targets) == 1 else f"the mean over {len(targets)} targets"
+    return (
+        f"The accuracy on {over} of a fine-tune on this composition with this recipe, expected over training seeds and "
+        "over questions (or patients, where they are known) like those of the split; of this backbone, and of no other."
+    )
+
+
+def search_optimism(
+    trials: Sequence[Record],
+    outcomes: Outcomes,
+    targets: Sequence[str],
+    *,
+    training_shift: SeedVariance,
+    seed: int = 0,
+) -> dict[str, Any] | None:
+    """By how much the best score of the search overstates itself (`optimism.winners_curse`); None with few trials.
+
+    Args:
+        trials: the ledger's trial records.
+        outcomes: their per-question outcomes.
+        targets: the evaluation sets of the objective.
+        training_shift: by how much a run moves all answers, from replicated trials; whether it is known is said.
+        seed: of the draws.
+    """
+    found = [
+        r for r in trials if r["stage"] == Stage.search and all(_counts(scored_on(r, t, "search")) for t in targets)
+    ]
+    arms = {t: [outcomes.of_arm([record], t, "search") for record in found] for t in targets}
+    matrices = [np.concatenate([arm.right for arm in arms[t] if arm is not None]) for t in targets if found]
+    curse = winners_curse(matrices, training_shift=training_shift.variance, seed=seed)
+    if curse is None:
+        return None
+    return {
+        "observed": curse.observed,
+        "expected": curse.expected,
+        "optimism": curse.optimism,
+        "num_trials": curse.num_trials,
+        "reliability": curse.reliability,
+        "has_seed_noise": training_shift.freedom > 0,
+    }
+
+
+def _counts(evaluation: Record | None) -> bool:
+    return evaluation is not None and evaluation["exposure"] in COUNTED
+
+
+def _choice_optimism(confirm: SplitEvidence, finalists: Sequence[str], observed: float) -> dict[str, Any] | None:
+    """What the choice among the finalists has added to the chosen one's accuracy on `confirm`."""
+    expected = confirm.cross_fitted(finalists)
+    if expected is None:
+        return None
+    return {
+        "observed": observed,
+        "expected": expected,
+        "optimism": observed - expected,
+        "num_finalists": len(finalists),
+    }
+
+
+def _finalists(trials: Iterable[Record]) -> list[str]:
+    """The arms `finalist-<n>` by their number."""
+    arms = {str(record.get("arm")) for record in trials if str(record.get("arm")).startswith("finalist-")}
+    return sorted(arms, key=lambda arm: (len(arm), arm))
+
+
+def _sentence(comparisons: Sequence[Comparison], num_targets: int, num_compared: int, alpha: float) -> str:
+    """What the strongest split shows about the mean over the targets, defeats and open questions included."""
+    means = {c.comparator: c for c in comparisons if c.eval_set == MEAN}
+    searched = f"{num_compared} candidate{'s were' if num_compared != 1 else ' was'} compared in the search."
+    if not means:
+        return f"Nothing to compare with was scored on every target. {searched}"
+    split = comparisons[0].split
+    parts = []
+    for kind, words in (
+        (Verdict.better, "better than"),
+        (Verdict.worse, "worse than"),
+        (Verdict.no_difference_detected, "no difference detected from"),
+    ):
+        names = [_named(means[c], kind) for c in COMPARATORS if c in means and means[c].verdict(alpha) is kind]
+        if names:
+            parts.append(f"{words} {_listed(names)}")
+    where = f"On {split}, over {num_targets} target{'s' if num_targets > 1 else ''}"
+    return f"{where}: {'; '.join(parts)}. {searched}"
+
+
+def _named(comparison: Comparison, kind: Verdict) -> str:
+    name = _NAMES[comparison.comparator]
+    paired = comparison.paired
+    if kind is not Verdict.no_difference_detected:
+        low, high = sorted((abs(100 * paired.ci_low), abs(100 * paired.ci_high)))
+        return f"{name} by {abs(100 * paired.difference):.1f} points (95 % interval {low:.1f} to {high:.1f})"
+    if not paired.has_seed_noise:
+        return f"{name} (one seed an arm cannot show one)"
+    needed = 100 * comparison.as_dict()["minimum_detectable"]
+    return f"{name} (a difference of {needed:.1f} points would have been found four times in five)"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def write_selection(
+    folder: Path, selection: Mapping[str, Any], *, order_seed: int, store_fingerprint: str
+) -> tuple[Path, Path]:
+    """Write `selection.json` and `mix.yaml` into `folder` (RUN/selection), each atomically.
+
+    Args:
+        folder: is created.
+        selection: what `build_selection` returned.
+        order_seed: seed of the subsets' order in the store.
+        store_fingerprint: of the store.
+
+    Returns:
+        The paths of both files.
+    """
+    composition = Composition.from_json(selection["composition"])
+    write_mix(folder / "mix.yaml", composition, order_seed=order_seed, store_fingerprint=store_fingerprint)
+    text = json.dumps(selection, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    replace_text(folder / "selection.json", text + "\n")
+    return folder / "selection.json", folder / "mix.yaml"

@@ -1,0 +1,206 @@
+"""What a selection is compared with: what a user would otherwise have trained on, with as many samples and steps.
+
+Each maker returns a composition, or None where the study holds nothing to make one from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datasets_spec.catalog.keys import shared_elements
+from search.engine.trial_factory import share_out
+from search.space.composition import Composition
+from search.strategies.interface import derived_rng
+from search.study.load_study import Study
+from search.study.objective import mean_accuracy, objective_values
+from search.vocabulary import Exposure, Stage
+
+ALL_DATA, BEST_SINGLE, RANDOM = "all-data", "best-single", "random-same-size"
+ADDITIVE, GREEDY, METADATA, STATIC = "additive-singles", "greedy", "metadata", "static"
+TARGET_LABELS = "target-labels"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What comparators are made from.
+
+    Attributes:
+        study: the study.
+        selected: the composition that is compared.
+        rows: training rows by subset.
+        num_questions: questions of each evaluation set that the search has asked: labels that it has spent.
+        records: the ledger's trial records.
+    """
+
+    study: Study
+    selected: Composition
+    rows: Mapping[str, int]
+    num_questions: Mapping[str, int]
+    records: Sequence[Mapping[str, Any]]
+
+    def spread(self, subsets: Sequence[str]) -> Composition:
+        """As many samples as the selection has, spread evenly over the subsets."""
+        return share_out({s: self.rows[s] for s in subsets}, self.selected.total)
+
+
+def all_data(evidence: Evidence) -> Composition | None:
+    """Every allowed source that does not carry a target's own key."""
+    allowed = _held_out_sources(evidence)
+    return evidence.spread(allowed) if allowed else None
+
+
+def best_single(evidence: Evidence) -> Composition | None:
+    """The source that was best alone on `search`, with as many samples as the selection if it has them."""
+    ranked = ranked_singles(evidence)
+    if not ranked:
+        return None
+    return Composition({ranked[0]: min(evidence.selected.total, evidence.rows[ranked[0]])})
+
+
+def additive_singles(evidence: Evidence) -> Composition | None:
+    """The sources that were best alone, as many as the selection has: right if subsets simply add up."""
+    ranked = ranked_singles(evidence)
+    return evidence.spread(ranked[: len(evidence.selected)]) if ranked else None
+
+
+def greedy(evidence: Evidence) -> Composition | None:
+    """Start from the best single source and add, as long as a trial of the study has shown that it helps.
+
+    It walks through the compositions that the study has tried; what was never tried costs trials, which a comparator
+    may not spend. None when it never leaves its start.
+    """
+    scores = _search_scores(evidence)
+    ranked = ranked_singles(evidence)
+    if not ranked:
+        return None
+    chosen = frozenset({ranked[0]})
+    best = max((value for subsets, value in scores.items() if subsets == chosen), default=float("-inf"))
+    while True:
+        longer = {s: v for s, v in scores.items() if len(s) == len(chosen) + 1 and chosen < s and v > best}
+        if not longer:
+            return evidence.spread(sorted(chosen)) if len(chosen) > 1 else None
+        chosen = max(longer, key=lambda subsets: (longer[subsets], sorted(subsets)))
+        best = longer[chosen]
+
+
+def metadata(evidence: Evidence) -> Composition | None:
+    """The sources that share most elements with the targets; None when none shares anything."""
+    study = evidence.study
+    shared = {
+        source: sum(
+            len(shared_elements(study.catalog.subset(source).key, study.catalog.subset(target).key, study.task_map))
+            for target in study.spec.objective_sets
+        )
+        for source in _held_out_sources(evidence)
+    }
+    most = max(shared.values(), default=0)
+    return evidence.spread([source for source, number in shared.items() if number == most]) if most else None
+
+
+def static(evidence: Evidence) -> Composition | None:
+    """The sources that were best alone on the study's *other* evaluation sets; None where there are no others."""
+    spec = evidence.study.spec
+    others = [name for name in spec.eval_sets if name not in spec.objective_sets]
+    scored = [
+        (next(iter(record["composition"])), value)
+        for record in evidence.records
+        if record["stage"] == Stage.single
+        and (value := mean_accuracy(record, others, "search", spec.score)) is not None
+    ]
+    ranked = _by_mean(scored)
+    return evidence.spread(ranked[: len(evidence.selected)]) if ranked else None
+
+
+def random_same_size(evidence: Evidence) -> Composition | None:
+    """A random composition with the selection's numbers of samples on other subsets; None when there is no other."""
+    allowed = _held_out_sources(evidence)
+    counts = sorted(evidence.selected.values())
+    if len(counts) > len(allowed):
+        return None
+    rng = derived_rng(evidence.study.spec.seed, RANDOM)
+    for _ in range(1000):
+        drawn = Composition(dict(zip(rng.sample(allowed, len(counts)), counts, strict=True)))
+        if drawn != evidence.selected and all(evidence.rows[s] >= n for s, n in drawn.items()):
+            return drawn
+    return None
+
+
+def target_labels(evidence: Evidence) -> Composition | None:
+    """Train on as many labelled samples of the targets themselves as the search has asked questions of them.
+
+    A search spends target labels: it reads the answers of `search`. Whoever has them could have trained on them, so a
+    selection has to beat this or say that it does not. Rows come from the targets' own `train` split, because rows of
+    `search` are never handed out for training; None where a target has none. It is the one comparator that may see
+    the targets' keys, and its exposure says `in_domain`.
+    """
+    counts = {
+        target: min(evidence.num_questions.get(target, 0), evidence.rows.get(target, 0))
+        for target in evidence.study.spec.objective_sets
+    }
+    return Composition(counts) if all(counts.values()) else None
+
+
+MAKERS: dict[str, Callable[[Evidence], Composition | None]] = {
+    ALL_DATA: all_data,
+    BEST_SINGLE: best_single,
+    RANDOM: random_same_size,
+    ADDITIVE: additive_singles,
+    GREEDY: greedy,
+    METADATA: metadata,
+    STATIC: static,
+    TARGET_LABELS: target_labels,
+}
+
+
+def leaks(study: Study, name: str, composition: Composition) -> list[str]:
+    """Targets whose own key a comparator trains on although the selection may not: it would win by having seen them.
+
+    Args:
+        study: decides exposures.
+        name: of the comparator; `target-labels` is meant to see them.
+        composition: what it trains on.
+    """
+    if name == TARGET_LABELS:
+        return []
+    exposures = study.exposures
+    return [t for t in study.spec.objective_sets if exposures.of(composition, t) == Exposure.in_domain]
+
+
+def ranked_singles(evidence: Evidence) -> list[str]:
+    """Sources by their mean objective alone on `search`, best first; those without a score are left out."""
+    scored = [
+        (next(iter(record["composition"])), sum(values) / len(values))
+        for record in evidence.records
+        if record["stage"] == Stage.single and (values := objective_values(evidence.study.spec, record))
+    ]
+    return _by_mean(scored)
+
+
+def _by_mean(scored: Sequence[tuple[str, float]]) -> list[str]:
+    by_source: dict[str, list[float]] = {}
+    for source, value in scored:
+        by_source.setdefault(source, []).append(value)
+    means = {source: sum(values) / len(values) for source, values in by_source.items()}
+    return sorted(means, key=lambda source: (-means[source], source))
+
+
+def _search_scores(evidence: Evidence) -> dict[frozenset[str], float]:
+    """The best objective of every set of subsets that was scored on `search`."""
+    found: dict[frozenset[str], float] = {}
+    for record in evidence.records:
+        if record["stage"] in (Stage.search, Stage.single) and (v := objective_values(evidence.study.spec, record)):
+            subsets = frozenset(record["composition"])
+            found[subsets] = max(found.get(subsets, float("-inf")), sum(v) / len(v))
+    return found
+
+
+def _held_out_sources(evidence: Evidence) -> list[str]:
+    """Allowed sources that leave every target of the objective held out."""
+    spec, exposures = evidence.study.spec, evidence.study.exposures
+    return [
+        s
+        for s in spec.space.composition.allowed
+        if not any(exposures.has_same_key(s, target) for target in spec.objective_sets)
+    ]

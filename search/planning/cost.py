@@ -1,0 +1,209 @@
+"""What a study will do and cost, before anything is launched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.catalog.keys import shared_elements
+from datasets_spec.store.manifest import read_manifest
+from search.engine.interface import choose_executor
+from search.ledger.ledger import Ledger, LedgerError
+from search.study.load_study import Study
+from search.vocabulary import Status
+from trainers.backbone_spec import PHANTOM
+
+# Assumptions where this study has measured nothing yet (docs/benchmarks.md): start-up of a nested trial on two idle
+# cores, and the phantom backbone's training time for a step of 32 samples on one core.
+ASSUMED_STARTUP_S = {"nested": 30.0, "pooled": 1.0}
+ASSUMED_POOL_START_S = 60.0  # slots, Tune and encoding, once a study
+ASSUMED_STEP_S = {PHANTOM: 0.1}
+ASSUMED_STEP_OTHER_S = 1.0  # a 2-3B model, LoRA, batch 32, one data-centre GPU: order of magnitude only
+ASSUMED_TRIAL_MIB = {PHANTOM: 0.5}
+ASSUMED_TRIAL_OTHER_MIB = 60.0  # LoRA rank 8 on a 2-3B language model, plus outcomes
+SPREAD = 2.0  # an assumption is given as a range of a factor of two either way
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhaseCost:
+    """Number of trials of a phase."""
+
+    phase: str
+    num_trials: int
+    num_samples: int
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A study before it runs."""
+
+    phases: tuple[PhaseCost, ...]
+    num_compositions: int
+    startup_s: float
+    step_s: float
+    is_measured: bool
+    wall_s: tuple[float, float]
+    gpu_s: tuple[float, float]
+    disk_mib: float
+    assumptions: tuple[str, ...]
+
+    @property
+    def num_trials(self) -> int:
+        """All trials."""
+        return sum(phase.num_trials for phase in self.phases)
+
+
+def compute_plan(study: Study, run_dir: Path) -> Plan:
+    """Count trials, samples, time and disk; use what this study has measured, else stated assumptions."""
+    phases = tuple(_phases(study))
+    measured = _measured(run_dir)
+    executor, why = choose_executor(study.spec)
+    backbone = study.spec.backbone.model
+    startup_s, step_s = measured or (
+        ASSUMED_STARTUP_S[executor],
+        ASSUMED_STEP_S.get(backbone, ASSUMED_STEP_OTHER_S),
+    )
+    execution, recipe = study.spec.execution, study.spec.recipe
+    num_trials = sum(phase.num_trials for phase in phases)
+    trial_s = startup_s + step_s * recipe.num_steps
+    wall_s = num_trials * trial_s / execution.max_concurrent
+    wall_s += ASSUMED_POOL_START_S if executor == "pooled" else 0.0
+    low, high = (1.0, 1.3) if measured else (1 / SPREAD, SPREAD)
+    gpu_s = num_trials * trial_s * execution.num_workers * execution.gpus_per_worker
+    source = "measured in this study" if measured else "assumed; after the first trials `plan` uses measured figures"
+    assumptions = (
+        f"start-up {startup_s:.1f} s a trial, {step_s:.3f} s a step ({source})",
+        f"{execution.max_concurrent} trials at a time, each {execution.num_workers} worker(s) with "
+        f"{execution.cpus_per_worker:g} CPU and {execution.gpus_per_worker:g} GPU",
+        f"executor: {executor} ({why})",
+        "no trial fails, none is reused, none is stopped early",
+        *(
+            [f"{study.spec.strategy.num_merges} merges are scored without training; their time is not counted"]
+            if study.spec.strategy.num_merges
+            else []
+        ),
+    )
+    return Plan(
+        phases=phases,
+        num_compositions=study.spec.space.composition.count(),
+        startup_s=startup_s,
+        step_s=step_s,
+        is_measured=measured is not None,
+        wall_s=(wall_s * low, wall_s * high),
+        gpu_s=(gpu_s * low, gpu_s * high),
+        disk_mib=num_trials * ASSUMED_TRIAL_MIB.get(backbone, ASSUMED_TRIAL_OTHER_MIB),
+        assumptions=assumptions,
+    )
+
+
+def relation_rows(study: Study) -> list[list[str]]:
+    """Return one row a source: its name and what it shares with every target."""
+    rows = []
+    for source in study.spec.space.composition.allowed:
+        key = study.catalog.subset(source).key
+        cells = []
+        for target in study.spec.eval_sets:
+            if study.exposures.has_same_key(source, target):
+                cells.append("same key (in domain)")
+            else:
+                cells.append("+".join(shared_elements(key, study.catalog.subset(target).key, study.task_map)) or "-")
+        rows.append([source, *cells])
+    return rows
+
+
+def row_counts(study: Study) -> dict[str, dict[str, int]]:
+    """Return rows by subset and split where the data have been prepared, else nothing."""
+    manifest = read_manifest(study.store_dir)
+    return {} if manifest is None else {name: dict(counts.splits) for name, counts in manifest.subsets.items()}
+
+
+def _phases(study: Study) -> Sequence[PhaseCost]:
+    spec = study.spec
+    if spec.design is not None:
+        return _design_phases(study)
+    space, confirm = spec.space.composition, spec.confirm
+    proposals = min(spec.strategy.num_trials, spec.space.count() or spec.strategy.num_trials)
+    repeated = f"; {spec.strategy.replicates} seeds each" if spec.strategy.replicates > 1 else ""
+    phases = [
+        PhaseCost(phase="baseline", num_trials=1, num_samples=0, note="no training"),
+        PhaseCost(
+            phase="search",
+            num_trials=proposals * spec.strategy.replicates,
+            num_samples=space.budget,
+            note=f"{spec.strategy.name}; at most that many samples{repeated}",
+        ),
+    ]
+    num_targets = len(spec.eval_sets)
+    if spec.transfer.enabled:
+        seeds = len(spec.transfer.seeds)
+        n = spec.single_num_samples
+        phases.append(
+            PhaseCost(phase="single sources", num_trials=len(space.allowed) * seeds, num_samples=n, note="matrix rows")
+        )
+        phases.append(
+            PhaseCost(phase="their controls", num_trials=num_targets * seeds, num_samples=n, note="one a target")
+        )
+    if confirm.enabled:
+        seeds = len(confirm.seeds)
+        others = len([c for c in confirm.comparators if c != "control"])
+        controls = num_targets if "control" in confirm.comparators else 0
+        n = space.budget
+        phases.append(
+            PhaseCost(phase="finalists", num_trials=confirm.num_finalists * seeds, num_samples=n, note="fresh seeds")
+        )
+        phases.append(
+            PhaseCost(
+                phase="comparators",
+                num_trials=(others + controls) * seeds,
+                num_samples=n,
+                note="same samples, fresh seeds",
+            )
+        )
+    return phases
+
+
+def train_rows(study: Study) -> dict[str, int]:
+    """Training rows by subset: of the prepared data, or as many as the study asks for before there are any."""
+    spec = study.spec
+    assumed = max((*spec.space.composition.num_samples, spec.space.composition.budget))
+    counted = row_counts(study)
+    return {name: counted.get(name, {}).get("train", 0 if counted else assumed) for name in study.catalog.names}
+
+
+def _design_phases(study: Study) -> list[PhaseCost]:
+    from search.designs.registry import build_rows
+    from search.designs.trials import design_of
+
+    section = design_of(study.spec)
+    rows = build_rows(study, train_rows(study))
+    trained = {(arm.composition, arm.num_steps) for row in rows for arm in row.arms if arm.composition}
+    return [
+        PhaseCost(phase="baseline", num_trials=1, num_samples=0, note="no training"),
+        PhaseCost(
+            phase="design",
+            num_trials=len(trained) * len(section.seeds),
+            num_samples=max(composition.total for composition, _ in trained),
+            note=f"{section.kind}: {len(rows)} rows, {len(trained)} different arms, {len(section.seeds)} seeds",
+        ),
+    ]
+
+
+def _measured(run_dir: Path) -> tuple[float, float] | None:
+    """Return median start-up and seconds a step of this study's finished trials."""
+    try:
+        with Ledger.open(run_dir / "ledger", writer=False) as ledger:
+            trials: list[Mapping[str, Any]] = [
+                r
+                for r in ledger.records()
+                if r["kind"] == "trial" and r["status"] == Status.finished and r["num_steps"]
+            ]
+    except LedgerError:
+        return None
+    if not trials:
+        return None
+    startups = sorted(float(r["startup_s"]) for r in trials)
+    steps = sorted(float(r["train_s"]) / r["num_steps"] for r in trials)
+    return startups[len(startups) // 2], steps[len(steps) // 2]

@@ -1,0 +1,193 @@
+"""Which differences a planned study can see: its questions, seeds and comparators against the noise of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.designs.registry import build_rows
+from search.evidence.outcomes import ArmOutcomes, Outcomes, of_arm, scored_on
+from search.ledger.ledger import Ledger, LedgerError
+from search.outcome_files import outcomes_loader
+from search.planning.cost import train_rows
+from search.planning.power import (
+    ASSUMED_WORTH_SD,
+    Detection,
+    Noise,
+    detectable,
+    expected_gain,
+    measured_noise,
+    questions_needed,
+    seeds_needed,
+    trials_needed,
+)
+from search.statistics.winners_curse import winners_curse
+from search.study.load_study import Study
+from search.vocabulary import Stage
+
+ASSUMED_QUESTIONS = 150
+SHOWN_QUESTIONS = (100, 200, 400, 800, 1600, 3200)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sight:
+    """What a study can see.
+
+    Attributes:
+        noise: of its trials.
+        detections: by split, what its comparisons can see there; none where rows are not known yet.
+        num_targets: over which it judges.
+        num_seeds: of its arms.
+        num_comparisons: judged together.
+        num_trials: of its search.
+        num_search_questions: of one target; assumed before the data are prepared.
+        worth_sd: spread of what compositions are worth.
+        is_worth_measured: whether trials of the search have shown it.
+    """
+
+    noise: Noise
+    detections: Mapping[str, Detection]
+    num_targets: int
+    num_seeds: int
+    num_comparisons: int
+    num_trials: int
+    num_search_questions: int
+    worth_sd: float
+    is_worth_measured: bool
+
+
+def compute_sight(study: Study, run_dir: Path, counts: Mapping[str, Mapping[str, int]]) -> Sight:
+    """Work out what a study can see, from its own finished trials or from stated assumptions.
+
+    Args:
+        study: the study.
+        run_dir: its directory, which may not exist.
+        counts: rows by subset and split; empty before the data are prepared.
+    """
+    spec = study.spec
+    noise, worth_sd = _from_trials(study, run_dir)
+    seeds = spec.confirm.seeds if spec.design is None else spec.design.seeds
+    splits = ("confirm", "sealed") if spec.design is None else (spec.design.split,)
+    num_comparisons = len(spec.confirm.comparators) + 1
+    if spec.design is not None:
+        num_comparisons = len(build_rows(study, train_rows(study)))
+    detections = {}
+    for split in splits:
+        questions = [counts.get(name, {}).get(split, 0) for name in spec.objective_sets]
+        if counts and min(questions) > 0:
+            choices = spec.confirm.num_finalists if split == "confirm" and spec.design is None else 1
+            detections[split] = detectable(
+                noise,
+                num_seeds=len(seeds),
+                num_questions=round(len(questions) / sum(1 / n for n in questions)),  # variances add: harmonic mean
+                num_targets=len(questions),
+                num_comparisons=num_comparisons * choices,
+            )
+    return Sight(
+        noise=noise,
+        detections=detections,
+        num_targets=len(spec.objective_sets),
+        num_seeds=len(seeds),
+        num_comparisons=num_comparisons,
+        num_trials=spec.strategy.num_trials,
+        num_search_questions=min((counts.get(name, {}).get("search", 0) for name in spec.objective_sets), default=0)
+        or ASSUMED_QUESTIONS,
+        worth_sd=ASSUMED_WORTH_SD if worth_sd is None else worth_sd,
+        is_worth_measured=worth_sd is not None,
+    )
+
+
+def _from_trials(study: Study, run_dir: Path) -> tuple[Noise, float | None]:
+    """The noise of the study's finished trials, and the spread of its compositions' worth."""
+    try:
+        with Ledger.open(run_dir / "ledger", writer=False) as ledger:
+            records = [record for record in ledger.records() if record["kind"] == "trial"]
+    except LedgerError:
+        records = []
+    outcomes = Outcomes(outcomes_loader(run_dir, study.spec.score))
+    found: dict[str, list[ArmOutcomes]] = {}
+    for target in study.spec.objective_sets:
+        replicated = [record for record in records if record["stage"] not in (Stage.search, Stage.sealed)]
+        for arm in dict.fromkeys(str(record["arm"]) for record in replicated):
+            outcome = outcomes.of_arm(of_arm(replicated, arm), target, "confirm")
+            if outcome is not None:
+                found.setdefault(target, []).append(outcome)
+    noise = measured_noise(found)
+    return noise, _worth_sd(study, records, outcomes, noise)
+
+
+def _worth_sd(study: Study, records: Sequence[Mapping[str, Any]], outcomes: Outcomes, noise: Noise) -> float | None:
+    targets = study.spec.objective_sets
+    searched = [
+        r for r in records if r["stage"] == Stage.search and all(scored_on(r, t, "search") is not None for t in targets)
+    ]
+    if not searched:
+        return None
+    arms = {t: [outcomes.of_arm([record], t, "search") for record in searched] for t in targets}
+    matrices = [np.concatenate([arm.right for arm in found if arm is not None]) for found in arms.values()]
+    curse = winners_curse(matrices, training_shift=noise.shift_sd**2)
+    if curse is None:
+        return None
+    spread = float(np.mean([matrix.mean(axis=1) for matrix in matrices], axis=0).std(ddof=1))
+    return float(spread * curse.reliability**0.5)
+
+
+def sight_lines(sight: Sight) -> list[str]:
+    """What a study can see, in words."""
+    noise = sight.noise
+    source = f"measured on {noise.num_arms} arms of this study" if noise.is_measured else "assumed before any trial"
+    lines = [
+        f"sees, four times in five, on {split}: a difference of {100 * found.difference:.1f} points "
+        f"({found.num_targets} target(s) of {found.num_questions} questions, {found.num_seeds} seeds an arm, "
+        f"{sight.num_comparisons} comparisons judged together)"
+        for split, found in sight.detections.items()
+    ]
+    if not lines:
+        lines = ["what it can see is not known before `recombine data prepare` has counted the questions"]
+    lines.append(
+        f"  assumes training noise of {100 * noise.shift_sd:.1f} points a run and a variance of {noise.pairing:.2f} of "
+        f"a question's paired difference ({source})"
+    )
+    return lines
+
+
+def needed_rows(sight: Sight, difference: float) -> list[list[str]]:
+    """Seeds that it takes at several numbers of questions, and the questions at the study's own seeds.
+
+    Args:
+        sight: of the study.
+        difference: to be seen, as a share.
+    """
+    shared = {"num_targets": sight.num_targets, "num_comparisons": sight.num_comparisons}
+    rows = []
+    for number in SHOWN_QUESTIONS:
+        seeds = seeds_needed(sight.noise, difference, num_questions=number, **shared)
+        rows.append([f"{number}", f"{seeds}" if seeds is not None else "no number up to 20"])
+    own = questions_needed(sight.noise, difference, num_seeds=sight.num_seeds, **shared)
+    text = f"{own}" if own is not None else "no number: training noise alone hides it"
+    rows.append([text, f"{sight.num_seeds} (the study's own)"])
+    return rows
+
+
+def trials_line(sight: Sight, gain: float) -> str:
+    """How many trials a search needs to be expected that much better than a composition drawn at random.
+
+    Args:
+        sight: of the study.
+        gain: over the mean composition, as a share.
+    """
+    noise_sd = (
+        sight.noise.shift_sd**2 + sight.noise.pairing / 2 / (sight.num_targets * sight.num_search_questions)
+    ) ** 0.5
+    needed = trials_needed(gain, worth_sd=sight.worth_sd, noise_sd=noise_sd)
+    expected = expected_gain(sight.num_trials, worth_sd=sight.worth_sd, noise_sd=noise_sd)
+    source = "measured in this study's search" if sight.is_worth_measured else "assumed"
+    return (
+        f"trials: {needed if needed is not None else 'more than 1,000'} of random search are expected to find a "
+        f"composition {100 * gain:.1f} points above the mean one; {sight.num_trials} find {100 * expected:.1f} "
+        f"(compositions spread by {100 * sight.worth_sd:.1f} points, {source})"
+    )

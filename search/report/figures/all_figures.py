@@ -1,0 +1,282 @@
+"""The figures of the page in order, each with a caption that says what to see and what it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search.designs.table import DesignTable
+from search.report.figures.comparisons import (
+    ArmAccuracies,
+    Comparisons,
+    compute_arm_accuracies,
+    compute_comparisons,
+    draw_arm_accuracies,
+    draw_comparisons,
+)
+from search.report.figures.cost import CostPoints, compute_cost_points, draw_cost_points
+from search.report.figures.forest import draw_forest
+from search.report.figures.heatmap import (
+    MAX_CELLS_WITH_TEXT,
+    OWN_KEY_MARK,
+    TransferHeatmap,
+    compute_transfer_heatmap,
+    draw_transfer_heatmap,
+)
+from search.report.figures.progress import SearchProgress, compute_search_progress, draw_search_progress
+from search.report.figures.theme import ChartWidth, chart_config
+from search.report.run_files import RunRecords
+from search.report.sections.design import compute_design_rows
+from search.report.sections.effects import compute_effect_rows
+from search.report.wording import amount, count
+from search.statistics.verdicts import FALSE_DISCOVERY_RATE
+
+# A figure for print: 6.5 in at 96 px, a column of a letter or A4 page.
+FIGURE_WIDTH_PX = 620
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """One chart with its words.
+
+    Attributes:
+        name: File name without ending, and the element's id.
+        title: A heading.
+        caption: What to see, n, seeds, split, interval.
+        draw: Makes the chart at a width; None when there is nothing to draw yet.
+        absent: What has to happen first, when there is nothing to draw.
+        min_width_px: Below this the chart scrolls inside its frame instead of shrinking.
+    """
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[ChartWidth], Any] | None
+    absent: str
+    min_width_px: int = 0
+
+    def spec(self, width: ChartWidth) -> dict[str, Any]:
+        """The Vega-Lite specification, data included, without an address in it.
+
+        Args:
+            width: Pixels, or "container" to follow the page.
+
+        Returns:
+            JSON values.
+
+        Raises:
+            ValueError: There is nothing to draw.
+        """
+        import altair as alt
+
+        if self.draw is None:
+            raise ValueError(f"figure {self.name} has nothing to draw")
+        with alt.data_transformers.enable("default", max_rows=None):
+            spec: dict[str, Any] = self.draw(width).to_dict()
+        spec.pop("$schema", None)
+        spec["config"] = chart_config()
+        spec["autosize"] = {"type": "fit-x" if width == "container" else "pad", "contains": "padding"}
+        spec["description"] = f"{self.title}. {self.caption}"
+        finite: dict[str, Any] = _without_nan(spec)
+        return finite
+
+
+def build_figures(records: RunRecords) -> dict[str, Figure]:
+    """All figures of a run, by name, in the page's order.
+
+    Args:
+        records: A run's files.
+
+    Returns:
+        The figures; those without data have no `draw`.
+    """
+    figures = (
+        _heatmap_figure(compute_transfer_heatmap(records), _q_values(records)),
+        _cost_figure(compute_cost_points(records)),
+        _progress_figure(compute_search_progress(records), len(records.targets)),
+        _comparison_figure(compute_comparisons(records)),
+        _arms_figure(compute_arm_accuracies(records)),
+        _effects_figure(records),
+        *([] if records.design is None else [_design_figure(records.design)]),
+    )
+    return {figure.name: figure for figure in figures}
+
+
+def _q_values(records: RunRecords) -> list[float]:
+    return list(records.transfer["q_value"].dropna()) if "q_value" in records.transfer else []
+
+
+def _heatmap_figure(heatmap: TransferHeatmap, q_values: Sequence[float]) -> Figure:
+    brackets = " in brackets" if len(heatmap.cells) <= MAX_CELLS_WITH_TEXT else ""
+    notes = [f"Blue helps, orange hurts; faint cells{brackets} have no interval that excludes 0."]
+    if heatmap.has_cg_gain:
+        notes.append("CG gain is against a matched control of unrelated data, gain against the untrained backbone.")
+    else:
+        notes.append("No control was run yet: gain also contains having learned the answer format.")
+    notes.append(
+        f"Split: {heatmap.split}; n = {_span(heatmap.n_range)} questions a cell; "
+        f"{_seeds(heatmap.seeds_range)}; 95\u00a0% intervals; estimator: {', '.join(heatmap.estimators)}"
+        f"{' (exploratory)' if 'adaptive' in heatmap.estimators else ''}."
+    )
+    if len(q_values):
+        kept = sum(q < FALSE_DISCOVERY_RATE for q in q_values)
+        notes.append(
+            f"{kept} of {amount(len(q_values), 'cell')} stay when one in ten of those pointed out may be false "
+            "(Benjamini and Hochberg); the matrix is for looking, claims are tested below."
+        )
+    if heatmap.num_without_cell:
+        notes.append(f"{amount(heatmap.num_without_cell, 'pair')} not measured.")
+    if (heatmap.cells["exposure"] == "in_domain").any():
+        notes.append(f"{OWN_KEY_MARK} trained on the target's own kind of question: not transfer.")
+    if heatmap.selected:
+        notes.append("★ is in the selected mix.")
+    return Figure(
+        name="transfer",
+        title="What transfers to what",
+        caption=" ".join(notes),
+        draw=None if heatmap.cells.empty else lambda width: draw_transfer_heatmap(heatmap, width=width),
+        absent="No subset has been measured alone yet; the matrix appears when the first single-subset trial is.",
+        min_width_px=170 + 16 * len(heatmap.targets) if len(heatmap.targets) > 6 else 0,
+    )
+
+
+def _cost_figure(cost: CostPoints) -> Figure:
+    caption = (
+        f"Up and to the left is better; the line joins the best for the money, the dashed line is the untrained "
+        f"backbone. {amount(len(cost.points), 'trial')}, {amount(cost.num_seeds, 'seed')}, split: {cost.split}, "
+        f"mean of {amount(cost.num_targets, 'target')}, n = {_total(cost.points['n'])} questions a trial. "
+        "Single trials, no intervals: do not read small differences."
+    )
+    return Figure(
+        name="cost",
+        title="Accuracy against cost",
+        caption=caption,
+        draw=None if cost.points.empty else lambda width: draw_cost_points(cost, width=width),
+        absent="No trained trial has been scored on all targets yet.",
+    )
+
+
+def _progress_figure(progress: SearchProgress, num_targets: int) -> Figure:
+    frame = progress.proposals
+    order = "" if progress.is_ordered else " Proposal numbers were not recorded; the order is the ledger's."
+    caption = (
+        f"The line is the best so far, the dashed line the untrained backbone, crosses are the "
+        f"{amount(progress.num_unscored, 'proposal')} without a score. Split: search, mean of "
+        f"{amount(num_targets, 'target')}, n = {_total(frame['n'])} questions a trial, one seed each, no intervals. "
+        f"A best of many is optimistic; the comparison below is not.{order}"
+    )
+    has_score = bool(frame["accuracy"].notna().any())
+    return Figure(
+        name="progress",
+        title="How the search went",
+        caption=caption,
+        draw=(lambda width: draw_search_progress(progress, width=width)) if has_score else None,
+        absent="No proposal has been scored on all targets yet.",
+    )
+
+
+def _comparison_figure(comparisons: Comparisons) -> Figure:
+    rows = comparisons.rows
+    caption = (
+        "Right of the line the selected mix is better; an interval that touches the line is no detected difference. "
+        f"Paired by question; split: {' and '.join(comparisons.splits)}; n = {_total(rows['n'])} questions; "
+        f"seeds of the selected mix and the comparator: {' or '.join(sorted(set(rows['seeds']), reverse=True))}; "
+        "95\u00a0% intervals over questions and seeds."
+    )
+    return Figure(
+        name="comparisons",
+        title="The selected mix against the alternatives",
+        caption=caption,
+        draw=None if rows.empty else lambda width: draw_comparisons(comparisons, width=width),
+        absent="No selection has been compared yet; this needs the confirmation stage.",
+    )
+
+
+def _arms_figure(arms: ArmAccuracies) -> Figure:
+    rows = arms.rows
+    caption = (
+        "Accuracy itself, so that differences can be judged in context. "
+        f"Split: {' and '.join(sorted(set(rows['split'])))}; n = {_total(rows['n'])} questions, "
+        f"{_seeds(_bounds(rows['seeds']))} an arm. 95\u00a0% Wilson intervals over questions, averaged over seeds; "
+        "they leave out seed noise, and overlapping ones decide nothing: the paired figure above does."
+    )
+    return Figure(
+        name="arms",
+        title="Accuracy of every finalist and comparator",
+        caption=caption,
+        draw=None if rows.empty else lambda width: draw_arm_accuracies(arms, width=width),
+        absent="No finalist or comparator has been scored on confirm or sealed questions yet.",
+    )
+
+
+def _effects_figure(records: RunRecords) -> Figure:
+    rows = compute_effect_rows(records)
+    explained = records.explanation or {}
+    how = (
+        "drawn at random or single" if explained.get("estimator") == "random" else "chosen by earlier ones: exploratory"
+    )
+    caption = (
+        "What a subset adds to a composition of the others drawn by chance (Banzhaf value), on the mean over targets, "
+        f"in points. Split: search; n = {amount(explained.get('num_trials', 0), 'trial')}, one seed each, {how}. "
+        "95\u00a0% intervals of a model of single and pair effects, not adjusted for their number; `recombine explain` "
+        "says more."
+    )
+    return Figure(
+        name="effects",
+        title="What each subset adds",
+        caption=caption,
+        draw=None if rows.empty else lambda width: draw_forest(rows, width=width),
+        absent="Too few trials were scored on every target to tell subsets apart.",
+    )
+
+
+def _design_figure(table: DesignTable) -> Figure:
+    rows = compute_design_rows(table)
+    seeds = [score.num_seeds for score in table.scores]
+    caption = (
+        "Right of the line the first arm is better; an interval that touches the line is no detected difference. "
+        f"Paired by question; split: {table.split}; n = {_span(_ends([score.n for score in table.scores]))} questions; "
+        f"{_seeds(_ends(seeds))} an arm; 95\u00a0% intervals over questions and seeds, verdicts adjusted for all rows."
+    )
+    return Figure(
+        name="design",
+        title=f"Design: {table.kind}",
+        caption=caption,
+        draw=None if rows.empty else lambda width: draw_forest(rows, width=width),
+        absent="No row has both of its arms scored yet.",
+    )
+
+
+def _ends(numbers: Sequence[int]) -> tuple[int, int]:
+    return (min(numbers), max(numbers)) if numbers else (0, 0)
+
+
+def _span(bounds: tuple[int, int]) -> str:
+    low, high = bounds
+    return count(low) if low == high else f"{count(low)} to {count(high)}"
+
+
+def _seeds(bounds: tuple[int, int]) -> str:
+    return f"{_span(bounds)} seed{'' if bounds == (1, 1) else 's'}"
+
+
+def _bounds(column: Any) -> tuple[int, int]:
+    known = column.dropna()
+    return (int(known.min()), int(known.max())) if len(known) else (0, 0)
+
+
+def _total(column: Any) -> str:
+    return _span(_bounds(column))
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN; a missing number is null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _without_nan(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(entry) for entry in value]
+    return value

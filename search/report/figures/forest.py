@@ -1,0 +1,55 @@
+"""Values with their intervals around a line at 0, one a line: the claims of a design, the effects of an explanation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from search.report.figures.theme import INK, ChartWidth
+
+if TYPE_CHECKING:
+    import altair as alt
+
+COLUMNS = ("row", "what", "difference", "low", "high", "verdict", "note")
+LINE_HEIGHT_PX = 13
+COLOURS = {
+    "better": "#2166ac",
+    "adds": "#2166ac",
+    "no difference detected": "#767676",
+    "not clear": "#767676",
+    "worse": "#b35806",
+    "takes away": "#b35806",
+}
+
+
+def draw_forest(rows: pd.DataFrame, *, width: ChartWidth) -> alt.LayerChart | alt.FacetChart:
+    """Dots and intervals, in points, in the frame's order.
+
+    Args:
+        rows: columns `COLUMNS`; a label is broken at every "/".
+        width: Pixels, or "container" to follow the page.
+    """
+    import altair as alt
+
+    words = [word for word in COLOURS if word in set(rows["verdict"])]
+    x = alt.X("difference:Q", title="points").axis(tickCount=8)
+    y = alt.Y("row:N", sort=rows["row"].tolist(), title=None)
+    y = y.axis(labelLimit=300, labelExpr="split(datum.label, '/')")
+    colour = alt.Color("verdict:N", title=None).scale(domain=words, range=[COLOURS[word] for word in words])
+    tooltip = [
+        alt.Tooltip("row:N"),
+        alt.Tooltip("what:N"),
+        alt.Tooltip("difference:Q", format="+.1f"),
+        alt.Tooltip("low:Q", title="95 % interval from", format="+.1f"),
+        alt.Tooltip("high:Q", title="to", format="+.1f"),
+        alt.Tooltip("verdict:N"),
+        alt.Tooltip("note:N"),
+    ]
+    zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=INK, opacity=0.6).encode(x=x)
+    base = alt.Chart(rows).encode(y=y, color=colour, tooltip=tooltip)
+    bars = base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
+    dots = base.mark_point(filled=True, size=80, opacity=1).encode(x=x)
+    most_lines = max((str(label).count("/") + 1 for label in rows["row"]), default=1)
+    height = max(60, (LINE_HEIGHT_PX * most_lines + 10) * len(rows))
+    return alt.layer(zero, bars, dots).properties(width=width, height=height)

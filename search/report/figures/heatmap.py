@@ -1,0 +1,267 @@
+"""The transfer matrix as a picture: sources in rows, targets in columns, similar ones side by side."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from search.report.figures.theme import DIVERGING, INK, ChartWidth
+from search.report.run_files import RunRecords
+from search.report.wording import as_mapping, interval, is_number, points
+
+if TYPE_CHECKING:
+    import altair as alt
+
+# Told cells apart on a 1 200 px wide page; above this the numbers overlap and only colour is drawn.
+MAX_CELLS_WITH_TEXT = 240
+# The source has the target's own key: no transfer, but what training on the target itself gives.
+OWN_KEY_MARK = "†"
+# Names of more columns than this are written upright.
+MAX_LEVEL_NAMES = 6
+LABEL_LINE_PX = 13
+# `single` measures one subset alone, `random` estimates from a random share of trials, `adaptive` from trials
+# that the strategy chose: the least biased one that exists is shown.
+ESTIMATOR_ORDER = ("single", "random", "adaptive")
+# From this share of the scale on, white text has more contrast with DIVERGING's ends than near-black (WCAG 2).
+WHITE_TEXT_FROM = 0.8
+SPLIT_ORDER = ("confirm", "search", "sealed", "train")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferHeatmap:
+    """One cell for each (source, target), ordered.
+
+    Attributes:
+        cells: Columns source, target, shared, n, seeds, estimator, exposure, and for both measures (`gain`,
+            `cg_gain`) the value in points, `_interval` (text), `_clear` (whether the interval excludes 0), `_label`.
+        sources: Row order.
+        targets: Column order.
+        limit: The largest absolute value, in points: the end of the colour scale.
+        split: The split of all cells; "" when there are none.
+        num_without_cell: Pairs that were not measured.
+        estimators: Those that occur.
+        n_range: Fewest and most questions behind a cell.
+        seeds_range: Fewest and most seeds behind a cell.
+        selected: The subsets of the selected composition.
+    """
+
+    cells: pd.DataFrame
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    limit: float
+    split: str
+    num_without_cell: int
+    estimators: tuple[str, ...]
+    n_range: tuple[int, int]
+    seeds_range: tuple[int, int]
+    selected: frozenset[str]
+
+    @property
+    def has_cg_gain(self) -> bool:
+        """Whether any control was run, so that transfer is told from having learned the answer format."""
+        return bool(self.cells["cg_gain"].notna().any())
+
+
+def compute_transfer_heatmap(records: RunRecords) -> TransferHeatmap:
+    """Choose one measurement for every cell and put similar sources and similar targets side by side.
+
+    The split that measures most cells is taken for all of them, so that cells compare.
+
+    Args:
+        records: A run's files.
+
+    Returns:
+        The ordered cells; no cells when `transfer.csv` is missing or empty.
+    """
+    rows = records.transfer
+    split = _best_split(rows)
+    rank = {name: place for place, name in enumerate(ESTIMATOR_ORDER)}
+    rows = rows[rows["split"] == split]
+    rows = rows.assign(_rank=rows["estimator"].map(rank).fillna(len(rank))).sort_values("_rank", kind="stable")
+    rows = rows.drop_duplicates(["source", "target"], keep="first")
+    cells = pd.DataFrame([_cell(row) for row in rows.to_dict("records")], columns=list(_cell({})))
+    measure = "cg_gain" if cells["cg_gain"].notna().any() else "gain"
+    matrix = cells.pivot(index="source", columns="target", values=measure).astype(float)
+    sources, targets = _cluster(matrix), _cluster(matrix.T)
+    values = cells[["gain", "cg_gain"]].to_numpy(dtype=float)
+    finite = np.abs(values[np.isfinite(values)])
+    selection = records.selection or {}
+    return TransferHeatmap(
+        cells=cells,
+        sources=sources,
+        targets=targets,
+        limit=float(max(1.0, np.ceil(finite.max()))) if finite.size else 1.0,
+        split=split,
+        num_without_cell=len(sources) * len(targets) - len(cells),
+        estimators=tuple(name for name in ESTIMATOR_ORDER if name in set(cells["estimator"])),
+        n_range=_range(cells["n"]),
+        seeds_range=_range(cells["seeds"]),
+        selected=frozenset(as_mapping(selection.get("composition"))),
+    )
+
+
+def _best_split(rows: pd.DataFrame) -> str:
+    """The split with the most cells; ties by how little the search was guided by it."""
+    sizes = {str(split): int(size) for split, size in rows.groupby("split").size().items()}
+    names = [name for name in SPLIT_ORDER if name in sizes] + sorted(set(sizes) - set(SPLIT_ORDER))
+    return max(names, key=lambda name: sizes[name], default="")
+
+
+def _cell(row: dict[Any, Any]) -> dict[str, Any]:
+    """One measured pair. The interval in `transfer.csv` belongs to the CG gain where there is one."""
+    cg_gain, gain = row.get("cg_gain"), row.get("gain")
+    low, high = row.get("ci_low"), row.get("ci_high")
+    own = (row.get("gain_ci_low"), row.get("gain_ci_high"))
+    gain_interval = own if is_number(cg_gain) else (low, high)
+    cg_interval = (low, high) if is_number(cg_gain) else (None, None)
+    mark = OWN_KEY_MARK if row.get("exposure") == "in_domain" else ""
+    return {
+        "source": str(row.get("source")),
+        "target": str(row.get("target")),
+        "shared": str(row.get("shared_elements") or "").replace("+", ", ") or "nothing",
+        "n": row.get("n"),
+        "seeds": row.get("seeds"),
+        "estimator": str(row.get("estimator")),
+        "exposure": str(row.get("exposure") or "held_out"),
+        **_measure("gain", gain, gain_interval, mark),
+        **_measure("cg_gain", cg_gain, cg_interval, mark),
+    }
+
+
+def _measure(name: str, value: Any, bounds: tuple[Any, Any], mark: str) -> dict[str, Any]:
+    low, high = bounds
+    known = is_number(low) and is_number(high)
+    clear = known and (low > 0 or high < 0)
+    text = points(value)
+    return {
+        name: 100 * value if is_number(value) else None,
+        f"{name}_text": text,
+        f"{name}_interval": interval(low, high, signed=True),
+        f"{name}_clear": clear,
+        f"{name}_label": (text if clear or not is_number(value) else f"({text})") + mark,
+    }
+
+
+def _cluster(matrix: pd.DataFrame) -> tuple[str, ...]:
+    """Row names in the leaf order of average linkage, with neighbours as alike as possible.
+
+    Optimal leaf ordering: Bar-Joseph et al., Bioinformatics 17 (2001). Unmeasured cells count as their column's
+    mean, which pulls a row towards no one.
+    """
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    names = tuple(str(name) for name in matrix.index)
+    if len(names) < 3:
+        return names
+    values = matrix.fillna(matrix.mean()).fillna(0.0).to_numpy(dtype=float)
+    order = leaves_list(linkage(values, method="average", optimal_ordering=True))
+    # The two directions of a leaf order are the same tree; strongest first reads best.
+    if values[order[0]].mean() < values[order[-1]].mean():
+        order = order[::-1]
+    return tuple(names[place] for place in order)
+
+
+def _range(column: pd.Series[Any]) -> tuple[int, int]:
+    known = column.dropna()
+    return (int(known.min()), int(known.max())) if len(known) else (0, 0)
+
+
+def draw_transfer_heatmap(heatmap: TransferHeatmap, *, width: ChartWidth) -> alt.LayerChart | alt.FacetChart:
+    """The clustered heatmap; faint cells in brackets are those whose interval includes 0.
+
+    Args:
+        heatmap: What `compute_transfer_heatmap` returned.
+        width: Pixels, or "container" to follow the page.
+
+    Returns:
+        A chart with a gain / CG gain switch where both exist.
+    """
+    import altair as alt
+
+    measures = ["CG gain", "gain"] if heatmap.has_cg_gain else ["gain"]
+    chosen = alt.param(name="measure", value=measures[0])
+    if len(measures) > 1:
+        chosen = alt.param(name="measure", value=measures[0], bind=alt.binding_radio(options=measures, name="Show: "))
+    starred = {name: f"★ {name}" if name in heatmap.selected else name for name in heatmap.sources}
+    column_names = _column_names(heatmap.targets)
+    cells = heatmap.cells.assign(
+        row=heatmap.cells["source"].map(starred), column=heatmap.cells["target"].map(column_names)
+    )
+    few = len(heatmap.targets) <= MAX_LEVEL_NAMES
+    base = (
+        alt.Chart(cells)
+        .transform_calculate(
+            value="measure == 'CG gain' ? datum.cg_gain : datum.gain",
+            clear="measure == 'CG gain' ? datum.cg_gain_clear : datum.gain_clear",
+            label="measure == 'CG gain' ? datum.cg_gain_label : datum.gain_label",
+        )
+        .encode(
+            x=alt.X("column:N", sort=list(column_names.values()), title=None).axis(
+                orient="top",
+                labelAngle=0 if few else -90,
+                labelExpr="split(datum.label, '\\n')",
+                labelLimit=150,
+                labelPadding=4 + LABEL_LINE_PX * max(name.count("\n") for name in column_names.values()),
+                labelOverlap=False,
+            ),
+            y=alt.Y("row:N", sort=[starred[name] for name in heatmap.sources], title=None).axis(labelLimit=170),
+            opacity=alt.condition("datum.clear", alt.value(1), alt.value(0.3)),
+        )
+    )
+    squares = base.mark_rect(stroke=INK, strokeOpacity=0.25).encode(
+        color=alt.Color("value:Q", title="points")
+        .scale(domain=[-heatmap.limit, 0, heatmap.limit], range=list(DIVERGING))
+        .legend(orient="bottom", gradientLength=160, direction="horizontal"),
+        tooltip=_tooltip(),
+    )
+    layers = [squares]
+    if len(cells) <= MAX_CELLS_WITH_TEXT:
+        strong = f"datum.clear && abs(datum.value) > {WHITE_TEXT_FROM * heatmap.limit}"
+        layers.append(
+            base.mark_text(fontSize=12).encode(
+                text="label:N",
+                opacity=alt.value(1),
+                color=alt.when(strong)
+                .then(alt.value("#ffffff"))
+                .when("datum.clear")
+                .then(alt.value("#1b1f24"))
+                .otherwise(alt.value(INK)),
+            )
+        )
+    step = 28 if len(cells) <= MAX_CELLS_WITH_TEXT else 14
+    return alt.layer(*layers).add_params(chosen).properties(width=width, height=step * len(heatmap.sources))
+
+
+def _column_names(targets: Sequence[str]) -> dict[str, str]:
+    """With few columns a name stands level, in lines that fit a telephone; else upright, in one."""
+    if len(targets) > MAX_LEVEL_NAMES:
+        return {name: name for name in targets}
+    width = max(6, 36 // len(targets))
+    lines = {name: textwrap.wrap(name, width=width) or [name] for name in targets}
+    tallest = max(len(parts) for parts in lines.values())
+    # Vega hangs lines from the first one down, so shorter names are filled up from above.
+    return {name: "\n" * (tallest - len(parts)) + "\n".join(parts) for name, parts in lines.items()}
+
+
+def _tooltip() -> list[alt.Tooltip]:
+    import altair as alt
+
+    titles = {
+        "source": "source",
+        "target": "target",
+        "shared": "shared elements",
+        "cg_gain_text": "CG gain, points",
+        "cg_gain_interval": "its 95 % interval",
+        "gain_text": "gain, points",
+        "gain_interval": "its 95 % interval ",
+        "n": "questions (n)",
+        "seeds": "seeds",
+        "estimator": "estimator",
+        "exposure": "exposure",
+    }
+    return [alt.Tooltip(f"{field}:{'Q' if field in ('n', 'seeds') else 'N'}", title=t) for field, t in titles.items()]

@@ -1,0 +1,181 @@
+"""The files a report is made from, read once; what is missing is said, not guessed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from datasets_spec.errors import UserError
+from search.designs.files import read_design
+from search.designs.table import DesignTable
+
+TRIAL_COLUMNS = (
+    "train_id", "score_id", "rung", "stage", "arm", "strategy", "composition", "recipe", "seed", "eval_set",
+    "modality", "area", "task", "ability", "exposure", "split", "n", "correct", "accuracy", "score", "free_answers",
+    "generation_accuracy", "invalid", "ci_low", "ci_high", "gain", "cg_gain", "num_train_samples", "num_steps",
+    "train_s", "eval_s", "startup_s", "status", "proposal_index", "slot", "pack_size", "queue_s", "data_s",
+    "score_s", "checkpoint_s",
+)  # fmt: skip
+TRIAL_NUMBERS = (
+    "rung", "n", "correct", "accuracy", "score", "generation_accuracy", "invalid", "ci_low", "ci_high", "gain",
+    "cg_gain", "num_train_samples", "num_steps", "train_s", "eval_s", "startup_s", "proposal_index", "pack_size",
+    "queue_s", "data_s", "score_s", "checkpoint_s",
+)  # fmt: skip
+TRANSFER_COLUMNS = (
+    "source", "target", "shared_elements", "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "split",
+    "estimator", "p_value", "q_value",
+)  # fmt: skip
+# Not every study has these: a selection must be confirmed, trials must be many enough.
+FINDINGS, EXPLANATION = "report/findings.json", "report/explanation.json"
+OPTIONAL = {FINDINGS, EXPLANATION}
+TRANSFER_NUMBERS = (
+    "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "gain_ci_low", "gain_ci_high", "p_value", "q_value",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecords:
+    """Everything a report reads.
+
+    Attributes:
+        run_dir: The study directory.
+        run: `run.json`, empty when missing.
+        study: `study.resolved.yaml`, empty when missing.
+        selection: `selection/selection.json`, None until a selection was made.
+        trials: One row per (trial, evaluation set, split, rung); no rows when missing. `accuracy` is the study's score:
+            of words and boxes the mean mark.
+        transfer: One row per (source, target, estimator, split); no rows when missing.
+        missing: The files that are not there yet, relative to `run_dir`.
+        design: `report/design.json`; None for a study that searches.
+        findings: `report/findings.json`: classes and strata of the selection; None before there is one.
+        explanation: `report/explanation.json`: what subsets add; None with too few trials.
+    """
+
+    run_dir: Path
+    run: Mapping[str, Any]
+    study: Mapping[str, Any]
+    selection: Mapping[str, Any] | None
+    trials: pd.DataFrame
+    transfer: pd.DataFrame
+    missing: tuple[str, ...]
+    design: DesignTable | None = None
+    findings: Mapping[str, Any] | None = None
+    explanation: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The study's name, or the directory's."""
+        return str(self.run.get("study") or self.study.get("name") or self.run_dir.name)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What the study's objective is the mean over, in the study's order.
+
+        Targets (objective `cg`), abilities (`multi_image`) or both (`pareto`); whatever was scored when `run.json`
+        is missing.
+        """
+        lists = {"cg": ("targets",), "multi_image": ("abilities",)}.get(str(self.study.get("objective", "cg")))
+        named = [name for field in lists or ("targets", "abilities") for name in self.run.get(field) or ()]
+        named = named or list(self.run.get("targets") or self.run.get("abilities") or ())
+        if named:
+            return tuple(dict.fromkeys(str(name) for name in named))
+        return tuple(sorted({str(name) for name in self.trials["eval_set"].dropna()}))
+
+
+def load_run(run_dir: Path) -> RunRecords:
+    """Read the files of a run.
+
+    Args:
+        run_dir: A study directory, finished or not.
+
+    Returns:
+        What is there; `missing` names what is not.
+
+    Raises:
+        UserError: No file of a study is there, or one is damaged.
+    """
+    files = {
+        "run.json": _read_json,
+        "study.resolved.yaml": _read_yaml,
+        "selection/selection.json": _read_json,
+        "report/trials.parquet": _read_parquet,
+        "report/transfer.csv": _read_csv,
+        FINDINGS: _read_json,
+        EXPLANATION: _read_json,
+    }
+    found: dict[str, Any] = {}
+    for name, read in files.items():
+        path = run_dir / name
+        if not path.is_file():
+            continue
+        try:
+            found[name] = read(path)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UserError(
+                f"{path} cannot be read ({type(error).__name__}).",
+                hint="It is rebuilt from the ledger by: recombine report " + str(run_dir),
+            ) from error
+    if not set(found) - OPTIONAL:
+        wanted = ", ".join(name for name in files if name not in OPTIONAL)
+        raise UserError(
+            f"{run_dir} is not a study directory: it has none of {wanted}.",
+            hint="Give the directory that `recombine run` printed.",
+        )
+    trials = _with_columns(found.get("report/trials.parquet"), TRIAL_COLUMNS, TRIAL_NUMBERS)
+    # Charts and tables show what the study goes by; of closed questions both are the same number.
+    trials["accuracy"] = trials["score"].where(trials["score"].notna(), trials["accuracy"])
+    return RunRecords(
+        run_dir=run_dir,
+        run=found.get("run.json", {}),
+        study=found.get("study.resolved.yaml", {}),
+        selection=found.get("selection/selection.json"),
+        trials=trials,
+        transfer=_with_columns(found.get("report/transfer.csv"), TRANSFER_COLUMNS, TRANSFER_NUMBERS),
+        missing=tuple(name for name in files if name not in found and name not in OPTIONAL),
+        design=read_design(run_dir / "report"),
+        findings=found.get(FINDINGS),
+        explanation=found.get(EXPLANATION),
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("not a mapping")
+    return value
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("not a mapping")
+    return value
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(path)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    # A subset may be called "NA" or "none"; only an empty number is missing.
+    frame = pd.read_csv(path, keep_default_na=False, dtype=str)
+    for column in set(TRANSFER_NUMBERS) & set(frame.columns):
+        frame[column] = pd.to_numeric(frame[column].replace("", None))
+    return frame
+
+
+def _with_columns(frame: pd.DataFrame | None, columns: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
+    """The frame with every expected column, so that later code meets missing values, never missing columns."""
+    result = pd.DataFrame(columns=list(columns)) if frame is None else frame.copy()
+    for column in columns:
+        if column not in result.columns:
+            result[column] = None
+    for column in set(numbers) & set(result.columns):
+        result[column] = pd.to_numeric(result[column])
+    return result

@@ -1,0 +1,323 @@
+"""The first thing on the page: the question, the selected composition, and how sure one can be of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from search.designs.table import DesignTable
+from search.report.run_files import RunRecords
+from search.report.scores import compute_trial_heads, compute_trial_scores
+from search.report.sections.design import compute_design_page
+from search.report.wording import (
+    NOT_KNOWN,
+    amount,
+    as_mapping,
+    comparator_name,
+    count,
+    interval,
+    key_text,
+    number_text,
+    p_value,
+    percent,
+    points,
+)
+from search.study.design_section import QUESTIONS, DesignKind
+
+# Longer lists are read in the table below the headline.
+MAX_NAMED_SUBSETS = 4
+
+State = Literal["sealed", "confirm", "search", "nothing", "design"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """An accuracy of the selected composition; `text` columns are ready to print."""
+
+    eval_set: str
+    key: str
+    split: str
+    accuracy: str
+    interval: str
+    n: str
+    seeds: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What a paired comparison says: `word` is the claim, `detail` what it rests on."""
+
+    comparator: str
+    eval_set: str
+    split: str
+    tone: Literal["better", "same", "worse"]
+    word: str
+    detail: str
+    difference: str
+    interval: str
+    p_value: str
+    n: str
+    seeds: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """The question of the study and what is known of its answer.
+
+    Attributes:
+        state: The split that the strongest evidence comes from; "nothing" before the first finished trial.
+        parts: (subset, samples, key) of the composition, largest first.
+        estimates: On `state`'s split, the mean over the targets first.
+        verdicts: On `state`'s split and over all targets where that was compared, else for each target.
+        all_verdicts: Every comparison there is.
+        cautions: What keeps a reader from relying on the answer.
+        luck: What the figures estimate, and what choosing the best of many has added to them.
+    """
+
+    question: str
+    headline: str
+    lead: str
+    state: State
+    parts: tuple[tuple[str, str, str], ...]
+    total: str
+    recipe: tuple[tuple[str, str], ...]
+    estimates: tuple[Estimate, ...]
+    verdicts: tuple[Verdict, ...]
+    all_verdicts: tuple[Verdict, ...]
+    overall: str
+    cautions: tuple[str, ...]
+    luck: tuple[str, ...] = ()
+
+
+def compute_answer(records: RunRecords) -> Answer:
+    """What the study found, from `selection.json`, or the best of the search when there is none yet.
+
+    Args:
+        records: A run's files.
+
+    Returns:
+        Text that is ready to print. Nothing is called better or worse here that the selection does not call so.
+    """
+    selection = records.selection
+    if records.design is not None:
+        return _design_answer(records, records.design)
+    if selection is None:
+        return _provisional_answer(records)
+    estimates = selection.get("estimates") or {}
+    state: State = "sealed" if estimates.get("sealed") else "confirm" if estimates.get("confirm") else "search"
+    keys = records.run.get("subsets") or {}
+    lines = tuple(_estimate(entry, state, keys) for entry in _mean_first(estimates.get(state) or ()))
+    verdicts = tuple(_verdict(entry) for entry in selection.get("comparisons") or ())
+    composition = as_mapping(selection.get("composition"))
+    return Answer(
+        question=_question(records),
+        headline=_headline(composition),
+        lead=_lead(lines, state, records),
+        state=state,
+        parts=_parts(composition, keys),
+        total=count(sum(composition.values())),
+        recipe=_recipe(selection.get("recipe")),
+        estimates=lines,
+        verdicts=_leading_verdicts(verdicts, state),
+        all_verdicts=verdicts,
+        overall=str(selection.get("verdict") or ""),
+        cautions=_cautions(records, state),
+        luck=_luck(selection),
+    )
+
+
+def _luck(selection: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is estimated, and by how much the best of a search and of the finalists overstates itself."""
+    sentences = [str(selection["estimand"])] if selection.get("estimand") else []
+    optimism = selection.get("optimism") or {}
+    search, confirm = optimism.get("search"), optimism.get("confirm")
+    if search:
+        without = "" if search.get("has_seed_noise") else ", training noise left out"
+        sentences.append(
+            f"Winner's curse: the best of {amount(search['num_trials'], 'trial')} scored {percent(search['observed'])} "
+            f"in the search; by the spread of all of them about {points(search['optimism'], signed=False)} points "
+            f"of that may be luck{without}."
+        )
+    if confirm and confirm["num_finalists"] > 1:
+        sentences.append(
+            f"Choosing among {confirm['num_finalists']} finalists on confirm has added about "
+            f"{points(confirm['optimism'], signed=False)} points: without that, {percent(confirm['expected'])}."
+        )
+    return tuple(sentences)
+
+
+def _design_answer(records: RunRecords, table: DesignTable) -> Answer:
+    """What a design found, in one line; a design selects nothing."""
+    page = compute_design_page(table)
+    question = QUESTIONS[cast(DesignKind, table.kind)]
+    return Answer(
+        question=question[0].upper() + question[1:],
+        headline="" if page is None else page.headline,
+        lead=" ".join(page.notes[:1]) if page is not None else "",
+        state="design",
+        parts=(),
+        total="",
+        recipe=(),
+        estimates=(),
+        verdicts=(),
+        all_verdicts=(),
+        overall="",
+        cautions=_cautions(records, "design"),
+    )
+
+
+def _provisional_answer(records: RunRecords) -> Answer:
+    """Before a selection: the best trial of the search, with the warning that it is the best of many."""
+    scores = compute_trial_scores(records.trials, records.targets, "search")
+    heads = compute_trial_heads(records.trials)
+    searched = scores[heads.loc[scores.index, "stage"].isin(["search", "single"])]
+    empty = searched.empty
+    best = None if empty else searched["score"].idxmax()
+    composition = {} if best is None else as_mapping(heads.loc[best, "composition"])
+    keys = records.run.get("subsets") or {}
+    if best is None:
+        headline, lead = "No answer yet.", "No trial has been scored on all targets yet."
+    else:
+        headline = "No selection yet."
+        lead = (
+            f"The best of {amount(len(searched), 'scored trial')} so far has "
+            f"{percent(searched['score'].max())} on the search questions (one seed, no interval)."
+        )
+    return Answer(
+        question=_question(records),
+        headline=headline,
+        lead=lead,
+        state="nothing" if empty else "search",
+        parts=_parts(composition, keys),
+        total=count(sum(composition.values())),
+        recipe=() if best is None else _recipe(heads.loc[best, "recipe"]),
+        estimates=(),
+        verdicts=(),
+        all_verdicts=(),
+        overall="",
+        cautions=_cautions(records, "nothing" if empty else "search"),
+    )
+
+
+def _question(records: RunRecords) -> str:
+    names = records.targets
+    listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    subject = "this target" if len(names) == 1 else "these targets"
+    return f"For {subject} ({listed or 'not named yet'}): which of the datasets should be trained on, in what mix?"
+
+
+def _headline(composition: Mapping[str, Any]) -> str:
+    """Names what to train on while that fits on two lines."""
+    if len(composition) > MAX_NAMED_SUBSETS:
+        return f"Train on a mix of {len(composition)} subsets, listed below."
+    largest_first = sorted(composition.items(), key=lambda item: (-item[1], item[0]))
+    names = [f"{count(size)} samples of {name}" for name, size in largest_first]
+    return "Train on " + (", ".join(names[:-1]) + " and " if len(names) > 1 else "") + names[-1] + "."
+
+
+def _lead(estimates: Sequence[Estimate], state: State, records: RunRecords) -> str:
+    where = {
+        "sealed": "sealed questions, which nothing was chosen on",
+        "confirm": "confirm questions, on which the finalists were compared",
+    }
+    if not estimates or state not in where:
+        return "It has no estimate on confirm or sealed questions yet."
+    first = estimates[0]
+    over = f"on average over {amount(len(records.targets), 'target')}" if first.eval_set == "mean" else first.eval_set
+    return (
+        f"{first.accuracy} correct {over} (95\u00a0% interval {first.interval}; n = {first.n}, {first.seeds}), "
+        f"on {where[state]}."
+    )
+
+
+def _parts(composition: Mapping[str, Any], keys: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    largest_first = sorted(composition.items(), key=lambda item: (-item[1], item[0]))
+    return tuple((name, count(size), key_text(keys.get(name) or {})) for name, size in largest_first)
+
+
+def _recipe(recipe: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((name, number_text(value)) for name, value in sorted(as_mapping(recipe).items()))
+
+
+def _mean_first(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(entries, key=lambda entry: entry.get("eval_set") != "mean")
+
+
+def _estimate(entry: Mapping[str, Any], split: str, keys: Mapping[str, Any]) -> Estimate:
+    name = str(entry.get("eval_set"))
+    seeds = entry.get("seeds")
+    return Estimate(
+        eval_set=name,
+        key="" if name == "mean" else key_text(keys.get(name) or {}),
+        split=split,
+        accuracy=percent(entry.get("accuracy")),
+        interval=interval(entry.get("ci_low"), entry.get("ci_high"), signed=False),
+        n=count(entry.get("n")),
+        seeds=amount(len(seeds) if isinstance(seeds, Sequence) else seeds, "seed"),
+    )
+
+
+def _verdict(entry: Mapping[str, Any]) -> Verdict:
+    word = str(entry.get("verdict"))
+    difference, seen = entry.get("difference"), entry.get("minimum_detectable")
+    span = interval(entry.get("ci_low"), entry.get("ci_high"), signed=True)
+    tone: Literal["better", "same", "worse"]
+    if word in ("better", "worse"):
+        tone = "better" if word == "better" else "worse"
+        claim = f"{word} by {points(difference, signed=False)} points"
+        detail = f"95\u00a0% interval {span}"
+    else:
+        tone = "same"
+        claim = "no difference detected"
+        # The selection says why a comparison could not have seen anything: one seed shows no training noise.
+        reach = str(entry.get("note") or f"could have seen {points(seen, signed=False)} points")
+        detail = f"{reach}; measured {points(difference)}, 95\u00a0% interval {span}"
+    return Verdict(
+        comparator=comparator_name(entry.get("comparator")),
+        eval_set=str(entry.get("eval_set")),
+        split=str(entry.get("split")),
+        tone=tone,
+        word=claim,
+        detail=detail,
+        difference=points(difference),
+        interval=span,
+        p_value=p_value(entry.get("p_adjusted")),
+        n=count(entry.get("n")),
+        seeds=" and ".join(count(number) for number in entry.get("seeds") or ()) or NOT_KNOWN,
+    )
+
+
+def _leading_verdicts(verdicts: Sequence[Verdict], state: str) -> tuple[Verdict, ...]:
+    """The comparisons to read first: on the strongest split, and over all targets where there is a mean."""
+    on_split = [verdict for verdict in verdicts if verdict.split == state] or list(verdicts)
+    means = [verdict for verdict in on_split if verdict.eval_set == "mean"]
+    return tuple(means or on_split)
+
+
+def _cautions(records: RunRecords, state: State) -> tuple[str, ...]:
+    cautions = []
+    exposures = (records.selection or {}).get("exposures") or {}
+    if seen := sorted(target for target, exposure in exposures.items() if exposure != "held_out"):
+        cautions.append(
+            f"The selected mix has trained on own rows of {', '.join(seen)}: there its accuracy is not compositional "
+            "generalisation."
+        )
+    if not records.run.get("finished_at"):
+        cautions.append("The study has not finished: every figure below is of what is done so far.")
+    if state == "search":
+        cautions.append("The best of many noisy scores overstates what a new run would reach; confirm it first.")
+    if state == "confirm":
+        cautions.append("The sealed questions have not been opened: finalists were compared on these questions.")
+    before = records.run.get("sealed_opened_before")
+    if isinstance(before, int) and before:
+        cautions.append(
+            f"These sealed questions had been opened before by {count(before)} other "
+            f"{'study' if before == 1 else 'studies'}: what was learned from them may have shaped this one."
+        )
+    openings = records.run.get("sealed_openings")
+    if isinstance(openings, int) and openings > 1:
+        cautions.append(
+            f"The sealed questions were opened {openings} times: later figures may be chosen on earlier ones."
+        )
+    return tuple(cautions)

@@ -1,0 +1,118 @@
+"""Where the figures come from: versions, seeds, hardware, decisions, and how to compute each again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from search.report.run_files import RunRecords
+from search.report.wording import NOT_KNOWN, count, duration
+
+# Names under which a spec could carry a secret; its value never reaches the page.
+SECRET_NAME = re.compile(r"token|secret|password|passwd|credential|api_?key|authorization", re.IGNORECASE)
+USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
+
+RECOMPUTE = (
+    ("An accuracy", "the mean of the column correct in trials/<name>-<trial>/outcomes.parquet, over the rows of "
+     "that eval_set and split. Every question counts; what could not be scored counts as wrong."),
+    ("An accuracy of words or boxes", "the mean of the column that the study's score section names (token_f1, iou ...) "
+     "in the same files; their share of exact answers or fitting boxes is the mean of correct."),
+    ("An accuracy's interval", "Wilson's 95 % interval of correct and n in trials.parquet."),
+    ("Gain", "the trial's accuracy minus that of the arm baseline on the same eval_set and split."),
+    ("CG gain", "the trial's accuracy minus that of its matched control (arm control:<target>): the same number "
+     "of samples and steps from subsets that share no element with the target."),
+    ("A difference between arms", "paired by sample_id: both arms answered the same questions. Interval: bootstrap "
+     "over questions and seeds; p-values: adjusted (Holm) for all comparisons on a split."),
+    ("\"Could have seen\"", "the smallest true difference that this many questions and seeds would detect with "
+     "80 % power."),
+    ("The whole page", "recombine report RUN writes it again from the files of the study, without training."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provenance:
+    """What one needs to trust or repeat the study.
+
+    Attributes:
+        facts: (name, value) pairs.
+        versions: (package, version), by name.
+        decisions: What was decided automatically, with reasons.
+        recompute: (figure, how to compute it again).
+        study: The resolved study as YAML, secrets left out; "" when missing.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    versions: tuple[tuple[str, str], ...]
+    decisions: tuple[str, ...]
+    recompute: tuple[tuple[str, str], ...]
+    study: str
+
+
+def compute_provenance(records: RunRecords) -> Provenance:
+    """Collect it from `run.json` and `study.resolved.yaml`.
+
+    Args:
+        records: A run's files.
+
+    Returns:
+        Text that is ready to print; what was not recorded is a dash.
+    """
+    run = records.run
+    trials = records.trials.drop_duplicates("train_id")
+    seeds = sorted({int(seed) for seed in trials["seed"].dropna()})
+    facts = [
+        ("Study", records.name),
+        ("Recombine", _text(run.get("recombine_version"))),
+        ("Started", _text(run.get("started_at"))),
+        ("Finished", _text(run.get("finished_at"))),
+        ("Wall time", duration(run.get("wall_s"))),
+        ("Training time, all trials", duration(float(trials["train_s"].sum())) if len(trials) else NOT_KNOWN),
+        ("Runs (starts and resumptions)", count(run.get("num_runs"))),
+        ("Study seed", _text(run.get("seed"))),
+        ("Training seeds", ", ".join(str(seed) for seed in seeds) or NOT_KNOWN),
+        ("Openings of the sealed questions", count(run.get("sealed_openings"))),
+        ("Task map (decides what counts as held out)", _text(run.get("task_map"))),
+        ("Store fingerprint", _text(run.get("store_fingerprint"))),
+        *_flat("Backbone", run.get("backbone")),
+        *_flat("Hardware", run.get("hardware")),
+    ]
+    versions: Mapping[str, Any] = run.get("versions") or {}
+    study = yaml.safe_dump(_without_secrets(dict(records.study)), sort_keys=False, allow_unicode=True)
+    return Provenance(
+        facts=tuple(facts),
+        versions=tuple((str(name), str(version)) for name, version in sorted(versions.items())),
+        decisions=tuple(str(decision) for decision in run.get("decisions") or ()),
+        recompute=RECOMPUTE,
+        study=study if records.study else "",
+    )
+
+
+def _text(value: Any) -> str:
+    return NOT_KNOWN if value is None or value == "" else str(value)
+
+
+def _flat(title: str, value: Any) -> list[tuple[str, str]]:
+    """A mapping as one fact a line."""
+    if isinstance(value, Mapping):
+        return [
+            (f"{title}: {str(name).replace('_', ' ')}", _text(entry)) for name, entry in _without_secrets(value).items()
+        ]
+    return [(title, _text(value))]
+
+
+def _without_secrets(value: Any) -> Any:
+    """The same value with secrets and the user part of addresses replaced."""
+    if isinstance(value, Mapping):
+        return {
+            str(name): "(left out)" if SECRET_NAME.search(str(name)) else _without_secrets(entry)
+            for name, entry in value.items()
+        }
+    if isinstance(value, str):
+        return USER_INFO.sub("", value)
+    if isinstance(value, Sequence):
+        return [_without_secrets(entry) for entry in value]
+    return value

@@ -1,0 +1,106 @@
+"""Which candidates a model is asked about, and how much one of them may gain."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.space.candidate import Candidate, SearchSpace
+from search.space.composition import Composition, CompositionSpace
+from search.strategies.surrogate.encoding import Encoded, encode
+from search.strategies.surrogate.gaussian_process import Prediction
+
+Floats = NDArray[np.float64]
+MAX_ENUMERATED: Final = 2**16
+# Local search: so many starts and rounds, and a cap on the neighbours of one candidate.
+NUM_STARTS, NUM_RANDOM, NUM_ROUNDS, MAX_NEIGHBOURS = 8, 64, 4, 160
+
+
+@lru_cache(maxsize=2)
+def enumerated(space_json: str) -> tuple[tuple[Candidate, ...], Encoded] | None:
+    """All candidates of a space and their encoding; None when there are more than `MAX_ENUMERATED`."""
+    space = SearchSpace.model_validate_json(space_json)
+    count = space.count()
+    if count is None or count > MAX_ENUMERATED:
+        return None
+    candidates = tuple(space.enumerate())
+    return candidates, encode(candidates, space)
+
+
+def expected_improvement(prediction: Prediction, incumbent: float) -> Floats:
+    """How much a candidate is expected to exceed the incumbent by, [n]."""
+    from scipy.special import ndtr
+
+    gain = prediction.mean - incumbent
+    z = gain / prediction.deviation
+    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    improvement: Floats = prediction.deviation * (z * ndtr(z) + density)
+    return improvement
+
+
+def local_search(
+    space: SearchSpace,
+    starts: Sequence[Candidate],
+    rng: random.Random,
+    excluded: frozenset[str],
+    value: Callable[[Sequence[Candidate]], Floats],
+) -> tuple[Candidate, float] | None:
+    """The best candidate met on a walk from good starts, in spaces too large to list.
+
+    Args:
+        space: what may be proposed.
+        starts: candidates whose neighbours are looked at first.
+        rng: of the random starts and of the neighbours.
+        excluded: identities that are not proposed.
+        value: of candidates, to be maximised.
+    """
+    seen: dict[str, tuple[Candidate, float]] = {}
+
+    def look(candidates: Iterable[Candidate]) -> None:
+        fresh = {c.identity: c for c in candidates if c.identity not in excluded and c.identity not in seen}
+        if fresh:
+            values = value(list(fresh.values()))
+            seen.update({c.identity: (c, float(v)) for c, v in zip(fresh.values(), values, strict=True)})
+
+    look(space.sample(rng) for _ in range(NUM_RANDOM))
+    look(neighbour for start in starts[:NUM_STARTS] for neighbour in neighbours(start, space, rng))
+    walked: set[str] = set()
+    for _ in range(NUM_ROUNDS):
+        best = sorted(seen.values(), key=lambda entry: -entry[1])[:NUM_STARTS]
+        ahead = [candidate for candidate, _ in best if candidate.identity not in walked]
+        if not ahead:
+            break
+        walked |= {candidate.identity for candidate in ahead}
+        look(neighbour for candidate in ahead for neighbour in neighbours(candidate, space, rng))
+    return max(seen.values(), key=lambda entry: entry[1]) if seen else None
+
+
+def neighbours(candidate: Candidate, space: SearchSpace, rng: random.Random) -> list[Candidate]:
+    """Candidates one step away: a source more, less or exchanged, its samples, or one hyper-parameter."""
+    found = [
+        Candidate(Composition(counts), candidate.recipe)
+        for counts in _count_steps(dict(candidate.composition), space.composition)
+        if space.composition.contains(counts)
+    ]
+    for name, dimension in space.recipe.dimensions.items():
+        options = dimension.options()
+        values = [dimension.sample(rng) for _ in range(4)] if options is None or len(options) > 8 else options
+        found += [Candidate(candidate.composition, {**candidate.recipe, name: value}) for value in values]
+    found = [other for other in found if other.identity != candidate.identity]
+    return rng.sample(found, MAX_NEIGHBOURS) if len(found) > MAX_NEIGHBOURS else found
+
+
+def _count_steps(counts: dict[str, int], space: CompositionSpace) -> Iterable[dict[str, int]]:
+    absent = [source for source in space.allowed if source not in counts]
+    for source, count in counts.items():
+        rest = {other: n for other, n in counts.items() if other != source}
+        yield rest
+        yield from ({**counts, source: step} for step in space.grid if step != count)
+        yield from ({**rest, other: count} for other in absent)
+    for other in absent:
+        yield from ({**counts, other: step} for step in space.grid)

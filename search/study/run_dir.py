@@ -1,0 +1,113 @@
+"""The study directory: who it belongs to, and whether the same study is going on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.atomic import replace_text
+from datasets_spec.errors import UserError
+from search.study.spec import StudySpec
+
+RESOLVED_FILE = "study.resolved.yaml"
+RUN_FILE = "run.json"
+IDENTITY_KEY = "identity"  # what the study stands on besides its spec, beside the spec's own keys
+# May change between two runs of the same study: how it runs, and how long it goes on.
+MAY_CHANGE = ("execution", "strategy.num_trials", "confirm.enabled", "confirm.open_sealed", "quarantine_limit")
+MUST_NOT_CHANGE = ("execution.gpus_per_worker",)  # decides device and number format, hence every identity
+# What a deterministic strategy sees at a proposal depends on how many trials run at once.
+MUST_NOT_CHANGE_IF_DETERMINISTIC = ("execution.max_concurrent",)
+
+
+def default_run_dir(study_path: Path, spec: StudySpec) -> Path:
+    """Return runs/<study name> beside the study file, so that the same command from anywhere resumes."""
+    return study_path.resolve().parent / "runs" / spec.name
+
+
+def claim_run_dir(run_dir: Path, spec: StudySpec, identity: Mapping[str, str]) -> None:
+    """Create the directory for this study, or make sure that it is this study's.
+
+    Args:
+        run_dir: the study directory.
+        spec: the study with overrides applied.
+        identity: what a study stands on besides its spec: fingerprints of store and backbone.
+
+    Raises:
+        UserError: the directory belongs to another study (names every difference), or its file is damaged.
+    """
+    import yaml
+
+    run_dir.mkdir(parents=True, exist_ok=True)
+    path = run_dir / RESOLVED_FILE
+    now = {**spec.model_dump(mode="json"), IDENTITY_KEY: dict(identity)}
+    if path.is_file():
+        before = _with_defaults(_read_mapping(path))
+        changed = [line for line in differences(before, now) if not _may_change(line, spec.deterministic)]
+        if changed:
+            raise UserError(
+                f"{run_dir} holds another study; it differs in:\n    " + "\n    ".join(changed),
+                hint="undo the change to resume, or give another directory with --run-dir",
+            )
+    replace_text(path, yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
+
+
+def _with_defaults(before: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored study with fields that were added since; as it stands where it is no study of this version."""
+    identity = before.get(IDENTITY_KEY)
+    fields = {name: value for name, value in before.items() if name != IDENTITY_KEY}
+    try:
+        filled = StudySpec.model_validate_json(json.dumps(fields)).model_dump(mode="json")
+    except (TypeError, ValueError):
+        return dict(before)
+    return filled | {IDENTITY_KEY: identity}
+
+
+def read_resolved(run_dir: Path) -> StudySpec:
+    """Return the spec of the study that a directory holds.
+
+    Raises:
+        UserError: the directory holds no study, or a damaged one.
+    """
+    path = run_dir / RESOLVED_FILE
+    if not path.is_file():
+        raise UserError(
+            f"{run_dir} holds no study ({RESOLVED_FILE} is missing)", hint="`recombine run STUDY` makes one"
+        )
+    resolved = _read_mapping(path)
+    resolved.pop(IDENTITY_KEY, None)
+    try:
+        return StudySpec.model_validate_json(json.dumps(resolved))
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is not of this version or was changed by hand", hint="run the study again from its own file"
+        ) from error
+
+
+def differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
+    """Yield one line for every leaf in which two plain structures differ."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in sorted({*before, *now}):
+            yield from differences(before.get(key), now.get(key), f"{where}.{key}" if where else str(key))
+    elif before != now:
+        yield f"{where}: was {json.dumps(before, default=str)}, is {json.dumps(now, default=str)}"
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged: {type(error).__name__}", hint="restore it from a copy") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged: it holds no mapping of keys", hint="restore it from a copy")
+    return content
+
+
+def _may_change(line: str, is_deterministic: bool) -> bool:
+    where = line.split(":", 1)[0]
+    if where in MUST_NOT_CHANGE or (is_deterministic and where in MUST_NOT_CHANGE_IF_DETERMINISTIC):
+        return False
+    return any(where == name or where.startswith(f"{name}.") for name in MAY_CHANGE)

@@ -1,0 +1,256 @@
+"""The study file: what is searched, for which targets, with what budget."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from search.space.candidate import SearchSpace
+from search.study.design_section import DesignSection
+from search.study.score import ScoreSection
+from trainers.backbone_spec import BackboneSpec
+from trainers.recipe import Recipe
+
+ObjectiveName = Literal["cg", "multi_image", "pareto"]
+ComparatorName = Literal[
+    "control",
+    "all-data",
+    "best-single",
+    "random-same-size",
+    "additive-singles",
+    "greedy",
+    "metadata",
+    "static",
+    "target-labels",
+]
+# Each costs a trial a seed; the others are there for who asks.
+COMPARATORS: tuple[ComparatorName, ...] = ("control", "all-data", "best-single", "random-same-size")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StrategySection(_Section):
+    """Which strategy proposes trials, and how many."""
+
+    name: str = Field(
+        default="random", description="recombine | random | optuna-tpe | greedy | metadata | static | exhaustive"
+    )
+    num_trials: PositiveInt = Field(default=12, description="fine-tunes of the search; `exhaustive` may need fewer")
+    replicates: PositiveInt = Field(
+        default=1,
+        description="seeds that each of them is trained with; the strategy sees the mean, and nothing else is repeated",
+    )
+    num_merges: int = Field(
+        default=0,
+        ge=0,
+        description="merges of single-source adapters that are scored before the search, without training; "
+        "the transfer matrix then comes first",
+    )
+
+
+class TransferSection(_Section):
+    """The single-source transfer matrix: every source alone, scored on every target."""
+
+    enabled: bool = True
+    num_samples: PositiveInt | None = Field(
+        default=None, description="samples of a single source; default: the largest of space.composition.num_samples"
+    )
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+
+
+class ConfirmSection(_Section):
+    """Fresh seeds for the best few and what they are compared with."""
+
+    enabled: bool = True
+    num_finalists: PositiveInt = 2
+    seeds: tuple[int, ...] = Field(default=(101, 102), min_length=1, description="must differ from the search's seed")
+    comparators: tuple[ComparatorName, ...] = Field(
+        default=COMPARATORS,
+        description="control | all-data | best-single | random-same-size | additive-singles | greedy | metadata | "
+        "static | target-labels (own samples of the targets, as many as the search has asked questions)",
+    )
+    open_sealed: bool = Field(
+        default=True, description="score the selection on `sealed` at the end; possible once a study"
+    )
+
+
+class EarlyStoppingSection(_Section):
+    """Stops trials of the search that are behind (asynchronous successive halving); the executor must be pooled."""
+
+    enabled: bool = False
+    rungs: tuple[float, ...] = Field(
+        default=(0.25, 0.5), min_length=1, description="shares of a trial's steps at which it is compared"
+    )
+    keep: float = Field(default=1 / 3, gt=0, lt=1, description="share of the trials at a rung that is worth going on")
+    confidence: float = Field(
+        default=0.9,
+        ge=0.5,
+        lt=1,
+        description="a trial is stopped only when it is worse than the last one worth going on with so much "
+        "confidence (paired over questions, one-sided); 0.5 compares plain scores",
+    )
+    min_trials: PositiveInt = Field(default=4, description="trials at a rung before any is stopped")
+
+    @model_validator(mode="after")
+    def _rungs_rise(self) -> Self:
+        if any(not 0 < rung < 1 for rung in self.rungs) or list(self.rungs) != sorted(set(self.rungs)):
+            raise ValueError(f"rungs are rising shares between 0 and 1, not {list(self.rungs)}")
+        return self
+
+
+class ExecutionSection(_Section):
+    """Where one trial runs and how many run at once."""
+
+    executor: Literal["auto", "pooled", "nested"] = Field(
+        default="auto",
+        description="pooled: long-lived slots that hold the backbone; nested: one Ray Train run a trial; "
+        "both give the same answers",
+    )
+    pack: Literal["auto"] | PositiveInt = Field(
+        default="auto", description="fine-tunes trained side by side in a slot; auto measures what is fastest"
+    )
+    max_pack: PositiveInt = Field(default=16, description="largest pack that `auto` tries")
+    vision_features: Literal["auto"] | bool = Field(
+        default="auto",
+        description="compute the frozen vision tower's output once a study; auto: where the object store has room "
+        "and no recipe trains the projector",
+    )
+    checkpoint_s: PositiveFloat = Field(
+        default=60.0, description="training time between two checkpoints of a pooled trial"
+    )
+    num_workers: int = Field(
+        default=1,
+        ge=0,
+        description="Ray Train workers of one trial; more than 1 means DDP; 0 trains inside the Tune trial's own "
+        "process (quick to start, but a crash ends the trial)",
+    )
+    cpus_per_worker: PositiveFloat = 1.0
+    gpus_per_worker: float = Field(default=0.0, ge=0)
+    num_threads: PositiveInt = Field(default=1, description="torch threads of a worker")
+    max_concurrent: PositiveInt = 2
+    max_failures: int = Field(default=1, ge=0, description="restarts after a worker's death")
+    trial_timeout_s: PositiveFloat | None = Field(
+        default=None, description="training time after which a trial is stopped"
+    )
+    eval_batch_size: PositiveInt = 64
+
+
+class StudySpec(_Section):
+    """One study: catalog, targets, space, strategy and budget, from one YAML file.
+
+    `targets` are single-image questions, `abilities` multi-image questions; both are names of subsets of the catalog
+    whose `search`, `confirm` and `sealed` rows are scored.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    catalog: str = Field(description="catalog file, relative to this file, or the name of a shipped catalog")
+    store: str = Field(default="store", description="folder of the prepared data, relative to this file")
+    task_map: str | None = Field(default=None, description="overrides the catalog's task map")
+    backbone: BackboneSpec = BackboneSpec()
+    targets: tuple[str, ...] = Field(min_length=1)
+    abilities: tuple[str, ...] = ()
+    few_shot: dict[str, PositiveInt] = Field(
+        default_factory=dict, description="targets of which this many train rows may be trained on"
+    )
+    control_sources: tuple[str, ...] = Field(default=(), description="subsets used only to build matched controls")
+    retained: tuple[str, ...] = Field(
+        default=(), description="subsets whose questions the backbone answers well already; a loss on them is told"
+    )
+    strata: str | None = Field(
+        default=None, description="CSV with `sample_id` and columns such as site or scanner: accuracy by each"
+    )
+    objective: ObjectiveName = "cg"
+    score: ScoreSection = ScoreSection()
+    space: SearchSpace
+    recipe: Recipe = Recipe()
+    strategy: StrategySection = StrategySection()
+    transfer: TransferSection = TransferSection()
+    confirm: ConfirmSection = ConfirmSection()
+    execution: ExecutionSection = ExecutionSection()
+    early_stopping: EarlyStoppingSection = EarlyStoppingSection()
+    reuse: tuple[str, ...] = Field(
+        default=(),
+        description="run folders of other studies, relative to this file: equal trials are taken from there, and known",
+    )
+    design: DesignSection | None = Field(
+        default=None, description="a fixed experiment instead of a search (docs/designs.md)"
+    )
+    quarantine_limit: float = Field(default=0.05, ge=0, le=1, description="share of unusable rows of a subset")
+    seed: int = Field(default=0, ge=0)
+    deterministic: bool = Field(
+        default=False, description="same study, same seed: the same proposals and the same tables"
+    )
+
+    @property
+    def eval_sets(self) -> tuple[str, ...]:
+        """Targets, then abilities."""
+        return (*self.targets, *self.abilities)
+
+    def sets_on(self, split: str) -> tuple[str, ...]:
+        """Evaluation sets that are scored on a split: what must not be lost only where finalists are compared."""
+        return (*self.eval_sets, *self.retained) if split == "confirm" else self.eval_sets
+
+    @property
+    def objective_sets(self) -> tuple[str, ...]:
+        """The evaluation sets that the objective is made of."""
+        return {"cg": self.targets, "multi_image": self.abilities, "pareto": self.eval_sets}[self.objective]
+
+    @property
+    def declared_shots(self) -> dict[str, int]:
+        """Own samples of each target that are called few-shot: the study's, and those that its design declares."""
+        if self.design is None or self.design.kind not in ("few_shot", "data_efficiency"):
+            return dict(self.few_shot)
+        return {name: max(*self.design.shots, self.few_shot.get(name, 0), 0) for name in self.eval_sets}
+
+    @property
+    def num_objectives(self) -> int:
+        """How many values a trial has for the strategy."""
+        return 2 if self.objective == "pareto" else 1
+
+    @property
+    def search_seeds(self) -> tuple[int, ...]:
+        """The seeds that every proposal of the search is trained with."""
+        return tuple(range(self.seed, self.seed + self.strategy.replicates))
+
+    @property
+    def single_num_samples(self) -> int:
+        """Samples of a single source in the transfer matrix."""
+        return self.transfer.num_samples or max(self.space.composition.num_samples)
+
+    def recipe_of(self, searched: dict[str, object]) -> Recipe:
+        """Return the study's recipe with the searched values in place."""
+        return Recipe.model_validate({**self.recipe.model_dump(), **searched})
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.objective in ("multi_image", "pareto") and not self.abilities:
+            raise ValueError(f"objective '{self.objective}' needs at least one entry in `abilities`")
+        unknown = sorted(set(self.space.recipe.dimensions) - set(Recipe.model_fields))
+        if unknown:
+            raise ValueError(
+                f"space.recipe searches {unknown}, which a recipe does not have: {sorted(Recipe.model_fields)}"
+            )
+        if self.strategy.num_merges and not self.transfer.enabled:
+            raise ValueError("strategy.num_merges merges the single sources' adapters: set transfer.enabled to true")
+        used = sorted(set(self.search_seeds) & set(self.confirm.seeds))
+        if self.confirm.enabled and used:
+            raise ValueError(f"confirm.seeds must be fresh, but {used[0]} is the search's own seed")
+        if self.early_stopping.enabled and (
+            self.execution.executor == "nested"
+            or (self.execution.executor == "auto" and not self.execution.num_workers)
+        ):
+            raise ValueError("early_stopping needs slots: set execution.executor to pooled")
+        if self.backbone.activation_checkpointing and self.recipe.lora_dropout and self.execution.executor != "nested":
+            raise ValueError(
+                "backbone.activation_checkpointing computes a slot's dropout twice: set recipe.lora_dropout to 0 or "
+                "execution.executor to nested"
+            )
+        if both := sorted(set(self.retained) & set(self.eval_sets)):
+            raise ValueError(f"{both} stand in retained and are targets or abilities already")
+        twice = sorted(set(self.targets) & set(self.abilities))
+        if twice:
+            raise ValueError(f"{twice} stand both in targets and in abilities")
+        return self

@@ -1,0 +1,124 @@
+"""A real head node with its own token, ports and folder, for the tests that need a cluster to talk to."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+MARK = "RECOMBINE_TEST_MARK"  # every process below inherits it, so that ours can be told from others'
+_START_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadNode:
+    address_http: str
+    gcs_address: str
+    token: str
+    env: dict[str, str]  # what a client process on this machine needs to reach it
+
+
+@contextmanager
+def start_head(token: str | None = None, *, num_cpus: int = 1) -> Iterator[HeadNode]:
+    """Start `ray start --head` with token authentication; end it, and only it, on leaving."""
+    token = token or secrets.token_hex(32)
+    mark = secrets.token_hex(8)
+    folder = Path(tempfile.mkdtemp(prefix="rh-", dir="/tmp"))  # short: sockets live in it
+    gcs, dashboard, client, agent_http, agent_grpc, metrics = free_ports(6)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "HOME": str(folder)}
+    # A job runs `python`: the one these tests run with, and it finds our packages where they are.
+    env["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+    env["PATH"] = f"{Path(sys.executable).parent}:{env.get('PATH', '')}"
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
+        *(f"--port={gcs}", f"--num-cpus={num_cpus}", f"--object-store-memory={128 * 2**20}"),
+        *(
+            "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={dashboard}",
+            f"--ray-client-server-port={client}",
+        ),
+        *(f"--dashboard-agent-listen-port={agent_http}", f"--dashboard-agent-grpc-port={agent_grpc}"),
+        *(f"--metrics-export-port={metrics}", f"--temp-dir={folder}", "--node-ip-address=127.0.0.1"),
+    ]
+    log_path = folder / "start.log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            env=env | {MARK: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=folder,
+        )
+    try:
+        address = f"http://127.0.0.1:{dashboard}"
+        _wait_until_up(address, token, process, log_path)
+        yield HeadNode(address_http=address, gcs_address=f"127.0.0.1:{gcs}", token=token, env=env)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=15)
+        end_marked(mark)
+        process.wait(timeout=15)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def marked_processes(mark: str) -> list[int]:
+    """Living processes that inherited `mark` in their environment (Linux)."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        # It may have ended meanwhile, or not be ours to read. A zombie's environment is empty.
+        with suppress(OSError):
+            if folder.name.isdigit() and f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def wait_until_gone(mark: str, timeout_s: float = 15.0) -> list[int]:
+    """Wait for all processes with `mark` to end; returns those that did not."""
+    deadline = time.monotonic() + timeout_s
+    while (left := marked_processes(mark)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return left
+
+
+def end_marked(mark: str) -> None:
+    for pid in wait_until_gone(mark, timeout_s=5.0):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _wait_until_up(address: str, token: str, process: subprocess.Popen[bytes], log_path: Path) -> None:
+    request = urllib.request.Request(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {token}"})
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(request, timeout=5) as response:
+                if response.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    raise RuntimeError(f"the head node did not come up:\n{log_path.read_text(errors='replace')[-3000:]}")

@@ -1,0 +1,109 @@
+"""What `recombine data ...` prints, over a store written without Ray."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from datasets_spec.check.check import DataCheck, check_store
+from datasets_spec.errors import UserError
+from datasets_spec.splits.leak_levels import LeakCount
+from search.cli.data import as_plain, export, init_catalog, show_check, show_relations, unpack
+from tests.makers.study_fixture import open_study, write_store, write_study
+
+
+def checked(root: Path, **num_rows: int) -> DataCheck:
+    study = open_study(root)
+    store = write_store(study, {name.replace("__", "/").replace("_", "-"): num for name, num in num_rows.items()})
+    sources = study.spec.space.composition.sources
+    return check_store(store, study.catalog, sources=sources, eval_sets=study.spec.eval_sets)
+
+
+def test_the_screen_names_every_subset_and_ends_with_what_must_be_fixed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = checked(tmp_path)
+    study = open_study(tmp_path)
+    show_check(found, study.spec.eval_sets)
+    shown = capsys.readouterr().out
+    for name in study.catalog.names:
+        assert name in shown
+    assert "What needs no image" in shown
+    assert "words alone" in shown
+    assert shown.rstrip().endswith("must be fixed: nothing")
+
+
+def test_a_leak_that_is_kept_is_on_the_screen_and_in_the_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = open_study(tmp_path)
+    store = write_store(study)
+    one, two = study.catalog.names[:2]
+    leak = LeakCount(
+        level="near", subset=one, split="train", seen_subset=two, seen_split="sealed", num_rows=3, action="warn"
+    )
+    store.manifest = store.manifest.model_copy(update={"leaks": (leak,)})
+    found = check_store(store, study.catalog, sources=[], eval_sets=[])
+    show_check(found, [])
+    shown = capsys.readouterr().out
+    assert f"must be fixed: {one}: 3 rows of 'train' show what {two} ('sealed') shows (near)" in shown
+    told = json.loads(json.dumps(as_plain(found)))
+    assert told["must_fix"] == list(found.must_fix)
+    assert told["leaks"][0]["level"] == "near"
+
+
+def test_a_source_with_a_targets_own_training_images_is_named(tmp_path: Path) -> None:
+    # Every row of the written store shows one image, so every source shares it with the target.
+    study = open_study(tmp_path)
+    store = write_store(study)
+    (target,) = study.spec.eval_sets
+    found = check_store(store, study.catalog, sources=["ct-lung", "ct-brain"], eval_sets=[target])
+    told = [note for note in found.advice if "held out by name only" in note]
+    assert [note.split(":")[0] for note in told] == ["ct-lung", "ct-brain"]
+    assert not [n for n in check_store(store, study.catalog, sources=[], eval_sets=[target]).advice if "by name" in n]
+
+
+def test_relations_accept_a_number_and_count(capsys: pytest.CaptureFixture[str]) -> None:
+    show_relations("03", "med_mat", "med_mat_broad", as_json=False)
+    assert "with role id: 8 related, 16 unrelated" in capsys.readouterr().out
+    show_relations("28", "med_mat", None, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["related_unrelated"]["with role id"] == [9, 15]
+    with pytest.raises(UserError, match="no subset 'lungs'"):
+        show_relations("lungs", "med_mat", None, as_json=False)
+
+
+def test_a_draft_never_overwrites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text("image,question,answer\nx.png,Is it?,It is.\n")
+    init_catalog(tmp_path, None)
+    assert "table, doubtful (1 of 1 records read, 0 of 1 images found)" in capsys.readouterr().out
+    with pytest.raises(UserError, match="stays as it is"):
+        init_catalog(tmp_path, None)
+    with pytest.raises(UserError, match="its own folder"):
+        init_catalog(tmp_path, tmp_path.parent / "other.yaml")
+
+
+def test_an_export_needs_a_known_format_and_the_store_of_its_mix(tmp_path: Path) -> None:
+    study_file = write_study(tmp_path)
+    with pytest.raises(UserError, match="no export format 'csv'"):
+        export(study_file, tmp_path / "out", "csv", None, None)
+    write_store(open_study(tmp_path))
+    source = open_study(tmp_path).spec.space.composition.sources[0]
+    mix = tmp_path / "mix.yaml"
+    mix.write_text(f"version: 1\nsubsets: [{{subset: {source}, rows: 2}}]\norder_seed: 0\nstore_fingerprint: other\n")
+    with pytest.raises(UserError, match="rows of another store"):
+        export(study_file, tmp_path / "out", "llava", mix, None)
+    mix.write_text(mix.read_text().replace("other", "f"))
+    export(study_file, tmp_path / "out", "llava", mix, None)
+    assert len(json.loads((tmp_path / "out" / "train.json").read_text())) == 2
+
+
+def test_unpacking_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"images": [[{"bytes": b"x", "path": "a"}]]}), tmp_path / "t.parquet")
+    unpack(tmp_path / "t.parquet", tmp_path / "out")
+    assert "1 rows, 1 images" in capsys.readouterr().out

@@ -1,0 +1,227 @@
+"""Tune's view of a study: every trial once, in packs of like ones, recorded as it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.tune.search import Searcher
+
+from search.engine.pooled_searcher import MAX_LOST_PROXIES, PackBridge
+from search.engine.recorder import Recorder
+from search.engine.sources import WAIT, ListSource
+from search.engine.trial_factory import PlannedTrial
+from search.ledger.ledger import Ledger
+from tests.makers.study_fixture import default_recipe, finish_trial, make_factory, plan_trial
+
+
+class Fixture:
+    """A bridge over a real ledger; `work` plays Tune and the slots."""
+
+    def __init__(self, root: Path, ledger: Ledger, *, max_packs: int = 2) -> None:
+        self.run_dir = root / "run"
+        self.ledger = ledger
+        self.factory = make_factory(root / "study")
+        self.told: list[tuple[str, int, bool]] = []
+        self.running: list[int] = []
+        self.bridge = PackBridge(
+            Recorder(self.run_dir, ledger, lambda record: None),
+            pack_shape=lambda planned: (planned.spec.recipe.batch_size,),
+            max_packs=max_packs,
+            on_rung=lambda planned, step, correct: "1" in correct["mr-lung"],
+            tell=lambda train_id, step, goes_on: self.told.append((train_id, step, goes_on)),
+            on_running=self.running.append,
+        )
+        self.num_asked = 0
+
+    def plan(self, seed: int, *, batch_size: int = 4, arm: str | None = None) -> PlannedTrial:
+        recipe = default_recipe().model_copy(update={"batch_size": batch_size})
+        return plan_trial(
+            self.factory, {"ct-lung": 4}, seed=seed, recipe=recipe, arm=arm or f"arm-{seed}", proposal_index=None
+        )
+
+    def suggest(self) -> tuple[str, Any]:
+        self.num_asked += 1
+        name = f"tune-{self.num_asked}"
+        return name, self.bridge.suggest(name)
+
+    def records(self) -> list[Mapping[str, Any]]:
+        return [r for r in self.ledger.records() if r["kind"] == "trial"]
+
+    def serving(self, source: Any, *, pack_size: int, is_alive: Callable[[], None] = lambda: None) -> threading.Thread:
+        thread = threading.Thread(
+            target=self.bridge.serve, args=(source,), kwargs={"pack_size": pack_size, "is_alive": is_alive}
+        )
+        thread.start()
+        while self.bridge._source is None and thread.is_alive():
+            pass
+        return thread
+
+
+@pytest.fixture
+def fixture(tmp_path: Path) -> Any:
+    with Ledger.open(tmp_path / "ledger", writer=True) as ledger:
+        yield Fixture(tmp_path, ledger)
+
+
+def end(fixture: Fixture, name: str, planned: list[PlannedTrial], *, is_last: bool = True) -> None:
+    for one in planned:
+        finish_trial(fixture.run_dir, one)
+    events = [{"train_id": one.spec.train_id, "ended": "finished"} for one in planned]
+    if is_last:
+        fixture.bridge.on_trial_complete(name, {"status": "running", "events": events})
+    else:
+        fixture.bridge.on_trial_result(name, {"status": "running", "events": events})
+
+
+def finished(fixture: Fixture, thread: threading.Thread) -> None:
+    """Tune asks on, gets nothing, and the driver goes on."""
+    for _ in range(50):
+        assert fixture.suggest()[1] is None
+        thread.join(timeout=0.1)
+        if not thread.is_alive():
+            return
+    raise AssertionError("the driver still waits")
+
+
+def test_without_a_source_tune_waits_and_after_the_end_it_ends(fixture: Fixture) -> None:
+    assert fixture.suggest()[1] is None
+    fixture.bridge.close()
+    assert fixture.suggest()[1] == Searcher.FINISHED
+
+
+def test_packs_hold_like_trials_and_no_more_than_fit(fixture: Fixture) -> None:
+    planned = [fixture.plan(i, batch_size=4 if i != 2 else 2) for i in range(5)]
+    thread = fixture.serving(ListSource(planned), pack_size=3)
+    seen: list[list[int]] = []
+    while thread.is_alive():
+        name, config = fixture.suggest()
+        if config is not None:
+            mine = [p for p in planned if p.spec.train_id in config["specs"]]
+            seen.append([p.spec.seed for p in mine])
+            assert len({p.spec.recipe.batch_size for p in mine}) == 1
+            end(fixture, name, mine)
+    assert sorted(seed for pack in seen for seed in pack) == [0, 1, 2, 3, 4]
+    assert max(map(len, seen)) <= 3
+    assert sorted(r["arm"] for r in fixture.records()) == [f"arm-{i}" for i in range(5)]
+    assert fixture.running[-1] == 0
+
+
+def test_each_trial_is_recorded_as_it_ends_not_with_its_pack(fixture: Fixture) -> None:
+    planned = [fixture.plan(i) for i in range(2)]
+    thread = fixture.serving(ListSource(planned), pack_size=2)
+    name, config = fixture.suggest()
+    assert len(config["specs"]) == 2
+    end(fixture, name, planned[:1], is_last=False)
+    assert [r["arm"] for r in fixture.records()] == ["arm-0"]
+    assert fixture.running[-1] == 1
+    end(fixture, name, planned[1:])
+    finished(fixture, thread)
+
+
+def test_only_so_many_packs_are_on_their_way(fixture: Fixture) -> None:
+    planned = [fixture.plan(i) for i in range(4)]
+    thread = fixture.serving(ListSource(planned), pack_size=1)
+    first, second = fixture.suggest(), fixture.suggest()
+    assert fixture.suggest()[1] is None
+    for name, config in (first, second):
+        end(fixture, name, [p for p in planned if p.spec.train_id in config["specs"]])
+    for name, config in (fixture.suggest(), fixture.suggest()):
+        end(fixture, name, [p for p in planned if p.spec.train_id in config["specs"]])
+    finished(fixture, thread)
+
+
+def test_two_arms_of_one_training_train_once(fixture: Fixture) -> None:
+    one, twin = fixture.plan(0), fixture.plan(0, arm="twin")
+    thread = fixture.serving(ListSource([one, twin]), pack_size=2)
+    name, config = fixture.suggest()
+    assert len(config["specs"]) == 1
+    assert fixture.suggest()[1] is None
+    end(fixture, name, [one])
+    finished(fixture, thread)
+    assert [(r["arm"], r["reused"]) for r in fixture.records()] == [("arm-0", False), ("twin", True)]
+
+
+def test_what_is_done_is_not_handed_out(fixture: Fixture) -> None:
+    done, left = fixture.plan(0), fixture.plan(1)
+    finish_trial(fixture.run_dir, done)
+    thread = fixture.serving(ListSource([done, left]), pack_size=2)
+    name, config = fixture.suggest()
+    assert list(config["specs"]) == [left.spec.train_id]
+    end(fixture, name, [left])
+    finished(fixture, thread)
+
+
+def test_a_source_that_waits_is_asked_again(fixture: Fixture) -> None:
+    planned = [fixture.plan(0), fixture.plan(1)]
+    answers: list[Any] = [planned[0], WAIT, planned[1], None]
+
+    class Waiting:
+        def next_trial(self) -> Any:
+            return answers.pop(0)
+
+    thread = fixture.serving(Waiting(), pack_size=4)
+    name, config = fixture.suggest()
+    assert list(config["specs"]) == [planned[0].spec.train_id]
+    end(fixture, name, planned[:1])
+    name, config = fixture.suggest()
+    assert list(config["specs"]) == [planned[1].spec.train_id]
+    end(fixture, name, planned[1:])
+    finished(fixture, thread)
+
+
+def test_decisions_at_rungs_go_back_to_the_slot(fixture: Fixture) -> None:
+    planned = [fixture.plan(0)]
+    thread = fixture.serving(ListSource(planned), pack_size=1)
+    name, _ = fixture.suggest()
+    train_id = planned[0].spec.train_id
+    for step, bits in ((1, "01"), (2, "00")):
+        event = {"train_id": train_id, "step": step, "correct": {"mr-lung": bits}}
+        fixture.bridge.on_trial_result(name, {"status": "running", "events": [event]})
+    assert fixture.told == [(train_id, 1, True), (train_id, 2, False)]
+    end(fixture, name, planned)
+    finished(fixture, thread)
+
+
+def test_trials_whose_proxy_died_are_asked_for_again_and_not_for_ever(fixture: Fixture) -> None:
+    planned = [fixture.plan(0)]
+    thread = fixture.serving(ListSource(planned), pack_size=1)
+    for _ in range(MAX_LOST_PROXIES):
+        name, config = fixture.suggest()
+        assert list(config["specs"]) == [planned[0].spec.train_id]
+        fixture.bridge.on_trial_complete(name, None, error=True)
+    finished(fixture, thread)
+    assert [r["status"] for r in fixture.records()] == ["failed"]
+
+
+def test_an_end_without_a_result_is_recorded_as_what_it_was(fixture: Fixture) -> None:
+    planned = [fixture.plan(0)]
+    thread = fixture.serving(ListSource(planned), pack_size=1)
+    name, _ = fixture.suggest()
+    event = {"train_id": planned[0].spec.train_id, "ended": "timeout", "error": "past the deadline"}
+    fixture.bridge.on_trial_complete(name, {"status": "running", "events": [event]})
+    finished(fixture, thread)
+    assert [(r["status"], r["error"]) for r in fixture.records()] == [("timeout", "past the deadline")]
+
+
+def test_what_breaks_in_tunes_thread_reaches_the_driver(fixture: Fixture) -> None:
+    class Broken:
+        def next_trial(self) -> Any:
+            raise OSError("the disk is full")
+
+    caught: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            fixture.bridge.serve(Broken(), pack_size=1, is_alive=lambda: None)
+        except OSError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    while thread.is_alive():
+        fixture.suggest()
+    assert [str(error) for error in caught] == ["the disk is full"]

@@ -1,0 +1,84 @@
+"""Identities, exposures and matched controls of the trials of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasets_spec.catalog.keys import shared_elements
+from search.engine.trial_factory import share_out
+from search.evidence.outcomes import control_arm
+from search.space.composition import Composition
+from search.vocabulary import Stage
+from tests.makers.study_fixture import default_recipe, make_factory, open_study
+from trainers.rows.row_blocks import rows_digest
+
+
+def test_a_trial_trains_on_the_first_rows_of_each_subset(tmp_path: Path) -> None:
+    factory = make_factory(tmp_path)
+    small, large = (factory.spec(Composition({"ct-lung": n}), default_recipe(), 0, ("search",)) for n in (4, 8))
+    same = factory.spec(Composition({"ct-brain": 0, "ct-lung": 4}), default_recipe(), 0, ("search",))
+    assert small.train_id == same.train_id
+    assert len({small.train_id, large.train_id}) == 2
+    hashes = factory._store.row_hashes("ct-lung", "train", 8)
+    assert (small.rows_digest, large.rows_digest) == (rows_digest(hashes[:4]), rows_digest(hashes))
+
+
+def test_what_is_scored_and_how(tmp_path: Path) -> None:
+    factory = make_factory(tmp_path, {"targets": ["mr-lung", "ct-brain-new"]})
+    spec = factory.spec(Composition({"ct-brain": 4}), default_recipe(), 0, ("search", "confirm", "sealed"))
+    places = [(e.split, e.eval_set, e.exposure, e.generate) for e in spec.evaluations]
+    assert places == [
+        (split, eval_set, exposure, split != "search")
+        for split in ("search", "confirm", "sealed")
+        for eval_set, exposure in (("mr-lung", "held_out"), ("ct-brain-new", "in_domain"))
+    ]
+    assert len({spec.score_id(e) for e in spec.evaluations}) == 6
+
+
+def test_the_baseline_trains_on_nothing(tmp_path: Path) -> None:
+    planned = make_factory(tmp_path).baseline()
+    assert (planned.stage, planned.arm) == (Stage.baseline, "baseline")
+    assert planned.spec.composition == {}
+    assert planned.spec.recipe.num_steps == 0
+    assert {e.split for e in planned.spec.evaluations} == {"search", "confirm"}  # never sealed
+
+
+def test_a_control_shares_nothing_with_its_target(tmp_path: Path) -> None:
+    factory = make_factory(tmp_path)
+    study = open_study(tmp_path)
+    control = factory.control("mr-lung", 10)
+    assert control is not None
+    assert control.total == 10
+    assert max(control.values()) - min(control.values()) <= 1
+    target = study.catalog.subset("mr-lung").key
+    for subset in control:
+        assert shared_elements(study.catalog.subset(subset).key, target, study.task_map) == ()
+    assert set(control) == {"ct-brain", "us-heart", "xr-hand"}
+    assert control_arm("mr-lung") == "control:mr-lung"
+
+
+def test_a_control_that_cannot_match_says_so_by_its_size(tmp_path: Path) -> None:
+    changes = {"control_sources": [], "space.composition.sources": ["ct-brain", "mr-brain"]}
+    control = make_factory(tmp_path / "few", changes).control("mr-lung", 20)
+    assert control == Composition({"ct-brain": 12})
+    assert make_factory(tmp_path / "none", changes).control("ct-brain-new", 20) is None
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 12), min_size=1), st.integers(0, 60))
+def test_samples_are_shared_out_as_evenly_as_rows_allow(rows: dict[str, int], num_samples: int) -> None:
+    shared = share_out(rows, num_samples)
+    assert shared.total == min(num_samples, sum(rows.values()))
+    counts = {subset: shared.get(subset, 0) for subset in rows}
+    assert all(counts[s] <= rows[s] for s in rows)
+    not_exhausted = [counts[s] for s in rows if counts[s] < rows[s]]
+    if not_exhausted:  # nobody has more than one sample above a subset that could have given more
+        assert max(counts.values()) - min(not_exhausted) <= 1
+    assert share_out(dict(reversed(rows.items())), num_samples) == shared
+
+
+def test_the_samples_that_a_small_subset_lacks_are_shared_too() -> None:
+    assert share_out({"a": 10, "b": 1, "c": 10}, 12).as_dict() == pytest.approx({"a": 6, "b": 1, "c": 5}, abs=1)

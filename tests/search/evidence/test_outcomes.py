@@ -1,0 +1,80 @@
+"""Per-question outcomes as matrices."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from datasets_spec.errors import UserError
+from search.evidence.outcomes import Outcomes, of_arm
+from tests.makers.records import MadeUpStudy
+
+TARGET = "ct-lung-nodule"
+
+
+def study() -> MadeUpStudy:
+    made = MadeUpStudy(num_questions=40)
+    for seed in (5, 2):
+        made.add("confirm", "finalist-1", {"us-breast-mass": 10}, {(TARGET, "confirm"): 0.6}, seed=seed)
+    made.add("baseline", "baseline", {}, {(TARGET, "confirm"): 0.5})
+    return made
+
+
+def test_one_row_a_seed_in_the_order_of_questions() -> None:
+    made = study()
+    arm = Outcomes(made.load).of_arm(of_arm(made.records, "finalist-1"), TARGET, "confirm")
+    assert arm is not None
+    assert arm.seeds == (2, 5)
+    assert arm.right.shape == (2, 40)
+    assert list(arm.sample_ids) == sorted(arm.sample_ids)
+    answers = made.outcomes["trials/1"].set_index("sample_id")["correct"]  # seed 2
+    assert [bool(x) for x in arm.right[0]] == [bool(answers[sample_id]) for sample_id in arm.sample_ids]
+    assert arm.is_trained
+    assert arm.keep_seeds(1).seeds == (2,)
+
+
+def test_the_latest_record_of_a_seed_counts_and_the_backbone_is_untrained() -> None:
+    made = study()
+    again = made.add("sealed", "finalist-1", {"us-breast-mass": 10}, {(TARGET, "confirm"): 0.9}, seed=5)
+    outcomes = Outcomes(made.load)
+    arm = outcomes.of_arm(of_arm(made.records, "finalist-1"), TARGET, "confirm")
+    baseline = outcomes.of_arm(of_arm(made.records, "baseline"), TARGET, "confirm")
+    assert arm is not None
+    assert baseline is not None
+    assert int(arm.right[1].sum()) == again["evaluations"][0]["correct"]
+    assert not baseline.is_trained
+    assert outcomes.of_arm(of_arm(made.records, "baseline"), TARGET, "sealed") is None
+
+
+def test_each_trial_is_read_once() -> None:
+    made, read = study(), list[str]()
+
+    def load(trial_dir: str) -> pd.DataFrame:
+        read.append(trial_dir)
+        return made.load(trial_dir)
+
+    outcomes = Outcomes(load)
+    for _ in range(3):
+        outcomes.of_arm(made.records, TARGET, "confirm")
+    assert len(read) == len(set(read))
+
+
+def test_arms_on_different_questions_are_refused() -> None:
+    made = study()
+    folder = made.records[2]["trial_dir"]
+    made.outcomes[folder]["sample_id"] = [f"{name}-new" for name in made.outcomes[folder]["sample_id"]]
+    outcomes = Outcomes(made.load)
+    arms = [outcomes.of_arm(of_arm(made.records, name), TARGET, "confirm") for name in ("finalist-1", "baseline")]
+    assert arms[0] is not None
+    assert arms[1] is not None
+    with pytest.raises(UserError, match="different questions"):
+        outcomes.paired(arms[0], arms[1], TARGET)
+
+
+def test_questions_of_unknown_group_stand_alone() -> None:
+    outcomes = Outcomes(study().load, {"a": "p1", "b": "p1"})
+    groups = outcomes.groups_of(["a", "b", "c", "d"])
+    assert groups is not None
+    assert groups[0] == groups[1]
+    assert len(set(groups)) == 3
+    assert outcomes.groups_of(["c", "d"]) is None

@@ -1,0 +1,106 @@
+"""The transfer matrix."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from datasets_spec.catalog.keys import load_task_map
+from datasets_spec.errors import UserError
+from search.evidence.transfer_matrix import TRANSFER_COLUMNS, compute_transfer, safe_cell, write_transfer_csv
+from tests.makers.records import KEYS, MadeUpStudy
+
+TARGET = "ct-lung-nodule"
+SOURCES = {"ct-brain-bleed": 0.75, "mr-brain-tumor": 0.6, "us-breast-mass": 0.45}
+
+
+def study(*, with_controls: bool = True) -> MadeUpStudy:
+    made = MadeUpStudy(num_questions=300)
+    place = (TARGET, "search")
+    made.add("baseline", "baseline", {}, {place: 0.5})
+    for seed in (0, 1, 2):
+        for source, accuracy in SOURCES.items():
+            made.add("single", "single", {source: 100}, {place: accuracy}, seed=seed)
+        if with_controls:
+            made.add(
+                "control", f"control:{TARGET}", {"us-breast-mass": 60, "mr-brain-tumor": 40}, {place: 0.6}, seed=seed
+            )
+    return made
+
+
+def matrix(made: MadeUpStudy, split: str = "search") -> pd.DataFrame:
+    identity = load_task_map("identity")
+    return compute_transfer(made.records, made.load, KEYS, identity, [TARGET, "mr-brain-tumor"], split)
+
+
+def test_gains_and_intervals_follow_what_was_planted() -> None:
+    frame = matrix(study()).set_index("source")
+    assert set(frame["target"]) == {TARGET}
+    helps, nothing, harms = frame.loc["ct-brain-bleed"], frame.loc["mr-brain-tumor"], frame.loc["us-breast-mass"]
+    assert helps["gain"] == pytest.approx(0.25, abs=0.1)
+    assert helps["cg_gain"] == pytest.approx(0.15, abs=0.1)
+    assert helps["ci_low"] > 0
+    assert nothing["ci_low"] < 0 < nothing["ci_high"]
+    assert harms["ci_high"] < 0
+    assert (frame["ci_low"] < frame["cg_gain"]).all()
+    assert (frame["cg_gain"] < frame["ci_high"]).all()
+
+
+def test_figures_can_be_recomputed_from_the_records() -> None:
+    made = study()
+    frame = matrix(made).set_index("source")
+    by_arm: dict[str, list[float]] = {}
+    for record in made.records:
+        name = record["arm"] if record["stage"] != "single" else next(iter(record["composition"]))
+        by_arm.setdefault(name, []).append(record["evaluations"][0]["accuracy"])
+    mean = {name: sum(values) / len(values) for name, values in by_arm.items()}
+    for source in SOURCES:
+        assert frame.loc[source, "gain"] == pytest.approx(mean[source] - mean["baseline"])
+        assert frame.loc[source, "cg_gain"] == pytest.approx(mean[source] - mean[f"control:{TARGET}"])
+    assert list(frame.loc["ct-brain-bleed", ["n", "seeds", "split", "estimator"]]) == [300, 3, "search", "single"]
+    assert frame.loc["ct-brain-bleed", "shared_elements"] == "modality"
+    assert frame.loc["mr-brain-tumor", "shared_elements"] == ""
+
+
+def test_without_controls_the_interval_is_that_of_the_gain() -> None:
+    frame = matrix(study(with_controls=False))
+    assert frame["cg_gain"].isna().all()
+    assert (frame["ci_low"] == frame["gain_ci_low"]).all()
+    assert (frame["ci_low"] < frame["gain"]).all()
+
+
+def test_controls_of_another_size_are_not_used() -> None:
+    made = study(with_controls=False)
+    made.add("control", f"control:{TARGET}", {"us-breast-mass": 99}, {(TARGET, "search"): 0.6})
+    assert matrix(made)["cg_gain"].isna().all()
+
+
+def test_nothing_to_show_is_an_empty_table() -> None:
+    frame = matrix(study(), split="confirm")
+    assert frame.empty
+    assert list(frame.columns) == list(TRANSFER_COLUMNS)
+
+
+def test_outcomes_that_contradict_the_ledger_are_refused() -> None:
+    made = study()
+    made.outcomes["trials/1"]["correct"] = ~made.outcomes["trials/1"]["correct"]
+    with pytest.raises(UserError, match="trials/1 are not those the ledger records"):
+        matrix(made)
+
+
+def test_csv_is_canonical_and_cannot_run_formulas(tmp_path: Path) -> None:
+    frame = matrix(study())
+    frame.loc[0, "source"] = "=HYPERLINK(1)"
+    write_transfer_csv(frame, tmp_path / "transfer.csv")
+    with (tmp_path / "transfer.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["source"] == "'=HYPERLINK(1)"
+    assert list(rows[0]) == list(TRANSFER_COLUMNS)
+    assert float(rows[2]["gain"]) == frame.loc[2, "gain"]
+    assert [safe_cell(v) for v in ("+1", "-x", "@a", "\tb", "ok", -0.5)] == ["'+1", "'-x", "'@a", "'\tb", "ok", -0.5]
+    before = (tmp_path / "transfer.csv").read_bytes()
+    write_transfer_csv(frame, tmp_path / "transfer.csv")
+    assert (tmp_path / "transfer.csv").read_bytes() == before

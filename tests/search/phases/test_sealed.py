@@ -1,0 +1,95 @@
+"""`sealed` opens once a study; a second opening is refused, and openings by other studies are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.engine.recorder import Recorder
+from search.engine.study_run import StudyRun
+from search.engine.trial_factory import PlannedTrial
+from search.ledger.ledger import Ledger
+from search.phases.confirm import open_sealed
+from search.sealed_openings import FILE, earlier_openings, note_opening
+from search.vocabulary import Stage
+from tests.makers.study_fixture import evaluations_of, make_factory, open_study, plan_trial, trial_result, write_store
+from trainers.executors.nested import TrialResources
+
+
+class NoEngine:
+    """Everything has been scored: nothing may be run."""
+
+    def run(self, source: Any) -> None:
+        raise AssertionError("a trial was run")
+
+    def close(self) -> None:
+        raise AssertionError("the engine was touched")
+
+    def wait_ended(self) -> None:
+        return
+
+
+def open_run(folder: Path, run_dir: Path, said: list[str]) -> StudyRun:
+    study = open_study(folder)
+    ledger = Ledger.open(run_dir / "ledger", writer=True)
+    return StudyRun(
+        study=study,
+        run_dir=run_dir,
+        store=write_store(study),
+        factory=make_factory(folder),
+        ledger=ledger,
+        recorder=Recorder(run_dir, ledger, lambda record: None),
+        resources=TrialResources(),
+        say=said.append,
+        engine=NoEngine(),
+    )
+
+
+def finish(run: StudyRun, composition: dict[str, int]) -> PlannedTrial:
+    """A finalist that is scored on `confirm` and on `sealed` already, so that opening needs no cluster."""
+    planned = plan_trial(run.factory, composition, stage=Stage.confirm, arm="finalist-1", splits=("confirm",), seed=101)
+    run.recorder.record(planned, trial_result(planned))
+    sealed = plan_trial(run.factory, composition, stage=Stage.sealed, arm="finalist-1", splits=("sealed",), seed=101)
+    result = trial_result(sealed)
+    run.recorder.record(sealed, result.model_copy(update={"evaluations": evaluations_of(sealed, 0.5)}))
+    return planned
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def test_a_second_selection_finds_sealed_closed(tmp_path: Path, said: list[str]) -> None:
+    run = open_run(tmp_path, tmp_path / "run", said)
+    first, second = finish(run, {"ct-lung": 8}), finish(run, {"ct-brain": 8})
+    assert open_sealed(run, {"finalist-1": [first]})
+    assert open_sealed(run, {"finalist-1": [first]})  # a resumed study asks for the same again
+    assert not open_sealed(run, {"finalist-1": [second]})
+    assert "sealed was opened before for another selection" in said[-1]
+    openings = [record for record in run.ledger.records() if record["kind"] == "sealed_opened"]
+    assert len(openings) == 1
+    assert openings[0]["train_ids"] == [first.spec.train_id]
+
+
+def test_another_study_on_the_same_questions_is_told(tmp_path: Path, said: list[str]) -> None:
+    run = open_run(tmp_path, tmp_path / "one", said)
+    open_sealed(run, {"finalist-1": [finish(run, {"ct-lung": 8})]})
+    assert not any("opened before" in line for line in said)
+    other = open_run(tmp_path, tmp_path / "two", said)
+    assert open_sealed(other, {"finalist-1": [finish(other, {"ct-lung": 8})]})
+    assert any("opened before by 1 other studies (tiny)" in line for line in said)
+    assert next(r for r in other.ledger.records() if r["kind"] == "sealed_opened")["earlier"] == 1
+
+
+def test_only_the_same_questions_of_other_studies_count(tmp_path: Path) -> None:
+    note_opening(tmp_path, {"a": "1", "b": "2"}, "me", "mine")
+    assert earlier_openings(tmp_path, {"a": "1"}, "me") == []
+    assert [o["name"] for o in earlier_openings(tmp_path, {"b": "2"}, "you")] == ["mine"]
+    assert earlier_openings(tmp_path, {"a": "changed"}, "you") == []
+    with (tmp_path / FILE).open("a") as file:
+        file.write('{"study": "half')
+    assert len(earlier_openings(tmp_path, {"a": "1"}, "you")) == 1
+    assert not note_opening(tmp_path / "missing", {"a": "1"}, "me", "mine")

@@ -1,0 +1,48 @@
+"""Classes, groups, forgetting, luck and effects reach the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.report import write_report
+from search.report.run_files import RunRecords, load_run
+from search.report.sections.answer import compute_answer
+from search.report.sections.effects import compute_effect_rows, compute_effect_table
+from search.report.sections.subgroups import compute_finding_tables
+from tests.search.report.fixture_run import write_run
+
+
+def test_the_answer_says_what_luck_has_added(records: RunRecords) -> None:
+    text = " ".join(compute_answer(records).luck)
+    assert "the best of 12 trials scored 74.0" in text
+    assert "about 4.0 points of that may be luck" in text
+    assert "without that, 68.4" in text
+
+
+def test_tables_hold_every_class_group_and_loss(records: RunRecords) -> None:
+    tables = compute_finding_tables(records)
+    assert len(tables.class_rows) == 4
+    assert "0.812" in tables.class_rows[0]
+    assert [row[2] for row in tables.stratum_rows] == ["north", "south"]
+    assert tables.retained_rows[0][-1] == "worse"
+    assert "4.3" in tables.calibration[0]
+
+
+def test_effects_are_ordered_and_their_words_are_not_claims(records: RunRecords) -> None:
+    rows = compute_effect_rows(records)
+    assert list(rows["difference"]) == sorted(rows["difference"], reverse=True)
+    assert set(rows["verdict"]) == {"adds", "not clear", "takes away"}
+    assert compute_effect_table(records)[0][0] == "added to the selection"
+
+
+def test_the_page_shows_them_and_does_without(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path / "run")
+    page = write_report(run_dir).read_text(encoding="utf-8")
+    for part in ("What it costs elsewhere", "Class by class", "Group by group", "What each subset adds", "luck"):
+        assert part in page
+    (run_dir / "report" / "findings.json").unlink()
+    (run_dir / "report" / "explanation.json").unlink()
+    page = write_report(run_dir).read_text(encoding="utf-8")
+    for part in ("Class by class", "Group by group"):
+        assert part not in page
+    assert load_run(run_dir).missing == ()

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datasets_spec.errors import UserError
+from search.report.run_files import TRIAL_COLUMNS, RunRecords, load_run
+from tests.search.report.fixture_run import TARGETS, write_run
+
+
+def test_a_finished_run_misses_nothing(records: RunRecords) -> None:
+    assert records.missing == ()
+    assert records.targets == tuple(TARGETS)
+    assert set(TRIAL_COLUMNS) <= set(records.trials.columns)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "run.json").unlink()
+    (run / "report" / "transfer.csv").unlink()
+    records = load_run(run)
+    assert records.missing == ("run.json", "report/transfer.csv")
+    assert records.transfer.empty
+    assert set(records.targets) == set(TARGETS), "the scored sets stand in for the names in run.json"
+
+
+def test_a_directory_that_is_no_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a study directory"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["run.json", "selection/selection.json", "report/trials.parquet", "study.resolved.yaml"]
+)
+def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+    run = write_run(tmp_path / "run")
+    (run / name).write_text("{ [broken")
+    with pytest.raises(UserError, match=name):
+        load_run(run)
+
+
+def test_a_subset_named_NA_stays_a_name(tmp_path: Path) -> None:
+    records = load_run(write_run(tmp_path / "run", rename={"ct-brain-size": "NA"}))
+    assert "NA" in set(records.transfer["source"])
+
+
+@pytest.mark.parametrize(
+    ("objective", "expected"),
+    [
+        ("cg", ("mri-brain-size", "ct-lung-size", "ct-brain-temporal")),
+        ("multi_image", ("ct-brain-temporal",)),
+        ("pareto", ("mri-brain-size", "ct-lung-size", "ct-brain-temporal")),
+    ],
+)
+def test_means_are_over_what_the_objective_is_about(
+    records: RunRecords, objective: str, expected: tuple[str, ...]
+) -> None:
+    changed = RunRecords(
+        run_dir=records.run_dir,
+        run=records.run,
+        study={**records.study, "objective": objective},
+        selection=None,
+        trials=records.trials,
+        transfer=records.transfer,
+        missing=(),
+    )
+    assert changed.targets == expected

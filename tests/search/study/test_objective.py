@@ -1,0 +1,103 @@
+"""What counts as composing, and how trials are ranked by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.space.candidate import Candidate
+from search.space.composition import Composition
+from search.strategies.interface import Observation
+from search.study.objective import mean_accuracy, objective_names, objective_values, ranked
+from search.study.spec import StudySpec
+from search.vocabulary import Status
+from tests.makers.study_fixture import changed
+
+
+def spec_of(objective: str = "cg") -> StudySpec:
+    changes = {"targets": ["t1", "t2"], "abilities": ["a1"], "objective": objective}
+    return StudySpec.model_validate(changed(changes))
+
+
+def score(eval_set: str, accuracy: float, exposure: str = "held_out", split: str = "search") -> dict[str, Any]:
+    return {"eval_set": eval_set, "split": split, "exposure": exposure, "accuracy": accuracy}
+
+
+def record(*scores: dict[str, Any], status: str = "finished") -> dict[str, Any]:
+    return {"status": status, "evaluations": list(scores)}
+
+
+GOOD = (score("t1", 0.4), score("t2", 0.6), score("a1", 0.9))
+
+
+def test_each_objective_is_the_mean_over_its_sets() -> None:
+    assert objective_values(spec_of(), record(*GOOD)) == pytest.approx((0.5,))
+    assert objective_values(spec_of("multi_image"), record(*GOOD)) == pytest.approx((0.9,))
+    assert objective_values(spec_of("pareto"), record(*GOOD)) == pytest.approx((0.5, 0.9))
+    for objective in ("cg", "multi_image", "pareto"):
+        spec = spec_of(objective)
+        assert len(objective_names(spec)) == spec.num_objectives == len(objective_values(spec, record(*GOOD)) or ())
+
+
+def test_a_trial_that_saw_a_targets_key_has_no_value() -> None:
+    seen = record(score("t1", 1.0, "in_domain"), *GOOD[1:])
+    assert objective_values(spec_of(), seen) is None
+    assert objective_values(spec_of("pareto"), seen) is None
+    assert mean_accuracy(seen, ["t1"], "search") is None
+    assert mean_accuracy(seen, ["t2"], "search") == pytest.approx(0.6)
+
+
+def test_few_shot_counts() -> None:
+    assert objective_values(spec_of(), record(score("t1", 0.8, "few_shot"), *GOOD[1:])) == pytest.approx((0.7,))
+
+
+@pytest.mark.parametrize("status", [s.value for s in Status if s is not Status.finished])
+def test_only_finished_trials_have_a_value(status: str) -> None:
+    assert objective_values(spec_of(), record(*GOOD, status=status)) is None
+
+
+def test_missing_other_and_non_finite_scores_are_no_value() -> None:
+    assert objective_values(spec_of(), record(*GOOD[1:])) is None
+    assert objective_values(spec_of(), record(score("t1", 0.4, split="confirm"), *GOOD[1:])) is None
+    assert objective_values(spec_of(), record(score("t1", float("nan")), *GOOD[1:])) is None
+
+
+def observation(index: int, values: tuple[float, ...] | None) -> Observation:
+    candidate = Candidate(Composition({"a": 1 + index}))
+    return Observation(candidate=candidate, values=values, status=Status.finished, proposal_index=index)
+
+
+def test_one_objective_ranks_by_value_then_by_proposal() -> None:
+    found = ranked([observation(i, v) for i, v in enumerate([(0.2,), None, (0.7,), (0.7,), (0.1,)])])
+    assert [o.proposal_index for o in found] == [2, 3, 0, 4]
+
+
+def test_a_front_comes_before_what_it_dominates_even_if_that_has_a_higher_mean() -> None:
+    found = ranked([observation(i, v) for i, v in enumerate([(0.5, 0.55), (1.0, 0.0), (0.6, 0.6)])])
+    assert [o.proposal_index for o in found] == [2, 1, 0]
+
+
+accuracies = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
+
+
+@given(st.lists(st.none() | st.tuples(accuracies, accuracies), max_size=12))
+def test_nothing_ranked_is_dominated_by_something_later(values: list[tuple[float, float] | None]) -> None:
+    found = ranked([observation(i, v) for i, v in enumerate(values)])
+    assert sorted(o.proposal_index for o in found) == [i for i, v in enumerate(values) if v is not None]
+    for place, earlier in enumerate(found):
+        for later in found[place + 1 :]:
+            assert earlier.values is not None
+            assert later.values is not None
+            better = [b - a for a, b in zip(earlier.values, later.values, strict=True)]
+            assert not (min(better) >= 0 and max(better) > 0)
+
+
+@given(st.lists(st.tuples(accuracies, accuracies), min_size=1, max_size=8), st.randoms())
+def test_the_order_of_observations_does_not_matter(values: list[tuple[float, float]], random: Any) -> None:
+    observations = [observation(i, v) for i, v in enumerate(values)]
+    expected = ranked(observations)
+    random.shuffle(observations)
+    assert ranked(observations) == expected

@@ -1,0 +1,164 @@
+"""A study directory belongs to one study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasets_spec.errors import UserError
+from search.study.run_dir import (
+    RESOLVED_FILE,
+    claim_run_dir,
+    default_run_dir,
+    differences,
+    read_resolved,
+)
+from search.study.spec import StudySpec
+from tests.makers.study_fixture import changed
+
+IDENTITY = {"store": "s", "backbone": "b"}
+
+
+def spec_of(changes: dict[str, Any] | None = None) -> StudySpec:
+    return StudySpec.model_validate(changed(changes or {}))
+
+
+def test_the_default_directory_lies_beside_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_run_dir(Path("study.yaml"), spec_of()) == tmp_path / "runs" / "tiny"
+
+
+def test_the_same_study_resumes_and_is_read_back(tmp_path: Path) -> None:
+    changes = {"space.recipe": {"learning_rate": {"kind": "log_uniform", "low": 1e-5, "high": 2e-4}, "num_steps": [4]}}
+    for _ in range(2):
+        claim_run_dir(tmp_path / "run", spec_of(changes), IDENTITY)
+    assert read_resolved(tmp_path / "run") == spec_of(changes)
+    assert [p.name for p in (tmp_path / "run").iterdir()] == [RESOLVED_FILE]
+
+
+def test_a_field_that_is_new_changes_nothing_at_its_default(tmp_path: Path) -> None:
+    claim_run_dir(tmp_path, spec_of(), IDENTITY)
+    path = tmp_path / RESOLVED_FILE
+    older = path.read_text(encoding="utf-8").replace("  replicates: 1\n", "")
+    assert "replicates" not in older
+    path.write_text(older, encoding="utf-8")
+    with pytest.raises(UserError, match="replicates: was 1, is 2"):
+        claim_run_dir(tmp_path, spec_of({"strategy.replicates": 2}), IDENTITY)
+    claim_run_dir(tmp_path, spec_of(), IDENTITY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "identity", "named"),
+    [
+        ({"targets": ["ct-lung"]}, IDENTITY, ["targets"]),
+        ({"seed": 7, "recipe.num_steps": 5}, IDENTITY, ["seed: was 0, is 7", "recipe.num_steps: was 4, is 5"]),
+        ({"strategy.name": "optuna-tpe"}, IDENTITY, ["strategy.name"]),
+        ({"confirm.seeds": [102]}, IDENTITY, ["confirm.seeds"]),
+        ({}, {**IDENTITY, "store": "other"}, ["identity.store"]),
+        ({}, {**IDENTITY, "backbone": "other"}, ["identity.backbone"]),
+    ],
+)
+def test_another_study_is_refused_with_every_difference(
+    tmp_path: Path, changes: dict[str, Any], identity: dict[str, str], named: list[str]
+) -> None:
+    claim_run_dir(tmp_path, spec_of(), IDENTITY)
+    before = (tmp_path / RESOLVED_FILE).read_bytes()
+    with pytest.raises(UserError) as caught:
+        claim_run_dir(tmp_path, spec_of(changes), identity)
+    assert all(name in caught.value.message for name in named)
+    assert caught.value.message.count(": was ") == len(named)
+    assert (tmp_path / RESOLVED_FILE).read_bytes() == before
+
+
+def test_how_it_runs_and_how_long_may_change(tmp_path: Path) -> None:
+    claim_run_dir(tmp_path, spec_of(), IDENTITY)
+    later = spec_of(
+        {
+            "strategy.num_trials": 99,
+            "execution.max_concurrent": 8,
+            "confirm.open_sealed": False,
+            "quarantine_limit": 0.5,
+        }
+    )
+    claim_run_dir(tmp_path, later, IDENTITY)
+    assert read_resolved(tmp_path) == later
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"name: [unclosed", id="cut"),
+        pytest.param(b"- a list\n", id="no mapping"),
+        pytest.param(b"\xff\xfe\x00name: x", id="no text"),
+        pytest.param(b"name: tiny\nold_section: {a: 1}\n", id="of an older version"),
+        pytest.param(b"name: 2026-11-23\n", id="by hand"),
+        pytest.param(b"name: !!python/object:os.system x\n", id="not plain data"),
+    ],
+)
+def test_a_damaged_or_old_file_is_the_users_to_repair(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / RESOLVED_FILE).write_bytes(content)
+    with pytest.raises(UserError):
+        read_resolved(tmp_path)
+    with pytest.raises(UserError):
+        claim_run_dir(tmp_path, spec_of(), IDENTITY)
+    assert (tmp_path / RESOLVED_FILE).read_bytes() == content
+
+
+def test_a_directory_without_a_study_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="recombine run"):
+        read_resolved(tmp_path)
+
+
+def test_a_kill_while_the_spec_is_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def kill(descriptor: int) -> None:
+        raise KilledError
+
+    claim_run_dir(tmp_path, spec_of(), IDENTITY)
+    before = (tmp_path / RESOLVED_FILE).read_bytes()
+    monkeypatch.setattr("datasets_spec.atomic.os.fsync", kill)
+    with pytest.raises(KilledError):
+        claim_run_dir(tmp_path, spec_of({"strategy.num_trials": 99}), IDENTITY)
+    assert (tmp_path / RESOLVED_FILE).read_bytes() == before
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(plain, plain)
+def test_there_are_differences_exactly_when_something_differs(before: Any, now: Any) -> None:
+    assert list(differences(before, before)) == []
+    if _without_nulls(before) != _without_nulls(now):  # a key that is null and one that is missing mean the same
+        assert list(differences(before, now))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return [_without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    ("fixed", "change"),
+    [
+        ({"deterministic": True}, {"execution.max_concurrent": 3}),
+        ({}, {"execution.gpus_per_worker": 1.0}),
+    ],
+)
+def test_what_would_change_the_experiment_is_refused(
+    tmp_path: Path, fixed: dict[str, Any], change: dict[str, Any]
+) -> None:
+    claim_run_dir(tmp_path, spec_of(fixed), IDENTITY)
+    with pytest.raises(UserError, match=next(iter(change))):
+        claim_run_dir(tmp_path, spec_of({**fixed, **change}), IDENTITY)

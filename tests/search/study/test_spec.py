@@ -1,0 +1,63 @@
+"""What a study file may say, apart from what it refers to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from search.study.spec import StudySpec
+from tests.makers.study_fixture import changed
+
+
+def spec_of(changes: dict[str, Any]) -> StudySpec:
+    return StudySpec.model_validate(changed(changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective": "pareto"}, "abilities"),
+        ({"objective": "multi_image"}, "abilities"),
+        ({"space.recipe": {"learning_rte": [0.1]}}, "learning_rte"),
+        ({"confirm.seeds": [101, 0]}, "fresh"),
+        ({"seed": 101}, "fresh"),
+        ({"abilities": ["mr-lung"]}, "both"),
+        ({"targets": []}, "targets"),
+        ({"name": "../elsewhere"}, "name"),
+        ({"quarantine_limit": 1.5}, "quarantine_limit"),
+        ({"few_shot": {"mr-lung": 0}}, "few_shot"),
+        ({"typo": 1}, "typo"),
+    ],
+)
+def test_contradictions_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        spec_of(changes)
+
+
+def test_the_searchs_seed_may_be_reused_when_nothing_is_confirmed() -> None:
+    assert not spec_of({"confirm.enabled": False, "seed": 101}).confirm.enabled
+
+
+@pytest.mark.parametrize(
+    ("objective", "sets", "num_objectives"),
+    [("cg", ("mr-lung",), 1), ("multi_image", ("mr-brain-time",), 1), ("pareto", ("mr-lung", "mr-brain-time"), 2)],
+)
+def test_each_objective_is_made_of_its_own_sets(objective: str, sets: tuple[str, ...], num_objectives: int) -> None:
+    spec = spec_of({"objective": objective, "abilities": ["mr-brain-time"]})
+    assert spec.objective_sets == sets
+    assert spec.num_objectives == num_objectives
+    assert spec.eval_sets == ("mr-lung", "mr-brain-time")
+
+
+def test_single_sources_have_the_largest_number_unless_said_otherwise() -> None:
+    assert spec_of({}).single_num_samples == 8
+    assert spec_of({"transfer.num_samples": 5}).single_num_samples == 5
+
+
+def test_searched_values_replace_the_studys_and_nothing_else() -> None:
+    spec = spec_of({"recipe.lora_rank": 2})
+    assert spec.recipe_of({"learning_rate": 0.25}).model_dump() == {**spec.recipe.model_dump(), "learning_rate": 0.25}
+    with pytest.raises(ValidationError):
+        spec.recipe_of({"num_steps": -1})

@@ -1,0 +1,56 @@
+"""A study as a Ray job on a real head node with token authentication."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.makers.ray_head import HeadNode, start_head
+from tests.studies.tiny_study import command, comparable_trials, environment, recombine, write_study
+
+pytestmark = pytest.mark.ray
+SMALL = ("confirm.enabled=false", "transfer.enabled=false", "strategy.num_trials=2", "strategy.name=random")
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[HeadNode]:
+    with start_head(num_cpus=2) as node:
+        yield node
+
+
+def _submit(study: Path, run_dir: Path, head: HeadNode, token: str) -> subprocess.CompletedProcess[str]:
+    arguments = command("submit", study, *SMALL, "--address", head.address_http, "--run-dir", run_dir)
+    env = environment() | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    return subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=400, check=False)
+
+
+def test_a_submitted_study_has_the_outcome_of_a_local_one(head: HeadNode, tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    submitted = _submit(study, tmp_path / "submitted", head, head.token)
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    assert "search 2:" in submitted.stdout  # the job's own lines, followed
+    local = recombine("run", study, *SMALL, "--run-dir", tmp_path / "local")
+    assert local.returncode == 0, local.stderr
+    pd.testing.assert_frame_equal(comparable_trials(tmp_path / "submitted"), comparable_trials(tmp_path / "local"))
+
+
+def test_a_wrong_token_is_said_and_nothing_runs(head: HeadNode, tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    refused = _submit(study, tmp_path / "submitted", head, "0" * 64)
+    assert refused.returncode == 2
+    assert "token" in refused.stderr.lower()
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "submitted").exists()
+
+
+def test_a_job_that_fails_gives_its_exit_code(head: HeadNode, tmp_path: Path) -> None:
+    study = write_study(tmp_path, quarantine_limit=0.0)
+    image = next((tmp_path / "phantom" / "images" / "ct-lung-grading").rglob("*.png"))
+    image.write_bytes(b"cut")
+    failed = _submit(study, tmp_path / "submitted", head, head.token)
+    assert failed.returncode == 2
+    assert "Traceback" not in failed.stdout
