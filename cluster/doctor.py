@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 from cluster.auth import TOKEN_HINT, find_token, is_loopback, refuse_unsafe_environment
+from cluster.doctor_check import Check, Status
 from cluster.errors import ClusterError
-from cluster.machine import count_cpus, free_disk_gib, shared_memory_gib, total_memory_gib
+from cluster.machine import PACKAGES, count_cpus, find_origins, free_disk_gib, shared_memory_gib, total_memory_gib
 
 DISTRIBUTION = "recombine"
-# By name, for this package imports none of them.
-PACKAGES = ("search", "trainers", "datasets_spec", "cluster")
 _OLDEST_PYTHON = (3, 11)
 # A trainer with torch, transformers and peft holds 0.7 GiB; a nested trial is 8 to 9 processes (measured).
 _MEMORY_ENOUGH_GIB = 4.0
 _DISK_ENOUGH_GIB = 5.0
 _DISK_LEAST_GIB = 0.5
 _SHM_ENOUGH_GIB = 1.0
-
-Status = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Check:
-    """One finding: `warn` works with a drawback, `fail` does not work; `fix` is the next step."""
-
-    name: str
-    status: Status
-    detail: str
-    fix: str
 
 
 def run_checks(address: str | None = None, *, directory: Path | None = None, start_ray: bool = True) -> list[Check]:
@@ -105,15 +88,6 @@ def check_packages() -> Check:
     if problems:
         return Check(name="packages", status="fail", detail="; ".join(problems), fix=fix)
     return Check(name="packages", status="ok", detail=f"{len(lines)} requirements met", fix=fix)
-
-
-def find_origins(packages: Sequence[str]) -> dict[str, str]:
-    """Where each package would be imported from; "" where it would not."""
-    origins = {}
-    for name in packages:
-        spec = importlib.util.find_spec(name)
-        origins[name] = (spec.origin or "") if spec else ""
-    return origins
 
 
 def check_origins() -> Check:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.connect import connect, disconnect
-from cluster.doctor import Check, Status, find_origins
+from cluster.doctor_check import Check, Status
 from cluster.errors import ClusterError
+from cluster.machine import find_origins
 from cluster.submit import open_client
 
 _ANSWER_TIMEOUT_S = 60.0

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 GIB = 1024**3
 _CGROUP = Path("/sys/fs/cgroup")
+# By name, for this package imports none of them.
+PACKAGES = ("search", "trainers", "datasets_spec", "cluster")
 
 
 def count_cpus() -> int:
@@ -45,3 +49,12 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="ascii")
     except OSError:
         return ""
+
+
+def find_origins(packages: Sequence[str]) -> dict[str, str]:
+    """Where each package would be imported from; "" where it would not."""
+    origins = {}
+    for name in packages:
+        spec = importlib.util.find_spec(name)
+        origins[name] = (spec.origin or "") if spec else ""
+    return origins

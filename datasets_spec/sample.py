@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -177,3 +178,12 @@ if not TYPE_CHECKING:
         if name == "ARROW_SCHEMA":
             return arrow_schema()
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def file_stem(file: str) -> str:
+    """Returns the part of a catalog's file name that sample ids carry.
+
+    Args:
+        file: File as the catalog names it.
+    """
+    return PurePosixPath(file).stem

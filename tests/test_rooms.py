@@ -37,12 +37,6 @@ MOST_LINES = 350
 
 # Faults that are known and not mended yet. A line goes with its fault: none may be added.
 KNOWN_IN_CIRCLES = {
-    "cluster.doctor",
-    "cluster.doctor_ray",
-    "datasets_spec.images.decode",
-    "datasets_spec.images.dicom",
-    "datasets_spec.prepare.box_answers",
-    "datasets_spec.prepare.first_pass",
     "search.strategies.context",
     "search.strategies.interface",
     "trainers.scoring.marks",

@@ -12,7 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 from datasets_spec.errors import UserError
-from datasets_spec.images.decode import ABSENT, ImageRefused, file_state, resolve_beneath
+from datasets_spec.images.files import ABSENT, file_state, resolve_beneath
+from datasets_spec.images.limits import ImageRefused
 from datasets_spec.readers import FORMATS, get_reader
 from datasets_spec.readers.files import SUFFIXES
 from datasets_spec.sample import QuarantinedRow, RawSample

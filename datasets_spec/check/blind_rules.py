@@ -1,17 +1,12 @@
-"""What a store holds and how far one gets without looking at the images."""
+"""How far rules get that look at no image."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from datasets_spec.catalog.keys import Key
-from datasets_spec.sample import SPLITS, option_groups
-from datasets_spec.store.store import Store
-
-_COLUMNS = ["options", "answer_index"]
+from datasets_spec.sample import option_groups
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,43 +33,6 @@ class BlindBaselines:
     letter: str | None = None
     longest_option: float | None = None
     shortest_option: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SubsetAudit:
-    """One subset of an audit.
-
-    Args:
-        name: Its name.
-        key: Its key.
-        read: Rows found.
-        kept: Rows stored.
-        splits: Rows by split.
-        quarantined: Unusable rows by reason.
-        duplicates: Copies removed.
-        leaked: Rows removed by the leakage guard.
-        not_selected: Rows the spec does not ask for.
-        not_sampled: Usable rows beyond what the spec's sampling keeps.
-        flags: Odd rows that are kept, by flag.
-        groups_known: Whether every patient is known.
-        num_labels: Distinct labels; None where they are as free as answers.
-        blind: Baselines of each split that has rows.
-    """
-
-    name: str
-    key: Key
-    read: int
-    kept: int
-    splits: dict[str, int]
-    quarantined: dict[str, int]
-    duplicates: int
-    leaked: int
-    not_selected: int
-    not_sampled: int
-    flags: dict[str, int]
-    groups_known: bool
-    num_labels: int | None
-    blind: dict[str, BlindBaselines] = field(default_factory=dict)
 
 
 def blind_baselines(options: Sequence[Sequence[str]], answers: Sequence[int]) -> BlindBaselines:
@@ -114,50 +72,3 @@ def _share(lengths: dict[int, int], gold: int, extreme: int) -> float:
     if lengths[gold] != extreme:
         return 0.0
     return 1 / sum(length == extreme for length in lengths.values())
-
-
-def audit_subset(store: Store, name: str) -> SubsetAudit:
-    """Audits one subset.
-
-    Args:
-        store: The store.
-        name: Name of the subset.
-
-    Raises:
-        StoreError: There is no such subset, or its data are damaged.
-    """
-    blind: dict[str, BlindBaselines] = {}
-    for split in SPLITS:
-        if store.count(name, split):
-            table: Any = store.read(name, split, columns=_COLUMNS)
-            blind[split] = blind_baselines(*(table.column(column).to_pylist() for column in _COLUMNS))
-    counts = store.manifest.subsets[name]
-    labels = None if counts.labels is None else len(set().union(*counts.labels.values()))
-    return SubsetAudit(
-        name=name,
-        key=counts.key,
-        read=counts.read,
-        kept=counts.kept,
-        splits=counts.splits,
-        quarantined=counts.quarantined,
-        duplicates=counts.duplicates,
-        leaked=counts.leaked,
-        not_selected=counts.not_selected,
-        not_sampled=counts.not_sampled,
-        flags=counts.flags,
-        groups_known=counts.groups_known,
-        num_labels=labels,
-        blind=blind,
-    )
-
-
-def audit_store(store: Store) -> tuple[SubsetAudit, ...]:
-    """Audits every subset, in the order of names.
-
-    Args:
-        store: The store.
-
-    Raises:
-        StoreError: Data are damaged.
-    """
-    return tuple(audit_subset(store, name) for name in sorted(store.subsets))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_spec.catalog.catalog import Catalog
-from datasets_spec.check.blind_rules import SubsetAudit, audit_subset
-from datasets_spec.check.words_alone import Question, TextOnly, text_only
+from datasets_spec.catalog.keys import Key
+from datasets_spec.check.blind_rules import BlindBaselines, blind_baselines
+from datasets_spec.check.words_alone import TextOnly, read_questions, words_alone
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.sample import SPLITS, Flag
 from datasets_spec.splits.leak_levels import LeakCount
@@ -18,6 +19,7 @@ from datasets_spec.store.store import Store
 # A shortcut this far above chance is told; what an image adds must be read against it.
 SHORTCUT_MARGIN = 0.15
 _EVAL_SPLITS = SPLITS[1:]
+_COLUMNS = ["options", "answer_index"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +120,7 @@ def check_store(store: Store, catalog: Catalog, *, sources: Sequence[str], eval_
 
 
 def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool) -> SubsetCheck:
-    rows = {split: _read(store, name, split) for split in SPLITS}
+    rows = {split: read_questions(store, name, split) for split in SPLITS}
     every = [row for members in rows.values() for row in members]
     seen = {row["question"] for row in rows["train"]}
     found = {split: words_alone(store, name, split) for split in _EVAL_SPLITS if is_scored}
@@ -136,34 +138,6 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
         licence=spec.licence,
         origin=spec.origin,
     )
-
-
-def words_alone(store: Store, name: str, split: str) -> TextOnly | None:
-    """Returns how well the closed questions of a split are answered from words alone, learned from ``train``.
-
-    Args:
-        store: The store.
-        name: Name of the subset.
-        split: Whose questions are answered.
-
-    Raises:
-        StoreError: There is no such subset or split, or its data are damaged.
-    """
-    learned, asked = (
-        [_question(row) for row in _read(store, name, part) if row["options"]] for part in ("train", split)
-    )
-    return text_only(learned, asked)
-
-
-def _read(store: Store, name: str, split: str) -> list[dict[str, Any]]:
-    columns = ["question", "options", "answer_index", "answer_kind", "image_hashes", "group"]
-    rows: list[dict[str, Any]] = store.read(name, split, columns=columns).to_pylist()
-    return rows
-
-
-def _question(row: dict[str, Any]) -> Question:
-    cluster = row["group"] or min(row["image_hashes"])
-    return Question(text=row["question"], options=tuple(row["options"]), gold=row["answer_index"], cluster=cluster)
 
 
 def _shortcuts(subset: SubsetCheck) -> list[str]:
@@ -189,7 +163,7 @@ def _shortcuts(subset: SubsetCheck) -> list[str]:
 def _twins(store: Store, sources: Sequence[str], eval_sets: Sequence[str]) -> list[str]:
     """Sources that hold images of a target's own training rows: no leak, but what they teach is the target itself."""
     images = {
-        name: {h for row in _read(store, name, "train") for h in row["image_hashes"]}
+        name: {h for row in read_questions(store, name, "train") for h in row["image_hashes"]}
         for name in {*sources, *eval_sets}
         if name in store.manifest.subsets
     }
@@ -230,4 +204,76 @@ def _common_sources(catalog: Catalog, by_name: dict[str, SubsetCheck]) -> tuple[
         for number, one in enumerate(names)
         for two in names[number + 1 :]
         if (shared := tuple(sorted(published[one][url] for url in published[one].keys() & published[two].keys())))
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubsetAudit:
+    """One subset of an audit.
+
+    Args:
+        name: Its name.
+        key: Its key.
+        read: Rows found.
+        kept: Rows stored.
+        splits: Rows by split.
+        quarantined: Unusable rows by reason.
+        duplicates: Copies removed.
+        leaked: Rows removed by the leakage guard.
+        not_selected: Rows the spec does not ask for.
+        not_sampled: Usable rows beyond what the spec's sampling keeps.
+        flags: Odd rows that are kept, by flag.
+        groups_known: Whether every patient is known.
+        num_labels: Distinct labels; None where they are as free as answers.
+        blind: Baselines of each split that has rows.
+    """
+
+    name: str
+    key: Key
+    read: int
+    kept: int
+    splits: dict[str, int]
+    quarantined: dict[str, int]
+    duplicates: int
+    leaked: int
+    not_selected: int
+    not_sampled: int
+    flags: dict[str, int]
+    groups_known: bool
+    num_labels: int | None
+    blind: dict[str, BlindBaselines] = field(default_factory=dict)
+
+
+def audit_subset(store: Store, name: str) -> SubsetAudit:
+    """Audits one subset.
+
+    Args:
+        store: The store.
+        name: Name of the subset.
+
+    Raises:
+        StoreError: There is no such subset, or its data are damaged.
+    """
+    blind: dict[str, BlindBaselines] = {}
+    for split in SPLITS:
+        if store.count(name, split):
+            table: Any = store.read(name, split, columns=_COLUMNS)
+            blind[split] = blind_baselines(*(table.column(column).to_pylist() for column in _COLUMNS))
+    counts = store.manifest.subsets[name]
+    labels = None if counts.labels is None else len(set().union(*counts.labels.values()))
+    return SubsetAudit(
+        name=name,
+        key=counts.key,
+        read=counts.read,
+        kept=counts.kept,
+        splits=counts.splits,
+        quarantined=counts.quarantined,
+        duplicates=counts.duplicates,
+        leaked=counts.leaked,
+        not_selected=counts.not_selected,
+        not_sampled=counts.not_sampled,
+        flags=counts.flags,
+        groups_known=counts.groups_known,
+        num_labels=labels,
+        blind=blind,
     )

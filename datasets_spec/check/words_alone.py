@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets_spec.sample import option_groups
+from datasets_spec.store.store import Store
 
 _NUM_FEATURES: Final = 1 << 16
 # More rows or rounds changed accuracies on the phantom and on Med-MIM's held-out files by less than a point.
@@ -189,3 +190,36 @@ def _answers_right(weights: NDArray[np.float64], question: Question) -> bool:
     groups = option_groups(question.options)
     chosen = int(np.argmax(_scores(weights, _features(question))))
     return groups[chosen] == groups[question.gold]
+
+
+def words_alone(store: Store, name: str, split: str) -> TextOnly | None:
+    """Returns how well the closed questions of a split are answered from words alone, learned from ``train``.
+
+    Args:
+        store: The store.
+        name: Name of the subset.
+        split: Whose questions are answered.
+
+    Raises:
+        StoreError: There is no such subset or split, or its data are damaged.
+    """
+    learned, asked = (
+        [_question(row) for row in read_questions(store, name, part) if row["options"]] for part in ("train", split)
+    )
+    return text_only(learned, asked)
+
+
+def read_questions(store: Store, name: str, split: str) -> list[dict[str, Any]]:
+    """Reads what blind rules may look at of every row of a partition.
+
+    Raises:
+        StoreError: There is no such subset or split, or its data are damaged.
+    """
+    columns = ["question", "options", "answer_index", "answer_kind", "image_hashes", "group"]
+    rows: list[dict[str, Any]] = store.read(name, split, columns=columns).to_pylist()
+    return rows
+
+
+def _question(row: dict[str, Any]) -> Question:
+    cluster = row["group"] or min(row["image_hashes"])
+    return Question(text=row["question"], options=tuple(row["options"]), gold=row["answer_index"], cluster=cluster)

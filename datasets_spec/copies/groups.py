@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from datasets_spec.images.decode import ImageLimits, ImageRefused, decode, read_image, resolve_beneath
+from datasets_spec.images.decode import decode
+from datasets_spec.images.files import read_image, resolve_beneath
+from datasets_spec.images.limits import ImageLimits, ImageRefused
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -15,7 +15,7 @@ from datasets_spec.sample import QuarantineReason
 if TYPE_CHECKING:
     from PIL import Image
 
-    from datasets_spec.images.decode import ImageLimits
+    from datasets_spec.images.limits import ImageLimits
 
 # A preamble of 128 bytes, then this (DICOM PS3.10, 7.1).
 _PREAMBLE: Final = 128
@@ -51,7 +51,7 @@ def decode_dicom(data: bytes, limits: ImageLimits) -> Image.Image:
         ImageRefused: pydicom is not installed, or the file has no picture, several, more pixels than allowed, no window
             for its greys, or pixels in a compression that cannot be read here.
     """
-    from datasets_spec.images.decode import ImageRefused, quiet_warnings
+    from datasets_spec.images.limits import ImageRefused, quiet_warnings
 
     try:
         import pydicom
@@ -76,7 +76,7 @@ def decode_dicom(data: bytes, limits: ImageLimits) -> Image.Image:
 
 
 def _require_picture(found: Any, limits: ImageLimits) -> None:
-    from datasets_spec.images.decode import ImageRefused
+    from datasets_spec.images.limits import ImageRefused
 
     if "PixelData" not in found:
         raise ImageRefused(QuarantineReason.image_format, "DICOM without a picture")
@@ -91,7 +91,7 @@ def _picture(found: Any) -> Image.Image:
     from PIL import Image
     from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 
-    from datasets_spec.images.decode import ImageRefused
+    from datasets_spec.images.limits import ImageRefused
 
     kind = str(found.PhotometricInterpretation)
     pixels = found.pixel_array  # [rows, columns] or [rows, columns, 3]

@@ -10,7 +10,8 @@ import re
 import struct
 from io import BytesIO
 
-from datasets_spec.images.decode import ImageLimits, decode, may_be_turned, quiet_warnings
+from datasets_spec.images.decode import decode, may_be_turned
+from datasets_spec.images.limits import ImageLimits, quiet_warnings
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # What Pillow turns into 8-bit RGB depends on these only.

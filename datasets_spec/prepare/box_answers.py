@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.boxes import Box, numbers_in, on_grid, outer_box
-from datasets_spec.images.decode import ImageLimits, ImageRefused, decode, file_state, read_image, resolve_beneath
+from datasets_spec.images.decode import decode
+from datasets_spec.images.files import file_state, read_image, resolve_beneath
+from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.sample import QuarantineReason
 
 if TYPE_CHECKING:
-    from datasets_spec.prepare.first_pass import SubsetSource
+    from datasets_spec.prepare.inputs import SubsetSource
 
 _UNUSABLE = QuarantineReason.box_unusable
 

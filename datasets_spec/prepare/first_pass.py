@@ -7,31 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path, PurePosixPath
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets_spec.boxes import BoxForm
 from datasets_spec.canonical import content_hash
 from datasets_spec.errors import UserError
-from datasets_spec.images.decode import (
-    ABSENT,
-    FileState,
-    ImageLimits,
-    ImageRefused,
-    decode,
-    file_state,
-    hash_of,
-    read_image,
-    resolve_beneath,
-)
+from datasets_spec.images.decode import decode, hash_of
+from datasets_spec.images.files import ABSENT, FileState, file_state, read_image, resolve_beneath
+from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.prepare.box_answers import place_box
+from datasets_spec.prepare.inputs import SubsetSource
+from datasets_spec.prepare.option_order import keeps_published_order, option_order
+from datasets_spec.prepare.staged_rows import staged_table
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
-from datasets_spec.splits.assign import BYTES_LINK, GROUP_LINK, IMAGE_LINK
-from datasets_spec.splits.row_order import keeps_published_order, option_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,55 +32,6 @@ if TYPE_CHECKING:
 ROWS_PER_BLOCK = 256
 # Pixel hashes remembered by a worker: questions about one image stand close together in published files.
 NUM_REMEMBERED_IMAGES = 4096
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SubsetSource:
-    """What a worker must know about a subset.
-
-    Args:
-        format: Published format.
-        image_root: Folder of its images.
-        answer_kind: ``any``, or the only kind to keep.
-        source_pattern: What the published source of rows to keep contains.
-        group_pattern: Finds the patient in an image path.
-        namespace: Namespace of its groups.
-        box_form: What the numbers of a published box mean.
-    """
-
-    format: str
-    image_root: str
-    answer_kind: str
-    source_pattern: str | None
-    group_pattern: str | None
-    namespace: str
-    box_form: BoxForm | None = None
-
-
-@cache
-def staging_schema() -> pa.Schema:
-    """Returns the Arrow schema of a staged row."""
-    import pyarrow as pa
-
-    texts, numbers = pa.list_(pa.string()), pa.list_(pa.int64())
-    columns = {
-        **dict.fromkeys(("subset", "role", "file"), pa.string()),
-        "index": pa.int64(),
-        **dict.fromkeys(("failure", "reason", "detail", "missing_image"), pa.string()),
-        "question": pa.string(),
-        "options": texts,
-        "answer": pa.string(),
-        "answer_index": pa.int32(),
-        **dict.fromkeys(("answer_kind", "label", "source"), pa.string()),
-        **dict.fromkeys(("flags", "image_paths", "image_bytes_hashes", "image_hashes", "groups"), texts),
-        **dict.fromkeys(("image_num_bytes", "image_mtimes_ns"), numbers),
-        "image_looks": pa.list_(numbers),
-        "box": pa.list_(pa.float64()),
-        "mask_path": pa.string(),
-        **dict.fromkeys(("mask_num_bytes", "mask_mtime_ns"), pa.int64()),
-        **dict.fromkeys(("content_hash", "row_hash"), pa.string()),
-    }
-    return pa.schema(list(columns.items()))
 
 
 def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Iterator[pa.Table]:
@@ -109,19 +52,13 @@ def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Itera
             for record in reader(Path(item["path"]), subset=item["subset"]):
                 rows.append({**where, **_record_columns(record)})
                 if len(rows) == ROWS_PER_BLOCK:
-                    yield _table(rows)
+                    yield staged_table(rows)
                     rows = []
         except UserError as error:
             # As a row, not as an exception: Ray would retry it and bury it under its own trace.
             rows.append({**where, "index": -1, "failure": str(error)})
     if rows:
-        yield _table(rows)
-
-
-def _table(rows: list[dict[str, Any]]) -> pa.Table:
-    import pyarrow as pa
-
-    return pa.Table.from_pylist(rows, schema=staging_schema())
+        yield staged_table(rows)
 
 
 def _record_columns(record: RawSample | QuarantinedRow) -> dict[str, Any]:
@@ -157,7 +94,7 @@ def check_rows(table: pa.Table, *, sources: Mapping[str, SubsetSource], seed: in
     for row in rows:
         if row["failure"] is None and row["reason"] is None:
             _check_row(row, sources[row["subset"]], seed, limits)
-    return _table(rows)
+    return staged_table(rows)
 
 
 def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: ImageLimits) -> None:
@@ -252,24 +189,3 @@ def _hashed(path: Path, state: FileState, limits: ImageLimits) -> _OpenedImage:
         looks=tuple(as_numbers(looks_of(image))),
         size=image.size,
     )
-
-
-def row_links(image_hashes: Sequence[str], groups: Sequence[str], bytes_hashes: Sequence[str] = ()) -> frozenset[str]:
-    """Returns what ties a row to others.
-
-    Args:
-        image_hashes: Its pixel hashes.
-        groups: Its pseudonymous groups.
-        bytes_hashes: Hashes of its image files.
-    """
-    named = ((IMAGE_LINK, image_hashes), (GROUP_LINK, groups), (BYTES_LINK, bytes_hashes))
-    return frozenset(prefix + name for prefix, names in named for name in names)
-
-
-def file_stem(file: str) -> str:
-    """Returns the part of a catalog's file name that sample ids carry.
-
-    Args:
-        file: File as the catalog names it.
-    """
-    return PurePosixPath(file).stem

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets_spec.boxes import BoxForm
 from datasets_spec.canonical import content_hash
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.errors import MissingImagesError, ReaderError
-from datasets_spec.images.decode import ABSENT, ImageLimits, ImageRefused, file_state, resolve_beneath
-from datasets_spec.prepare.first_pass import SubsetSource
+from datasets_spec.images.files import ABSENT, file_state, resolve_beneath
+from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.splits.row_plan import POOL, TEST
 from datasets_spec.store.manifest import STORE_VERSION
 
@@ -189,3 +190,26 @@ def images_unchanged(states: pa.Table, sources: dict[str, SubsetSource]) -> bool
         if (state.num_bytes, state.mtime_ns) != (row["num_bytes"], row["mtime_ns"]):
             return False
     return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubsetSource:
+    """What a worker must know about a subset.
+
+    Args:
+        format: Published format.
+        image_root: Folder of its images.
+        answer_kind: ``any``, or the only kind to keep.
+        source_pattern: What the published source of rows to keep contains.
+        group_pattern: Finds the patient in an image path.
+        namespace: Namespace of its groups.
+        box_form: What the numbers of a published box mean.
+    """
+
+    format: str
+    image_root: str
+    answer_kind: str
+    source_pattern: str | None
+    group_pattern: str | None
+    namespace: str
+    box_form: BoxForm | None = None

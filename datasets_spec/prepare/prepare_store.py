@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from datasets_spec.canonical import short_hash
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import group_copies
 from datasets_spec.errors import StoreError
-from datasets_spec.images.decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_MPX, ImageLimits
+from datasets_spec.images.limits import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_MPX, ImageLimits
 from datasets_spec.prepare.counts import build_manifest
 from datasets_spec.prepare.inputs import (
     IMAGES_NAME,
@@ -30,9 +32,9 @@ from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.store.manifest import StoreManifest, read_manifest, write_manifest
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME
-from datasets_spec.store_lock import locked
 
 GENERATIONS = "generations"
+LOCK_NAME = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,3 +187,28 @@ def _tally_of(manifest: StoreManifest, name: str) -> Tally:
     tally.reasons[QuarantineReason.not_sampled] = counts.not_sampled
     tally.reasons.update({QuarantineReason(reason): num for reason, num in counts.quarantined.items()})
     return tally
+
+
+@contextmanager
+def locked(store_dir: Path) -> Iterator[None]:
+    """Holds the store's lock; the operating system frees it when the process ends, however it ends.
+
+    Args:
+        store_dir: The store; made if absent.
+
+    Raises:
+        StoreError: Another process prepares it, or the folder cannot be written.
+    """
+    try:
+        store_dir.mkdir(parents=True, exist_ok=True)
+        file = (store_dir / LOCK_NAME).open("w")
+    except OSError as error:
+        raise StoreError(f"cannot write to {store_dir}: {error.strerror or type(error).__name__}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"another process is preparing {store_dir}", hint="wait for it, or choose another folder"
+            ) from None
+        yield

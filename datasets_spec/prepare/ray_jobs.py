@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.copies.groups import ComparedChunk, PairChunk, compare_chunk
-from datasets_spec.images.decode import ImageLimits
-from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, SubsetSource, check_rows, read_files
-from datasets_spec.prepare.inputs import DataFile
+from datasets_spec.images.limits import ImageLimits
+from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, check_rows, read_files
+from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.second_pass import order_table, write_parts
 from datasets_spec.splits.row_plan import Plan
 

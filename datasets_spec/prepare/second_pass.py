@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets_spec.images.decode import ImageLimits, ImageRefused, read_image, resolve_beneath
+from datasets_spec.images.files import read_image, resolve_beneath
+from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.strip_metadata import without_metadata
-from datasets_spec.prepare.first_pass import SubsetSource, file_stem
-from datasets_spec.sample import arrow_schema, sample_id
+from datasets_spec.prepare.inputs import SubsetSource
+from datasets_spec.prepare.staged_rows import ordered_rows
+from datasets_spec.sample import arrow_schema, file_stem, sample_id
 from datasets_spec.splits.row_plan import Plan, Row
 
 if TYPE_CHECKING:
@@ -142,7 +144,7 @@ def write_parts(
     for order in batch.to_pylist():
         result = {name: order[name] for name in ("subset", "split", "path")}
         try:
-            rows = _stored_rows(order, _staged_rows(staging, order), sources[order["subset"]], limits)
+            rows = _stored_rows(order, ordered_rows(staging, order), sources[order["subset"]], limits)
         except ImageRefused:
             done.append({**result, "failure": f"an image of '{order['subset']}' changed while it was prepared"})
             continue
@@ -151,14 +153,6 @@ def write_parts(
     numbers = ("num_rows", "num_bytes")
     schema = pa.schema([*((name, pa.string()) for name in texts), *((name, pa.int64()) for name in numbers)])
     return pa.Table.from_pylist(done, schema=schema)
-
-
-def _staged_rows(staging: str, order: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
-    import pyarrow.dataset as ds
-
-    folder = ds.dataset(f"{staging}/subset={order['subset']}", format="parquet")
-    wanted = ds.field("index").isin(order["indexes"]) & ds.field("file").isin(sorted(set(order["files"])))
-    return {(row["file"], row["index"]): row for row in folder.to_table(filter=wanted).to_pylist()}
 
 
 def _stored_rows(

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datasets_spec.copies.groups import SeenImage
 from datasets_spec.errors import ReaderError, StoreError
-from datasets_spec.prepare.first_pass import SubsetSource, row_links
+from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.quarantine import NUM_EXAMPLES, Tally
+from datasets_spec.prepare.staged_rows import LIGHT_COLUMNS, MASK_COLUMNS, STATE_COLUMNS, read_staged
 from datasets_spec.sample import QuarantinedRow, QuarantineReason
-from datasets_spec.splits.assign import IMAGE_LINK, NEAR_LINK
 from datasets_spec.splits.leak_levels import LeakagePolicy
+from datasets_spec.splits.links import IMAGE_LINK, NEAR_LINK, row_links
 from datasets_spec.splits.row_plan import Row
-
-# Everything but texts: a million rows of these fit in a driver's memory.
-_LIGHT_COLUMNS = [
-    *("subset", "role", "file", "index", "failure", "reason", "detail", "missing_image"),
-    *("label", "flags", "image_hashes", "groups", "image_num_bytes", "content_hash", "row_hash"),
-    *("image_bytes_hashes", "image_paths", "image_looks"),
-]
-_STATE_COLUMNS = ["subset", "image_paths", "image_num_bytes", "image_mtimes_ns"]
-_MASK_COLUMNS = ["mask_path", "mask_num_bytes", "mask_mtime_ns"]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -67,20 +59,6 @@ def tie_rows(rows: Iterable[Row], groups: Mapping[str, str], policy: LeakagePoli
         row.links, row.watched = policy.divide(row.links | near)
 
 
-def _staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.dataset as ds
-
-    if next(staging.glob("subset=*"), None) is None:
-        # Every data file is an empty array.
-        return
-    # Said explicitly, because a subset called 02 would come back as the number 2.
-    partitioning = ds.partitioning(pa.schema([("subset", pa.string())]), flavor="hive")
-    dataset = ds.dataset(str(staging), format="parquet", partitioning=partitioning)
-    for batch in dataset.to_batches(columns=columns):
-        yield from batch.to_pylist()
-
-
 def survey_staging(staging: Path, sources: Mapping[str, SubsetSource]) -> Survey:
     """Reads hashes and verdicts of staged rows.
 
@@ -95,7 +73,7 @@ def survey_staging(staging: Path, sources: Mapping[str, SubsetSource]) -> Survey
     survey = Survey(tallies={name: Tally() for name in sources})
     failures: list[str] = []
     seen: set[tuple[str, str, str, int]] = set()
-    for row in sorted(_staged(staging, _LIGHT_COLUMNS), key=_place):
+    for row in sorted(read_staged(staging, LIGHT_COLUMNS), key=_place):
         if row["failure"] is not None:
             failures.append(f"{row['subset']}: {row['failure']}")
         elif _place(row) in seen:
@@ -159,7 +137,7 @@ def write_image_states(staging: Path, path: Path) -> None:
     import pyarrow.parquet as pq
 
     states: dict[tuple[str, str], tuple[int, int]] = {}
-    for row in _staged(staging, [*_STATE_COLUMNS, *_MASK_COLUMNS]):
+    for row in read_staged(staging, [*STATE_COLUMNS, *MASK_COLUMNS]):
         if row["mask_num_bytes"] is not None:
             states[row["subset"], row["mask_path"]] = (row["mask_num_bytes"], row["mask_mtime_ns"])
         numbers = zip(row["image_num_bytes"] or [], row["image_mtimes_ns"] or [], strict=True)

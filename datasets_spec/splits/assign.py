@@ -6,13 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 from datasets_spec.sample import SPLITS
+from datasets_spec.splits.links import GROUP_LINK, IMAGE_LINK
 from datasets_spec.splits.row_order import unit_interval
 from datasets_spec.splits.shares import SplitShares
-
-GROUP_LINK = "group:"
-IMAGE_LINK = "image:"
-BYTES_LINK = "bytes:"
-NEAR_LINK = "near:"
 
 
 def components(links: Sequence[frozenset[str]]) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from datasets_spec.sample import SPLITS
-from datasets_spec.splits.assign import BYTES_LINK, GROUP_LINK, IMAGE_LINK, NEAR_LINK
+from datasets_spec.splits.links import BYTES_LINK, GROUP_LINK, IMAGE_LINK, NEAR_LINK
 
 Action = Literal["drop", "refuse", "warn"]
 # Strongest first: a pair of rows counts at the first level that ties it.

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from datasets_spec.sample import QuarantineReason
-from datasets_spec.splits.assign import GROUP_LINK, assign_splits
+from datasets_spec.splits.assign import assign_splits
 from datasets_spec.splits.leak_guard import leaked_positions, require_no_leak, require_no_refused
 from datasets_spec.splits.leak_levels import LeakagePolicy, LeakCount, count_leaks
+from datasets_spec.splits.links import GROUP_LINK
 from datasets_spec.splits.row_order import round_robin
 from datasets_spec.splits.shares import SamplingSpec, SplitShares
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from datasets_spec.boxes import GRID, Box, parse_box
 from datasets_spec.check.blind_rules import blind_baselines
-from datasets_spec.check.check import words_alone
+from datasets_spec.check.words_alone import words_alone
 from datasets_spec.store.store import Store
 
 if TYPE_CHECKING:

@@ -168,7 +168,8 @@ def plain_loop(catalog_path: Path) -> float:
     import pyarrow.parquet as pq
 
     from datasets_spec.copies.perceptual_hash import as_numbers, looks_of
-    from datasets_spec.images.decode import ImageLimits, decode, hash_of
+    from datasets_spec.images.decode import decode, hash_of
+    from datasets_spec.images.limits import ImageLimits
     from datasets_spec.images.strip_metadata import without_metadata
 
     root, limits = catalog_path.parent, ImageLimits()

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cluster.doctor import (
-    Check,
     check_device,
     check_disk,
     check_environment,
@@ -17,10 +16,11 @@ from cluster.doctor import (
     check_python,
     check_token,
     check_writable,
-    find_origins,
     run_checks,
 )
+from cluster.doctor_check import Check
 from cluster.doctor_ray import _compare, check_jobs_api
+from cluster.machine import find_origins
 from tests.makers.ray_head import HeadNode
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -13,7 +13,8 @@ from datasets_spec.copies.groups import SeenImage, group_copies
 from datasets_spec.copies.perceptual_hash import MIRRORED, NUM_VIEWS, Looks, as_numbers, from_numbers, looks_of
 from datasets_spec.copies.pixel_agreement import compare
 from datasets_spec.copies.shortlist import MAX_BITS, MAX_LOW_BITS, shortlist
-from datasets_spec.images.decode import ImageLimits, decode, hash_of
+from datasets_spec.images.decode import decode, hash_of
+from datasets_spec.images.limits import ImageLimits
 from tests.makers.corpus import encoded
 from tests.makers.planted import FLIP, MILD, phantom_image, photo_like_image
 

@@ -9,16 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from datasets_spec.images.decode import (
-    ABSENT,
-    ImageLimits,
-    ImageRefused,
-    decode,
-    file_state,
-    pixel_hash,
-    read_image,
-    resolve_beneath,
-)
+from datasets_spec.images.decode import decode
+from datasets_spec.images.files import ABSENT, file_state, read_image, resolve_beneath
+from datasets_spec.images.limits import ImageLimits, ImageRefused
+from tests.datasets_spec.images.shown import pixel_hash
 from tests.makers.corpus import encoded, picture
 
 LIMITS = ImageLimits(max_mpx=1.0, max_bytes=1_000_000)

@@ -12,9 +12,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets_spec.images.decode import ImageLimits, ImageRefused, decode, pixel_hash
+from datasets_spec.images.decode import decode
 from datasets_spec.images.dicom import is_dicom
+from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.strip_metadata import without_metadata
+from tests.datasets_spec.images.shown import pixel_hash
 
 pydicom = pytest.importorskip("pydicom")
 LIMITS = ImageLimits(max_mpx=1.0)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from datasets_spec.images.decode import ImageLimits, ImageRefused, pixel_hash
+from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.strip_metadata import without_metadata
+from tests.datasets_spec.images.shown import pixel_hash
 from tests.makers.corpus import encoded
 
 LIMITS = ImageLimits()

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from datasets_spec.images.decode import ImageLimits
-from datasets_spec.prepare.first_pass import SubsetSource, check_rows, read_files
+from datasets_spec.images.limits import ImageLimits
+from datasets_spec.prepare.first_pass import check_rows, read_files
+from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.sample import QuarantineReason
 from tests.datasets_spec.prepare.bad_files import ALL, GOOD, BadFile
 from tests.makers.corpus import save_picture

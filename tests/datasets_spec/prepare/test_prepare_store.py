@@ -13,8 +13,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from datasets_spec.catalog.catalog import Catalog, load_catalog
-from datasets_spec.check.blind_rules import audit_store
-from datasets_spec.check.check import check_store
+from datasets_spec.check.check import audit_subset, check_store
 from datasets_spec.errors import (
     LeakageError,
     MissingImagesError,
@@ -23,14 +22,14 @@ from datasets_spec.errors import (
     StoreError,
     UserError,
 )
-from datasets_spec.images.decode import ImageLimits, pixel_hash
-from datasets_spec.prepare.prepare_store import PreparedStore, prepare_store
+from datasets_spec.images.decode import decode, hash_of
+from datasets_spec.images.limits import ImageLimits
+from datasets_spec.prepare.prepare_store import PreparedStore, locked, prepare_store
 from datasets_spec.readers import get_reader
 from datasets_spec.readers.unpack import unpack_table
 from datasets_spec.sample import ARROW_SCHEMA, SPLITS, RawSample
 from datasets_spec.store.export import EXPORT_FORMATS, ExportFormat, export_rows
 from datasets_spec.store.store import Store, open_store
-from datasets_spec.store_lock import locked
 from search.cli.data import as_plain
 from tests.makers.corpus import (
     encoded,
@@ -194,7 +193,7 @@ def test_planted_leaks_are_caught(prepared: Prepared) -> None:
         for image in row["image_hashes"]:
             where.setdefault(image, set()).add(row["split"])
     assert all(len(splits) == 1 for splits in where.values())
-    leaked = pixel_hash(encoded(picture(2003)), ImageLimits())
+    leaked = hash_of(decode(encoded(picture(2003)), ImageLimits()))
     assert where[leaked] == {"sealed"}
 
 
@@ -224,7 +223,7 @@ def test_stored_rows_are_whole(prepared: Prepared) -> None:
         # Both files begin with a multiple of three, so the position tells the label in either.
         assert row["answer"] == ("round", "square", "cross")[index % 3]
         assert row["answer"] == row["options"][row["answer_index"]]
-        assert [pixel_hash(data, ImageLimits()) for data in row["images"]] == row["image_hashes"]
+        assert [hash_of(decode(data, ImageLimits())) for data in row["images"]] == row["image_hashes"]
         assert "letter" not in row["question"]
     assert table.column("order").to_pylist() == list(range(table.num_rows))
 
@@ -263,7 +262,7 @@ def test_preparing_twice_does_nothing(prepared: Prepared) -> None:
 
 
 def test_the_audit_counts_and_measures_blind_baselines(prepared: Prepared) -> None:
-    audits = {audit.name: audit for audit in audit_store(prepared.store)}
+    audits = {name: audit_subset(prepared.store, name) for name in prepared.store.subsets}
     assert audits["02"].splits == prepared.store.manifest.subsets["02"].splits
     sealed = audits["tested"].blind["sealed"]
     assert sealed.num_closed == 10

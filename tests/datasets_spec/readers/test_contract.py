@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_spec.errors import ReaderError
-from datasets_spec.prepare.first_pass import SubsetSource, read_files
+from datasets_spec.prepare.first_pass import read_files
+from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.readers import FORMATS, get_reader
 from datasets_spec.sample import QuarantinedRow, RawSample
 from tests.makers.corpus import LABELS

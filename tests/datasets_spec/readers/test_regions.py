@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
-from datasets_spec.images.decode import ImageLimits
-from datasets_spec.prepare.first_pass import SubsetSource, check_rows, read_files
+from datasets_spec.images.limits import ImageLimits
+from datasets_spec.prepare.first_pass import check_rows, read_files
+from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import QuarantinedRow, RawSample
 from tests.makers.formats import llava_record, write_records

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from datasets_spec.errors import LeakageError
-from datasets_spec.prepare.first_pass import row_links
 from datasets_spec.prepare.survey import tie_rows
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.leak_levels import LEVELS, LeakagePolicy, count_leaks, level_of
+from datasets_spec.splits.links import row_links
 from datasets_spec.splits.row_plan import TEST, Plan, Row, make_plan
 from datasets_spec.splits.shares import SplitShares
 

@@ -6,8 +6,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datasets_spec.prepare.option_order import option_order
 from datasets_spec.sample import option_groups
-from datasets_spec.splits.row_order import option_order, round_robin, unit_interval
+from datasets_spec.splits.row_order import round_robin, unit_interval
 
 POOLS = st.lists(st.sampled_from("abcde"), max_size=60).map(lambda labels: list(enumerate(labels)))
 

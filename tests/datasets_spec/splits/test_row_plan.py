@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import datasets_spec.splits.row_plan
 from datasets_spec.errors import LeakageError
-from datasets_spec.prepare.first_pass import row_links
 from datasets_spec.sample import SPLITS, QuarantineReason
 from datasets_spec.splits.assign import assign_splits, components, split_at
 from datasets_spec.splits.leak_guard import Linked, leaked_positions, require_no_leak
+from datasets_spec.splits.links import row_links
 from datasets_spec.splits.row_plan import POOL, TEST, Plan, Row, make_plan
 from datasets_spec.splits.shares import SamplingSpec, SplitShares
 

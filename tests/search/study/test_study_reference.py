@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from datasets_spec.catalog.catalog import CatalogSpec
+from datasets_spec.catalog.spec import CatalogSpec
 from search.study.spec import StudySpec
 
 REFERENCE = (Path(__file__).resolve().parents[3] / "docs" / "study-file.md").read_text(encoding="utf-8")
