@@ -18,7 +18,7 @@ from search.engine.sources import TrialSource
 from trainers.trial.spec import TrialSpec
 
 if TYPE_CHECKING:
-    from trainers.executors.nested import TrialResources
+    from trainers.executors.resources import TrialResources
     from trainers.rows.row_blocks import RowBlocks
 
 
@@ -56,7 +56,7 @@ class NestedEngine:
         from ray import tune
 
         from search.engine.nested_searcher import Bridge
-        from trainers.executors.nested import proxy_bundle
+        from trainers.executors.resources import proxy_bundle
 
         first = first_undone(source, self._recorder)
         if first is None:

@@ -11,7 +11,7 @@ from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
 from search.vocabulary import Stage
 from trainers.trial.folder import RESULT_FILE, TrialStoreError, read_result
-from trainers.trial.spec import TrialResult, TrialStatus, failed_result
+from trainers.trial.result import TrialResult, TrialStatus, failed_result
 
 PROXY_KIND = "proxy"  # of a merge: its scores guide a search, and are no trial's
 

@@ -20,8 +20,8 @@ from search.study.spec import StudySpec
 from trainers.backbone_spec import BackboneSpec
 
 if TYPE_CHECKING:
-    from trainers.executors.nested import TrialResources
     from trainers.executors.pool import Pool
+    from trainers.executors.resources import TrialResources
     from trainers.rows.encoded_blocks import SampleRows
     from trainers.rows.row_blocks import RowBlocks
 

@@ -18,7 +18,7 @@ from search.study.spec import StudySpec
 from search.vocabulary import Stage
 
 if TYPE_CHECKING:
-    from trainers.executors.nested import TrialResources
+    from trainers.executors.resources import TrialResources
 
 
 @dataclass(kw_only=True)

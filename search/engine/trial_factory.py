@@ -11,8 +11,7 @@ from search.study.load_study import Study
 from search.vocabulary import Stage
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
-from trainers.rows.row_blocks import rows_digest
-from trainers.trial.spec import EvalRequest, TrialSpec
+from trainers.trial.spec import EvalRequest, TrialSpec, rows_digest
 
 BASELINE_ARM = "baseline"
 GENERATED_SPLITS = ("confirm", "sealed")  # letters are also generated where published figures are compared

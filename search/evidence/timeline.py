@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.trial.folder import RESULT_FILE
-from trainers.trial.spec import TrialResult
+from trainers.trial.result import TrialResult
 
 PHASES = ("queue", "startup", "data", "train", "score", "checkpoint")
 OWN_PROCESS = "own process"  # trials that run in no slot

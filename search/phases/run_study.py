@@ -27,7 +27,7 @@ from search.study.spec import ExecutionSection
 from trainers.backbone_spec import BackboneSpec
 
 if TYPE_CHECKING:
-    from trainers.executors.nested import TrialResources
+    from trainers.executors.resources import TrialResources
 
 Say = Callable[[str], None]
 
@@ -101,7 +101,7 @@ def open_run(
 
 
 def _trial_resources(execution: ExecutionSection) -> TrialResources:
-    from trainers.executors.nested import TrialResources
+    from trainers.executors.resources import TrialResources
 
     return TrialResources(
         num_workers=execution.num_workers,

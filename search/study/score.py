@@ -57,7 +57,7 @@ def with_marks(outcomes: pd.DataFrame, score: ScoreSection) -> pd.DataFrame:
     """Return outcomes with the column ``mark``: what each question counts for, in 0..1.
 
     Args:
-        outcomes: columns as `trainers.scoring.scorer.OUTCOME_SCHEMA`.
+        outcomes: columns as `trainers.scoring.outcome.OUTCOME_SCHEMA`.
         score: what counts.
     """
     marks = outcomes["correct"].astype(float)

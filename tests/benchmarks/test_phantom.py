@@ -16,7 +16,8 @@ from datasets_spec.phantom.write import write_phantom
 from search.bench.phantom.arms import arms_of
 from search.bench.phantom.rows import make_rows
 from search.cli.init import PHANTOM_NUM_POOL, PHANTOM_NUM_TEST
-from trainers.backbone.backbone import add_adapter, load_backbone
+from trainers.backbone.adapters import add_adapter
+from trainers.backbone.backbone import load_backbone
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 from trainers.rows.feeds import DirectFeed

@@ -20,7 +20,7 @@ from search.space.composition import Composition
 from search.study.load_study import Study, load_study
 from search.vocabulary import Stage
 from trainers.trial.folder import adapter_sha256, begin_attempt, commit_attempt
-from trainers.trial.spec import Evaluation, TrialResult, TrialStatus
+from trainers.trial.result import Evaluation, TrialResult, TrialStatus
 
 SUBSETS: dict[str, tuple[str, str, str, str]] = {
     "ct-lung": ("CT", "lung", "nodule", "none"),

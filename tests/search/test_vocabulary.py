@@ -7,7 +7,8 @@ import sys
 from typing import get_args
 
 from search.vocabulary import Exposure, Stage, Status
-from trainers.trial.spec import ExposureName, TrialStatus
+from trainers.trial.result import TrialStatus
+from trainers.trial.spec import ExposureName
 
 
 def test_trials_and_search_use_the_same_words() -> None:

@@ -86,7 +86,7 @@ def num_adapter_values(model: Any, recipe: Recipe) -> int:
 
     from torch import nn
 
-    from trainers.backbone.backbone import adapter_pattern
+    from trainers.backbone.adapters import adapter_pattern
 
     pattern = re.compile(adapter_pattern(model, recipe.lora_modules))
     return sum(

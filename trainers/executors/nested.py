@@ -5,38 +5,22 @@ and publishes the trial's folder; the Tune trial around it only waits. Measured 
 docs/benchmarks.md.
 """
 
-import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets_spec.errors import RecombineError
+from trainers.executors.resources import TrialResources, worker_resources
 from trainers.rows.row_blocks import RowBlocks
-from trainers.trial.folder import RESULT_FILE, begin_attempt, commit_attempt, finished_result, read_result
-from trainers.trial.spec import TrialResult, TrialSpec, failed_result
+from trainers.trial.folder import RESULT_FILE, attempt_name, begin_attempt, commit_attempt, finished_result, read_result
+from trainers.trial.result import TrialResult, failed_result
+from trainers.trial.spec import TrialSpec
 
 
 class TrialDiedError(RecombineError):
     """A trial ended without a result of its own."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrialResources:
-    """What one trial occupies.
-
-    `num_workers=0` is Ray Train's local mode: the train function runs in the process that calls `fit()`, here the
-    Tune trial's own. Nothing has to start, and nothing survives a crash.
-    """
-
-    num_workers: int = 1
-    cpus_per_worker: float = 1.0
-    gpus_per_worker: float = 0.0
-    num_threads: int = 1
-    max_failures: int = 1
 
 
 def run_nested_trial(
@@ -101,11 +85,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def attempt_name() -> str:
-    """Return a name that no other attempt on this machine has."""
-    return f"{os.getpid()}-{time.time_ns()}"
-
-
 def _published(final: Path, spec: TrialSpec) -> TrialResult:
     """Return what the folder says; finished weights whose new scores are missing are a failure of this attempt."""
     result = read_result(final)
@@ -113,19 +92,6 @@ def _published(final: Path, spec: TrialSpec) -> TrialResult:
     if result.status == "finished" and not wanted <= {e.score_id for e in result.evaluations}:
         raise TrialDiedError(f"the weights of trial {spec.folder_name} are kept, but could not be scored")
     return result
-
-
-def worker_resources(resources: TrialResources) -> dict[str, float]:
-    """Return one worker's resources in Ray's words."""
-    bundle = {"CPU": resources.cpus_per_worker}
-    if resources.gpus_per_worker > 0:
-        bundle["GPU"] = resources.gpus_per_worker
-    return bundle
-
-
-def proxy_bundle(resources: TrialResources) -> dict[str, float]:
-    """Return what the Tune trial itself occupies: nothing while its workers work, everything in local mode."""
-    return worker_resources(resources) if resources.num_workers == 0 else {"CPU": 0.0, "memory": 1.0}
 
 
 def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +104,7 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     import torch
     from ray.train.torch import prepare_model
 
-    from trainers.executors.one_trial import WorkerContext, run_trial
+    from trainers.executors.one_trial import WorkerContext, gather_over, run_trial
     from trainers.training.loop import WorkerShare
 
     torch.set_num_threads(config["num_threads"])
@@ -160,16 +126,3 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     if not config["is_local"]:
         ray.train.report(metrics)
     return metrics
-
-
-def gather_over(num_workers: int) -> Any:
-    """Return a function that gives every worker the outcomes of all, by rank."""
-
-    def gather(outcomes: list[Any]) -> list[list[Any]]:
-        import torch.distributed
-
-        parts: list[list[Any]] = [[] for _ in range(num_workers)]
-        torch.distributed.all_gather_object(parts, outcomes)
-        return parts
-
-    return gather

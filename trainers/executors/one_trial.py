@@ -1,6 +1,5 @@
 """One trial inside one worker process: load, train, score, write; the same code under every executor."""
 
-import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +12,16 @@ import pyarrow.compute as pc
 import torch
 
 from datasets_spec.errors import RecombineError
-from trainers.backbone.backbone import Backbone, add_adapter, load_adapter, load_backbone, save_adapter
+from trainers.backbone.adapters import add_adapter, load_adapter, save_adapter
+from trainers.backbone.backbone import Backbone, load_backbone
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.feeds import SharedFeed, composition_feed, partition_feed
 from trainers.rows.row_blocks import RowBlocks
-from trainers.scoring.marks import summarise_marks
-from trainers.scoring.scorer import Outcome, outcomes_table, score_rows
-from trainers.training.loop import DivergedError, FinetuneResult, TrialTimeoutError, WorkerShare, finetune
+from trainers.scoring.outcome import Outcome, outcomes_table
+from trainers.scoring.scorer import score_rows
+from trainers.scoring.summary import summarise
+from trainers.training.loop import FinetuneResult, WorkerShare, deterministic_algorithms, finetune
+from trainers.trial.failures import describe_error, failure_status
 from trainers.trial.folder import (
     ADAPTER_DIR,
     adapter_sha256,
@@ -31,7 +33,8 @@ from trainers.trial.folder import (
     read_outcomes,
     write_outcomes,
 )
-from trainers.trial.spec import EvalRequest, Evaluation, Span, TrialResult, TrialSpec, TrialStatus
+from trainers.trial.result import Evaluation, Span, TrialResult, TrialStatus
+from trainers.trial.spec import EvalRequest, TrialSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,36 +164,6 @@ class _Progress:
         )
 
 
-def failure_status(error: BaseException) -> TrialStatus:
-    """Return the closed status that an error stands for."""
-    if isinstance(error, DivergedError):
-        return "diverged"
-    if isinstance(error, TrialTimeoutError):
-        return "timeout"
-    return "oom" if is_out_of_memory(error) else "failed"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or this process could not get memory; torch's CPU allocator says so in words only."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
-
-
-def describe_error(error: BaseException) -> str:
-    """Return what may be written down of an error: our own messages whole, others by type and place only.
-
-    Messages of other libraries may quote the data.
-    """
-    if isinstance(error, RecombineError):
-        return f"{type(error).__name__}: {error}"
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}{place}"
-
-
 def score_requests(
     model: Any,
     backbone: Backbone,
@@ -217,29 +190,6 @@ def score_requests(
         parts = context.gather(outcomes)
         merged = [parts[i % share.num_workers][i // share.num_workers] for i in range(len(feed))]
         yield request, summarise(spec, request, merged, time.monotonic() - started), merged
-
-
-def summarise(
-    spec: TrialSpec, request: EvalRequest, outcomes: Sequence[Outcome], eval_s: float, *, step: int | None = None
-) -> Evaluation:
-    """Return the counts of a set of outcomes after `step` steps (None: the last); every question counts."""
-    n, correct = len(outcomes), sum(o.correct for o in outcomes)
-    generated = [o.generation_correct for o in outcomes if o.generation_correct is not None]
-    complete = bool(generated) and len(generated) == n
-    return Evaluation(
-        score_id=spec.score_id(request, step),
-        eval_set=request.eval_set,
-        split=request.split,
-        exposure=request.exposure,
-        n=n,
-        correct=correct,
-        accuracy=correct / n if n else 0.0,
-        generation_correct=sum(generated) if complete else None,
-        generation_accuracy=sum(generated) / n if complete else None,
-        invalid=sum(o.invalid for o in outcomes),
-        eval_s=eval_s,
-        free_answers=summarise_marks(outcomes),
-    )
 
 
 def _weights(
@@ -304,12 +254,14 @@ def _write_files(spec: TrialSpec, model: Any, working: Path, final: Path, progre
         write_outcomes(working, split, table)
 
 
-@contextlib.contextmanager
-def deterministic_algorithms(wanted: bool) -> Iterator[None]:
-    """Ask torch for deterministic algorithms; the order of a sum may otherwise change the last digit."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(wanted or before, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
+def gather_over(num_workers: int) -> Any:
+    """Return a function that gives every worker the outcomes of all, by rank."""
+
+    def gather(outcomes: list[Any]) -> list[list[Any]]:
+        import torch.distributed
+
+        parts: list[list[Any]] = [[] for _ in range(num_workers)]
+        torch.distributed.all_gather_object(parts, outcomes)
+        return parts
+
+    return gather

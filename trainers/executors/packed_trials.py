@@ -11,21 +11,19 @@ from typing import Any
 
 import torch
 
-from trainers.backbone.backbone import Backbone, save_adapter
-from trainers.executors.one_trial import (
-    describe_error,
-    deterministic_algorithms,
-    failure_status,
-    is_out_of_memory,
-    summarise,
-)
+from trainers.backbone.adapters import save_adapter
+from trainers.backbone.backbone import Backbone
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.feeds import composition_feed, partition_feed
 from trainers.rows.row_blocks import RowBlocks
-from trainers.scoring.scorer import Outcome, outcomes_table, score_adapters
+from trainers.scoring.outcome import Outcome, outcomes_table
+from trainers.scoring.scorer import score_adapters
+from trainers.scoring.summary import summarise
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
+from trainers.training.loop import deterministic_algorithms
 from trainers.training.packed_adapters import AdapterWeights, as_peft_model
 from trainers.training.packed_loop import Member, Pack
+from trainers.trial.failures import describe_error, failure_status, is_out_of_memory
 from trainers.trial.folder import (
     ADAPTER_DIR,
     adapter_sha256,
@@ -33,7 +31,8 @@ from trainers.trial.folder import (
     commit_attempt,
     write_outcomes,
 )
-from trainers.trial.spec import EvalRequest, Evaluation, Span, TrialResult, TrialSpec, TrialStatus
+from trainers.trial.result import Evaluation, Span, TrialResult, TrialStatus
+from trainers.trial.spec import EvalRequest, TrialSpec
 
 CHECKPOINT_S = 60.0  # training time that a dying slot may cost
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_spec.errors import UserError
-from trainers.executors.nested import TrialResources, worker_resources
+from trainers.executors.resources import TrialResources, worker_resources
 from trainers.executors.slot import SlotConfig, serve_slot
 
 READY_WAIT_S = 30.0  # between two words to a user who waits for the first slot

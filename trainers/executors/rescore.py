@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.errors import RecombineError
-from trainers.executors.nested import TrialResources, attempt_name, worker_resources
+from trainers.executors.resources import TrialResources, worker_resources
 from trainers.rows.row_blocks import RowBlocks
-from trainers.trial.folder import finished_result
-from trainers.trial.spec import TrialResult, TrialSpec
+from trainers.trial.folder import attempt_name, finished_result
+from trainers.trial.result import TrialResult
+from trainers.trial.spec import TrialSpec
 
 
 def rescore_trials(

@@ -15,6 +15,7 @@ from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.row_blocks import RowBlocks
+from trainers.trial.folder import attempt_name
 from trainers.trial.spec import TrialSpec
 
 HEARTBEAT_S = 1.0
@@ -152,7 +153,7 @@ class _Server:
                 self._on_publish()  # a pack of merges may take longer to score than a lease lasts
                 self._score_known(spec, work)
             if fresh := [spec for spec in specs if spec not in known]:
-                run_packed_trials(context, fresh, attempt=_attempt_name())
+                run_packed_trials(context, fresh, attempt=attempt_name())
         except LeaseLostError:
             return
         finally:
@@ -166,7 +167,7 @@ class _Server:
             spec,
             self._slot.rows,
             self._slot.run_dir / "trials",
-            attempt=_attempt_name(),
+            attempt=attempt_name(),
             submitted_at=work.submitted_at,
             backbone=self._backbone,
         )
@@ -222,8 +223,7 @@ def _serve_together(slot: SlotConfig, backbone: Any, process: str, rank: int, nu
     import torch.distributed
     from ray.train.torch import prepare_model
 
-    from trainers.executors.nested import gather_over
-    from trainers.executors.one_trial import WorkerContext, run_trial
+    from trainers.executors.one_trial import WorkerContext, gather_over, run_trial
     from trainers.training.loop import WorkerShare
 
     context = WorkerContext(
@@ -249,7 +249,7 @@ def _serve_together(slot: SlotConfig, backbone: Any, process: str, rank: int, nu
                 TrialSpec.model_validate(dumped),
                 slot.rows,
                 slot.run_dir / "trials",
-                attempt=_attempt_name(),
+                attempt=attempt_name(),
                 submitted_at=work.submitted_at,
                 context=context,
                 backbone=backbone,
@@ -260,10 +260,6 @@ def _serve_together(slot: SlotConfig, backbone: Any, process: str, rank: int, nu
                 ray.get(slot.broker.report.remote(work.ticket, event))
         if rank == 0:
             ray.get(slot.broker.finish.remote(slot.name, work))
-
-
-def _attempt_name() -> str:
-    return f"{os.getpid()}-{time.time_ns()}"
 
 
 def _memory_gib() -> float:

@@ -4,9 +4,8 @@ One Ray Data pipeline inside every trial would cost 15 to 26 s for 600 rows (mea
 shared blocks is a memory map.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from datasets_spec.errors import RecombineError
@@ -96,12 +95,3 @@ def share_partitions(store: Store, wanted: Iterable[tuple[str, str]], table: Any
             )
         refs[(subset, split)] = ray.put(part.combine_chunks())
     return refs
-
-
-def rows_digest(row_hashes: Sequence[str]) -> str:
-    """Return the identity of an ordered list of rows."""
-    digest = sha256()
-    for row_hash in row_hashes:
-        digest.update(row_hash.encode())
-        digest.update(b"\n")
-    return digest.hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +11,7 @@ from datasets_spec.boxes import GRID, Box, overlap
 from trainers.prompts.text import normalise_answer
 
 if TYPE_CHECKING:
-    from trainers.scoring.scorer import Outcome
+    pass
 
 # From where on a box is right: the usual threshold of visual grounding (Kazemzadeh et al., EMNLP 2014).
 RIGHT_IOU: Final = 0.5
@@ -79,32 +79,3 @@ def _longest_common(one: Sequence[str], two: Sequence[str]) -> int:
             lengths[place] = before + 1 if word == other else max(kept, lengths[place - 1])
             before = kept
     return lengths[-1]
-
-
-def summarise_marks(outcomes: Iterable[Outcome]) -> dict[str, dict[str, float]]:
-    """Return the figures of the open and box questions of a set; empty for closed questions alone.
-
-    Returns:
-        ``open``: ``n``, ``correct`` (exact matches), ``token_f1``, ``rouge_l``, ``invalid``; ``box``: ``n``,
-        ``correct`` (IoU of at least ``RIGHT_IOU``), ``iou`` (mean), ``ciou`` (summed intersections over summed unions,
-        as in Med-MAT's section 6; here of shares of the image), ``invalid``. Nothing where there is no question.
-    """
-    by_kind: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        if outcome.answer_kind != "closed":
-            by_kind.setdefault(outcome.answer_kind, []).append(outcome)
-    figures = {}
-    for kind, members in sorted(by_kind.items()):
-        own = _open_figures(members) if kind == "open" else _box_figures(members)
-        counts = {name: sum(getattr(o, name) for o in members) for name in ("correct", "invalid")}
-        figures[kind] = {"n": len(members), **counts, **own}
-    return figures
-
-
-def _open_figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    return {name: sum(getattr(o, name) for o in outcomes) / len(outcomes) for name in ("token_f1", "rouge_l")}
-
-
-def _box_figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    common, union = (sum(getattr(o, name) for o in outcomes) for name in ("intersection", "union"))
-    return {"iou": sum(o.iou or 0.0 for o in outcomes) / len(outcomes), "ciou": common / union}

@@ -1,5 +1,6 @@
 """The loop of one fine-tune: seeded batches, loss on the answer only, LoRA weights only."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,20 +11,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from datasets_spec.errors import RecombineError
 from trainers.prompts.encoder import IGNORED
 from trainers.recipe import Recipe
 from trainers.rows.feeds import Feed
+from trainers.trial.failures import DivergedError, TrialTimeoutError
 
 ADAM_BETAS = (0.9, 0.98)  # as in the phantom feasibility study; short runs want a faster second moment
-
-
-class DivergedError(RecombineError):
-    """The loss is not finite: the trial ends as `diverged` and is never ranked."""
-
-
-class TrialTimeoutError(RecombineError):
-    """The trial ran past its deadline: it ends as `timeout`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,3 +191,14 @@ def split_batch(samples: Sequence[Any], size: int | None) -> Iterator[Sequence[A
     size = size or len(samples)
     for start in range(0, len(samples), size):
         yield samples[start : start + size]
+
+
+@contextlib.contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Ask torch for deterministic algorithms; the order of a sum may otherwise change the last digit."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wanted or before, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

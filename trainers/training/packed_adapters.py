@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainers.backbone.backbone import Backbone, add_adapter
+from trainers.backbone.adapters import add_adapter
+from trainers.backbone.backbone import Backbone
 from trainers.recipe import Recipe
 
 

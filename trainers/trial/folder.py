@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets_spec.atomic import replace_file, sync
 from datasets_spec.errors import RecombineError
-from trainers.trial.spec import TrialResult
+from trainers.trial.result import TrialResult
 
 RESULT_FILE = "trial.json"
 ADAPTER_DIR = "adapter"
@@ -25,7 +27,7 @@ def outcomes_file(split: str) -> str:
 
 
 def write_outcomes(folder: Path, split: str, outcomes: Any) -> None:
-    """Write an outcomes table (`trainers.scoring.scorer.OUTCOME_SCHEMA`) atomically, with page checksums."""
+    """Write an outcomes table (`trainers.scoring.outcome.OUTCOME_SCHEMA`) atomically, with page checksums."""
     import pyarrow.parquet as pq
 
     replace_file(
@@ -121,3 +123,8 @@ def _write_result(folder: Path, result: TrialResult) -> None:
     path = folder / RESULT_FILE
     path.write_text(json.dumps(result.model_dump(mode="json"), indent=1, sort_keys=True) + "\n", encoding="utf-8")
     sync(path)
+
+
+def attempt_name() -> str:
+    """Return a name that no other attempt on this machine has."""
+    return f"{os.getpid()}-{time.time_ns()}"

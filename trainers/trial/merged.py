@@ -5,9 +5,16 @@ from pathlib import Path
 
 from datasets_spec.canonical import content_hash
 from trainers.backbone.merge_adapters import merge_adapters
-from trainers.executors.nested import attempt_name
-from trainers.trial.folder import ADAPTER_DIR, adapter_sha256, begin_attempt, commit_attempt, finished_result
-from trainers.trial.spec import TrialResult, TrialSpec
+from trainers.trial.folder import (
+    ADAPTER_DIR,
+    adapter_sha256,
+    attempt_name,
+    begin_attempt,
+    commit_attempt,
+    finished_result,
+)
+from trainers.trial.result import TrialResult
+from trainers.trial.spec import TrialSpec
 
 
 def merge_digest(weights: Mapping[str, float]) -> str:

@@ -93,7 +93,7 @@ def training_rows(trial: PhantomTrial) -> pa.Table:
 
 def train_phantom(trial: PhantomTrial, rows: pa.Table) -> Any:
     """Return the backbone with the adapter of a trial, trained; `unload` takes it off again."""
-    from trainers.backbone.backbone import add_adapter
+    from trainers.backbone.adapters import add_adapter
     from trainers.rows.feeds import DirectFeed
     from trainers.training.loop import finetune
 

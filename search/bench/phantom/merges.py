@@ -36,7 +36,7 @@ def run_phantom_merges(
         The fields of each trial, its merge's identity and ``correct``, as `run_phantom_trial` has them.
     """
     from search.bench.phantom.fine_tune_pool import be_quiet, read_results
-    from trainers.backbone.backbone import load_adapter
+    from trainers.backbone.adapters import load_adapter
     from trainers.backbone.merge_adapters import merge_adapters
 
     be_quiet()
@@ -75,7 +75,7 @@ def _single(trial: PhantomTrial, source: str) -> PhantomTrial:
 
 def _adapter(single: PhantomTrial, folder: Path) -> Path:
     """The folder of a single source's adapter, trained if it is not there; complete as soon as it has its name."""
-    from trainers.backbone.backbone import save_adapter
+    from trainers.backbone.adapters import save_adapter
     from trainers.backbone_spec import BackboneSpec
 
     final = folder / single.identity[:16]

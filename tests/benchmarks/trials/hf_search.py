@@ -13,7 +13,8 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from tests.benchmarks.trials.workload import BACKBONE, table_of, trial_spec
-from trainers.backbone.backbone import add_adapter, load_backbone
+from trainers.backbone.adapters import add_adapter
+from trainers.backbone.backbone import load_backbone
 from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
 from trainers.rows.feeds import DirectFeed

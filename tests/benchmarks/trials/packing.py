@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from tests.benchmarks.trials.workload import BACKBONE, table_of, trial_spec
-from trainers.backbone.backbone import Backbone, add_adapter, assemble_backbone, load_backbone
+from trainers.backbone.adapters import add_adapter
+from trainers.backbone.backbone import Backbone, assemble_backbone, load_backbone
 from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
 from trainers.rows.encoded_samples import encode_samples

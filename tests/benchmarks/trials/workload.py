@@ -22,8 +22,8 @@ from search.ledger.ledger import Ledger
 from search.vocabulary import Stage
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
-from trainers.executors.nested import TrialResources
 from trainers.executors.pool import Pool
+from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig
 from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe

@@ -14,7 +14,7 @@ from search.evidence.outcomes import control_arm
 from search.space.composition import Composition
 from search.vocabulary import Stage
 from tests.makers.study_fixture import default_recipe, make_factory, open_study
-from trainers.rows.row_blocks import rows_digest
+from trainers.trial.spec import rows_digest
 
 
 def test_a_trial_trains_on_the_first_rows_of_each_subset(tmp_path: Path) -> None:

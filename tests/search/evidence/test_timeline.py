@@ -10,7 +10,7 @@ import pytest
 
 from search.evidence.timeline import compute_phase_seconds, compute_slot_use, compute_trace, read_results
 from tests.makers.study_fixture import finish_trial, make_factory, plan_trial
-from trainers.trial.spec import Span, TrialResult
+from trainers.trial.result import Span, TrialResult
 
 
 def record(slot: str, started_at: float, ended_at: str, seconds: dict[str, float], **changes: Any) -> dict[str, Any]:

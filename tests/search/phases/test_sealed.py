@@ -15,7 +15,7 @@ from search.phases.confirm import open_sealed
 from search.sealed_openings import FILE, earlier_openings, note_opening
 from search.vocabulary import Stage
 from tests.makers.study_fixture import evaluations_of, make_factory, open_study, plan_trial, trial_result, write_store
-from trainers.executors.nested import TrialResources
+from trainers.executors.resources import TrialResources
 
 
 class NoEngine:

@@ -10,7 +10,8 @@ import torch
 
 from datasets_spec.errors import UserError
 from tests.makers.families import SPEC, tiny_backbone
-from trainers.backbone.backbone import add_adapter, backbone_fingerprint, load_adapter, load_backbone, save_adapter
+from trainers.backbone.adapters import add_adapter, load_adapter, save_adapter
+from trainers.backbone.backbone import backbone_fingerprint, load_backbone
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 

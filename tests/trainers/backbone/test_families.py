@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.makers.families import FAMILIES, SPEC, tiny_backbone, toy_row, toy_rows
-from trainers.backbone.backbone import PROJECTOR_NAMES, add_adapter, load_adapter, save_adapter
+from trainers.backbone.adapters import PROJECTOR_NAMES, add_adapter, load_adapter, save_adapter
 from trainers.prompts.encoder import IGNORED, BatchEncoder, ImagesDidNotReachModelError, example_from_row
 from trainers.recipe import Recipe
 from trainers.rows.feeds import DirectFeed

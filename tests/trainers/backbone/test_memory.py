@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.makers.families import FAMILIES, tiny_backbone
-from trainers.backbone.backbone import add_adapter, load_backbone
+from trainers.backbone.adapters import add_adapter
+from trainers.backbone.backbone import load_backbone
 from trainers.backbone.memory import ADAPTER_BYTES, GIB, estimate_memory, num_adapter_values
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe

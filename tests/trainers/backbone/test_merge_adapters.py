@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from datasets_spec.errors import UserError
 from search.bench.phantom.rows import make_rows
-from trainers.backbone.backbone import Backbone, add_adapter, load_adapter, load_backbone, save_adapter
+from trainers.backbone.adapters import add_adapter, load_adapter, save_adapter
+from trainers.backbone.backbone import Backbone, load_backbone
 from trainers.backbone.merge_adapters import merge_adapters
 from trainers.backbone_spec import PHANTOM_DIR, BackboneSpec
 from trainers.recipe import Recipe

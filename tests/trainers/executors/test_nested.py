@@ -13,12 +13,14 @@ from safetensors.torch import load_file
 from tests.makers.families import toy_rows
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
-from trainers.executors.nested import TrialResources, run_nested_trial
+from trainers.executors.nested import run_nested_trial
 from trainers.executors.rescore import rescore_trials
+from trainers.executors.resources import TrialResources
 from trainers.recipe import Recipe
 from trainers.rows.row_blocks import RowBlocks
 from trainers.trial.folder import ADAPTER_DIR, read_outcomes
-from trainers.trial.spec import EvalRequest, TrialResult, TrialSpec
+from trainers.trial.result import TrialResult
+from trainers.trial.spec import EvalRequest, TrialSpec
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 BACKBONE = BackboneSpec().resolved(gpus_per_worker=0)

@@ -15,13 +15,15 @@ from tests.makers.families import SPEC as BACKBONE
 from tests.makers.families import tiny_backbone, toy_row
 from trainers.backbone.backbone import Backbone
 from trainers.executors import one_trial
-from trainers.executors.one_trial import describe_error, failure_status, run_trial
+from trainers.executors.one_trial import run_trial
 from trainers.recipe import Recipe
-from trainers.rows.row_blocks import RowBlocks, rows_digest
+from trainers.rows.row_blocks import RowBlocks
 from trainers.scoring.scorer import score_rows
 from trainers.training import loop
+from trainers.trial.failures import DivergedError, TrialTimeoutError, describe_error, failure_status
 from trainers.trial.folder import begin_attempt, finished_result, read_outcomes, read_result
-from trainers.trial.spec import EvalRequest, TrialResult, TrialSpec
+from trainers.trial.result import TrialResult
+from trainers.trial.spec import EvalRequest, TrialSpec, rows_digest
 
 CANARY = "patient Alice Example had a bleed"
 RECIPE = Recipe(learning_rate=1e-2, num_steps=2, batch_size=3, lora_rank=2)
@@ -308,15 +310,15 @@ def test_errors_have_one_status_each() -> None:
     found = {
         type(e).__name__: failure_status(e)
         for e in (
-            loop.DivergedError(""),
-            loop.TrialTimeoutError(""),
+            DivergedError(""),
+            TrialTimeoutError(""),
             torch.OutOfMemoryError(""),
             MemoryError(),
             RuntimeError(""),
         )
     }
     assert list(found.values()) == ["diverged", "timeout", "oom", "oom", "failed"]
-    assert describe_error(loop.DivergedError("the loss is nan")) == "DivergedError: the loss is nan"
+    assert describe_error(DivergedError("the loss is nan")) == "DivergedError: the loss is nan"
     assert describe_error(ValueError(CANARY)) == "ValueError"
 
 

@@ -29,7 +29,7 @@ from trainers.executors.packed_trials import LeaseLostError, PackListener, SlotC
 from trainers.prompts.encoder import example_from_row
 from trainers.rows.encoded_blocks import SharedSamples, encoded_table, first_rows
 from trainers.rows.encoded_samples import encode_samples
-from trainers.scoring.scorer import Outcome
+from trainers.scoring.outcome import Outcome
 from trainers.training import loop, packed_loop
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 from trainers.training.packed_loop import Member, Pack

@@ -17,8 +17,9 @@ from tests.makers.families import toy_rows
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
-from trainers.executors.nested import TrialResources, run_nested_trial
+from trainers.executors.nested import run_nested_trial
 from trainers.executors.pool import Pool
+from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig
 from trainers.recipe import Recipe
 from trainers.rows.row_blocks import RowBlocks

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from datasets_spec.boxes import BOX_INSTRUCTION, GRID, Box, overlap
 from tests.datasets_spec.test_boxes import boxes
 from tests.makers.families import tiny_backbone, toy_row
-from trainers.backbone.backbone import Backbone, add_adapter
+from trainers.backbone.adapters import add_adapter
+from trainers.backbone.backbone import Backbone
 from trainers.prompts.box_language import NUM_COARSE_LINES, BoxLanguage, box_language_of
 from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
 from trainers.rows.feeds import DirectFeed
-from trainers.scoring.marks import mark_box, mark_text, summarise_marks
-from trainers.scoring.scorer import Outcome, score_rows
+from trainers.scoring.marks import mark_box, mark_text
+from trainers.scoring.outcome import Outcome
+from trainers.scoring.scorer import score_rows
+from trainers.scoring.summary import summarise_marks
 from trainers.training.loop import finetune
 
 WORDS = st.lists(st.sampled_from(["mild", "left", "effusion", "no", "right"]), max_size=8).map(" ".join)

@@ -16,7 +16,8 @@ from tests.makers.families import tiny_backbone, toy_row
 from trainers.backbone.backbone import Backbone
 from trainers.prompts.encoder import Example
 from trainers.rows.feeds import DirectFeed
-from trainers.scoring.scorer import OUTCOME_SCHEMA, Outcome, _closed_outcome, _log_sum_exp, outcomes_table, score_rows
+from trainers.scoring.outcome import OUTCOME_SCHEMA, Outcome, outcomes_table
+from trainers.scoring.scorer import _closed_outcome, _log_sum_exp, score_rows
 
 PLACE = {"sample_id": "s", "eval_set": "t", "split": "search"}
 

@@ -14,18 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.makers.families import tiny_backbone, toy_rows
-from trainers.backbone.backbone import Backbone, add_adapter
+from trainers.backbone.adapters import add_adapter
+from trainers.backbone.backbone import Backbone
 from trainers.recipe import Recipe
 from trainers.rows.feeds import DirectFeed
-from trainers.training.loop import (
-    DivergedError,
-    TrialTimeoutError,
-    WorkerShare,
-    _backward,
-    batch_indices,
-    finetune,
-    rate_factor,
-)
+from trainers.training.loop import WorkerShare, _backward, batch_indices, finetune, rate_factor
+from trainers.trial.failures import DivergedError, TrialTimeoutError
 
 RECIPE = Recipe(learning_rate=1e-2, num_steps=3, batch_size=5, lora_rank=2)
 ROWS = toy_rows(7)

@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from tests.makers.families import FAMILIES, SPEC, tiny_backbone, toy_row
-from trainers.backbone.backbone import Backbone, add_adapter, assemble_backbone
+from trainers.backbone.adapters import add_adapter
+from trainers.backbone.backbone import Backbone, assemble_backbone
 from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
 from trainers.rows.encoded_samples import EncodedSample, encode_samples
 from trainers.rows.feeds import DirectFeed, EncodedFeed
-from trainers.scoring.scorer import Outcome, score_adapters, score_rows
+from trainers.scoring.outcome import Outcome
+from trainers.scoring.scorer import score_adapters, score_rows
 from trainers.training.loop import finetune
 from trainers.training.packed_adapters import AdapterWeights, as_peft_model, fresh_weights
 from trainers.training.packed_loop import Member, Pack

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers.scoring.scorer import Outcome, outcomes_table
+from trainers.scoring.outcome import Outcome, outcomes_table
 from trainers.trial.folder import (
     TrialStoreError,
     adapter_sha256,
@@ -20,7 +20,7 @@ from trainers.trial.folder import (
     remove_dead_attempts,
     write_outcomes,
 )
-from trainers.trial.spec import TrialResult
+from trainers.trial.result import TrialResult
 
 RESULT = TrialResult(
     train_id="id", status="finished", num_train_samples=4, num_steps=2, train_s=1.0, startup_s=1.0, evaluations=(),

@@ -1,0 +1,33 @@
+"""What one trial occupies, in Ray's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialResources:
+    """What one trial occupies.
+
+    `num_workers=0` is Ray Train's local mode: the train function runs in the process that calls `fit()`, here the
+    Tune trial's own. Nothing has to start, and nothing survives a crash.
+    """
+
+    num_workers: int = 1
+    cpus_per_worker: float = 1.0
+    gpus_per_worker: float = 0.0
+    num_threads: int = 1
+    max_failures: int = 1
+
+
+def worker_resources(resources: TrialResources) -> dict[str, float]:
+    """Return one worker's resources in Ray's words."""
+    bundle = {"CPU": resources.cpus_per_worker}
+    if resources.gpus_per_worker > 0:
+        bundle["GPU"] = resources.gpus_per_worker
+    return bundle
+
+
+def proxy_bundle(resources: TrialResources) -> dict[str, float]:
+    """Return what the Tune trial itself occupies: nothing while its workers work, everything in local mode."""
+    return worker_resources(resources) if resources.num_workers == 0 else {"CPU": 0.0, "memory": 1.0}

@@ -1,0 +1,48 @@
+"""Which status an error stands for, and what may be written of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from datasets_spec.errors import RecombineError
+from trainers.trial.result import TrialStatus
+
+
+class DivergedError(RecombineError):
+    """The loss is not finite: the trial ends as `diverged` and is never ranked."""
+
+
+class TrialTimeoutError(RecombineError):
+    """The trial ran past its deadline: it ends as `timeout`."""
+
+
+def failure_status(error: BaseException) -> TrialStatus:
+    """Return the closed status that an error stands for."""
+    if isinstance(error, DivergedError):
+        return "diverged"
+    if isinstance(error, TrialTimeoutError):
+        return "timeout"
+    return "oom" if is_out_of_memory(error) else "failed"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or this process could not get memory; torch's CPU allocator says so in words only."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what may be written down of an error: our own messages whole, others by type and place only.
+
+    Messages of other libraries may quote the data.
+    """
+    if isinstance(error, RecombineError):
+        return f"{type(error).__name__}: {error}"
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{place}"
