@@ -1,4 +1,4 @@
-"""The closed enumerations that the ledger, the tables and the reports share."""
+"""The closed words that the ledger, the tables and the reports share."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class Exposure(StrEnum):
     held_out = "held_out"
     few_shot = "few_shot"
     in_domain = "in_domain"
+
+
+# Exposures that count as composing: the target's own key was not trained on, but for a declared few rows.
+COUNTED = (Exposure.held_out.value, Exposure.few_shot.value)
 
 
 class Estimator(StrEnum):

@@ -1,4 +1,4 @@
-"""The catalog: which subsets exist, where their files lie and how they are divided."""
+"""The catalog as it is opened: its folder, its task map, and the shipped ones by name."""
 
 from __future__ import annotations
 

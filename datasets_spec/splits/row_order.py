@@ -1,4 +1,4 @@
-"""The fixed order of options in a question and of rows in a split."""
+"""The fixed order of rows in a split, and numbers that depend on labels only."""
 
 from __future__ import annotations
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from datasets_spec.errors import UserError
-from search.cli.console import err, print_line, print_table
+from datasets_spec.nearest import nearest_of
+from search.cli.console import err, print_line, print_note, print_table
 
 if TYPE_CHECKING:
+    from search.bench.honesty.figures import HonestyFigure, Scenario
     from search.bench.replay.many_replays import BenchPlan
-    from search.bench.replay.regret import Figure
+    from search.bench.replay.regret import RegretFigure
 
 # Whom the default is compared with, at which numbers of trials of its own and of theirs.
 CONTRASTS = (("optuna-tpe", 24, 96), ("optuna-tpe", 48, 48), ("random", 16, 96))
+HONESTY_COLUMNS = ["scenario", "figure", "measured", "95 % interval", "aim", "reached"]
 
 
 def plan_of(
@@ -73,7 +76,7 @@ def bench_search(plan: BenchPlan, *, as_json: bool, num_workers: int) -> None:
             )
 
 
-def _print_regrets(table: str, figures: Sequence[Figure]) -> None:
+def _print_regrets(table: str, figures: Sequence[RegretFigure]) -> None:
     """One row a strategy, one column a number of trials."""
     from search.bench.replay.regret import EPSILONS, trials_to
 
@@ -173,3 +176,41 @@ def bench_mixtures(files: Sequence[Path], num_runs: int, repetitions: int) -> No
     ]
     title = f"rank correlation with {len(large.shares)} other runs, from {num_runs} of {len(small.shares)}"
     print_table(title, ["target", f"mean of {repetitions} draws", "lowest"], rows)
+
+
+def bench_honesty(scenarios: Sequence[str], num_campaigns: int, *, seed: int, num_workers: int, as_json: bool) -> None:
+    """Run simulated campaigns and print how honest their reports are.
+
+    Raises:
+        UserError: there is no such scenario.
+    """
+    from search.bench.honesty.figures import SCENARIOS, run_campaigns
+
+    for name in scenarios:
+        if name not in SCENARIOS:
+            near = nearest_of(name, SCENARIOS)
+            raise UserError(
+                f"no scenario is called '{name}'" + (f". Did you mean '{near}'?" if near else ""),
+                hint=f"scenarios: {', '.join(SCENARIOS)}",
+            )
+    say = print_note if as_json else print_line
+    figures: list[HonestyFigure] = []
+    for name in scenarios or SCENARIOS:
+        found = run_campaigns(cast("Scenario", name), num_campaigns, seed=seed, num_workers=num_workers, on_event=say)
+        figures += found
+        if as_json:
+            for figure in found:
+                print_line(json.dumps(figure.as_dict()))
+    if not as_json:
+        print_table(f"{num_campaigns} campaigns a scenario", HONESTY_COLUMNS, [_cells(figure) for figure in figures])
+
+
+def _cells(figure: HonestyFigure) -> list[str]:
+    is_points = figure.figure.endswith("points")
+
+    def text(value: float) -> str:
+        return f"{value:+.2f}" if is_points else f"{100 * value:.1f} %"
+
+    reached = {True: "yes", False: "NO", None: ""}[figure.is_reached]
+    interval = f"{text(figure.ci_low)} to {text(figure.ci_high)}"
+    return [figure.scenario, figure.figure, text(figure.value), interval, figure.aim, reached]

@@ -21,7 +21,7 @@ def bench_honesty(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
 ) -> None:
     """Simulate whole campaigns in worlds of known truth: coverage, bias, false claims, power."""
-    from search.cli.honesty import bench_honesty
+    from search.cli.bench import bench_honesty
 
     bench_honesty(scenario or [], num_campaigns, seed=seed, num_workers=num_workers, as_json=as_json)
 

@@ -14,7 +14,8 @@ from datasets_spec.errors import UserError
 from datasets_spec.sample import SPLITS
 from search.cli.connection import connected
 from search.cli.console import print_line, print_table
-from search.study.load_study import Study, load_study
+from search.study.load_study import load_study
+from search.study.study import Study
 
 if TYPE_CHECKING:
     from datasets_spec.check.blind_rules import BlindBaselines

@@ -7,19 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search.cli.console import print_line, print_table
-from search.designs.files import (
-    CONTRAST_COLUMNS,
-    arm_columns,
-    arm_rows,
-    contrast_rows,
-    notes,
-    pooled_rows,
-)
 from search.designs.registry import build_rows
 from search.designs.table import DesignTable
-from search.planning.cost import train_rows
+from search.designs.wording import CONTRAST_COLUMNS, arm_columns, arm_rows, contrast_rows, notes, pooled_rows
 from search.study.design_section import QUESTIONS
 from search.study.load_study import load_study
+from search.study.study import train_rows
 
 
 def list_designs() -> None:

@@ -17,8 +17,9 @@ from search.evidence.explain.explain_study import FILE, subject_of
 from search.evidence.explain.model import EffectsModel, Floats
 from search.evidence.explain.top_up import top_up
 from search.ledger.ledger import Ledger
-from search.study.load_study import Study, load_study
+from search.study.load_study import load_study
 from search.study.run_dir import default_run_dir, read_resolved
+from search.study.study import Study
 from search.vocabulary import Estimator
 
 SHOWN_INTERACTIONS = 8

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from datasets_spec.catalog.keys import shared_elements
 from search.cli.console import print_line, print_table
 from search.engine.setup import IMAGES_OF_ABILITY
-from search.planning.cost import compute_plan, relation_rows, row_counts
+from search.planning.cost import compute_plan
 from search.planning.detectable import compute_sight, needed_rows, sight_lines, trials_line
 from search.study.load_study import load_study
 from search.study.run_dir import default_run_dir
 from search.study.spec import StudySpec
+from search.study.study import Study, row_counts
 
 
 def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, detect: float | None = None) -> None:
@@ -90,3 +92,18 @@ def _duration(seconds: float) -> str:
 
 def _gpu(gpu_s: tuple[float, float]) -> str:
     return f"; {gpu_s[0] / 3600:.1f} to {gpu_s[1] / 3600:.1f} GPU-hours" if gpu_s[1] else "; no GPU"
+
+
+def relation_rows(study: Study) -> list[list[str]]:
+    """Return one row a source: its name and what it shares with every target."""
+    rows = []
+    for source in study.spec.space.composition.allowed:
+        key = study.catalog.subset(source).key
+        cells = []
+        for target in study.spec.eval_sets:
+            if study.exposures.has_same_key(source, target):
+                cells.append("same key (in domain)")
+            else:
+                cells.append("+".join(shared_elements(key, study.catalog.subset(target).key, study.task_map)) or "-")
+        rows.append([source, *cells])
+    return rows

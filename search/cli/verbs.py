@@ -155,7 +155,7 @@ def status(run: RunArgument) -> None:
 @app.command()
 def report(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None) -> None:
     """Write tables, selection and the HTML report again, from the ledger."""
-    from search.cli.run import report_command
+    from search.cli.report import report_command
 
     report_command(study, overrides or [], run_dir)
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets_spec.atomic import replace_text
-from search.designs.files import markdown_table
 from search.designs.table import Contrast, DesignTable
+from search.designs.wording import markdown_table
 from search.statistics.verdicts import Verdict
-from search.study.load_study import Study
+from search.study.study import Study
 
 COMPARISON_FILE = "backbones.md"
 

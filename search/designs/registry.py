@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from datasets_spec.errors import UserError
+from search.designs.kinds.abilities import ability_rows
 from search.designs.kinds.controlled import controlled_rows, three_source_rows
-from search.designs.kinds.disruption import ability_rows, disruption_rows, zero_overlap_rows
-from search.designs.kinds.few_shot import data_efficiency_rows, few_shot_rows, observation_rows
+from search.designs.kinds.disruption import disruption_rows
+from search.designs.kinds.few_shot import data_efficiency_rows, few_shot_rows
+from search.designs.kinds.observation import observation_rows
+from search.designs.kinds.zero_overlap import zero_overlap_rows
 from search.designs.rows import DesignRow, Pool
 from search.study.design_section import DesignSection
-from search.study.load_study import Study
+from search.study.study import Study
 
 
 def build_rows(study: Study, num_rows: Mapping[str, int]) -> list[DesignRow]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from datasets_spec.catalog.keys import Key, TaskMap, same_key, shared_elements
-from search.engine.trial_factory import share_out
-from search.space.composition import Composition
+from search.space.composition import Composition, share_out
 
 BASELINE, CONTROL, RELATED = "baseline", "control", "related"
 
@@ -121,3 +120,13 @@ def contrasts_of(arms: Iterable[Arm], claim: str) -> tuple[tuple[str, str], ...]
     """The claim against control (where there is one), then against the baseline."""
     names = {arm.name for arm in arms}
     return tuple((claim, other) for other in (CONTROL, BASELINE) if other in names)
+
+
+def spread_arms(pool: Pool, groups: dict[str, list[str]], budget: int) -> list[Arm]:
+    """One arm a group, with `budget` samples spread evenly over its subsets; none where a group has no rows."""
+    arms = []
+    for name, subsets in groups.items():
+        composition = pool.spread(subsets, budget)
+        if composition:
+            arms.append(Arm(name=name, composition=Composition(composition)))
+    return arms

@@ -1,32 +1,15 @@
-"""Runs a design: every arm of every row with every seed; equal trials are trained once."""
+"""The trials of a design: every arm of every row with every seed; equal trials are trained once."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 
-from search.designs.registry import build_rows
 from search.designs.rows import Arm, DesignRow
-from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial, TrialFactory
 from search.study.design_section import DesignSection
 from search.study.spec import StudySpec
 from search.vocabulary import Stage
-
-
-def run_design(run: StudyRun) -> None:
-    """Run the trials of a study's design.
-
-    Raises:
-        UserError: the sources allow no row of it.
-    """
-    section = design_of(run.spec)
-    rows = build_rows(run.study, run.train_rows)
-    for row in rows:
-        for arm in row.arms:
-            if arm.composition and (note := unmatched_note(row, arm)):
-                run.decide(f"{row.name}: {note}")
-    run.run_list(plan_design(rows, section, run.spec, run.factory))
 
 
 def design_of(spec: StudySpec) -> DesignSection:

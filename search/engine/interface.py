@@ -1,4 +1,4 @@
-"""What runs a study's trials: one interface, two executors, and the rule that chooses."""
+"""What runs a study's trials: one interface, two executors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Protocol
 from search.engine.recorder import Recorder
 from search.engine.sources import TrialSource, Wait
 from search.engine.trial_factory import PlannedTrial
-from search.study.spec import StudySpec
 
 
 class Engine(Protocol):
@@ -24,16 +23,6 @@ class Engine(Protocol):
     def wait_ended(self) -> None:
         """Wait until nothing of this engine uses Ray any more; after `close`."""
         ...
-
-
-def choose_executor(spec: StudySpec) -> tuple[str, str]:
-    """Return the executor of a study, `pooled` or `nested`, and why."""
-    execution = spec.execution
-    if execution.executor != "auto":
-        return execution.executor, "asked for"
-    if execution.num_workers == 0:
-        return "nested", "num_workers: 0 trains inside the Tune trial's own process"
-    return "pooled", "the backbone is loaded once a slot instead of once a trial"
 
 
 class Resumed:

@@ -9,11 +9,10 @@ from typing import Any
 
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
+from search.ledger.records import PROXY_KIND
 from search.vocabulary import Stage
 from trainers.trial.folder import RESULT_FILE, TrialStoreError, read_result
 from trainers.trial.result import TrialResult, TrialStatus, failed_result
-
-PROXY_KIND = "proxy"  # of a merge: its scores guide a search, and are no trial's
 
 
 class Recorder:

@@ -2,73 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from datasets_spec.store.store import Store
-from search.engine.interface import Engine, choose_executor
-from search.engine.recorder import Recorder
+from search.engine.interface import Engine
 from search.engine.rungs import RungBook
-from search.engine.study_run import keep_decision
-from search.engine.trial_factory import PlannedTrial, TrialFactory
-from search.ledger.ledger import Ledger
+from search.engine.study_run import EngineSetup
+from search.engine.trial_factory import PlannedTrial
 from search.space.composition import Composition
-from search.study.load_study import Study
-from search.study.spec import StudySpec
-from trainers.backbone_spec import BackboneSpec
+from search.study.spec import choose_executor
 
 if TYPE_CHECKING:
     from trainers.executors.pool import Pool
-    from trainers.executors.resources import TrialResources
     from trainers.rows.encoded_blocks import SampleRows
     from trainers.rows.row_blocks import RowBlocks
 
 # Shared blocks may take this share of Ray's object store; the rest is for Ray Data's own work and what trials read.
 STORE_SHARE = 0.5
 IMAGES_OF_ABILITY = 2  # Med-MIM's questions have two images mostly; a few have more
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineSetup:
-    """An open study before its engine.
-
-    Attributes:
-        say: tells the user one line.
-        on_running: told how many trials run, whenever that changes.
-    """
-
-    study: Study
-    run_dir: Path
-    store: Store
-    backbone: BackboneSpec
-    factory: TrialFactory
-    ledger: Ledger
-    recorder: Recorder
-    resources: TrialResources
-    say: Callable[[str], None]
-    on_running: Callable[[int], None]
-
-    @property
-    def spec(self) -> StudySpec:
-        """The study's spec."""
-        return self.study.spec
-
-    @property
-    def partitions(self) -> list[tuple[str, str]]:
-        """Return the (subset, split) pairs that trials may read before `sealed` is opened."""
-        spec = self.spec
-        sources = {*spec.space.composition.allowed, *spec.control_sources, *spec.declared_shots}
-        if "target-labels" in spec.confirm.comparators:
-            sources |= set(spec.objective_sets)
-        return [(s, "train") for s in sorted(sources)] + [
-            (e, split) for split in ("search", "confirm") for e in spec.sets_on(split)
-        ]
-
-    def decide(self, decision: str) -> None:
-        """Tell the user an automatic decision, and keep it."""
-        keep_decision(self.ledger, self.say, decision)
 
 
 def build_engine(setup: EngineSetup) -> Engine:

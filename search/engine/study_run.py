@@ -13,9 +13,10 @@ from search.engine.recorder import Recorder
 from search.engine.sources import ListSource, StrategySource, TrialSource
 from search.engine.trial_factory import PlannedTrial, TrialFactory
 from search.ledger.ledger import Ledger
-from search.study.load_study import Study
 from search.study.spec import StudySpec
+from search.study.study import Study
 from search.vocabulary import Stage
+from trainers.backbone_spec import BackboneSpec
 
 if TYPE_CHECKING:
     from trainers.executors.resources import TrialResources
@@ -73,3 +74,44 @@ def keep_decision(ledger: Ledger, say: Callable[[str], None], decision: str) -> 
     say(decision)
     if not any(r["kind"] == "decision" and r["text"] == decision for r in ledger.records()):
         ledger.append({"kind": "decision", "text": decision})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSetup:
+    """An open study before its engine.
+
+    Attributes:
+        say: tells the user one line.
+        on_running: told how many trials run, whenever that changes.
+    """
+
+    study: Study
+    run_dir: Path
+    store: Store
+    backbone: BackboneSpec
+    factory: TrialFactory
+    ledger: Ledger
+    recorder: Recorder
+    resources: TrialResources
+    say: Callable[[str], None]
+    on_running: Callable[[int], None]
+
+    @property
+    def spec(self) -> StudySpec:
+        """The study's spec."""
+        return self.study.spec
+
+    @property
+    def partitions(self) -> list[tuple[str, str]]:
+        """Return the (subset, split) pairs that trials may read before `sealed` is opened."""
+        spec = self.spec
+        sources = {*spec.space.composition.allowed, *spec.control_sources, *spec.declared_shots}
+        if "target-labels" in spec.confirm.comparators:
+            sources |= set(spec.objective_sets)
+        return [(s, "train") for s in sorted(sources)] + [
+            (e, split) for split in ("search", "confirm") for e in spec.sets_on(split)
+        ]
+
+    def decide(self, decision: str) -> None:
+        """Tell the user an automatic decision, and keep it."""
+        keep_decision(self.ledger, self.say, decision)

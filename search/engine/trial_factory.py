@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from datasets_spec.store.store import Store
-from search.space.composition import Composition
-from search.study.load_study import Study
+from search.ledger.records import BASELINE_ARM
+from search.space.composition import Composition, share_out
+from search.study.study import Study
 from search.vocabulary import Stage
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 from trainers.trial.spec import EvalRequest, TrialSpec, rows_digest
 
-BASELINE_ARM = "baseline"
 GENERATED_SPLITS = ("confirm", "sealed")  # letters are also generated where published figures are compared
 
 
@@ -107,14 +107,3 @@ class TrialFactory:
         pool = [*spec.space.composition.allowed, *spec.control_sources]
         rows = {s: self._store.count(s, "train") for s in self._exposures.unrelated(pool, eval_set)}
         return share_out(rows, num_samples) if rows else None
-
-
-def share_out(rows: Mapping[str, int], num_samples: int) -> Composition:
-    """Return `num_samples` spread over subsets as evenly as their numbers of rows allow."""
-    counts: dict[str, int] = {}
-    smallest_first = sorted(rows, key=lambda s: (rows[s], s))  # what a small one cannot give, the larger ones share
-    for position, subset in enumerate(smallest_first):
-        left = num_samples - sum(counts.values())
-        share = -(-left // (len(rows) - position))  # what is left, over the subsets that are left
-        counts[subset] = min(share, rows[subset])
-    return Composition(counts)

@@ -148,7 +148,7 @@ def _class(
     eval_set: str,
     split: str,
 ) -> ClassResult | None:
-    from search.statistics.verdicts import wilson_interval
+    from search.statistics.intervals import wilson_interval
 
     per_seed = []
     for table in tables:

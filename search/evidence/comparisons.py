@@ -8,8 +8,9 @@ from typing import Any, get_args
 
 import numpy as np
 
-from search.evidence.outcomes import ArmOutcomes, Outcomes, Record, control_arm, of_arm
-from search.evidence.trials_table import training_size
+from search.evidence.outcomes import ArmOutcomes, Outcomes
+from search.ledger.records import Record, control_arm, of_arm, training_size
+from search.seeds import derived_seed
 from search.statistics.bootstrap import PairedDifference, mean_accuracy, paired_difference
 from search.statistics.training_noise import (
     SeedVariance,
@@ -26,7 +27,6 @@ from search.statistics.verdicts import (
     verdict,
 )
 from search.statistics.winners_curse import cross_fitted
-from search.strategies.interface import derived_seed
 from search.study.spec import ComparatorName
 from search.vocabulary import Stage
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from search.evidence.outcomes import Outcomes, Record, of_arm
+from search.evidence.outcomes import Outcomes
+from search.ledger.records import Record, of_arm
+from search.seeds import derived_seed
 from search.statistics.bootstrap import paired_difference
 from search.statistics.verdicts import ALPHA, Verdict, holm, minimum_detectable_difference, verdict
-from search.strategies.interface import derived_seed
 from search.vocabulary import Stage
 
 

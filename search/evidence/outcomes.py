@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets_spec.errors import UserError
+from datasets_spec.store.store import Store
+from search.ledger.records import Record, scored_on
 from search.statistics.bootstrap import PairedItems
-from search.vocabulary import Status
+from search.study.score import ScoreSection, with_marks
+from search.study.spec import StudySpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Record = Mapping[str, Any]
 # Takes a record's `trial_dir`; returns a frame with the columns sample_id, eval_set, split, correct at least, and mark
 # where a question may count for a part.
 OutcomesLoader = Callable[[str], "pd.DataFrame"]
@@ -132,22 +136,37 @@ class Outcomes:
         ]
 
 
-def scored_on(record: Record, eval_set: str, split: str) -> Record | None:
-    """The evaluation of a finished trial on `eval_set` and `split`; None when there is none."""
-    if record.get("kind") != "trial" or record.get("status") != Status.finished:
-        return None
-    for evaluation in record.get("evaluations", ()):
-        if evaluation["eval_set"] == eval_set and evaluation["split"] == split:
-            found: Record = evaluation
-            return found
-    return None
+def outcomes_loader(run_dir: Path, score: ScoreSection) -> OutcomesLoader:
+    """Return a loader that takes a record's `trial_dir`, relative to the study directory.
+
+    Args:
+        run_dir: the study directory.
+        score: what a question counts for.
+    """
+
+    def load(trial_dir: str) -> pd.DataFrame:
+        from trainers.trial.folder import read_outcomes
+
+        frame: pd.DataFrame = read_outcomes(run_dir / trial_dir).to_pandas()
+        return with_marks(frame, score)
+
+    return load
 
 
-def of_arm(records: Iterable[Record], arm: str) -> list[Record]:
-    """The trial records of one arm, in the order of the ledger."""
-    return [record for record in records if record.get("kind") == "trial" and record.get("arm") == arm]
+def question_groups(store: Store, spec: StudySpec, splits: tuple[str, ...]) -> dict[str, str]:
+    """Return patient or study by sample id, where known: questions about one patient are not independent.
 
-
-def control_arm(target: str) -> str:
-    """The arm of the control that is matched to `target`."""
-    return f"control:{target}"
+    Where patients are unknown, questions about one image are a group.
+    """
+    groups: dict[str, str] = {}
+    for split in splits:
+        for name in spec.sets_on(split):
+            rows = store.read(name, split, columns=["sample_id", "group", "image_hashes"]).to_pylist()
+            images = Counter(image for row in rows for image in set(row["image_hashes"]))
+            for row in rows:
+                shared = [image for image in sorted(row["image_hashes"]) if images[image] > 1]
+                if row["group"] is not None:
+                    groups[row["sample_id"]] = f"{name}/{row['group']}"
+                elif shared:
+                    groups[row["sample_id"]] = f"{name}/image {shared[0]}"
+    return groups

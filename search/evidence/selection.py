@@ -15,13 +15,13 @@ from datasets_spec.errors import UserError
 from search.evidence.comparisons import COMPARATORS, MEAN, Comparison, SplitEvidence
 from search.evidence.forgetting import compute_retained, retained_sentence
 from search.evidence.mix import write_mix
-from search.evidence.outcomes import Outcomes, OutcomesLoader, Record, of_arm, scored_on
+from search.evidence.outcomes import Outcomes, OutcomesLoader
+from search.ledger.records import Record, of_arm, scored_on
 from search.space.composition import Composition
 from search.statistics.training_noise import SeedVariance
 from search.statistics.verdicts import ALPHA, Verdict
 from search.statistics.winners_curse import winners_curse
-from search.study.objective import COUNTED
-from search.vocabulary import Exposure, Stage, Status
+from search.vocabulary import COUNTED, Exposure, Stage, Status
 
 _NAMES = {
     "control": "its matched controls",

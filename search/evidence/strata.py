@@ -88,7 +88,7 @@ def compute_strata(
         split: name of the split.
         groups: patient of each question, where known; intervals are then cluster-robust.
     """
-    from search.statistics.verdicts import clustered_interval, wilson_interval
+    from search.statistics.intervals import clustered_interval, wilson_interval
 
     results = []
     for column, values in strata.items():

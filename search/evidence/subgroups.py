@@ -10,9 +10,10 @@ from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
 from datasets_spec.store.store import Store
 from search.evidence.class_results import compute_class_results, expected_calibration_error, questions_of
-from search.evidence.outcomes import Outcomes, OutcomesLoader, Record, of_arm, scored_on
+from search.evidence.outcomes import Outcomes, OutcomesLoader
 from search.evidence.strata import compute_strata, read_strata
-from search.study.load_study import Study
+from search.ledger.records import Record, of_arm, scored_on
+from search.study.study import Study
 from search.vocabulary import Stage
 
 FINDINGS_FILE = "findings.json"

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
 from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
-from search.evidence.outcomes import ArmOutcomes, Outcomes, OutcomesLoader, Record, control_arm, of_arm, scored_on
-from search.evidence.trials_table import training_size
+from search.evidence.outcomes import ArmOutcomes, Outcomes, OutcomesLoader
+from search.evidence.spreadsheet import safe_cell
+from search.ledger.records import Record, control_arm, of_arm, scored_on, training_size
+from search.seeds import derived_seed
 from search.statistics.bootstrap import PairedDifference, paired_difference
 from search.statistics.verdicts import benjamini_hochberg
-from search.strategies.interface import derived_seed
 from search.vocabulary import Estimator, Stage, Status
 
 if TYPE_CHECKING:
@@ -143,9 +144,3 @@ def write_transfer_csv(frame: pd.DataFrame, path: Path) -> None:
     for column in safe.columns:
         safe[column] = [safe_cell(value) for value in safe[column]]
     replace_file(path, lambda temporary: safe.to_csv(temporary, index=False, lineterminator="\n"))
-
-
-def safe_cell(value: Any) -> Any:
-    """`value`, with an apostrophe before a text that a spreadsheet would run (OWASP, "CSV injection")."""
-    starts = ("=", "+", "-", "@", "\t", "\r", "\n")
-    return f"'{value}" if isinstance(value, str) and value.startswith(starts) else value

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
 from datasets_spec.catalog.keys import Key
-from search.evidence.outcomes import Record, control_arm
-from search.statistics.verdicts import wilson_interval
+from search.ledger.records import Record, control_arm, training_size
+from search.statistics.intervals import wilson_interval
 from search.study.score import ScoreSection, score_of
 from search.vocabulary import Stage, Status
 
@@ -109,11 +109,6 @@ class _References:
         if not by_seed:
             return None
         return by_seed.get(record["seed"], fmean(by_seed[seed] for seed in sorted(by_seed)))
-
-
-def training_size(record: Record) -> tuple[int | None, int | None, str]:
-    """What a control must share with the trial it is matched to: samples, steps and recipe."""
-    return record.get("num_train_samples"), record.get("num_steps"), canonical_json(record.get("recipe") or {})
 
 
 def _role(record: Record) -> tuple[Any, ...]:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets_spec.catalog.keys import shared_elements
-from search.engine.trial_factory import share_out
-from search.space.composition import Composition
-from search.strategies.interface import derived_rng
-from search.study.load_study import Study
+from search.seeds import derived_rng
+from search.space.composition import Composition, share_out
 from search.study.objective import mean_accuracy, objective_values
+from search.study.study import Study
 from search.vocabulary import Exposure, Stage
 
 ALL_DATA, BEST_SINGLE, RANDOM = "all-data", "best-single", "random-same-size"

@@ -12,15 +12,15 @@ from itertools import islice
 from typing import Any
 
 from datasets_spec.errors import UserError
-from search.engine.recorder import PROXY_KIND
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
-from search.space.composition import Composition, CompositionSpace
-from search.strategies.context import Proxy
-from search.strategies.interface import derived_rng
-from search.study.objective import COUNTED
+from search.ledger.records import PROXY_KIND
+from search.seeds import derived_rng
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
+from search.strategies.interface import Proxy
 from search.study.score import ScoreSection, score_of
-from search.vocabulary import Stage, Status
+from search.vocabulary import COUNTED, Stage, Status
 
 MERGE_ARM = "merge"
 # Half of the merges are those that the single sources promise most of, the other half a random sample: a proxy that is

@@ -20,13 +20,13 @@ from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial, TrialFactory
 from search.ledger.ledger import Ledger
 from search.space.composition import Composition
+from search.study.run_dir import TRIALS_DIR
 from search.vocabulary import Stage, Status
 from trainers.recipe import Recipe
 from trainers.trial.folder import finished_result
 from trainers.trial.spec import TrialSpec
 
 REUSED_ARM = "reused"
-TRIALS_DIR = "trials"
 
 
 def run_reused(run: StudyRun) -> None:

@@ -2,114 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from datasets_spec.errors import UserError
-from search.designs.trials import run_design
-from search.engine.recorder import Recorder
-from search.engine.setup import EngineSetup, build_engine
-from search.engine.study_run import StudyRun, keep_decision
-from search.engine.trial_factory import TrialFactory
-from search.ledger.ledger import Ledger
-from search.phases.confirm import open_sealed, run_baseline, run_confirm, run_search, run_transfer
+from search.engine.study_run import StudyRun
+from search.phases.baseline import run_baseline
+from search.phases.confirm import run_confirm
+from search.phases.design import run_design
 from search.phases.merges import run_merges
+from search.phases.open_study import Say, open_run
 from search.phases.reuse import run_reused
+from search.phases.sealed import open_sealed
+from search.phases.search import run_search
+from search.phases.transfer import run_transfer
 from search.phases.write_results import write_results
-from search.study.load_study import Study
-from search.study.run_dir import claim_run_dir
-from search.study.spec import ExecutionSection
-from trainers.backbone_spec import BackboneSpec
-
-if TYPE_CHECKING:
-    from trainers.executors.resources import TrialResources
-
-Say = Callable[[str], None]
-
-
-@contextmanager
-def open_run(
-    study: Study,
-    run_dir: Path,
-    *,
-    say: Say,
-    on_record: Callable[[Mapping[str, Any]], None],
-    on_running: Callable[[int], None],
-) -> Iterator[StudyRun]:
-    """Prepare the data, load rows and open the ledger; Ray must be connected.
-
-    Raises:
-        UserError: the data cannot be prepared, a target has too few rows, or the directory is another study's.
-    """
-    from datasets_spec.prepare.prepare_store import prepare_store
-    from datasets_spec.store.store import open_store
-    from trainers.backbone.backbone import backbone_fingerprint
-    from trainers.trial.folder import remove_dead_attempts
-
-    spec = study.spec
-    backbone = spec.backbone.resolved(gpus_per_worker=spec.execution.gpus_per_worker)
-    fingerprint = backbone_fingerprint(backbone)
-    prepared = prepare_store(
-        study.catalog, study.store_dir, seed=spec.seed, quarantine_limit=spec.quarantine_limit, on_event=say
-    )
-    store = open_store(study.store_dir)
-    say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
-    check_rows(study, store.count)
-    claim_run_dir(run_dir, spec, {"store": store.fingerprint, "backbone": fingerprint})
-    with Ledger.open(run_dir / "ledger", writer=True) as ledger:
-        remove_dead_attempts(run_dir / "trials")
-        if ledger.recovered_tail_bytes:
-            say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")
-        keep_decision(ledger, say, _backbone_decision(spec.backbone, backbone))
-        setup = EngineSetup(
-            study=study,
-            run_dir=run_dir,
-            store=store,
-            backbone=backbone,
-            factory=TrialFactory(study, store, backbone, fingerprint),
-            ledger=ledger,
-            recorder=Recorder(run_dir, ledger, on_record),
-            resources=_trial_resources(spec.execution),
-            say=say,
-            on_running=on_running,
-        )
-        engine = build_engine(setup)
-        try:
-            yield StudyRun(
-                study=study,
-                run_dir=run_dir,
-                store=store,
-                factory=setup.factory,
-                ledger=ledger,
-                recorder=setup.recorder,
-                resources=setup.resources,
-                say=say,
-                engine=engine,
-            )
-            engine.close()
-            engine.wait_ended()
-        except KeyboardInterrupt:
-            raise  # the cluster ends with its slots; what has finished is recorded
-        except BaseException:
-            engine.close()
-            raise
-
-
-def _trial_resources(execution: ExecutionSection) -> TrialResources:
-    from trainers.executors.resources import TrialResources
-
-    return TrialResources(
-        num_workers=execution.num_workers,
-        cpus_per_worker=execution.cpus_per_worker,
-        gpus_per_worker=execution.gpus_per_worker,
-        num_threads=execution.num_threads,
-        max_failures=execution.max_failures,
-    )
+from search.study.study import Study
 
 
 def run_study(
@@ -189,52 +100,3 @@ def check_not_extended(records: Sequence[Mapping[str, Any]], num_trials: int) ->
                 hint="a search goes on only before its confirmation (confirm.enabled=false leaves it open); "
                 "put the old number back, or start another study with --run-dir",
             )
-
-
-def check_rows(study: Study, count: Callable[[str, str], int]) -> None:
-    """Refuse a study whose sources or targets do not have the rows that it needs.
-
-    Args:
-        study: the study.
-        count: number of rows of (subset, split).
-
-    Raises:
-        UserError: everything that is missing, one line each.
-    """
-    spec = study.spec
-    needed = 1 if spec.design is not None else max(spec.space.composition.num_samples)
-    missing = [
-        f"source {s}: {count(s, 'train')} train rows, space.composition.num_samples asks for {needed}"
-        for s in spec.space.composition.allowed
-        if count(s, "train") < needed
-    ]
-    splits: tuple[str, ...] = ("search", "confirm", "sealed") if spec.confirm.enabled else ("search",)
-    if spec.design is not None:
-        splits = (spec.design.split,)
-    missing += [
-        f"target {target}: no rows in its `{split}` split"
-        for target in spec.eval_sets
-        for split in splits
-        if not count(target, split)
-    ]
-    if missing:
-        raise UserError(
-            "the data do not suffice for this study:\n    " + "\n    ".join(missing),
-            hint="lower num_samples, change the catalog's shares, or see `recombine data check`",
-        )
-
-
-def _backbone_decision(asked: BackboneSpec, resolved: BackboneSpec) -> str:
-    def why(value: str) -> str:
-        return (
-            ""
-            if value != "auto"
-            else " (chosen: " + ("a GPU is asked for" if resolved.device == "cuda" else "no GPU") + ")"
-        )
-
-    threads = os.environ.get("OMP_NUM_THREADS")
-    note = f", OMP_NUM_THREADS={threads}" if threads else ""
-    return (
-        f"backbone {asked.model}: device {resolved.device}{why(asked.device)}, "
-        f"numbers {resolved.dtype}{why(asked.dtype)}{note}"
-    )

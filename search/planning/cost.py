@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets_spec.catalog.keys import shared_elements
-from datasets_spec.store.manifest import read_manifest
-from search.engine.interface import choose_executor
 from search.ledger.ledger import Ledger, LedgerError
-from search.study.load_study import Study
+from search.study.spec import choose_executor
+from search.study.study import Study, train_rows
 from search.vocabulary import Status
 from trainers.backbone_spec import PHANTOM
 
@@ -99,27 +97,6 @@ def compute_plan(study: Study, run_dir: Path) -> Plan:
     )
 
 
-def relation_rows(study: Study) -> list[list[str]]:
-    """Return one row a source: its name and what it shares with every target."""
-    rows = []
-    for source in study.spec.space.composition.allowed:
-        key = study.catalog.subset(source).key
-        cells = []
-        for target in study.spec.eval_sets:
-            if study.exposures.has_same_key(source, target):
-                cells.append("same key (in domain)")
-            else:
-                cells.append("+".join(shared_elements(key, study.catalog.subset(target).key, study.task_map)) or "-")
-        rows.append([source, *cells])
-    return rows
-
-
-def row_counts(study: Study) -> dict[str, dict[str, int]]:
-    """Return rows by subset and split where the data have been prepared, else nothing."""
-    manifest = read_manifest(study.store_dir)
-    return {} if manifest is None else {name: dict(counts.splits) for name, counts in manifest.subsets.items()}
-
-
 def _phases(study: Study) -> Sequence[PhaseCost]:
     spec = study.spec
     if spec.design is not None:
@@ -163,14 +140,6 @@ def _phases(study: Study) -> Sequence[PhaseCost]:
             )
         )
     return phases
-
-
-def train_rows(study: Study) -> dict[str, int]:
-    """Training rows by subset: of the prepared data, or as many as the study asks for before there are any."""
-    spec = study.spec
-    assumed = max((*spec.space.composition.num_samples, spec.space.composition.budget))
-    counted = row_counts(study)
-    return {name: counted.get(name, {}).get("train", 0 if counted else assumed) for name in study.catalog.names}
 
 
 def _design_phases(study: Study) -> list[PhaseCost]:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from search.designs.registry import build_rows
-from search.evidence.outcomes import ArmOutcomes, Outcomes, of_arm, scored_on
+from search.evidence.outcomes import ArmOutcomes, Outcomes, outcomes_loader
 from search.ledger.ledger import Ledger, LedgerError
-from search.outcome_files import outcomes_loader
-from search.planning.cost import train_rows
+from search.ledger.records import of_arm, scored_on
 from search.planning.power import (
     ASSUMED_WORTH_SD,
     Detection,
@@ -26,7 +25,7 @@ from search.planning.power import (
     trials_needed,
 )
 from search.statistics.winners_curse import winners_curse
-from search.study.load_study import Study
+from search.study.study import Study, train_rows
 from search.vocabulary import Stage
 
 ASSUMED_QUESTIONS = 150

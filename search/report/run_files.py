@@ -179,3 +179,10 @@ def _with_columns(frame: pd.DataFrame | None, columns: tuple[str, ...], numbers:
     for column in set(numbers) & set(result.columns):
         result[column] = pd.to_numeric(result[column])
     return result
+
+
+def leading_effects(records: RunRecords, kind: str) -> list[Mapping[str, Any]]:
+    """Effects of a kind over all targets: on their mean where there are several."""
+    found = [e for e in (records.explanation or {}).get("effects", ()) if e["kind"] == kind]
+    overall = [effect for effect in found if effect["target"] in ("mean", "all")]
+    return overall or found

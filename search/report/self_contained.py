@@ -14,8 +14,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-# A spreadsheet runs a cell that begins with one of these (OWASP, "CSV Injection").
-FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+from search.evidence.spreadsheet import safe_cell
 
 
 def script_json(value: Any) -> Markup:
@@ -76,9 +75,5 @@ def csv_download(frame: pd.DataFrame) -> str:
     writer = csv.writer(out)
     writer.writerow(frame.columns)
     for row in frame.itertuples(index=False):
-        writer.writerow(["" if value is None or value != value else _inert(value) for value in row])
+        writer.writerow(["" if value is None or value != value else safe_cell(value) for value in row])
     return "data:text/csv;base64," + base64.b64encode(out.getvalue().encode()).decode()
-
-
-def _inert(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_PREFIXES) else value

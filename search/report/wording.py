@@ -148,3 +148,21 @@ def key_text(record: Mapping[str, Any]) -> str:
     if str(record.get("ability") or "none") != "none":
         names.append(str(record["ability"]))
     return " · ".join(names) or NOT_KNOWN
+
+
+def arm_name(row: Mapping[Any, Any], selection: Mapping[str, Any]) -> str:
+    """How an arm is called; "" where it says nothing: a target's control on another target."""
+    kind, _, detail = str(row["arm"]).partition(":")
+    if kind == "control" and detail:
+        return comparator_name(kind, short=True) if detail == row["eval_set"] else ""
+    if kind.startswith("finalist-"):
+        return "Selected" if _is_selected(row, selection) else kind.replace("finalist-", "Finalist ")
+    return comparator_name(row["arm"], short=True)
+
+
+def _is_selected(row: Mapping[Any, Any], selection: Mapping[str, Any]) -> bool:
+    """Same composition, and same recipe in every setting that both name."""
+    composition, recipe = as_mapping(selection.get("composition")), as_mapping(selection.get("recipe"))
+    own = as_mapping(row["recipe"])
+    is_same = as_mapping(row["composition"]) == composition
+    return bool(composition) and is_same and all(own.get(name, value) == value for name, value in recipe.items())

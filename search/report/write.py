@@ -14,7 +14,19 @@ from search.report.sections.trials import compute_trial_table
 
 
 def write_report(run_dir: Path) -> Path:
-    """See `search.report.write_report`."""
+    """Write `RUN/report/index.html` and the tables and figures beside it, each atomically.
+
+    Args:
+        run_dir: A study directory, finished or not. Read are `run.json`, `study.resolved.yaml`,
+            `report/trials.parquet`, `report/transfer.csv` and `selection/selection.json`; the page says which of
+            them are not there yet.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: `run_dir` is no study directory, or a file in it is damaged.
+    """
     records = load_run(run_dir)
     out = run_dir / "report"
     figures = build_figures(records)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 
-from search.space.composition import Composition, CompositionSpace
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
 
 
 def repair(counts: Mapping[str, int], space: CompositionSpace) -> Composition:

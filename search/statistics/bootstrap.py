@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search.statistics.intervals import Interval
 from search.statistics.training_noise import NOTHING_KNOWN, SeedVariance, answer_variance, moderated, own_seed_variance
 
 # p-values down to 2e-4, small enough for Holm over some hundred comparisons.
@@ -30,13 +30,6 @@ DRAWS_AT_ONCE = 512
 PSEUDO_WEIGHT = 0.5
 # Half the width of a 95 % interval in standard errors, of a normal distribution.
 HALF_WIDTH_95 = 1.959964
-
-
-class Interval(NamedTuple):
-    """A confidence interval."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datasets_spec.errors import UserError
 from search.space.candidate import Candidate, SearchSpace
 from search.space.recipe_space import Choice
-from search.strategies.interface import Observation, Suggestion, taken_identities
+from search.strategies.drawing import taken_identities
+from search.strategies.interface import Observation, Suggestion
 
 # More trials than any study has run; a larger space is a mistake in the study file.
 MAX_CANDIDATES = 100_000

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
 from search.space.repair import repair
-from search.strategies.interface import Observation, Suggestion, derived_rng, draw_untaken, score_of, taken_identities
+from search.strategies.drawing import draw_untaken, taken_identities
+from search.strategies.interface import Observation, Suggestion
+from search.strategies.ranking import score_of
 
 
 class GreedyStrategy:

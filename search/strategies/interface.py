@@ -1,26 +1,21 @@
-"""The one interface of all strategies, and what they share."""
+"""All that passes between a study and a strategy: results, suggestions, and what is known besides."""
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import importlib
-import math
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
 
-from datasets_spec.errors import UserError
-from search.space.candidate import Candidate, SearchSpace
-from search.strategies.context import SearchContext
+from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
+from search.space.candidate import Candidate
+from search.space.composition import Composition
+from search.space.recipe_space import RecipeValue
 from search.vocabulary import Status
 
-# Draws before the remaining candidates are listed instead: a miss is likely only when nearly all are taken.
-MAX_DRAWS = 200
-# Spaces up to this size are listed in full, so that the last ones are still drawn uniformly.
-MAX_LISTED = 10_000
+# Accuracy by evaluation set of the merged single-source adapters of a composition; None where it is not known.
+Proxy = Callable[[Composition], Mapping[str, float] | None]
+Goal = Literal["objective", "each"]
+IDENTITY_MAP = TaskMap(name="identity", version="1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,100 +84,40 @@ class Recommender(Protocol):
         ...
 
 
-_STRATEGIES = {
-    "recombine": ("search.strategies.recombine", "RecombineStrategy"),
-    "random": ("search.strategies.random", "RandomStrategy"),
-    "optuna-tpe": ("search.strategies.optuna_tpe", "OptunaTpeStrategy"),
-    "greedy": ("search.strategies.greedy", "GreedyStrategy"),
-    "metadata": ("search.strategies.metadata", "MetadataStrategy"),
-    "static": ("search.strategies.metadata", "StaticStrategy"),
-    "merge-then-confirm": ("search.strategies.merge_then_confirm", "MergeThenConfirmStrategy"),
-    "exhaustive": ("search.strategies.exhaustive", "ExhaustiveStrategy"),
-}
-STRATEGY_NAMES = tuple(_STRATEGIES)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchContext:
+    """Facts of a study that do not change while it runs.
 
-
-# These decide by keys, by other targets or by a proxy; the others take no context.
-_WITH_CONTEXT = ("recombine", "metadata", "static", "merge-then-confirm")
-
-
-def build_strategy(
-    name: str, *, space: SearchSpace, seed: int, num_objectives: int = 1, context: SearchContext | None = None
-) -> Strategy:
-    """The strategy called `name`; only its own libraries are imported.
-
-    Args:
-        name: one of `STRATEGY_NAMES`.
-        space: what may be proposed.
-        seed: of all its draws.
-        num_objectives: values of an observation.
-        context: keys, targets and a proxy, for the strategies that use them.
-
-    Raises:
-        UserError: there is no such strategy (the nearest name is offered), or it cannot search this space.
+    Attributes:
+        source_keys: key of every source.
+        target_keys: key of every evaluation set whose accuracy is in `Observation.scores`.
+        task_map: decides what two keys share.
+        num_items: questions behind a score, by evaluation set.
+        objectives: for every objective, the evaluation sets whose mean it is.
+        goal: one composition for the objective, or one for each of its evaluation sets.
+        proxy: scores without training; strategies use it only after the single sources have been trained.
+        recipe: the study's own values of the searched hyper-parameters, with which single sources are trained.
+        num_trials: how many trials the search may take; None where that is open.
+        known: results that are no proposals of this study: rows of its transfer matrix, other studies' trials.
     """
-    if name not in _STRATEGIES:
-        near = difflib.get_close_matches(name, _STRATEGIES, n=1, cutoff=0.0)
-        raise UserError(
-            f"there is no strategy {name!r}",
-            hint=f"did you mean {near[0]!r}? Strategies: {', '.join(_STRATEGIES)}",
-        )
-    module, attribute = _STRATEGIES[name]
-    facts = {"context": context or SearchContext()} if name in _WITH_CONTEXT else {}
-    strategy: Strategy = getattr(importlib.import_module(module), attribute)(
-        space=space, seed=seed, num_objectives=num_objectives, **facts
-    )
-    return strategy
+
+    source_keys: Mapping[str, Key] = field(default_factory=dict)
+    target_keys: Mapping[str, Key] = field(default_factory=dict)
+    task_map: TaskMap = IDENTITY_MAP
+    num_items: Mapping[str, int] = field(default_factory=dict)
+    objectives: tuple[tuple[str, ...], ...] = ()
+    goal: Goal = "objective"
+    proxy: Proxy | None = None
+    recipe: Mapping[str, RecipeValue] = field(default_factory=dict)
+    num_trials: int | None = None
+    known: tuple[Observation, ...] = ()
+
+    @property
+    def objective_sets(self) -> tuple[str, ...]:
+        """The evaluation sets of all objectives, each once."""
+        return tuple(dict.fromkeys(name for names in self.objectives for name in names))
 
 
-def best_observed(history: Sequence[Observation], target: str | None = None) -> Observation | None:
-    """The observation with the highest value (of one target, if given); ties go to the earlier proposal."""
-    scored = [(score, -o.proposal_index, o) for o in history if (score := score_of(o, target)) is not None]
-    return max(scored, key=lambda entry: entry[:2])[2] if scored else None
-
-
-def score_of(observation: Observation, target: str | None = None) -> float | None:
-    """A target's accuracy, or the sum of the objectives; None when the trial has no finite result."""
-    if target is not None:
-        score = (observation.scores or {}).get(target)
-    else:
-        score = None if observation.values is None else sum(observation.values)
-    return score if score is not None and math.isfinite(score) else None
-
-
-def derived_rng(seed: int, *labels: int | str) -> random.Random:
-    """A generator that depends on `seed` and `labels` only: not on the process or on earlier draws."""
-    return random.Random(derived_seed(seed, *labels))
-
-
-def derived_seed(seed: int, *labels: int | str) -> int:
-    """A 32-bit seed from `seed` and `labels` (Optuna's samplers take no more)."""
-    text = "|".join([str(seed), *map(str, labels)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-
-def taken_identities(history: Sequence[Observation], pending: Sequence[Candidate]) -> frozenset[str]:
-    """The identities that must not be proposed again."""
-    return frozenset([*(o.candidate.identity for o in history), *(c.identity for c in pending)])
-
-
-def draw_untaken(space: SearchSpace, rng: random.Random, taken: frozenset[str]) -> Candidate | None:
-    """Draw a candidate that is not taken; None when, and only when, there is none."""
-    for _ in range(MAX_DRAWS):
-        candidate = space.sample(rng)
-        if candidate.identity not in taken:
-            return candidate
-    if space.count() is None:
-        return _draw_continuous(space, rng, taken)
-    # Of any len(taken) + 1 different candidates at least one is free.
-    listed = islice(space.enumerate(), max(MAX_LISTED, len(taken) + 1))
-    free = [candidate for candidate in listed if candidate.identity not in taken]
-    return free[rng.randrange(len(free))] if free else None
-
-
-def _draw_continuous(space: SearchSpace, rng: random.Random, taken: frozenset[str]) -> Candidate:
-    """A continuous dimension always has a value left (`recipe_space` refuses ranges too narrow for that)."""
-    while True:
-        candidate = space.sample(rng)
-        if candidate.identity not in taken:
-            return candidate
+def num_shared(a: Key, b: Key, task_map: TaskMap) -> int:
+    """How many elements two keys share; a modality and area that always occur together count once."""
+    return len(shared_elements(a, b, task_map))

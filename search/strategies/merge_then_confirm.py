@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from datasets_spec.errors import UserError
+from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
-from search.strategies.context import SearchContext
-from search.strategies.interface import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
+from search.strategies.drawing import draw_untaken, taken_identities
+from search.strategies.interface import Observation, SearchContext, Suggestion
 from search.strategies.surrogate.acquisition import enumerated
 
 # Merges looked at in a space too large to list.

@@ -13,17 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from search.seeds import derived_rng, derived_seed
 from search.space.candidate import Candidate, SearchSpace
 from search.space.recipe_space import Choice, IntRange, LogUniform
 from search.space.repair import repair
-from search.strategies.interface import (
-    Observation,
-    Suggestion,
-    derived_rng,
-    derived_seed,
-    draw_untaken,
-    taken_identities,
-)
+from search.strategies.drawing import draw_untaken, taken_identities
+from search.strategies.interface import Observation, Suggestion
 from search.vocabulary import Status
 
 if TYPE_CHECKING:

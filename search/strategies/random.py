@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
-from search.strategies.interface import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
+from search.strategies.drawing import draw_untaken, taken_identities
+from search.strategies.interface import Observation, Suggestion
 
 
 class RandomStrategy:

@@ -14,11 +14,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
 from search.space.repair import repair
-from search.strategies.context import SearchContext
-from search.strategies.interface import Observation, Suggestion, derived_rng, draw_untaken, taken_identities
+from search.strategies.drawing import draw_untaken, taken_identities
+from search.strategies.interface import Observation, SearchContext, Suggestion
 from search.strategies.surrogate.acquisition import enumerated, expected_improvement, local_search
 from search.strategies.surrogate.gaussian_process import Grid, Prediction
 from search.strategies.surrogate.knowledge import OBJECTIVE, Knowledge, ProxyTable, learn

@@ -1,4 +1,4 @@
-"""The `design` section of a study file."""
+"""The section `design` of a study file."""
 
 from __future__ import annotations
 

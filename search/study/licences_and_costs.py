@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from datasets_spec.catalog.catalog import Catalog
-from search.space.composition import CompositionSpace
+from search.space.composition_space import CompositionSpace
 from search.study.spec import StudySpec
 
 WHERE = ("space", "composition")

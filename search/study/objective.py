@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.space.candidate import Candidate
-from search.strategies.interface import Observation
 from search.study.score import ScoreSection, score_of
 from search.study.spec import StudySpec
-from search.vocabulary import Exposure, Status
-
-# Exposures that count as composing: the target's own key was not trained on, but for a declared few rows.
-COUNTED = (Exposure.held_out.value, Exposure.few_shot.value)
+from search.vocabulary import COUNTED, Status
 
 
 def objective_names(spec: StudySpec) -> tuple[str, ...]:
@@ -46,26 +41,12 @@ def mean_accuracy(
     return sum(score_of(scores[name], score) for name in eval_sets) / len(eval_sets)
 
 
-def ranked(observations: Sequence[Observation]) -> list[Observation]:
-    """Return the observations that have values, best first.
-
-    With two objectives the non-dominated front comes first, then the next front, and within a front the higher
-    mean; ties go to the earlier proposal.
-    """
-    left = [o for o in observations if o.values is not None]
-    order: list[Observation] = []
-    while left:
-        front = [o for o in left if not any(_dominates(other, o) for other in left)]
-        order += sorted(front, key=lambda o: (-sum(o.values or ()), o.proposal_index))
-        left = [o for o in left if o not in front]
-    return order
-
-
-def _dominates(a: Observation, b: Observation) -> bool:
-    pairs = list(zip(a.values or (), b.values or (), strict=True))
-    return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
-
-
-def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Candidates in their order, each once."""
-    return list(dict.fromkeys(candidates))
+def scores_of(
+    record: Mapping[str, Any], split: str = "search", *, score: ScoreSection | None = None
+) -> dict[str, float]:
+    """Score by evaluation set of a trial's record; sets whose own key was trained on are left out."""
+    return {
+        e["eval_set"]: score_of(e, score)
+        for e in record["evaluations"]
+        if e["split"] == split and e["exposure"] in COUNTED
+    }

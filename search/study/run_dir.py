@@ -19,6 +19,8 @@ MAY_CHANGE = ("execution", "strategy.num_trials", "confirm.enabled", "confirm.op
 MUST_NOT_CHANGE = ("execution.gpus_per_worker",)  # decides device and number format, hence every identity
 # What a deterministic strategy sees at a proposal depends on how many trials run at once.
 MUST_NOT_CHANGE_IF_DETERMINISTIC = ("execution.max_concurrent",)
+TRIALS_DIR = "trials"
+LEDGER_DIR = "ledger"
 
 
 def default_run_dir(study_path: Path, spec: StudySpec) -> Path:

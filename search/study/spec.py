@@ -254,3 +254,13 @@ class StudySpec(_Section):
         if twice:
             raise ValueError(f"{twice} stand both in targets and in abilities")
         return self
+
+
+def choose_executor(spec: StudySpec) -> tuple[str, str]:
+    """Return the executor of a study, `pooled` or `nested`, and why."""
+    execution = spec.execution
+    if execution.executor != "auto":
+        return execution.executor, "asked for"
+    if execution.num_workers == 0:
+        return "nested", "num_workers: 0 trains inside the Tune trial's own process"
+    return "pooled", "the backbone is loaded once a slot instead of once a trial"

@@ -17,7 +17,8 @@ from datasets_spec.store.manifest import PartFile, StoreManifest, SubsetCounts, 
 from datasets_spec.store.store import Store, open_store
 from search.engine.trial_factory import PlannedTrial, TrialFactory
 from search.space.composition import Composition
-from search.study.load_study import Study, load_study
+from search.study.load_study import load_study
+from search.study.study import Study
 from search.vocabulary import Stage
 from trainers.trial.folder import adapter_sha256, begin_attempt, commit_attempt
 from trainers.trial.result import Evaluation, TrialResult, TrialStatus

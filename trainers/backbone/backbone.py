@@ -1,4 +1,4 @@
-"""Loads a Hugging Face image-text-to-text model and puts LoRA adapters where they belong."""
+"""Loads a Hugging Face image-text-to-text model, and says what it is."""
 
 from dataclasses import dataclass
 from hashlib import sha256

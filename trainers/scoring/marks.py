@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from datasets_spec.boxes import GRID, Box, overlap
 from trainers.prompts.text import normalise_answer
-
-if TYPE_CHECKING:
-    pass
 
 # From where on a box is right: the usual threshold of visual grounding (Kazemzadeh et al., EMNLP 2014).
 RIGHT_IOU: Final = 0.5

@@ -10,8 +10,9 @@ import numpy as np
 
 from search.bench.honesty.world import Campaign, World
 from search.evidence.comparisons import MEAN, SplitEvidence
-from search.evidence.outcomes import Outcomes, control_arm
+from search.evidence.outcomes import Outcomes
 from search.evidence.selection import build_selection
+from search.ledger.records import control_arm
 from search.vocabulary import Stage
 
 SEARCH_SEED = 0

@@ -24,7 +24,7 @@ PILOT = 40  # campaigns that tell the detectable difference before power is meas
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Figure:
+class HonestyFigure:
     """A measured figure with its interval and, where there is one, what it has to reach."""
 
     scenario: str
@@ -68,7 +68,7 @@ def world_of(scenario: Scenario, seed: int, *, difference: float = 0.0) -> World
 
 def run_campaigns(
     scenario: Scenario, num_campaigns: int, *, seed: int, num_workers: int = 1, on_event: Callable[[str], None]
-) -> list[Figure]:
+) -> list[HonestyFigure]:
     """Run the campaigns of a scenario and measure them."""
     difference = 0.0
     if scenario == "power":
@@ -97,7 +97,7 @@ def _one(task: tuple[Scenario, int, float]) -> CampaignResult:
     return run_campaign(world_of(scenario, seed, difference=difference), seed)
 
 
-def measure(scenario: str, results: Sequence[CampaignResult]) -> list[Figure]:
+def measure(scenario: str, results: Sequence[CampaignResult]) -> list[HonestyFigure]:
     """The figures of one scenario (aims: issue 7)."""
     n = len(results)
     sealed = [r.sealed_ci[0] <= r.truth <= r.sealed_ci[1] for r in results]
@@ -126,24 +126,24 @@ def measure(scenario: str, results: Sequence[CampaignResult]) -> list[Figure]:
     return figures
 
 
-def _share(scenario: str, name: str, hits: Sequence[bool], n: int, aim: tuple[float, float]) -> Figure:
-    from search.statistics.verdicts import wilson_interval
+def _share(scenario: str, name: str, hits: Sequence[bool], n: int, aim: tuple[float, float]) -> HonestyFigure:
+    from search.statistics.intervals import wilson_interval
 
     value = float(np.mean(hits))
     # Several comparisons of one campaign are not independent: the interval is that of the campaigns.
     low, high = wilson_interval(round(value * n), n)
     text = f"{100 * aim[0]:.0f} to {100 * aim[1]:.0f} %" if aim[1] < 1 else f">= {100 * aim[0]:.0f} %"
-    return Figure(
+    return HonestyFigure(
         scenario=scenario, figure=name, value=value, ci_low=low, ci_high=high, num_campaigns=n, aim=text,
         is_reached=aim[0] <= value <= aim[1],
     )  # fmt: skip
 
 
-def _claims(scenario: str, claims: Sequence[bool]) -> Figure:
+def _claims(scenario: str, claims: Sequence[bool]) -> HonestyFigure:
     from scipy.stats import binomtest
 
     found = binomtest(sum(claims), len(claims)).proportion_ci(confidence_level=0.90, method="exact")
-    return Figure(
+    return HonestyFigure(
         scenario=scenario,
         figure="campaigns that claim a difference where there is none (upper end: one-sided 95 % bound)",
         value=float(np.mean(claims)),
@@ -155,11 +155,11 @@ def _claims(scenario: str, claims: Sequence[bool]) -> Figure:
     )
 
 
-def _mean(scenario: str, name: str, values: Sequence[float], aim: float | None = None) -> Figure:
+def _mean(scenario: str, name: str, values: Sequence[float], aim: float | None = None) -> HonestyFigure:
     points = 100 * np.asarray(values)
     value, error = float(points.mean()), float(points.std(ddof=1) / len(points) ** 0.5)
     low, high = value - 1.96 * error, value + 1.96 * error
-    return Figure(
+    return HonestyFigure(
         scenario=scenario, figure=name, value=value, ci_low=low, ci_high=high, num_campaigns=len(points),
         aim="" if aim is None else f"within {aim} of 0, 0 in the interval",
         is_reached=None if aim is None else abs(value) <= aim and low <= 0 <= high,

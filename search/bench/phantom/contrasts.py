@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from datasets_spec.phantom.questions import SINGLE
 from search.bench.phantom.arms import ARMS
 from search.bench.phantom.plan import BASELINE, EvidencePlan
-from search.statistics.bootstrap import Interval
+from search.statistics.intervals import Interval
 
 RELATED: Final = "related"
 

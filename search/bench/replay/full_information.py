@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.bench.replay.problem import Problem
-from search.strategies.interface import derived_rng
+from search.seeds import derived_rng
 from search.strategies.surrogate.encoding import encode
 from search.strategies.surrogate.gaussian_process import CONSTANT_VARIANCE, Evidence, Grid, Surrogate
 from search.strategies.surrogate.kernels import compare, composition_kernel

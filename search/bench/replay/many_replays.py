@@ -15,7 +15,9 @@ from search.bench.known_truth.table import KnownTruthTable
 from search.bench.replay.full_information import full_information
 from search.bench.replay.problem import Disturbance, Problem
 from search.bench.replay.replay import Pick, replay
-from search.strategies.interface import STRATEGY_NAMES, Strategy, build_strategy, derived_seed
+from search.seeds import derived_seed
+from search.strategies.interface import Strategy
+from search.strategies.registry import STRATEGY_NAMES, build_strategy
 
 # Parts of `recombine` left out, to see what each earns; names of the benchmark only.
 ABLATIONS: Final[Mapping[str, dict[str, Any]]] = {

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from datasets_spec.catalog.keys import ABILITIES, Key
 from datasets_spec.errors import UserError
 from search.bench.known_truth.table import KnownTruthTable
+from search.seeds import derived_rng, derived_seed
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import Composition, CompositionSpace
-from search.strategies.context import Goal, SearchContext
-from search.strategies.interface import Observation, derived_rng, derived_seed
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
+from search.strategies.interface import Goal, Observation, SearchContext
 from search.vocabulary import Status
 
 Floats = NDArray[np.float64]

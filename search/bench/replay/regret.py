@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from search.bench.known_truth.shipped import cluster_name
 from search.bench.replay.replay import Pick
-from search.statistics.bootstrap import Interval
+from search.statistics.intervals import Interval
 
 Floats = NDArray[np.float64]
 NUM_DRAWS: Final = 4000
@@ -20,7 +20,7 @@ EPSILONS: Final = (2.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Figure:
+class RegretFigure:
     """One strategy on one table (or all) after so many trials; regrets in points.
 
     Attributes:
@@ -76,7 +76,7 @@ class Contrast:
 FullInformation = dict[tuple[str, str, int], float]  # (table, strategy, target) -> regret
 
 
-def summarise(picks: Sequence[Pick], full: FullInformation) -> list[Figure]:
+def summarise(picks: Sequence[Pick], full: FullInformation) -> list[RegretFigure]:
     """Figures of every table, strategy and number of trials, then of all tables together."""
     tables = list(dict.fromkeys(pick.table for pick in picks))
     figures = []
@@ -88,10 +88,10 @@ def summarise(picks: Sequence[Pick], full: FullInformation) -> list[Figure]:
     return figures
 
 
-def _figure(table: str, strategy: str, trials: int, picks: Sequence[Pick], full: FullInformation) -> Figure:
+def _figure(table: str, strategy: str, trials: int, picks: Sequence[Pick], full: FullInformation) -> RegretFigure:
     clusters = cluster_means(picks)
     coverages = [pick.coverage for pick in picks if pick.coverage is not None]
-    return Figure(
+    return RegretFigure(
         table=table,
         strategy=strategy,
         trials=trials,
@@ -140,6 +140,6 @@ def contrast(picks: Sequence[Pick], first: str, first_trials: int, second: str, 
     )
 
 
-def trials_to(figures: Sequence[Figure], epsilon: float) -> int | None:
+def trials_to(figures: Sequence[RegretFigure], epsilon: float) -> int | None:
     """The first number of trials of one strategy whose mean regret is at most epsilon; None if it never is."""
     return min((figure.trials for figure in figures if figure.regret_mean <= epsilon), default=None)

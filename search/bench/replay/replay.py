@@ -10,8 +10,10 @@ from typing import Final
 import numpy as np
 
 from search.bench.replay.problem import Problem
+from search.seeds import derived_rng
 from search.space.candidate import Candidate
-from search.strategies.interface import Observation, Recommender, Strategy, best_observed, derived_rng
+from search.strategies.interface import Observation, Recommender, Strategy
+from search.strategies.ranking import best_observed
 from search.vocabulary import Status
 
 CHECKPOINTS: Final = (16, 24, 36, 48, 72, 96)

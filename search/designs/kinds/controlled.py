@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from search.designs.published.lookup import published_controlled, published_three_sources
 from search.designs.rows import RELATED, Arm, DesignRow, Pool, arms_with_control, contrasts_of
+from search.seeds import derived_rng
 from search.space.composition import Composition
-from search.strategies.interface import derived_rng
 from search.study.design_section import DesignSection, Direction
 
 # What the first and the second source share with the target, beside nothing else, in each direction.

@@ -12,10 +12,9 @@ import numpy as np
 from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
 from datasets_spec.errors import UserError
 from search.evidence.explain.model import EffectsModel, Floats, Quantity, Trials
-from search.evidence.outcomes import scored_on
-from search.study.objective import COUNTED
+from search.ledger.records import scored_on
 from search.study.score import score_of
-from search.vocabulary import Estimator, Stage
+from search.vocabulary import COUNTED, Estimator, Stage
 
 ELEMENT_NAMES: Final = ("modality", "area", "task", "ability")
 # More coefficients than this take minutes and are not learned from some hundred trials anyway.

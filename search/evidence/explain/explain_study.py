@@ -10,7 +10,7 @@ from typing import Any
 from datasets_spec.atomic import replace_text
 from datasets_spec.catalog.keys import Key
 from search.evidence.explain.effects import Explanation, Subject, explain, usable
-from search.study.load_study import Study
+from search.study.study import Study
 
 FILE = "explanation.json"
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from datasets_spec.errors import UserError
 from search.evidence.explain.model import EffectsModel, Floats
-from search.space.composition import Composition, CompositionSpace
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
 
 NUM_CANDIDATES = 600
 

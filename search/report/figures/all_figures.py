@@ -17,7 +17,7 @@ from search.report.figures.comparisons import (
     draw_comparisons,
 )
 from search.report.figures.cost import CostPoints, compute_cost_points, draw_cost_points
-from search.report.figures.forest import draw_forest
+from search.report.figures.forest import compute_design_rows, compute_effect_rows, draw_forest
 from search.report.figures.heatmap import (
     MAX_CELLS_WITH_TEXT,
     OWN_KEY_MARK,
@@ -28,8 +28,6 @@ from search.report.figures.heatmap import (
 from search.report.figures.progress import SearchProgress, compute_search_progress, draw_search_progress
 from search.report.figures.theme import ChartWidth, chart_config
 from search.report.run_files import RunRecords
-from search.report.sections.design import compute_design_rows
-from search.report.sections.effects import compute_effect_rows
 from search.report.wording import amount, count
 from search.statistics.verdicts import FALSE_DISCOVERY_RATE
 

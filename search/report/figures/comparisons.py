@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from search.report.figures.theme import INK, SPLIT_COLOURS, ChartWidth
 from search.report.run_files import RunRecords
 from search.report.scores import compute_final_rows
-from search.report.wording import as_mapping, comparator_name, is_number, points
+from search.report.wording import arm_name, comparator_name, is_number, points
 
 if TYPE_CHECKING:
     import altair as alt
@@ -144,24 +144,6 @@ def _means(frame: pd.DataFrame, targets: Sequence[str]) -> list[dict[str, Any]]:
             }
         )
     return means
-
-
-def arm_name(row: Mapping[Any, Any], selection: Mapping[str, Any]) -> str:
-    """How an arm is called; "" where it says nothing: a target's control on another target."""
-    kind, _, detail = str(row["arm"]).partition(":")
-    if kind == "control" and detail:
-        return comparator_name(kind, short=True) if detail == row["eval_set"] else ""
-    if kind.startswith("finalist-"):
-        return "Selected" if _is_selected(row, selection) else kind.replace("finalist-", "Finalist ")
-    return comparator_name(row["arm"], short=True)
-
-
-def _is_selected(row: Mapping[Any, Any], selection: Mapping[str, Any]) -> bool:
-    """Same composition, and same recipe in every setting that both name."""
-    composition, recipe = as_mapping(selection.get("composition")), as_mapping(selection.get("recipe"))
-    own = as_mapping(row["recipe"])
-    is_same = as_mapping(row["composition"]) == composition
-    return bool(composition) and is_same and all(own.get(name, value) == value for name, value in recipe.items())
 
 
 def _hundredfold(value: Any) -> float | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from search.designs.table import DesignTable
 from search.report.figures.theme import INK, ChartWidth
+from search.report.run_files import RunRecords, leading_effects
 
 if TYPE_CHECKING:
     import altair as alt
@@ -53,3 +56,49 @@ def draw_forest(rows: pd.DataFrame, *, width: ChartWidth) -> alt.LayerChart | al
     most_lines = max((str(label).count("/") + 1 for label in rows["row"]), default=1)
     height = max(60, (LINE_HEIGHT_PX * most_lines + 10) * len(rows))
     return alt.layer(zero, bars, dots).properties(width=width, height=height)
+
+
+def compute_design_rows(table: DesignTable) -> pd.DataFrame:
+    """One row a claim, in points, for the picture."""
+    return pd.DataFrame(
+        [
+            {
+                "row": contrast.row,
+                "what": f"{contrast.first} - {contrast.second}",
+                "difference": 100 * contrast.difference,
+                "low": 100 * contrast.ci_low,
+                "high": 100 * contrast.ci_high,
+                "verdict": contrast.verdict,
+                "note": f"could have seen {100 * contrast.minimum_detectable:.1f} points",
+            }
+            for contrast in table.contrasts
+            if contrast.is_claim
+        ],
+        columns=list(COLUMNS),
+    )
+
+
+def compute_effect_rows(records: RunRecords) -> pd.DataFrame:
+    """Banzhaf values over all targets, largest first, for the picture; no rows where nothing was explained."""
+    values = sorted(leading_effects(records, "banzhaf"), key=lambda effect: -float(effect["value"]))
+    return pd.DataFrame(
+        [
+            {
+                "row": effect["subject"],
+                "what": "added to a composition of the others",
+                "difference": 100 * effect["value"],
+                "low": 100 * effect["ci_low"],
+                "high": 100 * effect["ci_high"],
+                "verdict": _word(effect),
+                "note": f"on {effect['target']}",
+            }
+            for effect in values
+        ],
+        columns=list(COLUMNS),
+    )
+
+
+def _word(effect: Mapping[str, Any]) -> str:
+    if not effect["is_clear"]:
+        return "not clear"
+    return "adds" if effect["value"] > 0 else "takes away"

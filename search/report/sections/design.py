@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
-
-from search.designs.files import CONTRAST_COLUMNS, arm_columns, arm_rows, contrast_rows, notes, pooled_rows
 from search.designs.table import DesignTable
-from search.report.figures.forest import COLUMNS
+from search.designs.wording import CONTRAST_COLUMNS, arm_columns, arm_rows, contrast_rows, notes, pooled_rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,24 +43,4 @@ def compute_design_page(table: DesignTable | None) -> DesignPage | None:
         contrast_rows=tuple(map(tuple, contrast_rows(table))),
         pooled_rows=tuple(map(tuple, pooled_rows(table))),
         notes=tuple(notes(table)),
-    )
-
-
-def compute_design_rows(table: DesignTable) -> pd.DataFrame:
-    """One row a claim, in points, for the picture."""
-    return pd.DataFrame(
-        [
-            {
-                "row": contrast.row,
-                "what": f"{contrast.first} - {contrast.second}",
-                "difference": 100 * contrast.difference,
-                "low": 100 * contrast.ci_low,
-                "high": 100 * contrast.ci_high,
-                "verdict": contrast.verdict,
-                "note": f"could have seen {100 * contrast.minimum_detectable:.1f} points",
-            }
-            for contrast in table.contrasts
-            if contrast.is_claim
-        ],
-        columns=list(COLUMNS),
     )

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from search.report.figures.comparisons import arm_name
 from search.report.run_files import RunRecords
 from search.report.scores import compute_final_rows
-from search.report.wording import amount, count, percent
+from search.report.wording import amount, arm_name, count, percent
 
 SPLIT_ORDER = ("search", "confirm", "sealed")
 # Of each kind, in the order shown: figure of an evaluation, and how it is called.

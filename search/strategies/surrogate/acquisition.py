@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import Composition, CompositionSpace
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
 from search.strategies.surrogate.encoding import Encoded, encode
 from search.strategies.surrogate.gaussian_process import Prediction
 

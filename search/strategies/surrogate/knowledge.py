@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
-from search.strategies.context import SearchContext
-from search.strategies.interface import Observation, score_of
+from search.strategies.interface import Observation, SearchContext
+from search.strategies.ranking import score_of
 from search.strategies.surrogate.encoding import Encoded, encode
 from search.strategies.surrogate.features import KEYS_GROUP, PROXY_GROUP, KeyBasis, key_tables, proxy_feature
 from search.strategies.surrogate.gaussian_process import (

@@ -6,8 +6,6 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets_spec.prepare.option_order import option_order
-from datasets_spec.sample import option_groups
 from datasets_spec.splits.row_order import round_robin, unit_interval
 
 POOLS = st.lists(st.sampled_from("abcde"), max_size=60).map(lambda labels: list(enumerate(labels)))
@@ -44,37 +42,7 @@ def test_no_label_always_comes_first_in_a_round() -> None:
     assert 60 < firsts[0] < 140
 
 
-OPTIONS = st.lists(st.text(max_size=5), min_size=2, max_size=6)
-
-
-@given(OPTIONS, st.randoms(use_true_random=False))
-def test_options_end_in_one_order_however_they_were_published(options: list[str], chance: random.Random) -> None:
-    shuffled = chance.sample(options, len(options))
-    first = [options[i] for i in option_order(3, "q", options, ["h"])]
-    assert first == [shuffled[i] for i in option_order(3, "q", shuffled, ["h"])]
-    assert sorted(first) == sorted(options)
-
-
-def test_gold_options_are_spread_evenly_over_letters() -> None:
-    # Published under A every time; the gold option plays no part in where it ends.
-    options = ["yes", "no", "unclear"]
-    places = Counter(option_order(0, f"question {i}", options, [str(i)]).index(0) for i in range(900))
-    assert all(240 < places[i] < 360 for i in range(3))
-
-
-def test_options_that_refer_to_each_other_stay_where_they_were() -> None:
-    for last in ("Both A and B", "None of the above", "a or b"):
-        assert option_order(0, "q", ["x", "y", last], []) == (0, 1, 2)
-    assert any(option_order(0, f"q{i}", ["x", "y", "both eyes"], []) != (0, 1, 2) for i in range(9))
-
-
 @given(st.lists(st.text(), min_size=1, max_size=3))
 def test_unit_interval_is_in_range_and_repeatable(parts: list[str]) -> None:
     assert 0 <= unit_interval(*parts) < 1
     assert unit_interval(*parts) == unit_interval(*parts)
-
-
-def test_option_groups_survive_ordering() -> None:
-    options = ["cyst", "Cyst ", "stone"]
-    order = option_order(0, "q", options, [])
-    assert len(set(option_groups([options[i] for i in order]))) == 2

@@ -11,9 +11,12 @@ import pytest
 from datasets_spec.catalog.catalog import load_catalog
 from datasets_spec.catalog.keys import Key, TaskMap, load_task_map
 from datasets_spec.phantom.world import AREAS, MODALITIES, TASKS
+from search.designs.kinds.abilities import ability_rows
 from search.designs.kinds.controlled import controlled_rows, pairs_of, three_source_rows
-from search.designs.kinds.disruption import ability_rows, disruption_rows, zero_overlap_rows
-from search.designs.kinds.few_shot import data_efficiency_rows, few_shot_rows, observation_rows
+from search.designs.kinds.disruption import disruption_rows
+from search.designs.kinds.few_shot import data_efficiency_rows, few_shot_rows
+from search.designs.kinds.observation import observation_rows
+from search.designs.kinds.zero_overlap import zero_overlap_rows
 from search.designs.registry import build_rows
 from search.designs.rows import Pool
 from search.study.design_section import DIRECTIONS, DesignSection, Direction

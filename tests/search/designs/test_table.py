@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from datasets_spec.errors import UserError
-from search.designs.files import design_markdown, matched_text, notes, read_design, write_design
+from search.designs.files import design_markdown, read_design, write_design
+from search.designs.judge import compute_design_table
 from search.designs.rows import Arm, DesignRow, baseline_arm
-from search.designs.table import DesignTable, compute_design_table, pooled_contrasts
+from search.designs.table import DesignTable, pooled_contrasts
 from search.designs.trials import arm_label, plan_design
+from search.designs.wording import matched_text, notes
 from search.evidence.outcomes import Outcomes
 from search.space.composition import Composition
 from tests.makers.records import MadeUpStudy

@@ -17,9 +17,9 @@ from search.engine.sources import WAIT, ListSource, StrategySource
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import CompositionSpace
+from search.space.composition_space import CompositionSpace
 from search.space.recipe_space import RecipeSpace
-from search.strategies.interface import build_strategy
+from search.strategies.registry import build_strategy
 from search.vocabulary import Stage, Status
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from datasets_spec.catalog.keys import shared_elements
-from search.engine.trial_factory import share_out
-from search.evidence.outcomes import control_arm
+from search.ledger.records import control_arm
 from search.space.composition import Composition
 from search.vocabulary import Stage
 from tests.makers.study_fixture import default_recipe, make_factory, open_study
@@ -66,19 +61,3 @@ def test_a_control_that_cannot_match_says_so_by_its_size(tmp_path: Path) -> None
     control = make_factory(tmp_path / "few", changes).control("mr-lung", 20)
     assert control == Composition({"ct-brain": 12})
     assert make_factory(tmp_path / "none", changes).control("ct-brain-new", 20) is None
-
-
-@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 12), min_size=1), st.integers(0, 60))
-def test_samples_are_shared_out_as_evenly_as_rows_allow(rows: dict[str, int], num_samples: int) -> None:
-    shared = share_out(rows, num_samples)
-    assert shared.total == min(num_samples, sum(rows.values()))
-    counts = {subset: shared.get(subset, 0) for subset in rows}
-    assert all(counts[s] <= rows[s] for s in rows)
-    not_exhausted = [counts[s] for s in rows if counts[s] < rows[s]]
-    if not_exhausted:  # nobody has more than one sample above a subset that could have given more
-        assert max(counts.values()) - min(not_exhausted) <= 1
-    assert share_out(dict(reversed(rows.items())), num_samples) == shared
-
-
-def test_the_samples_that_a_small_subset_lacks_are_shared_too() -> None:
-    assert share_out({"a": 10, "b": 1, "c": 10}, 12).as_dict() == pytest.approx({"a": 6, "b": 1, "c": 5}, abs=1)

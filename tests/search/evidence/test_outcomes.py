@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from datasets_spec.errors import UserError
-from search.evidence.outcomes import Outcomes, of_arm
+from search.evidence.outcomes import Outcomes
+from search.ledger.records import of_arm
 from tests.makers.records import MadeUpStudy
 
 TARGET = "ct-lung-nodule"

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from search.engine.recorder import PROXY_KIND, Recorder
+from search.engine.recorder import Recorder
 from search.ledger.ledger import Ledger
+from search.ledger.records import PROXY_KIND
 from search.phases.merges import choose_merges, proxy_of, shares_of, single_trials
-from search.space.composition import Composition, CompositionSpace
-from search.strategy_context import context_of
+from search.phases.search import context_of
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
 from search.vocabulary import Stage
 from tests.makers.study_fixture import finish_trial, make_factory, open_study, plan_trial, trial_result, write_store
 from trainers.trial.merged import merge_digest

@@ -11,8 +11,7 @@ from search.engine.recorder import Recorder
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
-from search.phases.confirm import open_sealed
-from search.sealed_openings import FILE, earlier_openings, note_opening
+from search.phases.sealed import FILE, earlier_openings, note_opening, open_sealed
 from search.vocabulary import Stage
 from tests.makers.study_fixture import evaluations_of, make_factory, open_study, plan_trial, trial_result, write_store
 from trainers.executors.resources import TrialResources

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from search.phases.search import with_recommended
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import CompositionSpace
+from search.space.composition_space import CompositionSpace
 from search.strategies.interface import Observation
 from search.strategies.random import RandomStrategy
 from search.strategies.recombine import RecombineStrategy
-from search.strategy_context import scores_of, with_recommended
+from search.study.objective import scores_of
 from search.vocabulary import Status
 
 SPACE = SearchSpace(composition=CompositionSpace(sources=tuple("abcdef"), num_samples=(10,), budget=60))

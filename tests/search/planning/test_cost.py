@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-from datasets_spec.errors import UserError
-from search.cli.plan import gpu_memory_line
+from search.cli.plan import gpu_memory_line, relation_rows
 from search.ledger.ledger import Ledger
-from search.phases.run_study import check_not_extended, check_rows
-from search.phases.write_results import run_info
-from search.planning.cost import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, compute_plan, relation_rows, row_counts
-from tests.makers.study_fixture import open_study, write_store
+from search.planning.cost import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, compute_plan
+from tests.makers.study_fixture import open_study
 
 
 def trials_by_phase(root: Path, changes: dict[str, Any]) -> dict[str, int]:
@@ -81,47 +78,6 @@ def test_relations_are_shown_for_every_pair(tmp_path: Path) -> None:
         ["ct-lung", "area+task", "modality"],
         ["mr-brain", "modality", "area"],
     ]
-
-
-def test_rows_are_known_once_the_data_are_prepared(tmp_path: Path) -> None:
-    study = open_study(tmp_path)
-    assert row_counts(study) == {}
-    write_store(study, {"ct-lung/train": 7})
-    assert row_counts(study)["ct-lung"] == {"train": 7, "search": 4, "confirm": 4, "sealed": 4}
-
-
-def test_too_few_rows_are_all_named_before_the_study_starts(tmp_path: Path) -> None:
-    study = open_study(tmp_path)
-    check_rows(study, write_store(study).count)
-    store = write_store(study, {"ct-lung/train": 7, "mr-brain/train": 0, "mr-lung/confirm": 0, "us-heart/search": 0})
-    with pytest.raises(UserError) as caught:
-        check_rows(study, store.count)
-    lines = caught.value.message.splitlines()[1:]
-    assert [line.split(":")[0].strip() for line in lines] == ["source ct-lung", "source mr-brain", "target mr-lung"]
-
-
-def test_run_info_says_where_figures_come_from(tmp_path: Path) -> None:
-    study = open_study(tmp_path)
-    records: tuple[dict[str, Any], ...] = (
-        {"kind": "writer", "opened_at": "then"},
-        {"kind": "decision", "text": "no control"},
-        {"kind": "writer", "opened_at": "later"},
-        {"kind": "sealed_opened"},
-    )
-    info = run_info(study, write_store(study).manifest, records)
-    assert (info["started_at"], info["num_runs"], info["finished_at"]) == ("then", 2, None)
-    assert (info["decisions"], info["sealed_openings"]) == (["no control"], 1)
-    assert set(info["subsets"]) == {"ct-lung", "ct-brain", "mr-brain", "us-heart", "xr-hand", "mr-lung"}
-    assert info["subsets"]["mr-lung"]["train_rows"] == 12
-
-
-def test_a_search_goes_on_only_before_its_confirmation() -> None:
-    records: list[dict[str, Any]] = [{"kind": "suggestion"}, {"kind": "trial"}]
-    check_not_extended(records, 40)
-    records.append({"kind": "confirm_started", "num_trials": 12})
-    check_not_extended(records, 12)
-    with pytest.raises(UserError, match="was 12 when the best were confirmed, is 40"):
-        check_not_extended(records, 40)
 
 
 def test_gpu_memory_is_estimated_or_said_to_be_unknown(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from search.report import write_report
+from search.report.write import write_report
 from tests.makers.chromium import find_chromium, visit_page
 from tests.search.report.fixture_run import write_run
 from tests.search.report.test_write import HOSTILE, REASONS

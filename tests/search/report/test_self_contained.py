@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.report.self_contained import FORMULA_PREFIXES, content_security_policy, csv_download, script_json
+from search.evidence.spreadsheet import FORMULA_PREFIXES
+from search.report.self_contained import content_security_policy, csv_download, script_json
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.dictionaries(st.text(), inner)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.report import write_report
+from search.report.write import write_report
 from tests.search.report.fixture_run import write_run
 
 HOSTILE = {

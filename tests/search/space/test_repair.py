@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from search.space.composition import Composition, CompositionSpace
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
 from search.space.repair import repair
 
 SOURCES = ("a", "b", "c", "d", "e")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from datasets_spec.catalog.keys import Key
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import Composition, CompositionSpace
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
 from search.space.recipe_space import RecipeSpace
-from search.strategies.context import SearchContext
-from search.strategies.interface import Observation, Recommender, Strategy, build_strategy
+from search.strategies.interface import Observation, Recommender, SearchContext, Strategy
+from search.strategies.registry import build_strategy
 from search.vocabulary import Status
 
 SEED = 7

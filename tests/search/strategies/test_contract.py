@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from datasets_spec.errors import UserError
-from search.strategies.interface import STRATEGY_NAMES, build_strategy
+from search.strategies.registry import STRATEGY_NAMES, build_strategy
 from tests.search.strategies import contract
 
 

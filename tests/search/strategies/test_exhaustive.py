@@ -6,7 +6,7 @@ import pytest
 
 from datasets_spec.errors import UserError
 from search.space.candidate import SearchSpace
-from search.space.composition import CompositionSpace
+from search.space.composition_space import CompositionSpace
 from search.space.recipe_space import RecipeSpace
 from search.strategies.exhaustive import ExhaustiveStrategy
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import CompositionSpace
+from search.space.composition_space import CompositionSpace
 from search.strategies.greedy import GreedyStrategy
 from search.strategies.interface import Observation
 from search.vocabulary import Status

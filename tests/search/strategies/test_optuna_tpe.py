@@ -9,7 +9,8 @@ import time
 import optuna
 
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import Composition, CompositionSpace
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
 from search.space.recipe_space import RecipeSpace
 from search.strategies.interface import Observation, Strategy
 from search.strategies.optuna_tpe import OptunaTpeStrategy

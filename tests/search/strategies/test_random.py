@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import CompositionSpace
+from search.space.composition_space import CompositionSpace
 from search.space.recipe_space import RecipeSpace
 from search.strategies.interface import Observation
 from search.strategies.random import RandomStrategy

@@ -9,10 +9,10 @@ import pytest
 
 from datasets_spec.catalog.keys import Key
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import Composition, CompositionSpace
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
 from search.space.recipe_space import RecipeSpace
-from search.strategies.context import SearchContext
-from search.strategies.interface import Observation
+from search.strategies.interface import Observation, SearchContext
 from search.strategies.random import RandomStrategy
 from search.strategies.recombine import RecombineStrategy
 from search.strategies.surrogate.acquisition import MAX_ENUMERATED

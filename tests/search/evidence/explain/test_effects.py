@@ -21,7 +21,7 @@ from search.evidence.explain.effects import (
 )
 from search.evidence.explain.model import EffectsModel, Trials
 from search.evidence.explain.top_up import top_up
-from search.space.composition import CompositionSpace
+from search.space.composition_space import CompositionSpace
 
 SOURCES = tuple(f"s{k}" for k in range(6))
 KEYS = {

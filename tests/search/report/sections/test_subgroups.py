@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search.report import write_report
+from search.report.figures.forest import compute_effect_rows
 from search.report.run_files import RunRecords, load_run
 from search.report.sections.answer import compute_answer
-from search.report.sections.effects import compute_effect_rows, compute_effect_table
+from search.report.sections.effects import compute_effect_table
 from search.report.sections.subgroups import compute_finding_tables
+from search.report.write import write_report
 from tests.search.report.fixture_run import write_run
 
 

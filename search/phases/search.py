@@ -1,21 +1,76 @@
-"""What a study tells its strategy besides results, and what the strategy's model adds to the finalists."""
+"""The search: a strategy spends its trials."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from datasets_spec.errors import UserError
 from datasets_spec.store.store import Store
+from search.engine.rungs import rung_steps
+from search.engine.sources import StrategySource
+from search.engine.study_run import StudyRun
+from search.engine.trial_factory import PlannedTrial
 from search.phases.merges import proxy_of
 from search.space.candidate import Candidate
 from search.space.composition import Composition
-from search.strategies.context import SearchContext
-from search.strategies.interface import Observation, Recommender, Strategy
-from search.study.load_study import Study
-from search.study.objective import COUNTED, objective_values
-from search.study.score import ScoreSection, score_of
+from search.strategies.interface import Observation, Recommender, SearchContext, Strategy
+from search.strategies.ranking import distinct, ranked
+from search.strategies.registry import build_strategy
+from search.study.objective import objective_values, scores_of
 from search.study.spec import StudySpec
+from search.study.study import Study
 from search.vocabulary import Stage, Status
+
+
+def run_search(run: StudyRun) -> list[Candidate]:
+    """Let the strategy spend its trials; return the candidates with a value, best first.
+
+    Raises:
+        UserError: not one trial has a value.
+    """
+    spec = run.spec
+
+    def build(candidate: Candidate, index: int, reason: str, seed: int) -> PlannedTrial:
+        recipe = spec.recipe_of(dict(candidate.recipe))
+        return PlannedTrial(
+            spec=run.factory.spec(candidate.composition, recipe, seed, ("search",), rungs=rung_steps(spec, recipe)),
+            stage=Stage.search,
+            arm=f"proposal-{index}",
+            strategy=spec.strategy.name,
+            proposal_index=index,
+            reason=reason,
+            searched=dict(candidate.recipe),
+        )
+
+    context = context_of(run.study, run.store, run.ledger.records())
+    strategy = build_strategy(
+        spec.strategy.name, space=spec.space, seed=spec.seed, num_objectives=spec.num_objectives, context=context
+    )
+    source = StrategySource(
+        strategy,
+        run.ledger,
+        num_trials=spec.strategy.num_trials,
+        max_concurrent=spec.execution.max_concurrent,
+        deterministic=spec.deterministic,
+        build=build,
+        values=lambda record: objective_values(spec, record),
+        scores=lambda record: scores_of(record, score=spec.score),
+        seeds=spec.search_seeds,
+    )
+    run.run_source(source)
+    observations = source.observations()
+    known = [observation for observation in context.known if spec.space.contains(observation.candidate)]
+    best = distinct(observation.candidate for observation in ranked([*observations.values(), *known]))
+    if not best:
+        raise UserError(
+            "no trial of the search has a value: all failed, or all trained on a target's own key",
+            hint="`recombine status RUN` lists the failures",
+        )
+    best, decision = with_recommended(strategy, [observations[i] for i in sorted(observations)], best)
+    if decision is not None:
+        run.decide(decision)
+    return best
 
 
 def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] = ()) -> SearchContext:
@@ -58,17 +113,6 @@ def known_results(spec: StudySpec, records: Sequence[Mapping[str, Any]]) -> tupl
         )
         for place, record in enumerate(known)
     )
-
-
-def scores_of(
-    record: Mapping[str, Any], split: str = "search", *, score: ScoreSection | None = None
-) -> dict[str, float]:
-    """Score by evaluation set of a trial's record; sets whose own key was trained on are left out."""
-    return {
-        e["eval_set"]: score_of(e, score)
-        for e in record["evaluations"]
-        if e["split"] == split and e["exposure"] in COUNTED
-    }
 
 
 def with_recommended(

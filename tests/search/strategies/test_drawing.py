@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from search.space.candidate import SearchSpace
-from search.space.composition import CompositionSpace
-from search.strategies.interface import derived_rng, derived_seed, draw_untaken
+from search.space.composition_space import CompositionSpace
+from search.strategies.drawing import draw_untaken
 
 
 def test_the_last_free_candidates_are_found_and_drawn_evenly() -> None:
@@ -23,10 +23,3 @@ def test_the_last_free_candidates_are_found_and_drawn_evenly() -> None:
     last = taken | {free[0].identity, free[1].identity}
     assert draw_untaken(space, random.Random(0), last) == free[2]
     assert draw_untaken(space, random.Random(0), last | {free[2].identity}) is None
-
-
-def test_derived_seeds_depend_on_every_label() -> None:
-    seeds = {derived_seed(s, *labels) for s in (0, 1) for labels in (("a",), ("b",), ("a", 0), ("a", 1))}
-    assert len(seeds) == 8
-    assert derived_rng(3, "x").random() == derived_rng(3, "x").random()
-    assert derived_seed(0, "a") == 845039730  # and on nothing else: the same on every machine

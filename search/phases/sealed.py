@@ -1,0 +1,127 @@
+"""The final figures: `sealed` is opened once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from datasets_spec.canonical import content_hash
+from search.engine.study_run import StudyRun
+from search.engine.trial_factory import PlannedTrial
+from search.space.composition import Composition
+from search.vocabulary import Stage, Status
+
+FILE = "sealed_openings.jsonl"
+
+
+def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bool:
+    """Score selection, comparators and baseline on `sealed`: possible once a study, and recorded before it happens.
+
+    Returns:
+        Whether these trials have sealed figures now.
+    """
+    from trainers.executors.rescore import rescore_trials
+    from trainers.rows.row_blocks import load_row_blocks
+
+    planned = _sealed_trials(run, arms)
+    train_ids = sorted({p.spec.train_id for p in planned})
+    openings = [r for r in run.ledger.records() if r["kind"] == "sealed_opened"]
+    if any(opening["train_ids"] != train_ids for opening in openings):
+        run.decide("sealed was opened before for another selection: it stays closed, its figures are those of then")
+        return False
+    if not openings:
+        earlier = _note_opening(run)
+        record = {"kind": "sealed_opened", "train_ids": train_ids, "store": run.store.fingerprint, "earlier": earlier}
+        run.ledger.append(record)
+        run.say("opening sealed: once, for the final figures")
+    missing = [p for p in planned if not run.recorder.is_done(p)]
+    if missing:
+        run.engine.close()  # its slots hold the processors that reading and scoring need
+        rows = load_row_blocks(run.store, [(name, "sealed") for name in run.spec.eval_sets])
+        specs = list({p.spec.train_id: p.spec for p in missing}.values())
+        results = {r.train_id: r for r in rescore_trials(specs, rows, run.run_dir, run.resources)}
+        for p in missing:
+            run.recorder.record(p, results[p.spec.train_id])
+    return True
+
+
+def _note_opening(run: StudyRun) -> int:
+    """Write this opening down beside the data; return how many other studies have opened the same questions."""
+    partitions = {name: run.store.partition_fingerprint(name, "sealed") for name in run.spec.eval_sets}
+    first = next(record for record in run.ledger.records() if record["kind"] == "writer")
+    identity = content_hash([run.spec.name, first["opened_at"]])
+    earlier = earlier_openings(run.study.store_dir, partitions, identity)
+    if earlier:
+        names = ", ".join(dict.fromkeys(str(opening["name"]) for opening in earlier))
+        run.decide(
+            f"these sealed questions were opened before by {len(earlier)} other studies ({names}): figures on them may "
+            "have been chosen on what those showed"
+        )
+    if not note_opening(run.study.store_dir, partitions, identity, run.spec.name):
+        run.decide("the store cannot be written to, so that other studies will not learn of this opening")
+    return len(earlier)
+
+
+def _sealed_trials(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> list[PlannedTrial]:
+    """Return the finished trials of every arm, asked for `sealed` only."""
+    finished = {r["train_id"] for r in run.records() if r["status"] == Status.finished}
+    baseline = run.factory.baseline()
+    planned: list[PlannedTrial] = []
+    for arm, trials in {baseline.arm: [baseline], **arms}.items():
+        for trial in trials:
+            if trial.spec.train_id in finished:
+                old = trial.spec
+                spec = run.factory.spec(Composition(old.composition), old.recipe, old.seed, ("sealed",))
+                planned.append(PlannedTrial(spec=spec, stage=Stage.sealed, arm=arm, reason="final figures"))
+    return planned
+
+
+def earlier_openings(store_dir: Path, partitions: Mapping[str, str], study: str) -> list[dict[str, Any]]:
+    """Openings of the same sealed questions by other studies, oldest first.
+
+    Args:
+        store_dir: folder of the prepared data.
+        partitions: fingerprint of the sealed partition by evaluation set.
+        study: identity of the asking study, whose own opening does not count.
+    """
+    path = store_dir / FILE
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            opening = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # a line that a killed process left half written: its study has its own record
+        if opening["study"] != study and set(opening["partitions"].values()) & set(partitions.values()):
+            found.append(opening)
+    return found
+
+
+def note_opening(store_dir: Path, partitions: Mapping[str, str], study: str, name: str) -> bool:
+    """Append this study's opening; False where the store cannot be written to.
+
+    Args:
+        store_dir: folder of the prepared data.
+        partitions: fingerprint of the sealed partition by evaluation set.
+        study: identity of the study directory.
+        name: of the study, for the reader.
+    """
+    line = {
+        "study": study,
+        "name": name,
+        "opened_at": datetime.now(UTC).isoformat(),
+        "partitions": dict(sorted(partitions.items())),
+    }
+    try:
+        with (store_dir / FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        return False
+    return True

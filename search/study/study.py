@@ -1,0 +1,48 @@
+"""The study file with its catalog and task map, and the rows of its prepared data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets_spec.catalog.catalog import Catalog
+from datasets_spec.catalog.keys import TaskMap
+from datasets_spec.store.manifest import read_manifest
+from search.study.exposure import Exposures
+from search.study.spec import StudySpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """A study file together with what it refers to."""
+
+    path: Path
+    spec: StudySpec
+    catalog: Catalog
+    task_map: TaskMap
+    store_dir: Path
+
+    @property
+    def reused_runs(self) -> tuple[Path, ...]:
+        """The run folders that equal trials are taken from."""
+        return tuple(self.path.resolve().parent / folder for folder in self.spec.reuse)
+
+    @property
+    def exposures(self) -> Exposures:
+        """The exposure rules of this study."""
+        keys = {name: self.catalog.subset(name).key for name in self.catalog.names}
+        return Exposures(keys, self.task_map, self.spec.declared_shots)
+
+
+def row_counts(study: Study) -> dict[str, dict[str, int]]:
+    """Return rows by subset and split where the data have been prepared, else nothing."""
+    manifest = read_manifest(study.store_dir)
+    return {} if manifest is None else {name: dict(counts.splits) for name, counts in manifest.subsets.items()}
+
+
+def train_rows(study: Study) -> dict[str, int]:
+    """Training rows by subset: of the prepared data, or as many as the study asks for before there are any."""
+    spec = study.spec
+    assumed = max((*spec.space.composition.num_samples, spec.space.composition.budget))
+    counted = row_counts(study)
+    return {name: counted.get(name, {}).get("train", 0 if counted else assumed) for name in study.catalog.names}

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from datasets_spec.errors import UserError
+from search.space.composition import Composition
+from search.space.composition_space import CompositionSpace
+
+NAMES = ("a", "b", "c", "d", "e")
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> CompositionSpace:
+    """Small spaces with every kind of constraint; only possible ones."""
+    sources = draw(st.permutations(NAMES[: draw(st.integers(1, 5))]))
+    grid = draw(st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True))
+    roles = [draw(st.sampled_from(["free", "free", "must", "not"])) for _ in sources]
+    must = tuple(s for s, role in zip(sources, roles, strict=True) if role == "must")
+    banned = tuple(s for s, role in zip(sources, roles, strict=True) if role == "not")
+    try:
+        return CompositionSpace(
+            sources=tuple(sources),
+            num_samples=tuple(grid),
+            budget=draw(st.integers(1, 30)),
+            min_size=draw(st.integers(1, 3)),
+            max_size=draw(st.none() | st.integers(1, 5)),
+            must_have=must,
+            must_not_have=banned,
+            max_cost=draw(st.none() | st.integers(0, 40)),
+            sample_costs=dict(zip(NAMES, draw(st.tuples(*[st.integers(0, 4)] * 5)), strict=True)),
+        )
+    except ValidationError:
+        return CompositionSpace(sources=tuple(sources), num_samples=tuple(grid), budget=max(grid))
+
+
+def by_force(space: CompositionSpace) -> set[Composition]:
+    """Every mapping from source to count, kept when it breaks no constraint: slow and obvious."""
+    every = itertools.product((0, *space.num_samples), repeat=len(space.sources))
+    built = (Composition(dict(zip(space.sources, counts, strict=True))) for counts in every)
+    return {composition for composition in built if space.contains(composition)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(spaces())
+def test_enumeration_and_count_are_those_of_brute_force(space: CompositionSpace) -> None:
+    listed = list(space.enumerate())
+    assert set(listed) == by_force(space)
+    assert len(listed) == len({c.identity for c in listed}) == space.count()
+    assert sum(space.count(size) for size in space.sizes) == space.count()
+
+
+@settings(max_examples=150, deadline=None)
+@given(spaces(), st.integers(0, 2**32))
+def test_draws_lie_in_the_space_and_repeat_with_the_seed(space: CompositionSpace, seed: int) -> None:
+    drawn = space.sample(random.Random(seed))
+    assert space.violations(drawn) == []
+    assert drawn == space.sample(random.Random(seed))
+    for size in space.sizes:
+        assert len(space.sample(random.Random(seed), size=size)) == size
+
+
+def test_draws_are_uniform_over_sizes_then_over_compositions() -> None:
+    space = CompositionSpace(sources=("a", "b", "c"), num_samples=(1, 2, 3), budget=5)
+    rng = random.Random(0)
+    seen = Counter(space.sample(rng) for _ in range(12_000))
+    assert set(seen) == set(space.enumerate())
+    for composition, times in seen.items():
+        expected = 12_000 / len(space.sizes) / space.count(len(composition))
+        assert abs(times - expected) < 5 * expected**0.5, (str(composition), times, expected)
+
+
+def test_counts_far_beyond_enumeration_are_exact() -> None:
+    space = CompositionSpace(sources=tuple(f"s{i}" for i in range(53)), num_samples=(100,), budget=5300)
+    assert space.count() == 2**53 - 1
+    with pytest.raises(UserError, match="9007199254740991 compositions"):
+        space.enumerate(limit=10_000)
+    bounded = CompositionSpace(sources=space.sources, num_samples=(100, 200, 400), budget=2000, max_size=12)
+    assert bounded.contains(bounded.sample(random.Random(1)))
+
+
+def test_enumeration_does_not_depend_on_the_spelling_of_the_space() -> None:
+    one = CompositionSpace(sources=("b", "a", "c"), num_samples=(2, 1), budget=4)
+    other = CompositionSpace(sources=("c", "b", "a"), num_samples=(1, 2), budget=4)
+    assert list(one.enumerate()) == list(other.enumerate())
+    assert one.sample(random.Random(3)) == other.sample(random.Random(3))
+
+
+def test_violations_name_each_broken_constraint() -> None:
+    space = CompositionSpace(
+        sources=("a", "b", "c", "d"),
+        num_samples=(10, 20),
+        budget=30,
+        max_size=2,
+        must_have=("a",),
+        must_not_have=("d",),
+    )
+    found = " / ".join(space.violations(Composition({"b": 20, "c": 15, "d": 10})))
+    for part in (
+        "d is not an allowed",
+        "a must be in",
+        "c has 15",
+        "45 samples exceed",
+        "3 subsets are more",
+    ):
+        assert part in found
+    assert space.contains(Composition({"a": 10, "b": 20}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"must_have": ("z",)}, "not among the sources"),
+        ({"must_have": ("a",), "must_not_have": ("a",)}, "both in must_have"),
+        ({"budget": 5}, "no composition is possible"),
+        ({"min_size": 3}, "no composition is possible"),
+        ({"sources": ("a", "a")}, "more than once"),
+        ({"max_size": 1, "must_have": ("a", "b")}, "max_size 1 is below"),
+        ({"num_samples": (0,)}, "greater than 0"),
+    ],
+)
+def test_impossible_spaces_are_refused(change: dict[str, object], message: str) -> None:
+    fields: dict[str, object] = {"sources": ("a", "b"), "num_samples": (10,), "budget": 20}
+    with pytest.raises(ValidationError, match=message):
+        CompositionSpace.model_validate(fields | change)
+
+
+def test_costs_bind_in_counts_and_draws() -> None:
+    costs = {"a": 0.1, "b": 1.0, "c": 2.0}
+    space = CompositionSpace(sources=("a", "b", "c"), num_samples=(10, 20), budget=60, max_cost=21, sample_costs=costs)
+    alone = [{"a": 10}, {"a": 20}, {"b": 10}, {"b": 20}, {"c": 10}]
+    together = [{"a": 10, "b": 10}, {"a": 20, "b": 10}, {"a": 10, "b": 20}, {"a": 10, "c": 10}]
+    assert [c.as_dict() for c in space.enumerate()] == [*alone, together[0], together[2], together[1], together[3]]
+    assert space.count() == 9
+    assert space.contains({"a": 10, "b": 20})
+    assert space.violations({"b": 20, "c": 10}) == ["it costs 40, more than max_cost 21"]
+    drawn = {space.sample(random.Random(seed)) for seed in range(300)}
+    assert drawn == set(space.enumerate())
+    with pytest.raises(ValidationError, match="no composition costs at most max_cost 20"):
+        CompositionSpace(sources=("a", "b", "c"), num_samples=(10,), budget=60, must_have=("b", "c"), max_cost=20,
+                         sample_costs=costs)  # fmt: skip
+
+
+def test_a_large_space_with_few_affordable_compositions_is_drawn_and_listed_in_time() -> None:
+    names = tuple(f"s{i:02d}" for i in range(53))
+    costs = {name: 1.0 if i < 5 else 1000.0 for i, name in enumerate(names)}
+    space = CompositionSpace(sources=names, num_samples=(1,), budget=53, max_cost=5, sample_costs=costs)
+    assert space.count() == 2**5 - 1
+    assert all(space.contains(space.sample(random.Random(seed))) for seed in range(20))
+    wider = CompositionSpace.model_validate(space.model_dump() | {"max_cost": 5000.0})
+    assert wider.count() > 2**17
