@@ -15,6 +15,7 @@ from datasets_spec.sample import SPLITS
 from search.cli.connection import connected
 from search.cli.console import print_line, print_table
 from search.study.load_study import load_study
+from search.study.run_dir import RunFile, run_dir_of
 from search.study.study import Study
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def export(study_file: Path, folder: Path, export_format: str, mix_file: Path | 
     if export_format not in EXPORT_FORMATS:
         raise UserError(f"no export format '{export_format}'", hint=f"formats: {', '.join(EXPORT_FORMATS)}")
     study = load_study(study_file)
-    path = mix_file or (run_dir or study_file.parent / "runs" / study.spec.name) / "selection" / "mix.yaml"
+    path = mix_file or run_dir_of(study_file, study.spec, run_dir) / RunFile.mix
     mix = load_mix(path)
     store = open_store(study.store_dir)
     if mix.store_fingerprint != store.fingerprint:

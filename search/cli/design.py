@@ -12,7 +12,7 @@ from search.designs.table import DesignTable
 from search.designs.wording import CONTRAST_COLUMNS, arm_columns, arm_rows, contrast_rows, notes, pooled_rows
 from search.study.design_section import QUESTIONS
 from search.study.load_study import load_study
-from search.study.study import train_rows
+from search.study.study import row_counts, train_rows
 
 
 def list_designs() -> None:
@@ -24,7 +24,7 @@ def list_designs() -> None:
 def show_rows(study_file: Path, overrides: Sequence[str]) -> None:
     """Print the rows that a study's design consists of; launches nothing."""
     study = load_study(study_file, overrides)
-    rows = build_rows(study, train_rows(study))
+    rows = build_rows(study, train_rows(study, row_counts(study)))
     cells = [
         [row.name, ", ".join(f"{arm.name}: {arm.composition.total}" for arm in row.arms if arm.composition)]
         for row in rows

@@ -13,12 +13,12 @@ from datasets_spec.errors import UserError
 from datasets_spec.nearest import nearest_of
 from search.cli.console import print_line, print_table
 from search.evidence.explain.effects import Effect, Explanation, Subject, banzhaf_weights, explain, trials_of
-from search.evidence.explain.explain_study import FILE, subject_of
+from search.evidence.explain.explain_study import subject_of
 from search.evidence.explain.model import EffectsModel, Floats
 from search.evidence.explain.top_up import top_up
-from search.ledger.ledger import Ledger
+from search.ledger.records import Record
 from search.study.load_study import load_study
-from search.study.run_dir import default_run_dir, read_resolved
+from search.study.run_dir import RunDir, RunFile, read_resolved, run_dir_of
 from search.study.study import Study
 from search.vocabulary import Estimator
 
@@ -59,16 +59,16 @@ def explain_study(
         UserError: there are too few trials, a key is no key, or another study is of other data.
     """
     study = load_study(study_file, overrides)
-    directory = run_dir or default_run_dir(study_file, study.spec)
-    records = _records(directory) + [record for place in also for record in _same_data(directory, place)]
+    directory = run_dir_of(study_file, study.spec, run_dir)
+    records = directory.read_trials() + [record for place in also for record in _same_data(directory, RunDir(place))]
     subject = subject_of(study, directory, {text: _key(text, study) for text in new})
     found = explain(records, subject)
-    replace_text(directory / "report" / FILE, json.dumps(found.as_dict(), indent=1) + "\n")
+    replace_text(directory / RunFile.explanation, json.dumps(found.as_dict(), indent=1) + "\n")
     if as_json:
         print_line(json.dumps(found.as_dict()))
     else:
         _show(found)
-        print_line(f"wrote {directory / 'report' / FILE}")
+        print_line(f"wrote {directory / RunFile.explanation}")
     if sharpen is not None:
         _sharpen(study, records, subject, sharpen, num_trials)
 
@@ -91,12 +91,7 @@ def _key(text: str, study: Study) -> Key:
         ) from error
 
 
-def _records(directory: Path) -> list[Mapping[str, Any]]:
-    with Ledger.open(directory / "ledger", writer=False) as ledger:
-        return [record for record in ledger.records() if record["kind"] == "trial"]
-
-
-def _same_data(directory: Path, other: Path) -> list[Mapping[str, Any]]:
+def _same_data(directory: RunDir, other: RunDir) -> list[Record]:
     """Records of another study, if its scores may stand beside this one's."""
     one, two = _foundation(directory), _foundation(other)
     if one != two:
@@ -104,11 +99,11 @@ def _same_data(directory: Path, other: Path) -> list[Mapping[str, Any]]:
             f"{other} is of other data, another backbone or another recipe than {directory}",
             hint="only trials of the same store, backbone and recipe may be read together",
         )
-    return _records(other)
+    return other.read_trials()
 
 
-def _foundation(directory: Path) -> tuple[Any, ...]:
-    run = directory / "run.json"
+def _foundation(directory: RunDir) -> tuple[Any, ...]:
+    run = directory / RunFile.run
     store = json.loads(run.read_text(encoding="utf-8")).get("store_fingerprint") if run.is_file() else None
     spec = read_resolved(directory)
     return store, spec.backbone, spec.recipe

@@ -9,11 +9,12 @@ from datasets_spec.catalog.keys import shared_elements
 from search.cli.console import print_line, print_table
 from search.engine.setup import IMAGES_OF_ABILITY
 from search.planning.cost import compute_plan
-from search.planning.detectable import compute_sight, needed_rows, sight_lines, trials_line
+from search.planning.detectable import compute_detectable, detectable_lines, needed_rows, trials_line
+from search.planning.facts import read_facts
 from search.study.load_study import load_study
-from search.study.run_dir import default_run_dir
+from search.study.run_dir import run_dir_of
 from search.study.spec import StudySpec
-from search.study.study import Study, row_counts
+from search.study.study import Study
 
 
 def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, detect: float | None = None) -> None:
@@ -26,7 +27,8 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
         detect: a difference in points for which to say what it takes.
     """
     study = load_study(study_file, overrides)
-    plan = compute_plan(study, run_dir or default_run_dir(study_file, study.spec))
+    facts = read_facts(study, run_dir_of(study_file, study.spec, run_dir))
+    plan = compute_plan(study, facts)
     spec = study.spec
     print_line(f"study {spec.name}: {plan.num_compositions} possible compositions, strategy {spec.strategy.name}")
     print_table(
@@ -34,15 +36,14 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
         ["source", *spec.eval_sets],
         relation_rows(study),
     )
-    counts = row_counts(study)
-    if counts:
+    if facts.counts:
         splits = ("train", "search", "confirm", "sealed")
         names = [
             n
             for n in study.catalog.names
             if n in {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets}
         ]
-        print_table("Rows", ["subset", *splits], [_row_cells(n, counts.get(n), splits) for n in names])
+        print_table("Rows", ["subset", *splits], [_row_cells(n, facts.counts.get(n), splits) for n in names])
     else:
         print_line("rows: not known before `recombine data prepare`")
     rows = [[p.phase, str(p.num_trials), str(p.num_samples), p.note] for p in plan.phases]
@@ -53,13 +54,13 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     print_line(f"disk: about {plan.disk_mib:.0f} MiB")
     for assumption in plan.assumptions:
         print_line(f"  assumes {assumption}")
-    sight = compute_sight(study, run_dir or default_run_dir(study_file, study.spec), counts)
-    for line in sight_lines(sight):
+    differences = compute_detectable(study, facts)
+    for line in detectable_lines(differences):
         print_line(line)
     if detect is not None:
         columns = ["questions a target", "seeds an arm needed"]
-        print_table(f"To see {detect:g} points", columns, needed_rows(sight, detect / 100))
-        print_line(trials_line(sight, detect / 100))
+        print_table(f"To see {detect:g} points", columns, needed_rows(differences, detect / 100))
+        print_line(trials_line(differences, detect / 100))
 
 
 def gpu_memory_line(spec: StudySpec) -> str:

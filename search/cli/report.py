@@ -12,14 +12,14 @@ from search.cli.design import show_design
 from search.designs.backbones import backbone_studies, comparison_columns, comparison_rows, write_comparison
 from search.designs.files import read_design
 from search.study.load_study import load_study
-from search.study.run_dir import default_run_dir
+from search.study.run_dir import RunDir, RunFile, run_dir_of
 
 TOP_CELLS = 8  # cells of the transfer matrix shown on the terminal; the rest is in transfer.csv
 
 
-def show_backbones(places: Mapping[str, Path], directory: Path) -> None:
+def show_backbones(places: Mapping[str, RunDir], directory: RunDir) -> None:
     """Print one design on every backbone, and where the tables lie."""
-    tables = {name: table for name, place in places.items() if (table := read_design(place / "report")) is not None}
+    tables = {name: table for name, place in places.items() if (table := read_design(place)) is not None}
     print_table("The same design on every backbone, in points", comparison_columns(tables), comparison_rows(tables))
     print_line(f"comparison: {write_comparison(tables, directory)}")
 
@@ -29,29 +29,29 @@ def report_command(study_file: Path, overrides: Sequence[str], run_dir: Path | N
     from search.phases.write_results import write_results
 
     study = load_study(study_file, overrides)
-    directory = run_dir or default_run_dir(study_file, study.spec)
+    directory = run_dir_of(study_file, study.spec, run_dir)
     several = backbone_studies(study)
     for name, each in several.items():
-        show_findings(directory / "backbones" / name, write_results(each, directory / "backbones" / name))
+        show_findings(directory.of_backbone(name), write_results(each, directory.of_backbone(name)))
     if several:
-        show_backbones({name: directory / "backbones" / name for name in several}, directory)
+        show_backbones({name: directory.of_backbone(name) for name in several}, directory)
     else:
         show_findings(directory, write_results(study, directory))
 
 
-def show_findings(run_dir: Path, report: Path) -> None:
+def show_findings(run_dir: RunDir, report: Path) -> None:
     """Print the selection, the top of the transfer matrix and where the report is."""
-    table = read_design(run_dir / "report")
+    table = read_design(run_dir)
     if table is not None:
         show_design(table)
-    selection_file = run_dir / "selection" / "selection.json"
+    selection_file = run_dir / RunFile.selection
     if selection_file.is_file():
         selection = json.loads(selection_file.read_text(encoding="utf-8"))
         print_table(
             "Selection", ["subset", "samples"], [[name, str(n)] for name, n in sorted(selection["composition"].items())]
         )
         print_line(selection["verdict"])
-    _show_matrix(run_dir / "report" / "transfer.csv")
+    _show_matrix(run_dir / RunFile.transfer)
     print_line(f"report: {report}")
 
 

@@ -12,16 +12,16 @@ from search.cli.report import show_backbones, show_findings
 from search.designs.backbones import backbone_studies
 from search.study.load_study import load_study
 from search.study.objective import objective_values
-from search.study.run_dir import default_run_dir
+from search.study.run_dir import RunDir, run_dir_of
 from search.study.study import Study
 
 
 def run_command(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str | None) -> int:
     """Run or resume a study; return the exit code."""
     study = load_study(study_file, overrides)
-    directory = run_dir or default_run_dir(study_file, study.spec)
+    directory = run_dir_of(study_file, study.spec, run_dir)
     several = backbone_studies(study)
-    runs = {name: (each, directory / "backbones" / name) for name, each in several.items()} or {"": (study, directory)}
+    runs = {name: (each, directory.of_backbone(name)) for name, each in several.items()} or {"": (study, directory)}
     for each, place in runs.values():
         progress = Progress(lambda record: objective_values(study.spec, record))
         try:
@@ -36,7 +36,7 @@ def run_command(study_file: Path, overrides: Sequence[str], run_dir: Path | None
     return 0
 
 
-def _run(study: Study, directory: Path, address: str | None, progress: Progress) -> Path:
+def _run(study: Study, directory: RunDir, address: str | None, progress: Progress) -> Path:
     from cluster.metrics import StudyMetrics
     from search.phases.run_study import run_study
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 from search.cli.console import print_line, print_table
 from search.evidence.timeline import compute_slot_use
-from search.ledger.ledger import Ledger
+from search.ledger.records import Kind, of_kind, trials_of
 from search.study.objective import objective_names, objective_values
-from search.study.run_dir import read_resolved
+from search.study.run_dir import RunDir, read_resolved
 from search.vocabulary import Stage, Status
 
 SHOWN_BEST = 5
 
 
-def show_status(run_dir: Path) -> None:
+def show_status(run_dir: RunDir) -> None:
     """Print trials by stage and status, the best so far and the failures of a study directory."""
     spec = read_resolved(run_dir)
-    with Ledger.open(run_dir / "ledger", writer=False) as ledger:
-        records = ledger.records()
-    trials = [record for record in records if record["kind"] == "trial"]
+    records = run_dir.read_records()
+    trials = trials_of(records)
     counts = Counter((record["stage"], record["status"]) for record in trials)
-    proposed = sum(record["kind"] == "suggestion" for record in records)
+    proposed = len(of_kind(records, Kind.suggestion))
     print_line(
         f"study {spec.name}: {len(trials)} trials recorded, {proposed} of {spec.strategy.num_trials} proposals made"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.cli.console import print_line
 from search.study.load_study import load_study
-from search.study.run_dir import default_run_dir
+from search.study.run_dir import run_dir_of
 
 
 def submit_study(
@@ -22,7 +22,7 @@ def submit_study(
     from cluster.submit import submit
 
     study = load_study(study_file, overrides)
-    directory = run_dir or default_run_dir(study_file, study.spec)
-    command = ["recombine", "run", str(study_file.resolve()), *overrides, "--run-dir", str(directory.resolve())]
+    directory = run_dir_of(study_file, study.spec, run_dir)
+    command = ["recombine", "run", str(study_file.resolve()), *overrides, "--run-dir", str(directory.root.resolve())]
     with tempfile.TemporaryDirectory() as empty:  # the Jobs API wants a folder to upload
         return submit(address=address, working_dir=Path(empty), entrypoint=command, on_line=print_line, follow=follow)

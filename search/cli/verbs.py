@@ -33,7 +33,9 @@ app.add_typer(bench_app, name="bench")
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study's YAML file")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="replace values of the file")]
-RunDir = Annotated[Path | None, typer.Option("--run-dir", help="study directory; default: runs/NAME beside the file")]
+RunDirOption = Annotated[
+    Path | None, typer.Option("--run-dir", help="study directory; default: runs/NAME beside the file")
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="the study directory")]
 Address = Annotated[
     str | None, typer.Option("--address", help="cluster to join, host:6379; default: start a local one")
@@ -113,7 +115,7 @@ def data_export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="new folder to write to")],
     export_format: Annotated[str, typer.Option("--format", help="hf | llava | sharegpt")] = "hf",
     mix: Annotated[Path | None, typer.Option(help="mix.yaml; default: the study's selection")] = None,
-    run_dir: RunDir = None,
+    run_dir: RunDirOption = None,
 ) -> None:
     """Write a study's selected rows as a dataset of another tool."""
     from search.cli.data import export
@@ -125,7 +127,7 @@ def data_export(
 def plan(
     study: StudyFile,
     overrides: Overrides = None,
-    run_dir: RunDir = None,
+    run_dir: RunDirOption = None,
     detect: Annotated[
         float | None, typer.Option(min=0.1, max=100, help="points: say what it takes to see this difference")
     ] = None,
@@ -137,7 +139,7 @@ def plan(
 
 
 @app.command()
-def run(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None, address: Address = None) -> None:
+def run(study: StudyFile, overrides: Overrides = None, run_dir: RunDirOption = None, address: Address = None) -> None:
     """Run a study; the same command resumes it."""
     from search.cli.run import run_command
 
@@ -148,12 +150,13 @@ def run(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None, a
 def status(run: RunArgument) -> None:
     """Show how far a study is, its best trials and its failures; needs no cluster."""
     from search.cli.status import show_status
+    from search.study.run_dir import RunDir
 
-    show_status(run)
+    show_status(RunDir(run))
 
 
 @app.command()
-def report(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None) -> None:
+def report(study: StudyFile, overrides: Overrides = None, run_dir: RunDirOption = None) -> None:
     """Write tables, selection and the HTML report again, from the ledger."""
     from search.cli.report import report_command
 
@@ -164,7 +167,7 @@ def report(study: StudyFile, overrides: Overrides = None, run_dir: RunDir = None
 def explain(
     study: StudyFile,
     overrides: Overrides = None,
-    run_dir: RunDir = None,
+    run_dir: RunDirOption = None,
     also: Annotated[
         list[Path] | None, typer.Option(metavar="RUN", help="another study of the same data whose trials count too")
     ] = None,
@@ -197,7 +200,7 @@ def submit(
     study: StudyFile,
     address: Annotated[str, typer.Option("--address", help="the cluster's dashboard, http://host:8265")],
     overrides: Overrides = None,
-    run_dir: RunDir = None,
+    run_dir: RunDirOption = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="return as soon as the job is submitted")] = False,
 ) -> None:
     """Run a study as a Ray job on a cluster; follows its output and ends with its exit code."""

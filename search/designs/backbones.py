@@ -11,9 +11,8 @@ from datasets_spec.atomic import replace_text
 from search.designs.table import Contrast, DesignTable
 from search.designs.wording import markdown_table
 from search.statistics.verdicts import Verdict
+from search.study.run_dir import RunDir, RunFile
 from search.study.study import Study
-
-COMPARISON_FILE = "backbones.md"
 
 
 def backbone_studies(study: Study) -> dict[str, Study]:
@@ -59,7 +58,7 @@ def comparison_rows(tables: Mapping[str, DesignTable]) -> list[list[str]]:
     return rows
 
 
-def write_comparison(tables: Mapping[str, DesignTable], folder: Path) -> Path:
+def write_comparison(tables: Mapping[str, DesignTable], run_dir: RunDir) -> Path:
     """Write the comparison as Markdown; return its path."""
     lines = [
         "# One design on several backbones",
@@ -68,8 +67,8 @@ def write_comparison(tables: Mapping[str, DesignTable], folder: Path) -> Path:
         "",
         *markdown_table(comparison_columns(tables), comparison_rows(tables)),
     ]
-    replace_text(folder / COMPARISON_FILE, "\n".join(lines) + "\n")
-    return folder / COMPARISON_FILE
+    replace_text(run_dir / RunFile.backbones_markdown, "\n".join(lines) + "\n")
+    return run_dir / RunFile.backbones_markdown
 
 
 def _cell(contrast: Contrast | None) -> str:

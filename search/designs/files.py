@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets_spec.atomic import replace_file, replace_text
@@ -19,29 +18,30 @@ from search.designs.wording import (
     pooled_rows,
 )
 from search.evidence.spreadsheet import safe_cell
+from search.study.run_dir import RunDir, RunFile
 
 if TYPE_CHECKING:
     import pandas as pd
 
-JSON_FILE, CSV_FILE, MARKDOWN_FILE = "design.json", "design.csv", "design.md"
 
-
-def write_design(table: DesignTable, folder: Path) -> None:
+def write_design(table: DesignTable, run_dir: RunDir) -> None:
     """Write the three files, each atomically."""
     text = json.dumps(table.as_dict(), indent=1, sort_keys=True, allow_nan=False)
-    replace_text(folder / JSON_FILE, text + "\n")
+    replace_text(run_dir / RunFile.design, text + "\n")
     frame = contrasts_frame(table)
-    replace_file(folder / CSV_FILE, lambda temporary: frame.to_csv(temporary, index=False, lineterminator="\n"))
-    replace_text(folder / MARKDOWN_FILE, design_markdown(table))
+    replace_file(
+        run_dir / RunFile.design_csv, lambda temporary: frame.to_csv(temporary, index=False, lineterminator="\n")
+    )
+    replace_text(run_dir / RunFile.design_markdown, design_markdown(table))
 
 
-def read_design(folder: Path) -> DesignTable | None:
+def read_design(run_dir: RunDir) -> DesignTable | None:
     """What `write_design` wrote; None where there is no design.
 
     Raises:
         UserError: the file is damaged.
     """
-    path = folder / JSON_FILE
+    path = run_dir / RunFile.design
     if not path.is_file():
         return None
     try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from search.engine.interface import Resumed, first_undone
 from search.engine.recorder import Recorder
 from search.engine.sources import TrialSource
+from search.study.run_dir import RunDir, RunFile
 from trainers.trial.spec import TrialSpec
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class NestedEngine:
         self,
         recorder: Recorder,
         *,
-        run_dir: Path,
+        run_dir: RunDir,
         rows: RowBlocks,
         resources: TrialResources,
         max_concurrent: int,
@@ -62,7 +63,7 @@ class NestedEngine:
         if first is None:
             return
         name = f"tune-{uuid.uuid4().hex[:8]}"
-        storage = self._run_dir / "cache" / "tune"
+        storage = self._run_dir / RunFile.cache / "tune"
         trainable = tune.with_parameters(
             _run_one, rows=self._rows, run_dir=str(self._run_dir), resources=self._resources
         )

@@ -14,6 +14,7 @@ from search.engine.interface import Resumed, first_undone
 from search.engine.recorder import Recorder
 from search.engine.sources import StrategySource, TrialSource
 from search.engine.trial_factory import PlannedTrial
+from search.study.run_dir import RunDir, RunFile
 
 if TYPE_CHECKING:
     from trainers.executors.pool import Pool
@@ -46,7 +47,7 @@ class PooledEngine:
         recorder: Recorder,
         *,
         make_pool: Callable[[], Pool],
-        run_dir: Path,
+        run_dir: RunDir,
         pack: int | None,
         is_deterministic: bool,
         on_rung: Callable[[PlannedTrial, int, Mapping[str, str]], bool],
@@ -118,7 +119,7 @@ class PooledEngine:
             tell=tell,
             on_running=self._on_running,
         )
-        storage = self._run_dir / "cache" / "tune"
+        storage = self._run_dir / RunFile.cache / "tune"
         shutil.rmtree(storage, ignore_errors=True)  # of a run that was killed
         self._running = running = _Running(pool=pool, bridge=bridge)  # from here on `close` ends it
         running.thread = threading.Thread(target=running.tune, args=(storage,), name="recombine-tune", daemon=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
-from search.ledger.records import PROXY_KIND
+from search.ledger.records import Kind
+from search.study.run_dir import RunDir, RunFile
 from search.vocabulary import Stage
 from trainers.trial.folder import RESULT_FILE, TrialStoreError, read_result
 from trainers.trial.result import TrialResult, TrialStatus, failed_result
@@ -24,7 +24,7 @@ class Recorder:
         on_record: called with every new record, after it is durable.
     """
 
-    def __init__(self, run_dir: Path, ledger: Ledger, on_record: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, run_dir: RunDir, ledger: Ledger, on_record: Callable[[Mapping[str, Any]], None]) -> None:
         self._run_dir = run_dir
         self._ledger = ledger
         self._on_record = on_record
@@ -67,7 +67,7 @@ class Recorder:
             "pack_size": result.pack_size,
             "started_at": min((s.started_at for s in result.spans if s.phase != "queue"), default=None),
             "seconds": {phase: round(s, 4) for phase, s in sorted(result.seconds.items())},
-            "trial_dir": f"trials/{planned.spec.folder_name}",
+            "trial_dir": f"{RunFile.trials}/{planned.spec.folder_name}",
             "evaluations": [e.model_dump(mode="json") for e in result.evaluations if e.score_id in wanted],
             "adapter_sha256": result.adapter_sha256,
             "error": result.error,
@@ -75,7 +75,7 @@ class Recorder:
             "finished_at": datetime.now(UTC).isoformat(),
         }
         self._ledger.append(record)
-        if record["kind"] != PROXY_KIND:
+        if record["kind"] != Kind.proxy:
             self._on_record(record)
 
     def record_death(self, planned: PlannedTrial, reason: str, *, status: TrialStatus = "failed") -> None:
@@ -84,7 +84,7 @@ class Recorder:
 
     def stored_result(self, planned: PlannedTrial) -> TrialResult | None:
         """Return the result in the trial's folder, or None when it has none with the scores that were asked for."""
-        folder = self._run_dir / "trials" / planned.spec.folder_name
+        folder = self._run_dir / RunFile.trials / planned.spec.folder_name
         if not (folder / RESULT_FILE).is_file():
             return None
         try:
@@ -106,7 +106,7 @@ class Recorder:
 
 def _role(planned: PlannedTrial) -> dict[str, Any]:
     return {
-        "kind": PROXY_KIND if planned.stage is Stage.merge else "trial",
+        "kind": (Kind.proxy if planned.stage is Stage.merge else Kind.trial).value,
         "train_id": planned.spec.train_id,
         "stage": planned.stage.value,
         "arm": planned.arm,

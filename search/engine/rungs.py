@@ -14,8 +14,9 @@ from statistics import NormalDist
 
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
-from search.ledger.records import accuracy
+from search.ledger.records import Kind, accuracy
 from search.study.spec import StudySpec
+from search.vocabulary import COUNTED
 from trainers.recipe import Recipe
 
 
@@ -56,7 +57,7 @@ class RungBook:
             correct: by evaluation set, one character a question: 1 right, 0 wrong.
         """
         rung = planned.spec.rungs.index(step)
-        records = [r for r in self._ledger.records() if r["kind"] == "rung" and r["rung"] == rung]
+        records = [r for r in self._ledger.records(Kind.rung) if r["rung"] == rung]
         for record in records:
             if record["train_id"] == planned.spec.train_id:
                 return bool(record["goes_on"])
@@ -67,12 +68,12 @@ class RungBook:
         counted = {
             e.eval_set: correct[e.eval_set]
             for e in planned.spec.evaluations
-            if e.eval_set in self._spec.objective_sets and e.exposure != "in_domain" and e.eval_set in correct
+            if e.eval_set in self._spec.objective_sets and e.exposure in COUNTED and e.eval_set in correct
         }
         decision = decide(counted, [r["correct"] for r in records], self._spec)
         self._ledger.append(
             {
-                "kind": "rung",
+                "kind": Kind.rung.value,
                 "train_id": planned.spec.train_id,
                 "proposal_index": planned.proposal_index,
                 "rung": rung,

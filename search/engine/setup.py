@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from search.engine.interface import Engine
 from search.engine.rungs import RungBook
-from search.engine.study_run import EngineSetup
+from search.engine.study_run import OpenStudy
 from search.engine.trial_factory import PlannedTrial
 from search.space.composition import Composition
-from search.study.spec import choose_executor
+from search.study.run_dir import RunFile
 
 if TYPE_CHECKING:
     from trainers.executors.pool import Pool
@@ -22,62 +22,62 @@ STORE_SHARE = 0.5
 IMAGES_OF_ABILITY = 2  # Med-MIM's questions have two images mostly; a few have more
 
 
-def build_engine(setup: EngineSetup) -> Engine:
+def build_engine(opened: OpenStudy) -> Engine:
     """Choose the executor, load the rows and return an engine that has not started anything else."""
     from trainers.rows.row_blocks import load_row_blocks
 
-    name, why = choose_executor(setup.spec)
-    setup.decide(f"executor: {name} ({why})")
+    name, why = opened.spec.execution.chosen_executor
+    opened.decide(f"executor: {name} ({why})")
     if name == "pooled":
-        return _pooled(setup)
+        return _pooled(opened)
     from search.engine.nested import NestedEngine
 
     return NestedEngine(
-        setup.recorder,
-        run_dir=setup.run_dir,
-        rows=load_row_blocks(setup.store, setup.partitions),
-        resources=setup.resources,
-        max_concurrent=setup.spec.execution.max_concurrent,
-        on_running=setup.on_running,
+        opened.recorder,
+        run_dir=opened.run_dir,
+        rows=load_row_blocks(opened.store, opened.partitions),
+        resources=opened.resources,
+        max_concurrent=opened.spec.execution.max_concurrent,
+        on_running=opened.on_running,
     )
 
 
-def _pooled(setup: EngineSetup) -> Engine:
+def _pooled(opened: OpenStudy) -> Engine:
     from search.engine.pooled import PooledEngine
 
-    spec, execution = setup.spec, setup.spec.execution
-    rows = _pooled_rows(setup)
-    book = RungBook(setup.ledger, spec)
+    spec, execution = opened.spec, opened.spec.execution
+    rows = _pooled_rows(opened)
+    book = RungBook(opened.ledger, spec)
 
     def on_rung(planned: PlannedTrial, step: int, correct: Mapping[str, str]) -> bool:
         return book.goes_on(planned, step, correct)
 
     return PooledEngine(
-        setup.recorder,
-        make_pool=lambda: _make_pool(setup, rows),
-        run_dir=setup.run_dir,
+        opened.recorder,
+        make_pool=lambda: _make_pool(opened, rows),
+        run_dir=opened.run_dir,
         pack=None if execution.pack == "auto" else execution.pack,
         is_deterministic=spec.deterministic,
         on_rung=on_rung,
-        on_running=setup.on_running,
-        decide=setup.decide,
+        on_running=opened.on_running,
+        decide=opened.decide,
     )
 
 
-def _pooled_rows(setup: EngineSetup) -> RowBlocks | SampleRows:
+def _pooled_rows(opened: OpenStudy) -> RowBlocks | SampleRows:
     """Encode the study's rows once where they fit; else load them as they are."""
     from trainers.rows.encoded_blocks import load_encoded_rows
     from trainers.rows.row_blocks import load_row_blocks
 
-    with_features, why = _choose_features(setup)
-    setup.decide(f"vision features: {'computed once a study' if with_features else 'by every trial'} ({why})")
+    with_features, why = _choose_features(opened)
+    opened.decide(f"vision features: {'computed once a study' if with_features else 'by every trial'} ({why})")
     if not with_features:
-        return load_row_blocks(setup.store, setup.partitions)
-    execution = setup.spec.execution
+        return load_row_blocks(opened.store, opened.partitions)
+    execution = opened.spec.execution
     return load_encoded_rows(
-        setup.store,
-        setup.partitions,
-        setup.backbone,
+        opened.store,
+        opened.partitions,
+        opened.backbone,
         with_features=True,
         num_encoders=execution.max_concurrent,
         num_threads=execution.num_threads,
@@ -85,49 +85,49 @@ def _pooled_rows(setup: EngineSetup) -> RowBlocks | SampleRows:
     )
 
 
-def _choose_features(setup: EngineSetup) -> tuple[bool, str]:
+def _choose_features(opened: OpenStudy) -> tuple[bool, str]:
     import ray
 
     from trainers.rows.encoded_blocks import estimated_feature_bytes
 
-    spec, asked = setup.spec, setup.spec.execution.vision_features
+    spec, asked = opened.spec, opened.spec.execution.vision_features
     searched = spec.space.recipe.dimensions.get("lora_modules")
     modules = {spec.recipe.lora_modules, *map(str, (searched.options() if searched else None) or ())}
     if any("projector" in name for name in modules):
         return False, "a recipe trains the projector"
     if asked != "auto":
         return asked, "asked for"
-    needed = _num_images(setup) * estimated_feature_bytes(setup.backbone)
+    needed = _num_images(opened) * estimated_feature_bytes(opened.backbone)
     room = STORE_SHARE * ray.cluster_resources().get("object_store_memory", 0.0)
     size = f"about {needed / 2**30:.2f} GiB; {room / 2**30:.2f} GiB of the object store may be used"
     return needed <= room, size
 
 
-def _num_images(setup: EngineSetup) -> int:
+def _num_images(opened: OpenStudy) -> int:
     """Return about how many images the partitions hold."""
     total = 0
-    for subset, split in setup.partitions:
-        is_single = setup.study.catalog.subset(subset).key.ability == "none"
-        total += setup.store.count(subset, split) * (1 if is_single else IMAGES_OF_ABILITY)
+    for subset, split in opened.partitions:
+        is_single = opened.study.catalog.subset(subset).key.ability == "none"
+        total += opened.store.count(subset, split) * (1 if is_single else IMAGES_OF_ABILITY)
     return total
 
 
-def _make_pool(setup: EngineSetup, rows: RowBlocks | SampleRows) -> Pool:
+def _make_pool(opened: OpenStudy, rows: RowBlocks | SampleRows) -> Pool:
     from trainers.executors.pool import Pool
     from trainers.executors.slot import SlotConfig
 
-    spec, execution = setup.spec, setup.spec.execution
+    spec, execution = opened.spec, opened.spec.execution
     source = spec.space.composition.allowed[0]
-    measure = setup.factory.spec(Composition({source: 1}), spec.recipe, spec.seed, ())
+    measure = opened.factory.spec(Composition({source: 1}), spec.recipe, spec.seed, ())
     is_measured = execution.pack == "auto" and execution.num_workers == 1
 
     def make_config(name: str, broker: Any) -> SlotConfig:
         return SlotConfig(
             name=name,
             broker=broker,
-            backbone=setup.backbone,
+            backbone=opened.backbone,
             rows=rows,
-            run_dir=setup.run_dir.absolute(),
+            run_dir=opened.run_dir.root.absolute(),
             num_threads=execution.num_threads,
             measure=measure if is_measured else None,
             max_pack=execution.max_pack,
@@ -136,8 +136,8 @@ def _make_pool(setup: EngineSetup, rows: RowBlocks | SampleRows) -> Pool:
 
     return Pool(
         num_slots=execution.max_concurrent,
-        resources=setup.resources,
+        resources=opened.resources,
         make_config=make_config,
-        storage=str(setup.run_dir.absolute() / "cache" / "train"),
-        say=setup.say,
+        storage=str(opened.run_dir.absolute() / RunFile.cache / "train"),
+        say=opened.say,
     )

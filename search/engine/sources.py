@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
+from search.ledger.records import Kind, trials_of
 from search.space.candidate import Candidate
 from search.strategies.interface import Observation, Strategy
 from search.vocabulary import Stage, Status
@@ -98,7 +99,7 @@ class StrategySource:
         if suggestion is None:
             return None
         record = {
-            "kind": "suggestion",
+            "kind": Kind.suggestion.value,
             "proposal_index": index,
             "strategy": self._strategy.name,
             "candidate": suggestion.candidate.as_dict(),
@@ -133,13 +134,13 @@ class StrategySource:
     def _trials(self, proposals: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[int, Mapping[str, Any]]]:
         """The records of every proposal's trials that have ended, by seed."""
         trials: dict[int, dict[int, Mapping[str, Any]]] = {index: {} for index in proposals}
-        for record in self._ledger.records():
-            if record["kind"] == "trial" and record["stage"] == Stage.search and record["proposal_index"] in trials:
+        for record in trials_of(self._ledger.records(), Stage.search):
+            if record["proposal_index"] in trials:
                 trials[record["proposal_index"]][record["seed"]] = record
         return trials
 
     def _proposals(self) -> dict[int, Mapping[str, Any]]:
-        return {r["proposal_index"]: r for r in self._ledger.records() if r["kind"] == "suggestion"}
+        return {r["proposal_index"]: r for r in self._ledger.records(Kind.suggestion)}
 
     def _hand_out(self, index: int, seed: int, record: Mapping[str, Any]) -> PlannedTrial:
         self._handed_out.add((index, seed))

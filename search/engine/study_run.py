@@ -1,11 +1,10 @@
-"""One study directory that is being worked on: what its phases share."""
+"""An open study: its data, ledger and engine, and what its phases share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from datasets_spec.store.store import Store
 from search.engine.interface import Engine
@@ -13,6 +12,8 @@ from search.engine.recorder import Recorder
 from search.engine.sources import ListSource, StrategySource, TrialSource
 from search.engine.trial_factory import PlannedTrial, TrialFactory
 from search.ledger.ledger import Ledger
+from search.ledger.records import Kind, Record, trials_of
+from search.study.run_dir import RunDir
 from search.study.spec import StudySpec
 from search.study.study import Study
 from search.vocabulary import Stage
@@ -22,71 +23,18 @@ if TYPE_CHECKING:
     from trainers.executors.resources import TrialResources
 
 
-@dataclass(kw_only=True)
-class StudyRun:
-    """An open study directory with its data, ledger and engine.
-
-    Attributes:
-        say: tells the user one line.
-        engine: runs the trials.
-    """
-
-    study: Study
-    run_dir: Path
-    store: Store
-    factory: TrialFactory
-    ledger: Ledger
-    recorder: Recorder
-    resources: TrialResources
-    say: Callable[[str], None]
-    engine: Engine
-
-    @property
-    def spec(self) -> StudySpec:
-        """The study's spec."""
-        return self.study.spec
-
-    @property
-    def train_rows(self) -> dict[str, int]:
-        """Number of training rows by subset."""
-        return {name: self.store.count(name, "train") for name in self.study.catalog.names}
-
-    def decide(self, decision: str) -> None:
-        """Tell the user an automatic decision, and keep it for run.json and the report."""
-        keep_decision(self.ledger, self.say, decision)
-
-    def records(self, stage: Stage | None = None) -> list[Mapping[str, Any]]:
-        """Return the trial records of a stage, or all."""
-        trials: list[Mapping[str, Any]] = [r for r in self.ledger.records() if r["kind"] == "trial"]
-        return trials if stage is None else [r for r in trials if r["stage"] == stage]
-
-    def run_list(self, planned: Iterable[PlannedTrial]) -> None:
-        """Run a fixed list of trials."""
-        self.run_source(ListSource(planned))
-
-    def run_source(self, source: TrialSource | StrategySource) -> None:
-        """Run what a source hands out."""
-        self.engine.run(source)
-
-
-def keep_decision(ledger: Ledger, say: Callable[[str], None], decision: str) -> None:
-    """Tell the user an automatic decision, and write it down once."""
-    say(decision)
-    if not any(r["kind"] == "decision" and r["text"] == decision for r in ledger.records()):
-        ledger.append({"kind": "decision", "text": decision})
-
-
 @dataclass(frozen=True, kw_only=True)
-class EngineSetup:
-    """An open study before its engine.
+class OpenStudy:
+    """A study directory that is being worked on, before its engine.
 
     Attributes:
+        backbone: with device and number format decided.
         say: tells the user one line.
         on_running: told how many trials run, whenever that changes.
     """
 
     study: Study
-    run_dir: Path
+    run_dir: RunDir
     store: Store
     backbone: BackboneSpec
     factory: TrialFactory
@@ -113,5 +61,35 @@ class EngineSetup:
         ]
 
     def decide(self, decision: str) -> None:
-        """Tell the user an automatic decision, and keep it."""
-        keep_decision(self.ledger, self.say, decision)
+        """Tell the user an automatic decision, and write it down once, for run.json and the report."""
+        self.say(decision)
+        if all(record["text"] != decision for record in self.ledger.records(Kind.decision)):
+            self.ledger.append({"kind": Kind.decision.value, "text": decision})
+
+    def with_engine(self, engine: Engine) -> StudyRun:
+        """The same study, ready to run trials."""
+        return StudyRun(engine=engine, **{field.name: getattr(self, field.name) for field in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRun(OpenStudy):
+    """An open study with the engine that runs its trials."""
+
+    engine: Engine
+
+    @property
+    def train_rows(self) -> dict[str, int]:
+        """Number of training rows by subset."""
+        return {name: self.store.count(name, "train") for name in self.study.catalog.names}
+
+    def records(self, *stages: Stage) -> list[Record]:
+        """Return the trial records of some stages, or all."""
+        return trials_of(self.ledger.records(), *stages)
+
+    def run_list(self, planned: Iterable[PlannedTrial]) -> None:
+        """Run a fixed list of trials."""
+        self.run_source(ListSource(planned))
+
+    def run_source(self, source: TrialSource | StrategySource) -> None:
+        """Run what a source hands out."""
+        self.engine.run(source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -27,12 +27,8 @@ from search.statistics.verdicts import (
     verdict,
 )
 from search.statistics.winners_curse import cross_fitted
-from search.study.spec import ComparatorName
-from search.vocabulary import Stage
+from search.vocabulary import COMPARATORS, Stage
 
-# What a recommended composition is measured against; `control` is each target's own matched control.
-_OTHERS = tuple(name for name in get_args(ComparatorName) if name != "control")
-COMPARATORS: tuple[str, ...] = ("control", "baseline", *_OTHERS)
 MEAN = "mean"
 # Stages whose trials were scored to find compositions: their scores must not confirm what they found.
 _SEARCHING = (Stage.search, Stage.single)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.ledger.records import accuracy, rung_records
+from search.ledger.records import Kind, accuracy, of_kind, trials_of
+from search.vocabulary import Stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +50,8 @@ def compute_early_stopping(records: Sequence[Mapping[str, Any]]) -> EarlyStoppin
     """
     from scipy.stats import kendalltau
 
-    rungs = rung_records(records)
-    searched = {r["train_id"]: r for r in records if r["kind"] == "trial" and r["stage"] == "search"}
+    rungs = of_kind(records, Kind.rung)
+    searched = {r["train_id"]: r for r in trials_of(records, Stage.search)}
     ended = [r for r in searched.values() if r["status"] in ("finished", "stopped_early")]
     if not rungs or not ended:
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from datasets_spec.errors import UserError
 from datasets_spec.store.store import Store
 from search.ledger.records import Record, scored_on
 from search.statistics.bootstrap import PairedItems
+from search.study.run_dir import RunDir
 from search.study.score import ScoreSection, with_marks
 from search.study.spec import StudySpec
 
@@ -53,7 +53,7 @@ class ArmOutcomes:
 
 
 class Outcomes:
-    """Reads each trial's outcomes once.
+    """The outcomes of a study's trials; answers are read once, however many figures are computed from them.
 
     Args:
         loader: reads the outcomes of a trial folder.
@@ -80,6 +80,15 @@ class Outcomes:
                 self._num_right[place] = self._num_right.get(place, 0) + bool(correct)
             self._read[trial_dir] = by_set
         return self._read[trial_dir].get((eval_set, split), {})
+
+    def frames(self, records: Iterable[Record], eval_set: str, split: str) -> list[pd.DataFrame]:
+        """The whole outcomes of each seed on one evaluation set, the latest record of a seed, in order of seeds.
+
+        They are read when asked for and not kept: with every option's probability they are several times the answers.
+        """
+        by_seed = {record["seed"]: record for record in records if scored_on(record, eval_set, split) is not None}
+        frames = [self._loader(str(by_seed[seed]["trial_dir"])) for seed in sorted(by_seed)]
+        return [frame[(frame["eval_set"] == eval_set) & (frame["split"] == split)] for frame in frames]
 
     def of_arm(self, records: Iterable[Record], eval_set: str, split: str) -> ArmOutcomes | None:
         """The outcomes of an arm: one row a seed (the latest record of each); None when it was not scored there.
@@ -136,12 +145,13 @@ class Outcomes:
         ]
 
 
-def outcomes_loader(run_dir: Path, score: ScoreSection) -> OutcomesLoader:
-    """Return a loader that takes a record's `trial_dir`, relative to the study directory.
+def outcomes_of(run_dir: RunDir, score: ScoreSection, groups: Mapping[str, str] | None = None) -> Outcomes:
+    """The outcomes of a study's trials, by a record's `trial_dir`, which is relative to the study directory.
 
     Args:
         run_dir: the study directory.
         score: what a question counts for.
+        groups: patient or study by sample_id, where known.
     """
 
     def load(trial_dir: str) -> pd.DataFrame:
@@ -150,7 +160,7 @@ def outcomes_loader(run_dir: Path, score: ScoreSection) -> OutcomesLoader:
         frame: pd.DataFrame = read_outcomes(run_dir / trial_dir).to_pandas()
         return with_marks(frame, score)
 
-    return load
+    return Outcomes(load, groups)
 
 
 def question_groups(store: Store, spec: StudySpec, splits: tuple[str, ...]) -> dict[str, str]:

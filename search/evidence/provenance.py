@@ -12,6 +12,7 @@ from typing import Any
 from datasets_spec.store.manifest import StoreManifest
 from search.evidence.early_stopping import compute_early_stopping
 from search.evidence.timeline import compute_phase_seconds, compute_slot_use
+from search.ledger.records import Kind, of_kind, trials_of
 from search.study.study import Study
 
 REPORTED_PACKAGES = ("recombine", "ray", "torch", "transformers", "peft", "optuna", "pyarrow", "numpy", "pillow")
@@ -26,9 +27,10 @@ def run_info(
     spec = study.spec
     used = {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets, *spec.retained}
     counts = {name: manifest.subsets[name] for name in manifest.subsets if name in used}
-    writers = [record for record in records if record["kind"] == "writer"]
-    endings = [record for record in records if record["kind"] == "ended"]
-    trials = [record for record in records if record["kind"] == "trial"]
+    writers = of_kind(records, Kind.writer)
+    endings = of_kind(records, Kind.ended)
+    trials = trials_of(records)
+    openings = of_kind(records, Kind.sealed_opened)
     early = compute_early_stopping(records)
     return {
         "study": spec.name,
@@ -58,10 +60,10 @@ def run_info(
         },
         "targets": list(spec.targets),
         "abilities": list(spec.abilities),
-        "sealed_openings": sum(record["kind"] == "sealed_opened" for record in records),
-        "sealed_opened_before": max((r.get("earlier", 0) for r in records if r["kind"] == "sealed_opened"), default=0),
+        "sealed_openings": len(openings),
+        "sealed_opened_before": max((r.get("earlier", 0) for r in openings), default=0),
         "phase_seconds": compute_phase_seconds(trials),
         "slots": [{**asdict(use), "busy_share": use.busy_share} for use in compute_slot_use(trials)],
         "early_stopping": None if early is None else asdict(early),
-        "decisions": [record["text"] for record in records if record["kind"] == "decision"],
+        "decisions": [record["text"] for record in of_kind(records, Kind.decision)],
     }

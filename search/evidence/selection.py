@@ -12,40 +12,27 @@ import numpy as np
 from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
 from datasets_spec.errors import UserError
-from search.evidence.comparisons import COMPARATORS, MEAN, Comparison, SplitEvidence
+from search.evidence.comparisons import MEAN, Comparison, SplitEvidence
 from search.evidence.forgetting import compute_retained, retained_sentence
 from search.evidence.mix import write_mix
-from search.evidence.outcomes import Outcomes, OutcomesLoader
-from search.ledger.records import Record, of_arm, scored_on
+from search.evidence.outcomes import Outcomes
+from search.ledger.records import Record, finalist_rank, of_arm, scored_on, trials_of
 from search.space.composition import Composition
 from search.statistics.training_noise import SeedVariance
 from search.statistics.verdicts import ALPHA, Verdict
 from search.statistics.winners_curse import winners_curse
-from search.vocabulary import COUNTED, Exposure, Stage, Status
-
-_NAMES = {
-    "control": "its matched controls",
-    "baseline": "the untrained backbone",
-    "all-data": "all data",
-    "best-single": "the best single subset",
-    "random-same-size": "a random composition of its size",
-    "additive-singles": "the best single subsets together",
-    "greedy": "greedy addition of subsets",
-    "metadata": "the subsets that share most with the targets",
-    "static": "the subsets that help other targets most",
-    "target-labels": "training on the target labels that the search has spent",
-}
+from search.study.run_dir import RunDir, RunFile
+from search.vocabulary import COMPARATORS, COUNTED, Exposure, Stage, Status
 
 
 def build_selection(
     records: Iterable[Record],
-    outcomes_loader: OutcomesLoader,
+    outcomes: Outcomes,
     *,
     targets: Sequence[str],
     objective: str,
     chosen: str | None = None,
     retained: Sequence[str] = (),
-    groups: Mapping[str, str] | None = None,
     seed: int = 0,
     alpha: float = ALPHA,
 ) -> dict[str, Any]:
@@ -57,20 +44,18 @@ def build_selection(
 
     Args:
         records: the ledger's records.
-        outcomes_loader: reads the outcomes of a trial folder.
+        outcomes: of their questions.
         targets: the evaluation sets of the objective.
         objective: its name, for the reader.
         chosen: the arm of the recommended finalist, when the study's objective has chosen it.
         retained: evaluation sets that the backbone does well on; losing them is told.
-        groups: patient or study by sample_id, where known.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
 
     Raises:
         UserError: no finalist (or not the chosen one) was scored on `confirm` for every target.
     """
-    trials = [record for record in records if record.get("kind") == "trial"]
-    outcomes = Outcomes(outcomes_loader, groups)
+    trials = trials_of(records)
     confirm = SplitEvidence(trials, outcomes, targets, "confirm", seed=seed)
     sealed = SplitEvidence(trials, outcomes, targets, "sealed", seed=seed)
     finalists = _finalists(trials)
@@ -197,9 +182,9 @@ def _choice_optimism(confirm: SplitEvidence, finalists: Sequence[str], observed:
 
 
 def _finalists(trials: Iterable[Record]) -> list[str]:
-    """The arms `finalist-<n>` by their number."""
-    arms = {str(record.get("arm")) for record in trials if str(record.get("arm")).startswith("finalist-")}
-    return sorted(arms, key=lambda arm: (len(arm), arm))
+    """The arms of finalists, by their rank in the search."""
+    ranks = {arm: rank for record in trials if (rank := finalist_rank(arm := str(record.get("arm")))) is not None}
+    return sorted(ranks, key=lambda arm: ranks[arm])
 
 
 def _sentence(comparisons: Sequence[Comparison], num_targets: int, num_compared: int, alpha: float) -> str:
@@ -223,7 +208,7 @@ def _sentence(comparisons: Sequence[Comparison], num_targets: int, num_compared:
 
 
 def _named(comparison: Comparison, kind: Verdict) -> str:
-    name = _NAMES[comparison.comparator]
+    name = COMPARATORS[comparison.comparator].phrase
     paired = comparison.paired
     if kind is not Verdict.no_difference_detected:
         low, high = sorted((abs(100 * paired.ci_low), abs(100 * paired.ci_high)))
@@ -239,12 +224,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def write_selection(
-    folder: Path, selection: Mapping[str, Any], *, order_seed: int, store_fingerprint: str
+    run_dir: RunDir, selection: Mapping[str, Any], *, order_seed: int, store_fingerprint: str
 ) -> tuple[Path, Path]:
-    """Write `selection.json` and `mix.yaml` into `folder` (RUN/selection), each atomically.
+    """Write `selection.json` and `mix.yaml` into RUN/selection, each atomically.
 
     Args:
-        folder: is created.
+        run_dir: the study directory.
         selection: what `build_selection` returned.
         order_seed: seed of the subsets' order in the store.
         store_fingerprint: of the store.
@@ -253,7 +238,7 @@ def write_selection(
         The paths of both files.
     """
     composition = Composition.from_json(selection["composition"])
-    write_mix(folder / "mix.yaml", composition, order_seed=order_seed, store_fingerprint=store_fingerprint)
+    write_mix(run_dir / RunFile.mix, composition, order_seed=order_seed, store_fingerprint=store_fingerprint)
     text = json.dumps(selection, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    replace_text(folder / "selection.json", text + "\n")
-    return folder / "selection.json", folder / "mix.yaml"
+    replace_text(run_dir / RunFile.selection, text + "\n")
+    return run_dir / RunFile.selection, run_dir / RunFile.mix

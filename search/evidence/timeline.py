@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from search.study.run_dir import RunDir, RunFile
 from trainers.trial.folder import RESULT_FILE
 from trainers.trial.result import TrialResult
 
@@ -99,10 +99,10 @@ def compute_trace(results: Sequence[tuple[str, TrialResult]]) -> dict[str, Any]:
     return {"traceEvents": events, "displayTimeUnit": "ms"}
 
 
-def read_results(run_dir: Path) -> list[tuple[str, TrialResult]]:
+def read_trial_results(run_dir: RunDir) -> list[tuple[str, TrialResult]]:
     """Return name and result of every trial folder of a study; folders that are being written are left out."""
     found = []
-    for file in sorted(run_dir.glob(f"trials/[!.]*/{RESULT_FILE}")):
+    for file in sorted((run_dir / RunFile.trials).glob(f"[!.]*/{RESULT_FILE}")):
         try:
             found.append((file.parent.name, TrialResult.model_validate_json(file.read_bytes())))
         except (OSError, ValueError):

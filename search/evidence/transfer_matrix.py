@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
 from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
-from search.evidence.outcomes import ArmOutcomes, Outcomes, OutcomesLoader
+from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.evidence.spreadsheet import safe_cell
-from search.ledger.records import Record, control_arm, of_arm, scored_on, training_size
+from search.ledger.records import Record, control_arm, of_arm, scored_on, training_size, trials_of
 from search.seeds import derived_seed
 from search.statistics.bootstrap import PairedDifference, paired_difference
 from search.statistics.verdicts import benjamini_hochberg
@@ -21,22 +21,23 @@ from search.vocabulary import Estimator, Stage, Status
 if TYPE_CHECKING:
     import pandas as pd
 
-# `gain_ci_*` and `exposure` come after the columns that other tools were promised.
-TRANSFER_COLUMNS = (
-    "source", "target", "shared_elements", "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "split",
-    "estimator", "gain_ci_low", "gain_ci_high", "exposure", "p_value", "q_value",
-)  # fmt: skip
+# Column and kind, in the order of the file. `gain_ci_*` and `exposure` come after the columns that other tools were
+# promised.
+TRANSFER_COLUMNS: dict[str, str] = {
+    "source": "str", "target": "str", "shared_elements": "str", "gain": "float", "cg_gain": "float",
+    "ci_low": "float", "ci_high": "float", "n": "int", "seeds": "int", "split": "str", "estimator": "str",
+    "gain_ci_low": "float", "gain_ci_high": "float", "exposure": "str", "p_value": "float", "q_value": "float",
+}  # fmt: skip
 
 
 def compute_transfer(
     records: Iterable[Record],
-    outcomes_loader: OutcomesLoader,
+    outcomes: Outcomes,
     subset_keys: Mapping[str, Key],
     task_map: TaskMap,
     targets: Sequence[str],
     split: str,
     *,
-    groups: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Gain and CG gain of each source for each target, estimated from trials on that source alone.
@@ -47,12 +48,11 @@ def compute_transfer(
 
     Args:
         records: the ledger's records.
-        outcomes_loader: reads the outcomes of a trial folder.
+        outcomes: of their questions.
         subset_keys: the key of every source and target.
         task_map: decides which elements are shared.
         targets: the columns of the matrix.
         split: the split that is compared.
-        groups: patient or study by sample_id, where known.
         seed: of the resampling.
 
     Returns:
@@ -65,8 +65,7 @@ def compute_transfer(
     """
     import pandas as pd
 
-    trials = [record for record in records if record.get("kind") == "trial"]
-    outcomes = Outcomes(outcomes_loader, groups)
+    trials = trials_of(records)
     rows = []
     for source, singles in sorted(_singles_by_source(trials).items()):
         for target in targets:

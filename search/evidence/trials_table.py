@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
 from datasets_spec.catalog.keys import Key
-from search.ledger.records import Record, control_arm, training_size
+from search.ledger.records import Record, control_arm, is_control, training_size, trials_of
 from search.statistics.intervals import wilson_interval
 from search.study.score import ScoreSection, score_of
 from search.vocabulary import Stage, Status
@@ -56,7 +56,7 @@ def trials_frame(
     Returns:
         A frame with `TRIAL_COLUMNS` in a canonical order of rows: the order of `records` does not matter.
     """
-    trials = [record for record in records if record.get("kind") == "trial"]
+    trials = trials_of(records)
     references = _References(trials, score)
     finished = {_role(record) for record in trials if record.get("status") == Status.finished}
     rows: dict[str, dict[str, Any]] = {}
@@ -67,6 +67,11 @@ def trials_frame(
             # A trial that is scored anew on more sets repeats its earlier scores: one row each.
             rows[canonical_json([row[c] for c in ("train_id", "score_id", "stage", "arm", "rung", "status")])] = row
     return _typed(sorted(rows.values(), key=_sort_key))
+
+
+def numeric(columns: Mapping[str, str]) -> set[str]:
+    """The columns that hold numbers, of a table's columns and their kinds."""
+    return {name for name, kind in columns.items() if kind != "str"}
 
 
 def write_trials_parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -102,7 +107,7 @@ class _References:
         return fmean(found) if found else None
 
     def control(self, record: Record, evaluation: Record) -> float | None:
-        if record["stage"] == Stage.baseline or str(record.get("arm")).startswith(control_arm("")):
+        if record["stage"] == Stage.baseline or is_control(str(record.get("arm"))):
             return None
         key = (evaluation["eval_set"], evaluation["split"], *training_size(record))
         by_seed = self._controls.get(key)

@@ -20,6 +20,7 @@ from typing import Any, Self
 from datasets_spec.atomic import sync
 from datasets_spec.errors import UserError
 from search.ledger.frames import Scan, encode_frame, scan_frames
+from search.ledger.records import Kind
 from search.vocabulary import Status
 
 RECORDS_FILE = "records.log"
@@ -48,7 +49,7 @@ def _role(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
     The same training may serve in several stages and arms (a control of two targets), and may be scored again
     on new evaluation sets; neither is a repetition.
     """
-    if record.get("kind") != "trial" or record.get("status") != Status.finished:
+    if record.get("kind") != Kind.trial or record.get("status") != Status.finished:
         return None
     scores = frozenset(evaluation["score_id"] for evaluation in record.get("evaluations", ()))
     return record["train_id"], record.get("stage"), record.get("arm"), record.get("rung"), scores
@@ -113,8 +114,10 @@ class Ledger:
         return ledger
 
     def _begin_epoch(self) -> None:
-        self.epoch = 1 + max((r["epoch"] for r in self._records if r.get("kind") == "writer"), default=0)
-        self.append({"kind": "writer", "epoch": self.epoch, "opened_at": datetime.now(UTC).isoformat(), **_who()})
+        self.epoch = 1 + max((r["epoch"] for r in self._records if r.get("kind") == Kind.writer), default=0)
+        self.append(
+            {"kind": Kind.writer.value, "epoch": self.epoch, "opened_at": datetime.now(UTC).isoformat(), **_who()}
+        )
 
     def append(self, record: Mapping[str, Any]) -> int:
         """Write `record` durably; when this returns, it survives a crash.
@@ -206,7 +209,7 @@ class Ledger:
     def terminal_by_train_id(self) -> dict[str, dict[str, Any]]:
         """The record that decides about each training: the latest finished one, else the latest."""
         decided: dict[str, dict[str, Any]] = {}
-        for record in self.records("trial"):
+        for record in self.records(Kind.trial):
             earlier = decided.get(record["train_id"])
             was_finished = earlier is not None and earlier.get("status") == Status.finished
             if not was_finished or record.get("status") == Status.finished:
@@ -288,7 +291,7 @@ def _set_damage_aside(path: Path) -> None:
     while (bad := path.with_name(f"{path.name}.{number}.bad")).exists():
         number += 1
     lost = {
-        "kind": "loss_accepted",
+        "kind": Kind.loss_accepted.value,
         "file": bad.name,
         "damaged_bytes": sum(place.length for place in scan.damage),
         "offsets": [place.offset for place in scan.damage],

@@ -2,46 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
 from datasets_spec.canonical import canonical_json
-from search.vocabulary import Status
+from search.vocabulary import Stage, Status
 
 Record = Mapping[str, Any]
-PROXY_KIND = "proxy"  # of a merge: its scores guide a search, and are no trial's
+
+
+class Kind(StrEnum):
+    """What a record of the ledger tells."""
+
+    writer = "writer"  # a process that may write has opened it
+    loss_accepted = "loss_accepted"  # a damaged part was set aside on the user's word
+    suggestion = "suggestion"  # what a strategy proposed
+    rung = "rung"  # an unfinished trial was scored, and goes on or not
+    trial = "trial"  # a trial has ended
+    proxy = "proxy"  # scores of a merge: they guide a search, and are no trial's
+    decision = "decision"  # what was decided for the user, in words
+    confirm_started = "confirm_started"
+    sealed_opened = "sealed_opened"
+    ended = "ended"  # the whole study
+
+
+# Arms: what several trials with different seeds are seeds of.
 BASELINE_ARM = "baseline"
+MERGE_ARM = "merge"
+REUSED_ARM = "reused"
+_CONTROL, _FINALIST = "control:", "finalist-"
 
 
-def scored_on(record: Record, eval_set: str, split: str) -> Record | None:
-    """The evaluation of a finished trial on `eval_set` and `split`; None when there is none."""
-    if record.get("kind") != "trial" or record.get("status") != Status.finished:
-        return None
-    for evaluation in record.get("evaluations", ()):
-        if evaluation["eval_set"] == eval_set and evaluation["split"] == split:
-            found: Record = evaluation
-            return found
-    return None
+def proposal_arm(index: int) -> str:
+    """The arm of a strategy's proposal, numbered from 0."""
+    return f"proposal-{index}"
 
 
-def of_arm(records: Iterable[Record], arm: str) -> list[Record]:
-    """The trial records of one arm, in the order of the ledger."""
-    return [record for record in records if record.get("kind") == "trial" and record.get("arm") == arm]
+def single_arm(source: str) -> str:
+    """The arm of a source alone."""
+    return f"single:{source}"
 
 
 def control_arm(target: str) -> str:
     """The arm of the control that is matched to `target`."""
-    return f"control:{target}"
+    return f"{_CONTROL}{target}"
+
+
+def is_control(arm: str) -> bool:
+    """Whether an arm is some target's control."""
+    return arm.startswith(_CONTROL)
+
+
+def finalist_arm(rank: int) -> str:
+    """The arm of a finalist, numbered from 1, the best of the search first."""
+    return f"{_FINALIST}{rank}"
+
+
+def finalist_rank(arm: str) -> int | None:
+    """The number of a finalist's arm; None for other arms."""
+    rank = arm.removeprefix(_FINALIST)
+    return int(rank) if rank != arm and rank.isdecimal() else None
+
+
+def of_kind(records: Iterable[Record], kind: Kind) -> list[Record]:
+    """The records of one kind, in the order of the ledger."""
+    return [record for record in records if record.get("kind") == kind]
+
+
+def trials_of(records: Iterable[Record], *stages: Stage) -> list[Record]:
+    """The records of trials that have ended, of some stages or of all."""
+    trials = of_kind(records, Kind.trial)
+    return [record for record in trials if record["stage"] in stages] if stages else trials
+
+
+def finished_of(records: Iterable[Record], *stages: Stage) -> list[Record]:
+    """The records of trials that have scores, of some stages or of all."""
+    return [record for record in trials_of(records, *stages) if record.get("status") == Status.finished]
+
+
+def of_arm(records: Iterable[Record], arm: str) -> list[Record]:
+    """The trial records of one arm, in the order of the ledger."""
+    return [record for record in trials_of(records) if record.get("arm") == arm]
+
+
+def scored_on(record: Record, eval_set: str, split: str) -> Record | None:
+    """The evaluation of a finished trial on `eval_set` and `split`; None when there is none."""
+    for trial in finished_of([record]):
+        for evaluation in trial.get("evaluations", ()):
+            if evaluation["eval_set"] == eval_set and evaluation["split"] == split:
+                found: Record = evaluation
+                return found
+    return None
 
 
 def accuracy(correct: Mapping[str, str]) -> float:
-    """Return the mean over evaluation sets of the share of right answers."""
+    """The mean over evaluation sets of the share of right answers, from a rung's bits by evaluation set."""
     return sum(bits.count("1") / len(bits) for bits in correct.values()) / len(correct)
-
-
-def rung_records(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the ledger's records of rungs."""
-    return [record for record in records if record["kind"] == "rung"]
 
 
 def training_size(record: Record) -> tuple[int | None, int | None, str]:

@@ -8,7 +8,8 @@ from datasets_spec.errors import UserError
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.evidence.comparisons import SplitEvidence
-from search.evidence.outcomes import Outcomes, outcomes_loader
+from search.evidence.outcomes import outcomes_of
+from search.ledger.records import finalist_arm
 from search.phases import comparators
 from search.phases.transfer import plan_controls
 from search.space.candidate import Candidate
@@ -31,10 +32,10 @@ def run_confirm(run: StudyRun, best: Sequence[Candidate]) -> dict[str, list[Plan
     arms: dict[str, list[PlannedTrial]] = {}
     for rank, candidate in enumerate(finalists, start=1):
         recipe = spec.recipe_of(dict(candidate.recipe))
-        arms[f"finalist-{rank}"] = _confirm_arm(run, f"finalist-{rank}", candidate.composition, recipe)
+        arms[finalist_arm(rank)] = _confirm_arm(run, finalist_arm(rank), candidate.composition, recipe)
     run.run_list([planned for planned_arm in arms.values() for planned in planned_arm])
     chosen = _best_finalist(run, list(arms))
-    selected = finalists[int(chosen.removeprefix("finalist-")) - 1]
+    selected = finalists[list(arms).index(chosen)]
     recipe = spec.recipe_of(dict(selected.recipe))
     others = _comparator_arms(run, selected.composition, recipe)
     run.run_list([planned for planned_arm in others.values() for planned in planned_arm])
@@ -55,7 +56,7 @@ def _confirm_arm(run: StudyRun, arm: str, composition: Composition, recipe: Reci
 
 def _best_finalist(run: StudyRun, arms: Sequence[str]) -> str:
     """Return the arm with the highest mean accuracy on `confirm`; ties go to the better rank in the search."""
-    outcomes = Outcomes(outcomes_loader(run.run_dir, run.spec.score))
+    outcomes = outcomes_of(run.run_dir, run.spec.score)
     evidence = SplitEvidence(run.records(), outcomes, run.spec.objective_sets, "confirm", seed=run.spec.seed)
     means = {arm: accuracy for arm in arms if (accuracy := evidence.accuracy(arm)) is not None}
     if not means:

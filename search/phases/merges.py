@@ -14,15 +14,15 @@ from typing import Any
 from datasets_spec.errors import UserError
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
-from search.ledger.records import PROXY_KIND
+from search.ledger.records import MERGE_ARM, Kind, finished_of, of_kind
 from search.seeds import derived_rng
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
 from search.strategies.interface import Proxy
+from search.study.run_dir import RunFile
 from search.study.score import ScoreSection, score_of
 from search.vocabulary import COUNTED, Stage, Status
 
-MERGE_ARM = "merge"
 # Half of the merges are those that the single sources promise most of, the other half a random sample: a proxy that is
 # known only where it is high cannot be judged by the model.
 PROMISING_SHARE = 0.5
@@ -55,7 +55,7 @@ def run_merges(run: StudyRun) -> None:
             if not run.recorder.is_done(trial):
                 shares = shares_of(Composition(trial.spec.composition))
                 parts = {run.run_dir / singles[source]["trial_dir"]: float(share) for source, share in shares}
-                write_merge(trial.spec, parts, run.run_dir / "trials")
+                write_merge(trial.spec, parts, run.run_dir / RunFile.trials)
     except UserError as error:
         run.decide(f"merges: none, {error.message}")
         return
@@ -103,9 +103,8 @@ def shares_of(composition: Composition) -> Shares:
 def single_trials(records: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The first finished trial of every source alone: the adapters that are merged."""
     found: dict[str, Mapping[str, Any]] = {}
-    for record in records:
-        if record["stage"] == Stage.single and record["status"] == Status.finished:
-            found.setdefault(next(iter(record["composition"])), record)
+    for record in finished_of(records, Stage.single):
+        found.setdefault(next(iter(record["composition"])), record)
     return dict(sorted(found.items()))
 
 
@@ -120,8 +119,8 @@ def proxy_of(records: Iterable[Mapping[str, Any]], score: ScoreSection | None = 
         shares_of(Composition(record["composition"])): {
             e["eval_set"]: score_of(e, score) for e in record["evaluations"] if e["exposure"] in COUNTED
         }
-        for record in records
-        if record["kind"] == PROXY_KIND and record["status"] == Status.finished
+        for record in of_kind(records, Kind.proxy)
+        if record["status"] == Status.finished
     }
 
     def proxy(composition: Composition) -> Mapping[str, float] | None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import UserError
 from search.engine.recorder import Recorder
 from search.engine.setup import build_engine
-from search.engine.study_run import EngineSetup, StudyRun, keep_decision
+from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
-from search.study.run_dir import claim_run_dir
+from search.study.run_dir import RunDir, RunFile, claim_run_dir
 from search.study.spec import ExecutionSection
 from search.study.study import Study
 from trainers.backbone_spec import BackboneSpec
@@ -29,7 +28,7 @@ Say = Callable[[str], None]
 @contextmanager
 def open_run(
     study: Study,
-    run_dir: Path,
+    run_dir: RunDir,
     *,
     say: Say,
     on_record: Callable[[Mapping[str, Any]], None],
@@ -55,12 +54,11 @@ def open_run(
     say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
     check_rows(study, store.count)
     claim_run_dir(run_dir, spec, {"store": store.fingerprint, "backbone": fingerprint})
-    with Ledger.open(run_dir / "ledger", writer=True) as ledger:
-        remove_dead_attempts(run_dir / "trials")
+    with Ledger.open(run_dir / RunFile.ledger, writer=True) as ledger:
+        remove_dead_attempts(run_dir / RunFile.trials)
         if ledger.recovered_tail_bytes:
             say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")
-        keep_decision(ledger, say, _backbone_decision(spec.backbone, backbone))
-        setup = EngineSetup(
+        opened = OpenStudy(
             study=study,
             run_dir=run_dir,
             store=store,
@@ -72,19 +70,10 @@ def open_run(
             say=say,
             on_running=on_running,
         )
-        engine = build_engine(setup)
+        opened.decide(_backbone_decision(spec.backbone, backbone))
+        engine = build_engine(opened)
         try:
-            yield StudyRun(
-                study=study,
-                run_dir=run_dir,
-                store=store,
-                factory=setup.factory,
-                ledger=ledger,
-                recorder=setup.recorder,
-                resources=setup.resources,
-                say=say,
-                engine=engine,
-            )
+            yield opened.with_engine(engine)
             engine.close()
             engine.wait_ended()
         except KeyboardInterrupt:

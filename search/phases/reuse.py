@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,15 +17,13 @@ from pydantic import ValidationError
 from datasets_spec.atomic import sync
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial, TrialFactory
-from search.ledger.ledger import Ledger
+from search.ledger.records import REUSED_ARM, Kind, finished_of
 from search.space.composition import Composition
-from search.study.run_dir import TRIALS_DIR
-from search.vocabulary import Stage, Status
+from search.study.run_dir import RunDir, RunFile
+from search.vocabulary import Stage
 from trainers.recipe import Recipe
 from trainers.trial.folder import finished_result
 from trainers.trial.spec import TrialSpec
-
-REUSED_ARM = "reused"
 
 
 def run_reused(run: StudyRun) -> None:
@@ -35,7 +32,7 @@ def run_reused(run: StudyRun) -> None:
     After the first proposal nothing more is taken: the other study may have grown meanwhile, and a search that goes on
     must know what it knew.
     """
-    if any(record["kind"] == "suggestion" for record in run.ledger.records()):
+    if run.ledger.records(Kind.suggestion):
         return
     for folder in run.study.reused_runs:
         found = list(
@@ -54,7 +51,7 @@ def run_reused(run: StudyRun) -> None:
 
 
 def trials_in_common(
-    folder: Path,
+    folder: RunDir,
     factory: TrialFactory,
     sources: Sequence[str],
     num_rows: Mapping[str, int],
@@ -73,8 +70,7 @@ def trials_in_common(
     Raises:
         LedgerError: the folder holds no readable ledger.
     """
-    with Ledger.open(folder / "ledger", writer=False) as ledger:
-        records = [r for r in ledger.records() if r["kind"] == "trial" and r["status"] == Status.finished]
+    records = finished_of(folder.read_records())
     seen: set[str] = set()
     for record in records:
         composition = record["composition"]
@@ -82,7 +78,7 @@ def trials_in_common(
         if not composition or not within or record["train_id"] in seen or record["seed"] in fresh_seeds:
             continue
         spec = _spec_here(record, factory)
-        if spec is None or finished_result(folder / TRIALS_DIR / spec.folder_name, spec.train_id) is None:
+        if spec is None or finished_result(folder / RunFile.trials / spec.folder_name, spec.train_id) is None:
             continue
         seen.add(spec.train_id)
         yield PlannedTrial(spec=spec, stage=Stage.reused, arm=REUSED_ARM, reason=f"trained in {folder.name}")
@@ -98,7 +94,7 @@ def _spec_here(record: Mapping[str, Any], factory: TrialFactory) -> TrialSpec | 
     return spec if spec.train_id == record["train_id"] else None
 
 
-def adopt(spec: TrialSpec, folders: Sequence[Path], run_dir: Path) -> bool:
+def adopt(spec: TrialSpec, folders: Sequence[RunDir], run_dir: RunDir) -> bool:
     """Copy a finished trial from another study; True when this study has it now, from there or of its own.
 
     The copy is complete before it gets its name: a kill leaves nothing that could be taken for a trial.
@@ -108,11 +104,11 @@ def adopt(spec: TrialSpec, folders: Sequence[Path], run_dir: Path) -> bool:
         folders: run folders of other studies.
         run_dir: this study's.
     """
-    final = run_dir / TRIALS_DIR / spec.folder_name
+    final = run_dir / RunFile.trials / spec.folder_name
     if finished_result(final, spec.train_id) is not None:
         return True
     for folder in folders:
-        source = folder / TRIALS_DIR / spec.folder_name
+        source = folder / RunFile.trials / spec.folder_name
         if finished_result(source, spec.train_id) is None:
             continue
         working = final.parent / f".{spec.folder_name}.reused"

@@ -10,6 +10,7 @@ from typing import Any
 
 from datasets_spec.errors import UserError
 from search.engine.study_run import StudyRun
+from search.ledger.records import Kind, of_kind
 from search.phases.baseline import run_baseline
 from search.phases.confirm import run_confirm
 from search.phases.design import run_design
@@ -20,12 +21,13 @@ from search.phases.sealed import open_sealed
 from search.phases.search import run_search
 from search.phases.transfer import run_transfer
 from search.phases.write_results import write_results
+from search.study.run_dir import RunDir
 from search.study.study import Study
 
 
 def run_study(
     study: Study,
-    run_dir: Path,
+    run_dir: RunDir,
     *,
     say: Say,
     on_record: Callable[[Mapping[str, Any]], None],
@@ -56,9 +58,9 @@ def run_study(
         else:
             say(f"design: {run.spec.design.kind}")
             run_design(run)
-        if not any(record["kind"] == "ended" for record in run.ledger.records()):
+        if not run.ledger.records(Kind.ended):
             ended_at = datetime.now(UTC).isoformat()
-            run.ledger.append({"kind": "ended", "ended_at": ended_at, "wall_s": time.time() - started})
+            run.ledger.append({"kind": Kind.ended.value, "ended_at": ended_at, "wall_s": time.time() - started})
         return write_results(study, run_dir)
 
 
@@ -75,8 +77,8 @@ def _search_and_confirm(run: StudyRun) -> None:
         run.say(f"transfer matrix: {len(run.spec.space.composition.allowed)} sources alone, and their controls")
     run_transfer(run)
     if run.spec.confirm.enabled:
-        if not any(record["kind"] == "confirm_started" for record in run.ledger.records()):
-            run.ledger.append({"kind": "confirm_started", "num_trials": run.spec.strategy.num_trials})
+        if not run.ledger.records(Kind.confirm_started):
+            run.ledger.append({"kind": Kind.confirm_started.value, "num_trials": run.spec.strategy.num_trials})
         run.say(f"confirmation: the best {run.spec.confirm.num_finalists} and the comparators, with fresh seeds")
         arms = run_confirm(run, best)
         if run.spec.confirm.open_sealed:
@@ -93,8 +95,8 @@ def check_not_extended(records: Sequence[Mapping[str, Any]], num_trials: int) ->
     Raises:
         UserError: the confirmation began with another number of trials.
     """
-    for record in records:
-        if record["kind"] == "confirm_started" and record["num_trials"] != num_trials:
+    for record in of_kind(records, Kind.confirm_started):
+        if record["num_trials"] != num_trials:
             raise UserError(
                 f"strategy.num_trials: was {record['num_trials']} when the best were confirmed, is {num_trials}",
                 hint="a search goes on only before its confirmation (confirm.enabled=false leaves it open); "

@@ -12,8 +12,9 @@ from typing import Any
 from datasets_spec.canonical import content_hash
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
+from search.ledger.records import Kind, finished_of
 from search.space.composition import Composition
-from search.vocabulary import Stage, Status
+from search.vocabulary import Stage
 
 FILE = "sealed_openings.jsonl"
 
@@ -29,13 +30,18 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
 
     planned = _sealed_trials(run, arms)
     train_ids = sorted({p.spec.train_id for p in planned})
-    openings = [r for r in run.ledger.records() if r["kind"] == "sealed_opened"]
+    openings = run.ledger.records(Kind.sealed_opened)
     if any(opening["train_ids"] != train_ids for opening in openings):
         run.decide("sealed was opened before for another selection: it stays closed, its figures are those of then")
         return False
     if not openings:
         earlier = _note_opening(run)
-        record = {"kind": "sealed_opened", "train_ids": train_ids, "store": run.store.fingerprint, "earlier": earlier}
+        record = {
+            "kind": Kind.sealed_opened.value,
+            "train_ids": train_ids,
+            "store": run.store.fingerprint,
+            "earlier": earlier,
+        }
         run.ledger.append(record)
         run.say("opening sealed: once, for the final figures")
     missing = [p for p in planned if not run.recorder.is_done(p)]
@@ -43,7 +49,7 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
         run.engine.close()  # its slots hold the processors that reading and scoring need
         rows = load_row_blocks(run.store, [(name, "sealed") for name in run.spec.eval_sets])
         specs = list({p.spec.train_id: p.spec for p in missing}.values())
-        results = {r.train_id: r for r in rescore_trials(specs, rows, run.run_dir, run.resources)}
+        results = {r.train_id: r for r in rescore_trials(specs, rows, run.run_dir.root, run.resources)}
         for p in missing:
             run.recorder.record(p, results[p.spec.train_id])
     return True
@@ -52,7 +58,7 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
 def _note_opening(run: StudyRun) -> int:
     """Write this opening down beside the data; return how many other studies have opened the same questions."""
     partitions = {name: run.store.partition_fingerprint(name, "sealed") for name in run.spec.eval_sets}
-    first = next(record for record in run.ledger.records() if record["kind"] == "writer")
+    first = run.ledger.records(Kind.writer)[0]
     identity = content_hash([run.spec.name, first["opened_at"]])
     earlier = earlier_openings(run.study.store_dir, partitions, identity)
     if earlier:
@@ -68,7 +74,7 @@ def _note_opening(run: StudyRun) -> int:
 
 def _sealed_trials(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> list[PlannedTrial]:
     """Return the finished trials of every arm, asked for `sealed` only."""
-    finished = {r["train_id"] for r in run.records() if r["status"] == Status.finished}
+    finished = {r["train_id"] for r in finished_of(run.records())}
     baseline = run.factory.baseline()
     planned: list[PlannedTrial] = []
     for arm, trials in {baseline.arm: [baseline], **arms}.items():

@@ -11,6 +11,7 @@ from search.engine.rungs import rung_steps
 from search.engine.sources import StrategySource
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
+from search.ledger.records import finished_of, proposal_arm
 from search.phases.merges import proxy_of
 from search.space.candidate import Candidate
 from search.space.composition import Composition
@@ -36,7 +37,7 @@ def run_search(run: StudyRun) -> list[Candidate]:
         return PlannedTrial(
             spec=run.factory.spec(candidate.composition, recipe, seed, ("search",), rungs=rung_steps(spec, recipe)),
             stage=Stage.search,
-            arm=f"proposal-{index}",
+            arm=proposal_arm(index),
             strategy=spec.strategy.name,
             proposal_index=index,
             reason=reason,
@@ -82,13 +83,12 @@ def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] 
         records: the ledger's, as they were when the search began.
     """
     spec = study.spec
-    objectives = {"cg": (spec.targets,), "multi_image": (spec.abilities,), "pareto": (spec.targets, spec.abilities)}
     return SearchContext(
         source_keys={name: study.catalog.subset(name).key for name in spec.space.composition.allowed},
         target_keys={name: study.catalog.subset(name).key for name in spec.eval_sets},
         task_map=study.task_map,
         num_items={name: store.count(name, "search") for name in spec.eval_sets},
-        objectives=objectives[spec.objective],
+        objectives=spec.objectives,
         recipe={name: getattr(spec.recipe, name) for name in spec.space.recipe.dimensions},
         num_trials=spec.strategy.num_trials,
         proxy=proxy_of(records, spec.score),
@@ -98,8 +98,8 @@ def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] 
 
 def known_results(spec: StudySpec, records: Sequence[Mapping[str, Any]]) -> tuple[Observation, ...]:
     """Results that are no proposals: trials of other studies, and the single sources where they come first."""
-    stages = {Stage.reused, Stage.single} if spec.strategy.num_merges else {Stage.reused}
-    known = [r for r in records if r["kind"] == "trial" and r["stage"] in stages and r["status"] == Status.finished]
+    stages = (Stage.reused, Stage.single) if spec.strategy.num_merges else (Stage.reused,)
+    known = finished_of(records, *stages)
     return tuple(
         Observation(
             candidate=Candidate(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
-from search.ledger.records import control_arm
+from search.ledger.records import control_arm, single_arm
 from search.space.composition import Composition
 from search.vocabulary import Stage
 from trainers.recipe import Recipe
@@ -23,7 +23,7 @@ def run_transfer(run: StudyRun) -> None:
         PlannedTrial(
             spec=run.factory.spec(Composition({source: count}), spec.recipe, seed, ("search",)),
             stage=Stage.single,
-            arm=f"single:{source}",
+            arm=single_arm(source),
             reason="a row of the transfer matrix",
         )
         for seed in spec.transfer.seeds

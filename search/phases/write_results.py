@@ -9,16 +9,16 @@ from typing import Any
 
 from datasets_spec.atomic import replace_text
 from datasets_spec.store.store import Store, open_store
-from search.evidence.outcomes import Outcomes, outcomes_loader, question_groups
+from search.evidence.outcomes import Outcomes, outcomes_of, question_groups
 from search.evidence.provenance import run_info
-from search.evidence.timeline import compute_trace, read_results
-from search.ledger.ledger import Ledger
-from search.study.run_dir import RUN_FILE
+from search.evidence.timeline import compute_trace, read_trial_results
+from search.ledger.records import Kind, of_kind, trials_of
+from search.study.run_dir import RunDir, RunFile
 from search.study.study import Study
 from search.vocabulary import Stage
 
 
-def write_results(study: Study, run_dir: Path) -> Path:
+def write_results(study: Study, run_dir: RunDir) -> Path:
     """Write tables, selection, run.json and report from ledger and outcomes; return the report's path.
 
     Args:
@@ -34,47 +34,42 @@ def write_results(study: Study, run_dir: Path) -> Path:
     from search.report.write import write_report
 
     spec, store = study.spec, open_store(study.store_dir)
-    with Ledger.open(run_dir / "ledger", writer=False) as ledger:
-        records = ledger.records()
-    trials = [record for record in records if record["kind"] == "trial"]
+    records = run_dir.read_records()
+    trials = trials_of(records)
     keys = {name: study.catalog.subset(name).key for name in study.catalog.names}
-    loader = outcomes_loader(run_dir, spec.score)
-    sealed_open = any(record["kind"] == "sealed_opened" for record in records)
-    groups = question_groups(store, spec, ("search", "confirm", "sealed") if sealed_open else ("search", "confirm"))
+    splits = ("search", "confirm", "sealed") if of_kind(records, Kind.sealed_opened) else ("search", "confirm")
+    outcomes = outcomes_of(run_dir, spec.score, question_groups(store, spec, splits))
     if spec.design is not None:
-        _write_design(study, store, trials, Outcomes(loader, groups), run_dir)
-    write_trials_parquet(trials_frame(trials, keys, spec.score), run_dir / "report" / "trials.parquet")
-    transfer = compute_transfer(
-        trials, loader, keys, study.task_map, spec.eval_sets, "search", groups=groups, seed=spec.seed
-    )
-    write_transfer_csv(transfer, run_dir / "report" / "transfer.csv")
-    if any(record["stage"] == Stage.confirm for record in trials):
+        _write_design(study, store, trials, outcomes, run_dir)
+    write_trials_parquet(trials_frame(trials, keys, spec.score), run_dir / RunFile.trials_table)
+    transfer = compute_transfer(trials, outcomes, keys, study.task_map, spec.eval_sets, "search", seed=spec.seed)
+    write_transfer_csv(transfer, run_dir / RunFile.transfer)
+    if trials_of(trials, Stage.confirm):
         selection = build_selection(
             trials,
-            loader,
+            outcomes,
             targets=spec.objective_sets,
             objective=spec.objective,
             retained=spec.retained,
-            groups=groups,
             seed=spec.seed,
         )
-        findings = compute_findings(study, store, trials, loader, Outcomes(loader, groups), selection["arm"])
-        write_findings(findings, run_dir / "report")
-        write_selection(run_dir / "selection", selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
+        findings = compute_findings(study, store, trials, outcomes, selection["arm"])
+        write_findings(findings, run_dir)
+        write_selection(run_dir, selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
     if spec.design is None:
         write_explanation(study, run_dir, trials)
     info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec.eval_sets, spec.score)}
-    replace_text(run_dir / RUN_FILE, json.dumps(info, indent=1, sort_keys=True) + "\n")
-    replace_text(run_dir / "report" / "timeline.json", json.dumps(compute_trace(read_results(run_dir))) + "\n")
+    replace_text(run_dir / RunFile.run, json.dumps(info, indent=1, sort_keys=True) + "\n")
+    replace_text(run_dir / RunFile.timeline, json.dumps(compute_trace(read_trial_results(run_dir))) + "\n")
     return write_report(run_dir)
 
 
 def _write_design(
-    study: Study, store: Store, trials: Sequence[Mapping[str, Any]], outcomes: Outcomes, run_dir: Path
+    study: Study, store: Store, trials: Sequence[Mapping[str, Any]], outcomes: Outcomes, run_dir: RunDir
 ) -> None:
     from search.designs.files import write_design
     from search.designs.judge import compute_design_table
     from search.designs.registry import build_rows
 
     rows = build_rows(study, {name: store.count(name, "train") for name in study.catalog.names})
-    write_design(compute_design_table(trials, outcomes, rows, study.spec), run_dir / "report")
+    write_design(compute_design_table(trials, outcomes, rows, study.spec), run_dir)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from search.ledger.ledger import Ledger, LedgerError
-from search.study.spec import choose_executor
-from search.study.study import Study, train_rows
-from search.vocabulary import Status
+from search.designs.rows import DesignRow
+from search.ledger.records import Record, finished_of
+from search.planning.facts import PlanFacts
+from search.study.design_section import DesignSection
+from search.study.study import Study
 from trainers.backbone_spec import PHANTOM
 
 # Assumptions where this study has measured nothing yet (docs/benchmarks.md): start-up of a nested trial on two idle
@@ -54,11 +53,16 @@ class Plan:
         return sum(phase.num_trials for phase in self.phases)
 
 
-def compute_plan(study: Study, run_dir: Path) -> Plan:
-    """Count trials, samples, time and disk; use what this study has measured, else stated assumptions."""
-    phases = tuple(_phases(study))
-    measured = _measured(run_dir)
-    executor, why = choose_executor(study.spec)
+def compute_plan(study: Study, facts: PlanFacts) -> Plan:
+    """Count trials, samples, time and disk; use what this study has measured, else stated assumptions.
+
+    Args:
+        study: the study.
+        facts: what is known of it.
+    """
+    phases = tuple(_phases(study, facts.design_rows))
+    measured = _measured(facts.trials)
+    executor, why = study.spec.execution.chosen_executor
     backbone = study.spec.backbone.model
     startup_s, step_s = measured or (
         ASSUMED_STARTUP_S[executor],
@@ -97,10 +101,10 @@ def compute_plan(study: Study, run_dir: Path) -> Plan:
     )
 
 
-def _phases(study: Study) -> Sequence[PhaseCost]:
+def _phases(study: Study, design_rows: Sequence[DesignRow]) -> Sequence[PhaseCost]:
     spec = study.spec
     if spec.design is not None:
-        return _design_phases(study)
+        return _design_phases(spec.design, design_rows)
     space, confirm = spec.space.composition, spec.confirm
     proposals = min(spec.strategy.num_trials, spec.space.count() or spec.strategy.num_trials)
     repeated = f"; {spec.strategy.replicates} seeds each" if spec.strategy.replicates > 1 else ""
@@ -142,12 +146,7 @@ def _phases(study: Study) -> Sequence[PhaseCost]:
     return phases
 
 
-def _design_phases(study: Study) -> list[PhaseCost]:
-    from search.designs.registry import build_rows
-    from search.designs.trials import design_of
-
-    section = design_of(study.spec)
-    rows = build_rows(study, train_rows(study))
+def _design_phases(section: DesignSection, rows: Sequence[DesignRow]) -> list[PhaseCost]:
     trained = {(arm.composition, arm.num_steps) for row in rows for arm in row.arms if arm.composition}
     return [
         PhaseCost(phase="baseline", num_trials=1, num_samples=0, note="no training"),
@@ -160,17 +159,9 @@ def _design_phases(study: Study) -> list[PhaseCost]:
     ]
 
 
-def _measured(run_dir: Path) -> tuple[float, float] | None:
+def _measured(records: Sequence[Record]) -> tuple[float, float] | None:
     """Return median start-up and seconds a step of this study's finished trials."""
-    try:
-        with Ledger.open(run_dir / "ledger", writer=False) as ledger:
-            trials: list[Mapping[str, Any]] = [
-                r
-                for r in ledger.records()
-                if r["kind"] == "trial" and r["status"] == Status.finished and r["num_steps"]
-            ]
-    except LedgerError:
-        return None
+    trials = [record for record in finished_of(records) if record["num_steps"]]
     if not trials:
         return None
     startups = sorted(float(r["startup_s"]) for r in trials)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from search.designs.registry import build_rows
-from search.evidence.outcomes import ArmOutcomes, Outcomes, outcomes_loader
-from search.ledger.ledger import Ledger, LedgerError
-from search.ledger.records import of_arm, scored_on
+from search.evidence.outcomes import ArmOutcomes, Outcomes
+from search.ledger.records import Record, of_arm, scored_on, trials_of
+from search.planning.facts import PlanFacts
 from search.planning.power import (
     ASSUMED_WORTH_SD,
     Detection,
@@ -25,7 +22,7 @@ from search.planning.power import (
     trials_needed,
 )
 from search.statistics.winners_curse import winners_curse
-from search.study.study import Study, train_rows
+from search.study.study import Study
 from search.vocabulary import Stage
 
 ASSUMED_QUESTIONS = 150
@@ -33,7 +30,7 @@ SHOWN_QUESTIONS = (100, 200, 400, 800, 1600, 3200)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sight:
+class DetectableDifferences:
     """What a study can see.
 
     Attributes:
@@ -59,21 +56,20 @@ class Sight:
     is_worth_measured: bool
 
 
-def compute_sight(study: Study, run_dir: Path, counts: Mapping[str, Mapping[str, int]]) -> Sight:
+def compute_detectable(study: Study, facts: PlanFacts) -> DetectableDifferences:
     """Work out what a study can see, from its own finished trials or from stated assumptions.
 
     Args:
         study: the study.
-        run_dir: its directory, which may not exist.
-        counts: rows by subset and split; empty before the data are prepared.
+        facts: what is known of it.
     """
-    spec = study.spec
-    noise, worth_sd = _from_trials(study, run_dir)
+    spec, counts = study.spec, facts.counts
+    noise, worth_sd = _from_trials(study, facts.trials, facts.outcomes)
     seeds = spec.confirm.seeds if spec.design is None else spec.design.seeds
     splits = ("confirm", "sealed") if spec.design is None else (spec.design.split,)
     num_comparisons = len(spec.confirm.comparators) + 1
     if spec.design is not None:
-        num_comparisons = len(build_rows(study, train_rows(study)))
+        num_comparisons = len(facts.design_rows)
     detections = {}
     for split in splits:
         questions = [counts.get(name, {}).get(split, 0) for name in spec.objective_sets]
@@ -86,7 +82,7 @@ def compute_sight(study: Study, run_dir: Path, counts: Mapping[str, Mapping[str,
                 num_targets=len(questions),
                 num_comparisons=num_comparisons * choices,
             )
-    return Sight(
+    return DetectableDifferences(
         noise=noise,
         detections=detections,
         num_targets=len(spec.objective_sets),
@@ -100,14 +96,8 @@ def compute_sight(study: Study, run_dir: Path, counts: Mapping[str, Mapping[str,
     )
 
 
-def _from_trials(study: Study, run_dir: Path) -> tuple[Noise, float | None]:
+def _from_trials(study: Study, records: Sequence[Record], outcomes: Outcomes) -> tuple[Noise, float | None]:
     """The noise of the study's finished trials, and the spread of its compositions' worth."""
-    try:
-        with Ledger.open(run_dir / "ledger", writer=False) as ledger:
-            records = [record for record in ledger.records() if record["kind"] == "trial"]
-    except LedgerError:
-        records = []
-    outcomes = Outcomes(outcomes_loader(run_dir, study.spec.score))
     found: dict[str, list[ArmOutcomes]] = {}
     for target in study.spec.objective_sets:
         replicated = [record for record in records if record["stage"] not in (Stage.search, Stage.sealed)]
@@ -119,10 +109,10 @@ def _from_trials(study: Study, run_dir: Path) -> tuple[Noise, float | None]:
     return noise, _worth_sd(study, records, outcomes, noise)
 
 
-def _worth_sd(study: Study, records: Sequence[Mapping[str, Any]], outcomes: Outcomes, noise: Noise) -> float | None:
+def _worth_sd(study: Study, records: Sequence[Record], outcomes: Outcomes, noise: Noise) -> float | None:
     targets = study.spec.objective_sets
     searched = [
-        r for r in records if r["stage"] == Stage.search and all(scored_on(r, t, "search") is not None for t in targets)
+        r for r in trials_of(records, Stage.search) if all(scored_on(r, t, "search") is not None for t in targets)
     ]
     if not searched:
         return None
@@ -135,15 +125,15 @@ def _worth_sd(study: Study, records: Sequence[Mapping[str, Any]], outcomes: Outc
     return float(spread * curse.reliability**0.5)
 
 
-def sight_lines(sight: Sight) -> list[str]:
+def detectable_lines(differences: DetectableDifferences) -> list[str]:
     """What a study can see, in words."""
-    noise = sight.noise
+    noise = differences.noise
     source = f"measured on {noise.num_arms} arms of this study" if noise.is_measured else "assumed before any trial"
     lines = [
         f"sees, four times in five, on {split}: a difference of {100 * found.difference:.1f} points "
         f"({found.num_targets} target(s) of {found.num_questions} questions, {found.num_seeds} seeds an arm, "
-        f"{sight.num_comparisons} comparisons judged together)"
-        for split, found in sight.detections.items()
+        f"{differences.num_comparisons} comparisons judged together)"
+        for split, found in differences.detections.items()
     ]
     if not lines:
         lines = ["what it can see is not known before `recombine data prepare` has counted the questions"]
@@ -154,39 +144,40 @@ def sight_lines(sight: Sight) -> list[str]:
     return lines
 
 
-def needed_rows(sight: Sight, difference: float) -> list[list[str]]:
+def needed_rows(differences: DetectableDifferences, difference: float) -> list[list[str]]:
     """Seeds that it takes at several numbers of questions, and the questions at the study's own seeds.
 
     Args:
-        sight: of the study.
+        differences: of the study.
         difference: to be seen, as a share.
     """
-    shared = {"num_targets": sight.num_targets, "num_comparisons": sight.num_comparisons}
+    shared = {"num_targets": differences.num_targets, "num_comparisons": differences.num_comparisons}
     rows = []
     for number in SHOWN_QUESTIONS:
-        seeds = seeds_needed(sight.noise, difference, num_questions=number, **shared)
+        seeds = seeds_needed(differences.noise, difference, num_questions=number, **shared)
         rows.append([f"{number}", f"{seeds}" if seeds is not None else "no number up to 20"])
-    own = questions_needed(sight.noise, difference, num_seeds=sight.num_seeds, **shared)
+    own = questions_needed(differences.noise, difference, num_seeds=differences.num_seeds, **shared)
     text = f"{own}" if own is not None else "no number: training noise alone hides it"
-    rows.append([text, f"{sight.num_seeds} (the study's own)"])
+    rows.append([text, f"{differences.num_seeds} (the study's own)"])
     return rows
 
 
-def trials_line(sight: Sight, gain: float) -> str:
+def trials_line(differences: DetectableDifferences, gain: float) -> str:
     """How many trials a search needs to be expected that much better than a composition drawn at random.
 
     Args:
-        sight: of the study.
+        differences: of the study.
         gain: over the mean composition, as a share.
     """
     noise_sd = (
-        sight.noise.shift_sd**2 + sight.noise.pairing / 2 / (sight.num_targets * sight.num_search_questions)
+        differences.noise.shift_sd**2
+        + differences.noise.pairing / 2 / (differences.num_targets * differences.num_search_questions)
     ) ** 0.5
-    needed = trials_needed(gain, worth_sd=sight.worth_sd, noise_sd=noise_sd)
-    expected = expected_gain(sight.num_trials, worth_sd=sight.worth_sd, noise_sd=noise_sd)
-    source = "measured in this study's search" if sight.is_worth_measured else "assumed"
+    needed = trials_needed(gain, worth_sd=differences.worth_sd, noise_sd=noise_sd)
+    expected = expected_gain(differences.num_trials, worth_sd=differences.worth_sd, noise_sd=noise_sd)
+    source = "measured in this study's search" if differences.is_worth_measured else "assumed"
     return (
         f"trials: {needed if needed is not None else 'more than 1,000'} of random search are expected to find a "
-        f"composition {100 * gain:.1f} points above the mean one; {sight.num_trials} find {100 * expected:.1f} "
-        f"(compositions spread by {100 * sight.worth_sd:.1f} points, {source})"
+        f"composition {100 * gain:.1f} points above the mean one; {differences.num_trials} find {100 * expected:.1f} "
+        f"(compositions spread by {100 * differences.worth_sd:.1f} points, {source})"
     )

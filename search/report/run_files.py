@@ -14,29 +14,13 @@ import yaml
 from datasets_spec.errors import UserError
 from search.designs.files import read_design
 from search.designs.table import DesignTable
+from search.evidence.transfer_matrix import TRANSFER_COLUMNS
+from search.evidence.trials_table import TRIAL_COLUMNS, numeric
+from search.study.run_dir import RunDir, RunFile
+from search.study.spec import objectives_of
 
-TRIAL_COLUMNS = (
-    "train_id", "score_id", "rung", "stage", "arm", "strategy", "composition", "recipe", "seed", "eval_set",
-    "modality", "area", "task", "ability", "exposure", "split", "n", "correct", "accuracy", "score", "free_answers",
-    "generation_accuracy", "invalid", "ci_low", "ci_high", "gain", "cg_gain", "num_train_samples", "num_steps",
-    "train_s", "eval_s", "startup_s", "status", "proposal_index", "slot", "pack_size", "queue_s", "data_s",
-    "score_s", "checkpoint_s",
-)  # fmt: skip
-TRIAL_NUMBERS = (
-    "rung", "n", "correct", "accuracy", "score", "generation_accuracy", "invalid", "ci_low", "ci_high", "gain",
-    "cg_gain", "num_train_samples", "num_steps", "train_s", "eval_s", "startup_s", "proposal_index", "pack_size",
-    "queue_s", "data_s", "score_s", "checkpoint_s",
-)  # fmt: skip
-TRANSFER_COLUMNS = (
-    "source", "target", "shared_elements", "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "split",
-    "estimator", "p_value", "q_value",
-)  # fmt: skip
 # Not every study has these: a selection must be confirmed, trials must be many enough.
-FINDINGS, EXPLANATION = "report/findings.json", "report/explanation.json"
-OPTIONAL = {FINDINGS, EXPLANATION}
-TRANSFER_NUMBERS = (
-    "gain", "cg_gain", "ci_low", "ci_high", "n", "seeds", "gain_ci_low", "gain_ci_high", "p_value", "q_value",
-)  # fmt: skip
+OPTIONAL = {RunFile.findings, RunFile.explanation}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +41,7 @@ class RunRecords:
         explanation: `report/explanation.json`: what subsets add; None with too few trials.
     """
 
-    run_dir: Path
+    run_dir: RunDir
     run: Mapping[str, Any]
     study: Mapping[str, Any]
     selection: Mapping[str, Any] | None
@@ -80,15 +64,15 @@ class RunRecords:
         Targets (objective `cg`), abilities (`multi_image`) or both (`pareto`); whatever was scored when `run.json`
         is missing.
         """
-        lists = {"cg": ("targets",), "multi_image": ("abilities",)}.get(str(self.study.get("objective", "cg")))
-        named = [name for field in lists or ("targets", "abilities") for name in self.run.get(field) or ()]
-        named = named or list(self.run.get("targets") or self.run.get("abilities") or ())
+        targets, abilities = (tuple(map(str, self.run.get(field) or ())) for field in ("targets", "abilities"))
+        objectives = objectives_of(str(self.study.get("objective", "cg")), targets, abilities)
+        named = [name for names in objectives for name in names] or targets or abilities
         if named:
-            return tuple(dict.fromkeys(str(name) for name in named))
+            return tuple(dict.fromkeys(named))
         return tuple(sorted({str(name) for name in self.trials["eval_set"].dropna()}))
 
 
-def load_run(run_dir: Path) -> RunRecords:
+def load_run(run_dir: RunDir) -> RunRecords:
     """Read the files of a run.
 
     Args:
@@ -101,15 +85,15 @@ def load_run(run_dir: Path) -> RunRecords:
         UserError: No file of a study is there, or one is damaged.
     """
     files = {
-        "run.json": _read_json,
-        "study.resolved.yaml": _read_yaml,
-        "selection/selection.json": _read_json,
-        "report/trials.parquet": _read_parquet,
-        "report/transfer.csv": _read_csv,
-        FINDINGS: _read_json,
-        EXPLANATION: _read_json,
+        RunFile.run: _read_json,
+        RunFile.study: _read_yaml,
+        RunFile.selection: _read_json,
+        RunFile.trials_table: _read_parquet,
+        RunFile.transfer: _read_csv,
+        RunFile.findings: _read_json,
+        RunFile.explanation: _read_json,
     }
-    found: dict[str, Any] = {}
+    found: dict[RunFile, Any] = {}
     for name, read in files.items():
         path = run_dir / name
         if not path.is_file():
@@ -127,20 +111,20 @@ def load_run(run_dir: Path) -> RunRecords:
             f"{run_dir} is not a study directory: it has none of {wanted}.",
             hint="Give the directory that `recombine run` printed.",
         )
-    trials = _with_columns(found.get("report/trials.parquet"), TRIAL_COLUMNS, TRIAL_NUMBERS)
+    trials = _with_columns(found.get(RunFile.trials_table), TRIAL_COLUMNS)
     # Charts and tables show what the study goes by; of closed questions both are the same number.
     trials["accuracy"] = trials["score"].where(trials["score"].notna(), trials["accuracy"])
     return RunRecords(
         run_dir=run_dir,
-        run=found.get("run.json", {}),
-        study=found.get("study.resolved.yaml", {}),
-        selection=found.get("selection/selection.json"),
+        run=found.get(RunFile.run, {}),
+        study=found.get(RunFile.study, {}),
+        selection=found.get(RunFile.selection),
         trials=trials,
-        transfer=_with_columns(found.get("report/transfer.csv"), TRANSFER_COLUMNS, TRANSFER_NUMBERS),
-        missing=tuple(name for name in files if name not in found and name not in OPTIONAL),
-        design=read_design(run_dir / "report"),
-        findings=found.get(FINDINGS),
-        explanation=found.get(EXPLANATION),
+        transfer=_with_columns(found.get(RunFile.transfer), TRANSFER_COLUMNS),
+        missing=tuple(name.value for name in files if name not in found and name not in OPTIONAL),
+        design=read_design(run_dir),
+        findings=found.get(RunFile.findings),
+        explanation=found.get(RunFile.explanation),
     )
 
 
@@ -165,18 +149,18 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path) -> pd.DataFrame:
     # A subset may be called "NA" or "none"; only an empty number is missing.
     frame = pd.read_csv(path, keep_default_na=False, dtype=str)
-    for column in set(TRANSFER_NUMBERS) & set(frame.columns):
+    for column in numeric(TRANSFER_COLUMNS) & set(frame.columns):
         frame[column] = pd.to_numeric(frame[column].replace("", None))
     return frame
 
 
-def _with_columns(frame: pd.DataFrame | None, columns: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
+def _with_columns(frame: pd.DataFrame | None, columns: Mapping[str, str]) -> pd.DataFrame:
     """The frame with every expected column, so that later code meets missing values, never missing columns."""
     result = pd.DataFrame(columns=list(columns)) if frame is None else frame.copy()
     for column in columns:
         if column not in result.columns:
             result[column] = None
-    for column in set(numbers) & set(result.columns):
+    for column in numeric(columns) & set(result.columns):
         result[column] = pd.to_numeric(result[column])
     return result
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from search.vocabulary import COUNTED
+
 
 def compute_final_rows(trials: pd.DataFrame) -> pd.DataFrame:
     """The last state of every (trial, arm, evaluation set, split): rows of earlier rungs are left out.
@@ -43,7 +45,7 @@ def compute_trial_scores(trials: pd.DataFrame, targets: Sequence[str], split: st
         (rows["split"] == split)
         & rows["eval_set"].isin(list(targets))
         & (rows["status"] == "finished")
-        & (rows["exposure"] != "in_domain")
+        & rows["exposure"].isin(COUNTED)
         & rows["accuracy"].notna()
     ]
     groups = rows.groupby("train_id", sort=False)

@@ -8,34 +8,12 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
+from search.ledger.records import finalist_rank
+from search.vocabulary import COMPARATORS
+
 NOT_KNOWN = "–"
 MINUS = "−"
 
-COMPARATORS = {
-    "control": "Matched control (unrelated data, same size)",
-    "baseline": "Backbone, untrained",
-    "all-data": "All data",
-    "best-single": "Best single subset",
-    "random-same-size": "Random mix of the same size",
-    "additive-singles": "Best single subsets together",
-    "greedy": "Greedy addition of subsets",
-    "metadata": "Subsets that share most with the targets",
-    "static": "Subsets that help other targets most",
-    "target-labels": "Own labels of the targets, as many as the search spent",
-}
-# In a chart a long name would take the place of the data on a telephone.
-SHORT_COMPARATORS = {
-    "control": "Matched control",
-    "baseline": "Untrained",
-    "all-data": "All data",
-    "best-single": "Best single",
-    "random-same-size": "Random mix",
-    "additive-singles": "Best singles",
-    "greedy": "Greedy",
-    "metadata": "Metadata rule",
-    "static": "Static ranking",
-    "target-labels": "Target labels",
-}
 STAGES = {
     "baseline": "baseline",
     "search": "search trial",
@@ -138,7 +116,7 @@ def comparator_name(comparator: Any, *, short: bool = False) -> str:
     kind, _, detail = text.partition(":")
     if kind not in COMPARATORS:
         return text
-    name = (SHORT_COMPARATORS if short else COMPARATORS)[kind]
+    name = COMPARATORS[kind].short if short else COMPARATORS[kind].long
     return f"{name}, {detail}" if detail else name
 
 
@@ -155,8 +133,8 @@ def arm_name(row: Mapping[Any, Any], selection: Mapping[str, Any]) -> str:
     kind, _, detail = str(row["arm"]).partition(":")
     if kind == "control" and detail:
         return comparator_name(kind, short=True) if detail == row["eval_set"] else ""
-    if kind.startswith("finalist-"):
-        return "Selected" if _is_selected(row, selection) else kind.replace("finalist-", "Finalist ")
+    if (rank := finalist_rank(kind)) is not None:
+        return "Selected" if _is_selected(row, selection) else f"Finalist {rank}"
     return comparator_name(row["arm"], short=True)
 
 

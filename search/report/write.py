@@ -11,9 +11,10 @@ from search.report.page import render_page
 from search.report.plain_tables import transfer_latex, transfer_markdown, trials_markdown
 from search.report.run_files import load_run
 from search.report.sections.trials import compute_trial_table
+from search.study.run_dir import RunDir, RunFile
 
 
-def write_report(run_dir: Path) -> Path:
+def write_report(run_dir: RunDir) -> Path:
     """Write `RUN/report/index.html` and the tables and figures beside it, each atomically.
 
     Args:
@@ -28,19 +29,18 @@ def write_report(run_dir: Path) -> Path:
         UserError: `run_dir` is no study directory, or a file in it is damaged.
     """
     records = load_run(run_dir)
-    out = run_dir / "report"
     figures = build_figures(records)
     heatmap = compute_transfer_heatmap(records)
     trial_table = compute_trial_table(records)
     for figure in figures.values():
         if figure.draw is not None:
-            replace_text(out / "figures" / f"{figure.name}.svg", _svg(figure.spec(FIGURE_WIDTH_PX)))
-    replace_text(out / "transfer.md", transfer_markdown(heatmap))
-    replace_text(out / "transfer.tex", transfer_latex(heatmap))
-    replace_text(out / "trials.md", trials_markdown(trial_table))
+            replace_text(run_dir / RunFile.figures / f"{figure.name}.svg", _svg(figure.spec(FIGURE_WIDTH_PX)))
+    replace_text(run_dir / RunFile.transfer_markdown, transfer_markdown(heatmap))
+    replace_text(run_dir / RunFile.transfer_latex, transfer_latex(heatmap))
+    replace_text(run_dir / RunFile.trials_markdown, trials_markdown(trial_table))
     # The page comes last: whoever sees it finds what it links to.
-    replace_text(out / "index.html", render_page(records, figures, heatmap, trial_table))
-    return out / "index.html"
+    replace_text(run_dir / RunFile.page, render_page(records, figures, heatmap, trial_table))
+    return run_dir / RunFile.page
 
 
 def _svg(spec: dict[str, object]) -> str:

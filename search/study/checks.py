@@ -13,7 +13,7 @@ from search.space.composition_space import CompositionSpace
 from search.space.recipe_space import Choice, IntRange, LogUniform, RecipeValue, Uniform
 from search.strategies.registry import STRATEGY_NAMES, build_strategy
 from search.study.licences_and_costs import Mistake, space_mistakes
-from search.study.run_dir import LEDGER_DIR
+from search.study.run_dir import RunFile
 from search.study.spec import StudySpec
 from search.study.study import Study
 from search.vocabulary import Exposure
@@ -61,7 +61,7 @@ def _misplaced_targets(study: Study) -> Iterator[Mistake]:
 
 def _unusable_runs(study: Study) -> Iterator[Mistake]:
     for index, folder in enumerate(study.reused_runs):
-        if not (folder / LEDGER_DIR).is_dir():
+        if not (folder / RunFile.ledger).is_dir():
             yield ("reuse", index), "is no run folder of a study (it has no ledger)", study.spec.reuse[index], None
 
 

@@ -24,9 +24,7 @@ def objective_values(spec: StudySpec, record: Mapping[str, Any], split: str = "s
     """
     if record["status"] != Status.finished:
         return None
-    targets = mean_accuracy(record, spec.targets, split, spec.score)
-    abilities = mean_accuracy(record, spec.abilities, split, spec.score)
-    wanted = {"cg": (targets,), "multi_image": (abilities,), "pareto": (targets, abilities)}[spec.objective]
+    wanted = [mean_accuracy(record, eval_sets, split, spec.score) for eval_sets in spec.objectives]
     values = tuple(value for value in wanted if value is not None and math.isfinite(value))
     return values if len(values) == len(wanted) else None
 

@@ -1,34 +1,106 @@
-"""The study directory: who it belongs to, and whether the same study is going on."""
+"""The study directory: what lies where, who it belongs to, and whether the same study is going on."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from datasets_spec.atomic import replace_text
 from datasets_spec.errors import UserError
+from search.ledger.ledger import Ledger
+from search.ledger.records import Record, trials_of
 from search.study.spec import StudySpec
+from trainers.trial.folder import CACHE_DIR, TRIALS_DIR
 
-RESOLVED_FILE = "study.resolved.yaml"
-RUN_FILE = "run.json"
 IDENTITY_KEY = "identity"  # what the study stands on besides its spec, beside the spec's own keys
 # May change between two runs of the same study: how it runs, and how long it goes on.
 MAY_CHANGE = ("execution", "strategy.num_trials", "confirm.enabled", "confirm.open_sealed", "quarantine_limit")
 MUST_NOT_CHANGE = ("execution.gpus_per_worker",)  # decides device and number format, hence every identity
 # What a deterministic strategy sees at a proposal depends on how many trials run at once.
 MUST_NOT_CHANGE_IF_DETERMINISTIC = ("execution.max_concurrent",)
-TRIALS_DIR = "trials"
-LEDGER_DIR = "ledger"
 
 
-def default_run_dir(study_path: Path, spec: StudySpec) -> Path:
-    """Return runs/<study name> beside the study file, so that the same command from anywhere resumes."""
-    return study_path.resolve().parent / "runs" / spec.name
+class RunFile(StrEnum):
+    """What a study directory holds, by names relative to it; a name without a suffix is a folder."""
+
+    study = "study.resolved.yaml"
+    run = "run.json"
+    ledger = "ledger"
+    trials = TRIALS_DIR
+    cache = CACHE_DIR
+    backbones = "backbones"
+    backbones_markdown = "backbones.md"
+    report = "report"
+    page = "report/index.html"
+    figures = "report/figures"
+    trials_table = "report/trials.parquet"
+    trials_markdown = "report/trials.md"
+    transfer = "report/transfer.csv"
+    transfer_markdown = "report/transfer.md"
+    transfer_latex = "report/transfer.tex"
+    design = "report/design.json"
+    design_csv = "report/design.csv"
+    design_markdown = "report/design.md"
+    findings = "report/findings.json"
+    explanation = "report/explanation.json"
+    timeline = "report/timeline.json"
+    selection = "selection/selection.json"
+    mix = "selection/mix.yaml"
 
 
-def claim_run_dir(run_dir: Path, spec: StudySpec, identity: Mapping[str, str]) -> None:
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """A study directory; `run_dir / RunFile.page` is where something of it lies."""
+
+    root: Path
+
+    def __truediv__(self, name: str) -> Path:
+        return self.root / name
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    @property
+    def name(self) -> str:
+        """The directory's own name."""
+        return self.root.name
+
+    def absolute(self) -> RunDir:
+        """The same directory for a process that stands elsewhere."""
+        return RunDir(self.root.absolute())
+
+    def of_backbone(self, name: str) -> RunDir:
+        """The directory of one backbone, where a design is run on several."""
+        return RunDir(self / RunFile.backbones / name)
+
+    def read_records(self) -> tuple[Record, ...]:
+        """All records of the ledger, in their order.
+
+        Raises:
+            LedgerError: there is no ledger, or it is damaged.
+        """
+        with Ledger.open(self / RunFile.ledger, writer=False) as ledger:
+            return ledger.records()
+
+    def read_trials(self) -> list[Record]:
+        """The records of the trials that have ended.
+
+        Raises:
+            LedgerError: there is no ledger, or it is damaged.
+        """
+        return trials_of(self.read_records())
+
+
+def run_dir_of(study_path: Path, spec: StudySpec, chosen: Path | None = None) -> RunDir:
+    """The chosen directory, or runs/<study name> beside the study file, so that the same command resumes anywhere."""
+    return RunDir(chosen or study_path.resolve().parent / "runs" / spec.name)
+
+
+def claim_run_dir(run_dir: RunDir, spec: StudySpec, identity: Mapping[str, str]) -> None:
     """Create the directory for this study, or make sure that it is this study's.
 
     Args:
@@ -41,8 +113,8 @@ def claim_run_dir(run_dir: Path, spec: StudySpec, identity: Mapping[str, str]) -
     """
     import yaml
 
-    run_dir.mkdir(parents=True, exist_ok=True)
-    path = run_dir / RESOLVED_FILE
+    run_dir.root.mkdir(parents=True, exist_ok=True)
+    path = run_dir / RunFile.study
     now = {**spec.model_dump(mode="json"), IDENTITY_KEY: dict(identity)}
     if path.is_file():
         before = _with_defaults(_read_mapping(path))
@@ -66,16 +138,16 @@ def _with_defaults(before: Mapping[str, Any]) -> dict[str, Any]:
     return filled | {IDENTITY_KEY: identity}
 
 
-def read_resolved(run_dir: Path) -> StudySpec:
+def read_resolved(run_dir: RunDir) -> StudySpec:
     """Return the spec of the study that a directory holds.
 
     Raises:
         UserError: the directory holds no study, or a damaged one.
     """
-    path = run_dir / RESOLVED_FILE
+    path = run_dir / RunFile.study
     if not path.is_file():
         raise UserError(
-            f"{run_dir} holds no study ({RESOLVED_FILE} is missing)", hint="`recombine run STUDY` makes one"
+            f"{run_dir} holds no study ({RunFile.study} is missing)", hint="`recombine run STUDY` makes one"
         )
     resolved = _read_mapping(path)
     resolved.pop(IDENTITY_KEY, None)

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from search.space.candidate import SearchSpace
 from search.study.design_section import DesignSection
 from search.study.score import ScoreSection
+from search.vocabulary import COMPARATORS
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 
 ObjectiveName = Literal["cg", "multi_image", "pareto"]
-ComparatorName = Literal[
-    "control",
-    "all-data",
-    "best-single",
-    "random-same-size",
-    "additive-singles",
-    "greedy",
-    "metadata",
-    "static",
-    "target-labels",
-]
-# Each costs a trial a seed; the others are there for who asks.
-COMPARATORS: tuple[ComparatorName, ...] = ("control", "all-data", "best-single", "random-same-size")
+# A closed list for the type of the field, so that a misspelt name is answered with the nearest one.
+if TYPE_CHECKING:
+    ComparatorName = str
+else:
+    ComparatorName = Literal[tuple(name for name, comparator in COMPARATORS.items() if comparator.can_be_asked)]
 
 
 class _Section(BaseModel):
@@ -68,9 +61,9 @@ class ConfirmSection(_Section):
     num_finalists: PositiveInt = 2
     seeds: tuple[int, ...] = Field(default=(101, 102), min_length=1, description="must differ from the search's seed")
     comparators: tuple[ComparatorName, ...] = Field(
-        default=COMPARATORS,
-        description="control | all-data | best-single | random-same-size | additive-singles | greedy | metadata | "
-        "static | target-labels (own samples of the targets, as many as the search has asked questions)",
+        default=tuple(name for name, comparator in COMPARATORS.items() if comparator.is_default),
+        description=" | ".join(name for name, comparator in COMPARATORS.items() if comparator.can_be_asked)
+        + " (own samples of the targets, as many as the search has asked questions)",
     )
     open_sealed: bool = Field(
         default=True, description="score the selection on `sealed` at the end; possible once a study"
@@ -137,6 +130,15 @@ class ExecutionSection(_Section):
     )
     eval_batch_size: PositiveInt = 64
 
+    @property
+    def chosen_executor(self) -> tuple[str, str]:
+        """The executor, `pooled` or `nested`, and why."""
+        if self.executor != "auto":
+            return self.executor, "asked for"
+        if self.num_workers == 0:
+            return "nested", "num_workers: 0 trains inside the Tune trial's own process"
+        return "pooled", "the backbone is loaded once a slot instead of once a trial"
+
 
 class StudySpec(_Section):
     """One study: catalog, targets, space, strategy and budget, from one YAML file.
@@ -194,9 +196,14 @@ class StudySpec(_Section):
         return (*self.eval_sets, *self.retained) if split == "confirm" else self.eval_sets
 
     @property
+    def objectives(self) -> tuple[tuple[str, ...], ...]:
+        """For every value of the objective, the evaluation sets whose mean it is."""
+        return objectives_of(self.objective, self.targets, self.abilities)
+
+    @property
     def objective_sets(self) -> tuple[str, ...]:
         """The evaluation sets that the objective is made of."""
-        return {"cg": self.targets, "multi_image": self.abilities, "pareto": self.eval_sets}[self.objective]
+        return tuple(name for names in self.objectives for name in names)
 
     @property
     def declared_shots(self) -> dict[str, int]:
@@ -208,7 +215,7 @@ class StudySpec(_Section):
     @property
     def num_objectives(self) -> int:
         """How many values a trial has for the strategy."""
-        return 2 if self.objective == "pareto" else 1
+        return len(self.objectives)
 
     @property
     def search_seeds(self) -> tuple[int, ...]:
@@ -256,11 +263,6 @@ class StudySpec(_Section):
         return self
 
 
-def choose_executor(spec: StudySpec) -> tuple[str, str]:
-    """Return the executor of a study, `pooled` or `nested`, and why."""
-    execution = spec.execution
-    if execution.executor != "auto":
-        return execution.executor, "asked for"
-    if execution.num_workers == 0:
-        return "nested", "num_workers: 0 trains inside the Tune trial's own process"
-    return "pooled", "the backbone is loaded once a slot instead of once a trial"
+def objectives_of(objective: str, targets: tuple[str, ...], abilities: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """For every value of an objective, the evaluation sets whose mean it is."""
+    return {"cg": (targets,), "multi_image": (abilities,), "pareto": (targets, abilities)}[objective]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.catalog.keys import TaskMap
 from datasets_spec.store.manifest import read_manifest
 from search.study.exposure import Exposures
+from search.study.run_dir import RunDir
 from search.study.spec import StudySpec
 
 
@@ -23,9 +25,9 @@ class Study:
     store_dir: Path
 
     @property
-    def reused_runs(self) -> tuple[Path, ...]:
+    def reused_runs(self) -> tuple[RunDir, ...]:
         """The run folders that equal trials are taken from."""
-        return tuple(self.path.resolve().parent / folder for folder in self.spec.reuse)
+        return tuple(RunDir(self.path.resolve().parent / folder) for folder in self.spec.reuse)
 
     @property
     def exposures(self) -> Exposures:
@@ -40,9 +42,13 @@ def row_counts(study: Study) -> dict[str, dict[str, int]]:
     return {} if manifest is None else {name: dict(counts.splits) for name, counts in manifest.subsets.items()}
 
 
-def train_rows(study: Study) -> dict[str, int]:
-    """Training rows by subset: of the prepared data, or as many as the study asks for before there are any."""
+def train_rows(study: Study, counted: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Training rows by subset: of the prepared data, or as many as the study asks for before there are any.
+
+    Args:
+        study: the study.
+        counted: `row_counts` of it.
+    """
     spec = study.spec
     assumed = max((*spec.space.composition.num_samples, spec.space.composition.budget))
-    counted = row_counts(study)
     return {name: counted.get(name, {}).get("train", 0 if counted else assumed) for name in study.catalog.names}

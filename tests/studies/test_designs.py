@@ -9,6 +9,7 @@ import pytest
 
 from search.designs.files import read_design
 from search.study.design_section import DESIGN_KINDS, DesignKind
+from search.study.run_dir import RunDir
 from tests.studies.tiny_study import SOURCES, TARGET, recombine, trial_records, write_study
 
 pytestmark = pytest.mark.ray
@@ -28,7 +29,7 @@ def test_a_design_is_run_judged_and_shown(tmp_path: Path) -> None:
     run_dir, output = run_design(tmp_path, "controlled")
     assert "fixed_task" in output
     assert "no difference detected" in output  # two steps teach nothing
-    table = read_design(run_dir / "report")
+    table = read_design(RunDir(run_dir))
     assert table is not None
     assert {contrast.second for contrast in table.contrasts} == {"baseline", "control"}
     assert all(contrast.is_held_out for contrast in table.contrasts)
@@ -45,7 +46,7 @@ def test_a_design_is_run_judged_and_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in DESIGN_KINDS if kind not in ("controlled", "three_sources")])
 def test_every_design_runs_to_its_table(tmp_path: Path, kind: DesignKind) -> None:
     run_dir, _ = run_design(tmp_path, kind)
-    table = read_design(run_dir / "report")
+    table = read_design(RunDir(run_dir))
     assert table is not None
     assert table.contrasts
     assert not table.missing

@@ -124,7 +124,7 @@ def test_the_same_command_again_runs_nothing(runs: Runs) -> None:
 def test_tables_have_the_promised_columns_and_recompute(runs: Runs) -> None:
     trials = pd.read_parquet(runs.calm / "report" / "trials.parquet")
     assert list(trials.columns) == list(TRIAL_COLUMNS)
-    assert tuple(pd.read_csv(runs.calm / "report" / "transfer.csv").columns) == TRANSFER_COLUMNS
+    assert tuple(pd.read_csv(runs.calm / "report" / "transfer.csv").columns) == tuple(TRANSFER_COLUMNS)
     assert set(trials["status"]) == {Status.finished.value}
     for record in trial_records(runs.calm):
         for score in record["evaluations"]:

@@ -14,7 +14,16 @@ from typing import Any
 from datasets_spec.errors import RecombineError
 from trainers.executors.resources import TrialResources, worker_resources
 from trainers.rows.row_blocks import RowBlocks
-from trainers.trial.folder import RESULT_FILE, attempt_name, begin_attempt, commit_attempt, finished_result, read_result
+from trainers.trial.folder import (
+    CACHE_DIR,
+    RESULT_FILE,
+    TRIALS_DIR,
+    attempt_name,
+    begin_attempt,
+    commit_attempt,
+    finished_result,
+    read_result,
+)
 from trainers.trial.result import TrialResult, failed_result
 from trainers.trial.spec import TrialSpec
 
@@ -41,7 +50,7 @@ def run_nested_trial(
     import ray.train
     from ray.train.torch import TorchTrainer
 
-    final = run_dir / "trials" / spec.folder_name
+    final = run_dir / TRIALS_DIR / spec.folder_name
     if finished_result(final, spec.train_id) is None:
         shutil.rmtree(final, ignore_errors=True)  # an earlier failure must not be read as this attempt's result
     trainer = TorchTrainer(
@@ -49,7 +58,7 @@ def run_nested_trial(
         train_loop_config={
             "spec": spec.model_dump(mode="json"),
             "rows": rows,
-            "trials_dir": str(run_dir / "trials"),
+            "trials_dir": str(run_dir / TRIALS_DIR),
             "num_threads": resources.num_threads,
             "is_local": resources.num_workers == 0,
             "submitted_at": submitted_at,
@@ -62,7 +71,7 @@ def run_nested_trial(
         # A reused run name silently resumes stale state in Train V2, so every attempt has a fresh one.
         run_config=ray.train.RunConfig(
             name=f"{spec.folder_name}-{uuid.uuid4().hex[:8]}",
-            storage_path=str(run_dir / "cache" / "train"),
+            storage_path=str(run_dir / CACHE_DIR / "train"),
             failure_config=ray.train.FailureConfig(max_failures=resources.max_failures, controller_failure_limit=3),
         ),
     )
@@ -73,7 +82,7 @@ def run_nested_trial(
             return _published(final, spec)
         reason = " <- ".join(dict.fromkeys(type(e).__name__ for e in _causes(error)))
         failure = failed_result(spec, f"its worker processes died ({reason})")
-        commit_attempt(begin_attempt(run_dir / "trials", spec.folder_name, attempt_name()), final, failure)
+        commit_attempt(begin_attempt(run_dir / TRIALS_DIR, spec.folder_name, attempt_name()), final, failure)
         return failure
     return _published(final, spec)
 

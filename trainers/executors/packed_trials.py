@@ -26,6 +26,7 @@ from trainers.training.packed_loop import Member, Pack
 from trainers.trial.failures import describe_error, failure_status, is_out_of_memory
 from trainers.trial.folder import (
     ADAPTER_DIR,
+    TRIALS_DIR,
     adapter_sha256,
     begin_attempt,
     commit_attempt,
@@ -282,7 +283,7 @@ class _PackRun:
         """Write a trial's folder, tell the listener, and be done with it."""
         spec, member = trial.spec, trial.member
         self._context.listener.on_publish()
-        trials_dir = self._context.run_dir / "trials"
+        trials_dir = self._context.run_dir / TRIALS_DIR
         working = begin_attempt(trials_dir, spec.folder_name, self._attempt)
         with self._timed("checkpoint", [trial]):
             if weights is not None:

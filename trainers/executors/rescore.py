@@ -8,7 +8,7 @@ from typing import Any
 from datasets_spec.errors import RecombineError
 from trainers.executors.resources import TrialResources, worker_resources
 from trainers.rows.row_blocks import RowBlocks
-from trainers.trial.folder import attempt_name, finished_result
+from trainers.trial.folder import TRIALS_DIR, attempt_name, finished_result
 from trainers.trial.result import TrialResult
 from trainers.trial.spec import TrialSpec
 
@@ -30,7 +30,7 @@ def rescore_trials(
     import ray
 
     for spec in specs:
-        if finished_result(run_dir / "trials" / spec.folder_name, spec.train_id) is None:
+        if finished_result(run_dir / TRIALS_DIR / spec.folder_name, spec.train_id) is None:
             raise RecombineError(
                 f"the weights of trial {spec.folder_name} are missing or damaged; they cannot be scored"
             )
@@ -59,7 +59,7 @@ def _score_each(
         run_trial(
             spec,
             rows,
-            Path(run_dir) / "trials",
+            Path(run_dir) / TRIALS_DIR,
             attempt=attempt_name(),
             submitted_at=time.time(),
             backbone=backbone,

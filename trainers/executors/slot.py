@@ -15,7 +15,7 @@ from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.row_blocks import RowBlocks
-from trainers.trial.folder import attempt_name
+from trainers.trial.folder import TRIALS_DIR, attempt_name
 from trainers.trial.spec import TrialSpec
 
 HEARTBEAT_S = 1.0
@@ -166,7 +166,7 @@ class _Server:
         result = run_trial(
             spec,
             self._slot.rows,
-            self._slot.run_dir / "trials",
+            self._slot.run_dir / TRIALS_DIR,
             attempt=attempt_name(),
             submitted_at=work.submitted_at,
             backbone=self._backbone,
@@ -174,7 +174,7 @@ class _Server:
         self._on_end(spec, result.status)
 
     def _folder(self, spec: TrialSpec) -> Path:
-        return self._slot.run_dir / "trials" / spec.folder_name
+        return self._slot.run_dir / TRIALS_DIR / spec.folder_name
 
     def _on_progress(self, is_training: bool) -> None:
         import ray
@@ -248,7 +248,7 @@ def _serve_together(slot: SlotConfig, backbone: Any, process: str, rank: int, nu
             result = run_trial(
                 TrialSpec.model_validate(dumped),
                 slot.rows,
-                slot.run_dir / "trials",
+                slot.run_dir / TRIALS_DIR,
                 attempt=attempt_name(),
                 submitted_at=work.submitted_at,
                 context=context,

@@ -14,11 +14,12 @@ from datasets_spec.atomic import replace_file
 from trainers.training.packed_adapters import AdapterWeights
 from trainers.training.packed_loop import MemberState
 from trainers.training.packed_optimizer import OptimizerState
+from trainers.trial.folder import CACHE_DIR
 
 
 def checkpoint_file(run_dir: Path, train_id: str) -> Path:
     """Return the file of a trial's checkpoint; a cache that may be deleted at any time."""
-    return run_dir / "cache" / "checkpoints" / f"{train_id}.safetensors"
+    return run_dir / CACHE_DIR / "checkpoints" / f"{train_id}.safetensors"
 
 
 def save_checkpoint(file: Path, train_id: str, state: MemberState) -> None:

@@ -13,6 +13,9 @@ from datasets_spec.atomic import replace_file, sync
 from datasets_spec.errors import RecombineError
 from trainers.trial.result import TrialResult
 
+# What trials own in a study directory: their folders, and what may be deleted at any time.
+TRIALS_DIR = "trials"
+CACHE_DIR = "cache"
 RESULT_FILE = "trial.json"
 ADAPTER_DIR = "adapter"
 

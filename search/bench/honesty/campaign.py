@@ -12,7 +12,7 @@ from search.bench.honesty.world import Campaign, World
 from search.evidence.comparisons import MEAN, SplitEvidence
 from search.evidence.outcomes import Outcomes
 from search.evidence.selection import build_selection
-from search.ledger.records import control_arm
+from search.ledger.records import control_arm, finalist_arm
 from search.vocabulary import Stage
 
 SEARCH_SEED = 0
@@ -63,13 +63,12 @@ def run_campaign(world: World, seed: int) -> CampaignResult:
         for record in campaign.records
     }
     finalists = sorted(scores, key=lambda name: -scores[name])[:NUM_FINALISTS]
-    arms = {f"finalist-{rank}": name for rank, name in enumerate(finalists, start=1)}
+    arms = {finalist_arm(rank): name for rank, name in enumerate(finalists, start=1)}
     _score(campaign, arms, "confirm")
     chosen = best_finalist(campaign, list(arms))
     _score(campaign, {chosen: arms[chosen]}, "sealed")
-    selection = build_selection(
-        campaign.records, campaign.load, targets=world.targets, objective="", groups=campaign.groups, seed=seed
-    )
+    outcomes = Outcomes(campaign.load, campaign.groups)
+    selection = build_selection(campaign.records, outcomes, targets=world.targets, objective="", seed=seed)
     return _result(world, selection, arms[chosen], finalists[0], scores[finalists[0]])
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from datasets_spec.atomic import replace_text
 from datasets_spec.catalog.keys import Key
 from search.evidence.explain.effects import Explanation, Subject, explain, usable
+from search.study.run_dir import RunDir, RunFile
 from search.study.study import Study
 
-FILE = "explanation.json"
 
-
-def subject_of(study: Study, run_dir: Path, new_keys: Mapping[str, Key] | None = None) -> Subject:
+def subject_of(study: Study, run_dir: RunDir, new_keys: Mapping[str, Key] | None = None) -> Subject:
     """What is to be explained of a study: its sources, the targets of its objective, its selection.
 
     Args:
@@ -23,7 +21,7 @@ def subject_of(study: Study, run_dir: Path, new_keys: Mapping[str, Key] | None =
         run_dir: its directory.
         new_keys: of datasets that are not in it, by name.
     """
-    selection = run_dir / "selection" / "selection.json"
+    selection = run_dir / RunFile.selection
     selected = json.loads(selection.read_text(encoding="utf-8"))["composition"] if selection.is_file() else {}
     return Subject(
         keys={name: study.catalog.subset(name).key for name in study.catalog.names},
@@ -35,7 +33,7 @@ def subject_of(study: Study, run_dir: Path, new_keys: Mapping[str, Key] | None =
     )
 
 
-def write_explanation(study: Study, run_dir: Path, records: Sequence[Mapping[str, Any]]) -> Explanation | None:
+def write_explanation(study: Study, run_dir: RunDir, records: Sequence[Mapping[str, Any]]) -> Explanation | None:
     """Explain a study where it has trials enough, and keep that beside its report.
 
     Args:
@@ -47,5 +45,5 @@ def write_explanation(study: Study, run_dir: Path, records: Sequence[Mapping[str
     if not usable(records, subject):
         return None
     found = explain(records, subject)
-    replace_text(run_dir / "report" / FILE, json.dumps(found.as_dict(), indent=1) + "\n")
+    replace_text(run_dir / RunFile.explanation, json.dumps(found.as_dict(), indent=1) + "\n")
     return found

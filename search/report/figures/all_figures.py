@@ -30,6 +30,7 @@ from search.report.figures.theme import ChartWidth, chart_config
 from search.report.run_files import RunRecords
 from search.report.wording import amount, count
 from search.statistics.verdicts import FALSE_DISCOVERY_RATE
+from search.vocabulary import Exposure
 
 # A figure for print: 6.5 in at 96 px, a column of a letter or A4 page.
 FIGURE_WIDTH_PX = 620
@@ -126,7 +127,7 @@ def _heatmap_figure(heatmap: TransferHeatmap, q_values: Sequence[float]) -> Figu
         )
     if heatmap.num_without_cell:
         notes.append(f"{amount(heatmap.num_without_cell, 'pair')} not measured.")
-    if (heatmap.cells["exposure"] == "in_domain").any():
+    if (heatmap.cells["exposure"] == Exposure.in_domain).any():
         notes.append(f"{OWN_KEY_MARK} trained on the target's own kind of question: not transfer.")
     if heatmap.selected:
         notes.append("★ is in the selected mix.")

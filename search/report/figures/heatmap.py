@@ -13,6 +13,7 @@ import pandas as pd
 from search.report.figures.theme import DIVERGING, INK, ChartWidth
 from search.report.run_files import RunRecords
 from search.report.wording import as_mapping, interval, is_number, points
+from search.vocabulary import Exposure
 
 if TYPE_CHECKING:
     import altair as alt
@@ -119,7 +120,7 @@ def _cell(row: dict[Any, Any]) -> dict[str, Any]:
     own = (row.get("gain_ci_low"), row.get("gain_ci_high"))
     gain_interval = own if is_number(cg_gain) else (low, high)
     cg_interval = (low, high) if is_number(cg_gain) else (None, None)
-    mark = OWN_KEY_MARK if row.get("exposure") == "in_domain" else ""
+    mark = OWN_KEY_MARK if row.get("exposure") == Exposure.in_domain else ""
     return {
         "source": str(row.get("source")),
         "target": str(row.get("target")),
@@ -127,7 +128,7 @@ def _cell(row: dict[Any, Any]) -> dict[str, Any]:
         "n": row.get("n"),
         "seeds": row.get("seeds"),
         "estimator": str(row.get("estimator")),
-        "exposure": str(row.get("exposure") or "held_out"),
+        "exposure": str(row.get("exposure") or Exposure.held_out),
         **_measure("gain", gain, gain_interval, mark),
         **_measure("cg_gain", cg_gain, cg_interval, mark),
     }

@@ -24,6 +24,7 @@ from search.report.wording import (
     points,
 )
 from search.study.design_section import QUESTIONS, DesignKind
+from search.vocabulary import Exposure
 
 # Longer lists are read in the table below the headline.
 MAX_NAMED_SUBSETS = 4
@@ -298,7 +299,7 @@ def _leading_verdicts(verdicts: Sequence[Verdict], state: str) -> tuple[Verdict,
 def _cautions(records: RunRecords, state: State) -> tuple[str, ...]:
     cautions = []
     exposures = (records.selection or {}).get("exposures") or {}
-    if seen := sorted(target for target, exposure in exposures.items() if exposure != "held_out"):
+    if seen := sorted(target for target, exposure in exposures.items() if exposure != Exposure.held_out):
         cautions.append(
             f"The selected mix has trained on own rows of {', '.join(seen)}: there its accuracy is not compositional "
             "generalisation."

@@ -19,6 +19,7 @@ from search.engine.recorder import Recorder
 from search.engine.sources import ListSource
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
+from search.study.run_dir import RunDir
 from search.vocabulary import Stage
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
@@ -121,8 +122,8 @@ def nested_side(rows: RowBlocks) -> Any:
     with TemporaryDirectory(prefix="bench-") as folder, Ledger.open(Path(folder) / "ledger", writer=True) as ledger:
         run_dir = Path(folder)
         engine = NestedEngine(
-            Recorder(run_dir, ledger, lambda record: None),
-            run_dir=run_dir,
+            Recorder(RunDir(run_dir), ledger, lambda record: None),
+            run_dir=RunDir(run_dir),
             rows=rows,
             resources=TrialResources(),
             max_concurrent=2,
@@ -158,9 +159,9 @@ def pooled_side(
             )  # fmt: skip
 
         engine = PooledEngine(
-            Recorder(run_dir, ledger, lambda record: None),
+            Recorder(RunDir(run_dir), ledger, lambda record: None),
             make_pool=make_pool,
-            run_dir=run_dir,
+            run_dir=RunDir(run_dir),
             pack=pack,
             is_deterministic=False,
             on_rung=on_rung,

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from search.cli.verbs import app
 from search.ledger.ledger import Ledger
 from search.study.load_study import load_study
-from search.study.run_dir import claim_run_dir
+from search.study.run_dir import RunDir, claim_run_dir
 from tests.makers.study_fixture import write_study
 
 SCORES = {
@@ -32,7 +32,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def fill(study: Path, run_dir: Path, *, backbone: str = "b") -> None:
-    claim_run_dir(run_dir, load_study(study).spec, {"store": "s", "backbone": backbone})
+    claim_run_dir(RunDir(run_dir), load_study(study).spec, {"store": "s", "backbone": backbone})
     (run_dir / "run.json").write_text(json.dumps({"store_fingerprint": "s"}))
     with Ledger.open(run_dir / "ledger", writer=True) as ledger:
         for subsets, score in SCORES.items():

@@ -12,7 +12,7 @@ import pytest
 
 from search.cli.console import print_table
 from search.ledger.ledger import Ledger
-from search.study.run_dir import claim_run_dir
+from search.study.run_dir import RunDir, claim_run_dir
 from tests.makers.study_fixture import open_study, write_store, write_study
 
 ROOT = Path(__file__).parents[3]
@@ -197,7 +197,7 @@ def trial(index: int, accuracy: float | None, **change: object) -> dict[str, obj
 def test_status_reads_a_ledger_without_a_cluster(tmp_path: Path) -> None:
     spec = open_study(tmp_path).spec
     run = tmp_path / "run"
-    claim_run_dir(run, spec, {})
+    claim_run_dir(RunDir(run), spec, {})
     with Ledger.open(run / "ledger", writer=True) as ledger:
         for index in range(3):
             ledger.append({"kind": "suggestion", "proposal_index": index})
@@ -219,7 +219,7 @@ def test_status_reads_a_ledger_without_a_cluster(tmp_path: Path) -> None:
 
 
 def test_status_of_a_study_that_has_not_begun(tmp_path: Path) -> None:
-    claim_run_dir(tmp_path / "run", open_study(tmp_path).spec, {})
+    claim_run_dir(RunDir(tmp_path / "run"), open_study(tmp_path).spec, {})
     done = recombine("status", tmp_path / "run")
     assert done.returncode == 2
     assert "ledger" in done.stderr

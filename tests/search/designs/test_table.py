@@ -17,6 +17,7 @@ from search.designs.trials import arm_label, plan_design
 from search.designs.wording import matched_text, notes
 from search.evidence.outcomes import Outcomes
 from search.space.composition import Composition
+from search.study.run_dir import RunDir
 from tests.makers.records import MadeUpStudy
 from tests.makers.study_fixture import make_factory, open_study
 
@@ -117,11 +118,11 @@ def test_what_is_not_scored_yet_is_said(tmp_path: Path) -> None:
 
 def test_files_hold_the_table_and_the_published_figures(tmp_path: Path) -> None:
     table = table_of(tmp_path, [row("=r")], {"=r": {"related": 0.7, "control": 0.5}})
-    write_design(table, tmp_path / "report")
-    assert read_design(tmp_path / "report") == table
+    write_design(table, RunDir(tmp_path))
+    assert read_design(RunDir(tmp_path)) == table
     (tmp_path / "report" / "design.json").write_text("{}")
     with pytest.raises(UserError, match="damaged"):
-        read_design(tmp_path / "report")
+        read_design(RunDir(tmp_path))
     assert "[72]" in design_markdown(table)
     first = (tmp_path / "report" / "design.csv").read_text().splitlines()[1]
     assert first.startswith("'=r")  # a spreadsheet must not run it

@@ -15,6 +15,7 @@ from search.engine.recorder import Recorder
 from search.engine.sources import WAIT, ListSource
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
+from search.study.run_dir import RunDir
 from tests.makers.study_fixture import default_recipe, finish_trial, make_factory, plan_trial
 
 
@@ -28,7 +29,7 @@ class Fixture:
         self.told: list[tuple[str, int, bool]] = []
         self.running: list[int] = []
         self.bridge = PackBridge(
-            Recorder(self.run_dir, ledger, lambda record: None),
+            Recorder(RunDir(self.run_dir), ledger, lambda record: None),
             pack_shape=lambda planned: (planned.spec.recipe.batch_size,),
             max_packs=max_packs,
             on_rung=lambda planned, step, correct: "1" in correct["mr-lung"],

@@ -13,6 +13,7 @@ import pytest
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial, TrialFactory
 from search.ledger.ledger import DuplicateTrialError, Ledger
+from search.study.run_dir import RunDir
 from search.vocabulary import Stage
 from tests.makers.study_fixture import finish_trial, make_factory, plan_trial, trial_result
 
@@ -27,7 +28,7 @@ class Desk:
         self.factory: TrialFactory = make_factory(root)
         self.ledger = Ledger.open(self.run_dir / "ledger", writer=True)
         self.heard: list[Any] = []
-        self.recorder = Recorder(self.run_dir, self.ledger, self.heard.append)
+        self.recorder = Recorder(RunDir(self.run_dir), self.ledger, self.heard.append)
 
     @property
     def trials(self) -> tuple[dict[str, Any], ...]:
@@ -67,7 +68,7 @@ def test_a_record_says_everything_that_was_asked_for(desk: Desk) -> None:
 
 def test_who_listens_hears_of_durable_records_only(desk: Desk) -> None:
     seen: list[int] = []
-    recorder = Recorder(desk.run_dir, desk.ledger, lambda record: seen.append(_count_on_disk(desk)))
+    recorder = Recorder(RunDir(desk.run_dir), desk.ledger, lambda record: seen.append(_count_on_disk(desk)))
     planned = desk.plan()
     recorder.record(planned, trial_result(planned))
     assert seen == [1]

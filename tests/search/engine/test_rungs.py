@@ -13,7 +13,7 @@ from datasets_spec.errors import UserError
 from search.engine.rungs import RungBook, decide, paired_difference, rung_steps
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
-from search.ledger.records import rung_records
+from search.ledger.records import Kind
 from search.study.spec import StudySpec
 from tests.makers.study_fixture import make_factory, open_study, plan_trial
 
@@ -116,8 +116,8 @@ def test_decisions_are_in_the_ledger_and_stay(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "ledger", writer=True) as ledger:  # the study was killed
         again = RungBook(ledger, spec)
         assert not ask(again, late, good)  # what was decided stays, whatever is said now
-        assert len(rung_records(ledger.records())) == 6
-        record = next(r for r in rung_records(ledger.records()) if r["proposal_index"] == 4)
+        assert len(ledger.records(Kind.rung)) == 6
+        record = next(r for r in ledger.records(Kind.rung) if r["proposal_index"] == 4)
         assert (record["goes_on"], record["step"], record["rung"], record["correct"]) == (False, 2, 1, bad)
         assert "behind the best 33%" in record["reason"]
 
@@ -143,4 +143,4 @@ def test_questions_of_a_target_that_was_trained_on_do_not_count(tmp_path: Path) 
         book = RungBook(ledger, spec)
         other = PlannedTrial(spec=inside, stage=planned.stage, arm="proposal-0", proposal_index=0)
         assert ask(book, other, {"mr-lung": "1111"})
-        assert rung_records(ledger.records())[0]["correct"] == {}
+        assert ledger.records(Kind.rung)[0]["correct"] == {}

@@ -40,7 +40,7 @@ def test_no_loss_says_what_would_have_been_seen() -> None:
 def test_the_selections_sentence_carries_it() -> None:
     study = made(0.7)
     selection = build_selection(
-        study.records, study.load, targets=["ct-lung-nodule"], objective="cg", retained=["us-breast-mass"]
+        study.records, Outcomes(study.load), targets=["ct-lung-nodule"], objective="cg", retained=["us-breast-mass"]
     )
     assert "better than the untrained backbone" in selection["verdict"]
     assert "It harms what the backbone did before" in selection["verdict"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from datasets_spec.errors import SpecError, UserError
 from search.evidence.mix import load_mix
+from search.evidence.outcomes import Outcomes
 from search.evidence.selection import build_selection, write_selection
 from search.space.composition import Composition
+from search.study.run_dir import RunDir
 from tests.makers.records import MadeUpStudy
 
 TARGETS = ("ct-lung-nodule", "us-breast-mass")
@@ -51,8 +54,9 @@ def study(
     return made
 
 
-def select(made: MadeUpStudy, **options: Any) -> dict[str, Any]:
-    return build_selection(made.records, made.load, targets=TARGETS, objective="mean accuracy", **options)
+def select(made: MadeUpStudy, groups: Mapping[str, str] | None = None, **options: Any) -> dict[str, Any]:
+    outcomes = Outcomes(made.load, groups)
+    return build_selection(made.records, outcomes, targets=TARGETS, objective="mean accuracy", **options)
 
 
 def means(selection: dict[str, Any], split: str) -> dict[str, dict[str, Any]]:
@@ -203,7 +207,7 @@ def test_known_groups_widen_the_intervals() -> None:
 def test_files_are_written_and_the_mix_loads_again(tmp_path: Path) -> None:
     selection = select(study({"finalist-1": 0.7}, {"control": 0.5, "baseline": 0.4}))
     assert selection == select(study({"finalist-1": 0.7}, {"control": 0.5, "baseline": 0.4}))
-    json_path, mix_path = write_selection(tmp_path / "selection", selection, order_seed=3, store_fingerprint="f" * 64)
+    json_path, mix_path = write_selection(RunDir(tmp_path), selection, order_seed=3, store_fingerprint="f" * 64)
     assert json.loads(json_path.read_text()) == selection
     mix = load_mix(mix_path)
     assert mix.composition == Composition(selection["composition"])

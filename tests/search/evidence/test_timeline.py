@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from search.evidence.timeline import compute_phase_seconds, compute_slot_use, compute_trace, read_results
+from search.evidence.timeline import compute_phase_seconds, compute_slot_use, compute_trace, read_trial_results
+from search.study.run_dir import RunDir
 from tests.makers.study_fixture import finish_trial, make_factory, plan_trial
 from trainers.trial.result import Span, TrialResult
 
@@ -88,4 +89,4 @@ def test_folders_that_are_being_written_are_left_out(tmp_path: Path) -> None:
     (folder.parent / ".working").mkdir()
     (folder.parent / "broken").mkdir()
     (folder.parent / "broken" / "trial.json").write_text("{")
-    assert [name for name, _ in read_results(tmp_path / "run")] == [folder.name]
+    assert [name for name, _ in read_trial_results(RunDir(tmp_path / "run"))] == [folder.name]

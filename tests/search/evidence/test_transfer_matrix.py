@@ -10,6 +10,7 @@ import pytest
 
 from datasets_spec.catalog.keys import load_task_map
 from datasets_spec.errors import UserError
+from search.evidence.outcomes import Outcomes
 from search.evidence.spreadsheet import safe_cell
 from search.evidence.transfer_matrix import TRANSFER_COLUMNS, compute_transfer, write_transfer_csv
 from tests.makers.records import KEYS, MadeUpStudy
@@ -34,7 +35,7 @@ def study(*, with_controls: bool = True) -> MadeUpStudy:
 
 def matrix(made: MadeUpStudy, split: str = "search") -> pd.DataFrame:
     identity = load_task_map("identity")
-    return compute_transfer(made.records, made.load, KEYS, identity, [TARGET, "mr-brain-tumor"], split)
+    return compute_transfer(made.records, Outcomes(made.load), KEYS, identity, [TARGET, "mr-brain-tumor"], split)
 
 
 def test_gains_and_intervals_follow_what_was_planted() -> None:

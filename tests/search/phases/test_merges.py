@@ -10,11 +10,12 @@ import pytest
 
 from search.engine.recorder import Recorder
 from search.ledger.ledger import Ledger
-from search.ledger.records import PROXY_KIND
+from search.ledger.records import Kind
 from search.phases.merges import choose_merges, proxy_of, shares_of, single_trials
 from search.phases.search import context_of
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
+from search.study.run_dir import RunDir
 from search.vocabulary import Stage
 from tests.makers.study_fixture import finish_trial, make_factory, open_study, plan_trial, trial_result, write_store
 from trainers.trial.merged import merge_digest
@@ -60,11 +61,11 @@ def test_a_merge_is_recorded_as_a_proxy_and_never_as_a_trial(tmp_path: Path) -> 
     composition = {"ct-lung": 4, "mr-brain": 8}
     planned = plan_trial(factory, composition, stage=Stage.merge, arm="merge", proposal_index=None)
     with Ledger.open(tmp_path / "ledger", writer=True) as ledger:
-        recorder = Recorder(tmp_path, ledger, heard.append)
+        recorder = Recorder(RunDir(tmp_path), ledger, heard.append)
         recorder.record(planned, trial_result(planned, accuracy=0.75))
         assert recorder.is_done(planned)
         assert ledger.records("trial") == ()
-        (record,) = ledger.records(PROXY_KIND)
+        (record,) = ledger.records(Kind.proxy)
         assert heard == []
         proxy = proxy_of(ledger.records())
     assert proxy is not None
@@ -78,7 +79,7 @@ def test_strategies_are_told_of_merges_and_single_sources(tmp_path: Path) -> Non
     study = open_study(tmp_path, changes)
     store, factory = write_store(study), make_factory(tmp_path, changes)
     with Ledger.open(tmp_path / "ledger", writer=True) as ledger:
-        recorder = Recorder(tmp_path, ledger, lambda record: None)
+        recorder = Recorder(RunDir(tmp_path), ledger, lambda record: None)
         for arm, composition, stage, accuracy in (
             ("single:ct-lung", {"ct-lung": 8}, Stage.single, 0.6),
             ("merge", {"ct-lung": 4, "mr-brain": 4}, Stage.merge, 0.7),

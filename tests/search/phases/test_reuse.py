@@ -13,6 +13,7 @@ from search.engine.trial_factory import PlannedTrial, TrialFactory
 from search.ledger.ledger import Ledger
 from search.phases.reuse import adopt, trials_in_common
 from search.study.load_study import load_study
+from search.study.run_dir import RunDir
 from search.vocabulary import Stage
 from tests.makers.study_fixture import NUM_ROWS, finish_trial, make_factory, plan_trial, trial_result, write_study
 from trainers.trial.folder import finished_result
@@ -27,12 +28,12 @@ def other_study(root: Path, changes: dict[str, Any] | None = None, **place: Any)
     run_dir = root / "run"
     finish_trial(run_dir, planned)
     with Ledger.open(run_dir / "ledger", writer=True) as ledger:
-        Recorder(run_dir, ledger, lambda record: None).record(planned, trial_result(planned))
+        Recorder(RunDir(run_dir), ledger, lambda record: None).record(planned, trial_result(planned))
     return run_dir, planned
 
 
 def in_common(run_dir: Path, factory: TrialFactory, **change: Any) -> list[PlannedTrial]:
-    return list(trials_in_common(run_dir, factory, change.pop("sources", SOURCES), ROWS, **change))
+    return list(trials_in_common(RunDir(run_dir), factory, change.pop("sources", SOURCES), ROWS, **change))
 
 
 def test_an_equal_trial_is_found_and_asked_for_on_this_studys_targets(tmp_path: Path) -> None:
@@ -90,12 +91,12 @@ def test_a_copy_is_whole_and_outlives_the_other_study(tmp_path: Path) -> None:
     run_dir, planned = other_study(tmp_path / "other")
     mine = tmp_path / "mine"
     (mine / "trials").mkdir(parents=True)
-    assert adopt(planned.spec, [tmp_path / "none", run_dir], mine)
+    assert adopt(planned.spec, [RunDir(tmp_path / "none"), RunDir(run_dir)], RunDir(mine))
     copied = finished_result(mine / "trials" / planned.spec.folder_name, planned.spec.train_id)
     assert copied == finished_result(run_dir / "trials" / planned.spec.folder_name, planned.spec.train_id)
     assert [path.name for path in (mine / "trials").iterdir()] == [planned.spec.folder_name]
-    assert adopt(planned.spec, [], mine)
-    assert not adopt(planned.spec, [tmp_path / "none"], tmp_path / "elsewhere")
+    assert adopt(planned.spec, [], RunDir(mine))
+    assert not adopt(planned.spec, [RunDir(tmp_path / "none")], RunDir(tmp_path / "elsewhere"))
 
 
 def test_a_folder_that_is_no_run_is_a_mistake_with_its_place(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
 from search.phases.sealed import FILE, earlier_openings, note_opening, open_sealed
+from search.study.run_dir import RunDir
 from search.vocabulary import Stage
 from tests.makers.study_fixture import evaluations_of, make_factory, open_study, plan_trial, trial_result, write_store
 from trainers.executors.resources import TrialResources
@@ -35,13 +36,15 @@ def open_run(folder: Path, run_dir: Path, said: list[str]) -> StudyRun:
     ledger = Ledger.open(run_dir / "ledger", writer=True)
     return StudyRun(
         study=study,
-        run_dir=run_dir,
+        run_dir=RunDir(run_dir),
         store=write_store(study),
+        backbone=study.spec.backbone,
         factory=make_factory(folder),
         ledger=ledger,
-        recorder=Recorder(run_dir, ledger, lambda record: None),
+        recorder=Recorder(RunDir(run_dir), ledger, lambda record: None),
         resources=TrialResources(),
         say=said.append,
+        on_running=lambda num_trials: None,
         engine=NoEngine(),
     )
 

@@ -9,12 +9,19 @@ import pytest
 
 from search.cli.plan import gpu_memory_line, relation_rows
 from search.ledger.ledger import Ledger
-from search.planning.cost import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, compute_plan
+from search.planning.cost import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, Plan, compute_plan
+from search.planning.facts import read_facts
+from search.study.run_dir import RunDir
+from search.study.study import Study
 from tests.makers.study_fixture import open_study
 
 
+def planned(study: Study, root: Path) -> Plan:
+    return compute_plan(study, read_facts(study, RunDir(root / "run")))
+
+
 def trials_by_phase(root: Path, changes: dict[str, Any]) -> dict[str, int]:
-    plan = compute_plan(open_study(root, changes), root / "run")
+    plan = planned(open_study(root, changes), root)
     assert plan.num_trials == sum(phase.num_trials for phase in plan.phases)
     return {phase.phase: phase.num_trials for phase in plan.phases}
 
@@ -46,8 +53,8 @@ def test_a_small_space_needs_fewer_trials_than_allowed(tmp_path: Path) -> None:
 
 
 def test_assumptions_are_said_and_given_as_a_range(tmp_path: Path) -> None:
-    plan = compute_plan(open_study(tmp_path), tmp_path / "run")
-    nested = compute_plan(open_study(tmp_path, {"execution.executor": "nested"}), tmp_path / "run")
+    plan = planned(open_study(tmp_path), tmp_path)
+    nested = planned(open_study(tmp_path, {"execution.executor": "nested"}), tmp_path)
     assert not plan.is_measured
     assert (plan.startup_s, nested.startup_s) == (ASSUMED_STARTUP_S["pooled"], ASSUMED_STARTUP_S["nested"])
     assert any("executor: pooled" in assumption for assumption in plan.assumptions)
@@ -63,7 +70,7 @@ def test_figures_of_this_study_replace_assumptions(tmp_path: Path) -> None:
         for number, (status, startup_s) in enumerate([("finished", 8.0), ("finished", 10.0), ("failed", 900.0)]):
             trial = {"kind": "trial", "train_id": str(number), "stage": "search", "arm": "", "status": status}
             ledger.append({**trial, "startup_s": startup_s, "train_s": 2.0, "num_steps": 4, "evaluations": []})
-    plan = compute_plan(study, tmp_path / "run")
+    plan = planned(study, tmp_path)
     assert plan.is_measured
     assert (plan.startup_s, plan.step_s) == (10.0, 0.5)
     trial_s = 10.0 + 0.5 * 4

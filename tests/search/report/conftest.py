@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.report.run_files import RunRecords, load_run
+from search.study.run_dir import RunDir
 from tests.search.report.fixture_run import write_run
 
 
@@ -15,4 +16,4 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def records(finished_run: Path) -> RunRecords:
-    return load_run(finished_run)
+    return load_run(RunDir(finished_run))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.report.write import write_report
+from search.study.run_dir import RunDir
 from tests.makers.chromium import find_chromium, visit_page
 from tests.search.report.fixture_run import write_run
 from tests.search.report.test_write import HOSTILE, REASONS
@@ -25,7 +26,7 @@ PHONE_WIDTH_PX = 390
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(write_run(tmp_path_factory.mktemp("browser") / "run"))
+    return write_report(RunDir(write_run(tmp_path_factory.mktemp("browser") / "run")))
 
 
 @pytest.mark.parametrize(("width_px", "is_dark"), [(1280, False), (PHONE_WIDTH_PX, True)])
@@ -45,7 +46,7 @@ def test_a_chart_stays_inside_its_frame_on_a_telephone(page: Path) -> None:
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
-    page = write_report(write_run(tmp_path / "run", rename=HOSTILE, reasons=REASONS))
+    page = write_report(RunDir(write_run(tmp_path / "run", rename=HOSTILE, reasons=REASONS)))
     hover = (
         "[...document.querySelectorAll('[data-chart=transfer] svg .mark-rect.role-mark path')].map(e => {"
         " e.dispatchEvent(new PointerEvent('pointermove', {bubbles: true, clientX: 9, clientY: 9}));"
@@ -94,6 +95,6 @@ def test_a_page_without_trials_opens_quietly(tmp_path: Path) -> None:
     explained = ("report/explanation.json", "report/findings.json")
     for name in ("report/trials.parquet", "report/transfer.csv", "selection/selection.json", *explained):
         (run / name).unlink()
-    visit = visit_page(write_report(run), width_px=PHONE_WIDTH_PX, expressions=[STATES, OVERFLOW])
+    visit = visit_page(write_report(RunDir(run)), width_px=PHONE_WIDTH_PX, expressions=[STATES, OVERFLOW])
     assert visit.values == [[], 0]
     assert visit.console == []

@@ -6,6 +6,7 @@ from search.report.figures.heatmap import compute_transfer_heatmap
 from search.report.plain_tables import transfer_latex, transfer_markdown, trials_markdown
 from search.report.run_files import RunRecords, load_run
 from search.report.sections.trials import compute_trial_table
+from search.study.run_dir import RunDir
 from tests.search.report.fixture_run import write_run
 
 
@@ -25,7 +26,7 @@ def test_trials_markdown_lists_every_trial(records: RunRecords) -> None:
 
 def test_names_cannot_break_the_tables(tmp_path: Path) -> None:
     hostile = "a|b<script>_x & 5% $y$ \\input{z}"
-    heatmap = compute_transfer_heatmap(load_run(write_run(tmp_path / "run", rename={"ct-brain-size": hostile})))
+    heatmap = compute_transfer_heatmap(load_run(RunDir(write_run(tmp_path / "run", rename={"ct-brain-size": hostile}))))
     markdown, latex = transfer_markdown(heatmap), transfer_latex(heatmap)
     assert "<script>" not in markdown.replace("\\<", "")
     assert "a\\|b" in markdown

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from datasets_spec.errors import UserError
-from search.report.run_files import TRIAL_COLUMNS, RunRecords, load_run
+from search.evidence.trials_table import TRIAL_COLUMNS
+from search.report.run_files import RunRecords, load_run
+from search.study.run_dir import RunDir
 from tests.search.report.fixture_run import TARGETS, write_run
 
 
@@ -19,7 +21,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     (run / "run.json").unlink()
     (run / "report" / "transfer.csv").unlink()
-    records = load_run(run)
+    records = load_run(RunDir(run))
     assert records.missing == ("run.json", "report/transfer.csv")
     assert records.transfer.empty
     assert set(records.targets) == set(TARGETS), "the scored sets stand in for the names in run.json"
@@ -27,7 +29,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a study directory"):
-        load_run(tmp_path)
+        load_run(RunDir(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -37,11 +39,11 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     run = write_run(tmp_path / "run")
     (run / name).write_text("{ [broken")
     with pytest.raises(UserError, match=name):
-        load_run(run)
+        load_run(RunDir(run))
 
 
 def test_a_subset_named_NA_stays_a_name(tmp_path: Path) -> None:
-    records = load_run(write_run(tmp_path / "run", rename={"ct-brain-size": "NA"}))
+    records = load_run(RunDir(write_run(tmp_path / "run", rename={"ct-brain-size": "NA"})))
     assert "NA" in set(records.transfer["source"])
 
 

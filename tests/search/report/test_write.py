@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.report.write import write_report
+from search.study.run_dir import RunDir
 from tests.search.report.fixture_run import write_run
 
 HOSTILE = {
@@ -39,7 +40,7 @@ def _parse(page: Path) -> _Page:
 
 
 def test_a_finished_run_gets_a_page_and_files(finished_run: Path) -> None:
-    page = write_report(finished_run)
+    page = write_report(RunDir(finished_run))
     assert page == finished_run / "report" / "index.html"
     report = finished_run / "report"
     names = {str(path.relative_to(report)) for path in report.rglob("*") if path.is_file()}
@@ -55,13 +56,13 @@ def test_a_finished_run_gets_a_page_and_files(finished_run: Path) -> None:
 
 def test_the_page_is_the_same_every_time(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
-    first = write_report(run).read_bytes()
-    assert write_report(run).read_bytes() == first
+    first = write_report(RunDir(run)).read_bytes()
+    assert write_report(RunDir(run)).read_bytes() == first
 
 
 def test_hostile_names_become_text(tmp_path: Path) -> None:
-    plain = _parse(write_report(write_run(tmp_path / "plain")))
-    page = write_report(write_run(tmp_path / "hostile", rename=HOSTILE, reasons=REASONS))
+    plain = _parse(write_report(RunDir(write_run(tmp_path / "plain"))))
+    page = write_report(RunDir(write_run(tmp_path / "hostile", rename=HOSTILE, reasons=REASONS)))
     hostile = _parse(page)
     assert hostile.events == []
     for tag in ("script", "img", "svg", "iframe", "a"):
@@ -87,7 +88,7 @@ def test_a_killed_run_has_a_page_that_says_what_is_not_there(tmp_path: Path, mis
     run = write_run(tmp_path / "run")
     for name in missing:
         (run / name).unlink()
-    text = write_report(run).read_text(encoding="utf-8")
+    text = write_report(RunDir(run)).read_text(encoding="utf-8")
     assert "Not there yet: " + ", ".join(name for name in _in_order(missing)) in text
     if "report/transfer.csv" in missing:
         assert "No subset has been measured alone yet" in text
@@ -112,16 +113,16 @@ def test_only_failed_trials_is_a_page_too(tmp_path: Path) -> None:
     trials = pd.read_parquet(path)
     trials[trials["status"] != "finished"].to_parquet(path)
     (run / "selection" / "selection.json").unlink()
-    text = write_report(run).read_text(encoding="utf-8")
+    text = write_report(RunDir(run)).read_text(encoding="utf-8")
     assert "No answer yet." in text
     assert "Failed (2)" in text
 
 
 def test_a_page_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = write_run(tmp_path / "run")
-    before = write_report(run).read_bytes()
+    before = write_report(RunDir(run)).read_bytes()
     (run / "run.json").write_text("{")
     with pytest.raises(Exception, match=r"run\.json"):
-        write_report(run)
+        write_report(RunDir(run))
     assert (run / "report" / "index.html").read_bytes() == before
     assert not list((run / "report").rglob("*.tmp"))

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from datasets_spec.errors import UserError
 from search.study.run_dir import (
-    RESOLVED_FILE,
+    RunDir,
+    RunFile,
     claim_run_dir,
-    default_run_dir,
     differences,
     read_resolved,
+    run_dir_of,
 )
 from search.study.spec import StudySpec
 from tests.makers.study_fixture import changed
@@ -29,26 +30,26 @@ def spec_of(changes: dict[str, Any] | None = None) -> StudySpec:
 
 def test_the_default_directory_lies_beside_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert default_run_dir(Path("study.yaml"), spec_of()) == tmp_path / "runs" / "tiny"
+    assert run_dir_of(Path("study.yaml"), spec_of()) == RunDir(tmp_path / "runs" / "tiny")
 
 
 def test_the_same_study_resumes_and_is_read_back(tmp_path: Path) -> None:
     changes = {"space.recipe": {"learning_rate": {"kind": "log_uniform", "low": 1e-5, "high": 2e-4}, "num_steps": [4]}}
     for _ in range(2):
-        claim_run_dir(tmp_path / "run", spec_of(changes), IDENTITY)
-    assert read_resolved(tmp_path / "run") == spec_of(changes)
-    assert [p.name for p in (tmp_path / "run").iterdir()] == [RESOLVED_FILE]
+        claim_run_dir(RunDir(tmp_path / "run"), spec_of(changes), IDENTITY)
+    assert read_resolved(RunDir(tmp_path / "run")) == spec_of(changes)
+    assert [p.name for p in (tmp_path / "run").iterdir()] == [RunFile.study]
 
 
 def test_a_field_that_is_new_changes_nothing_at_its_default(tmp_path: Path) -> None:
-    claim_run_dir(tmp_path, spec_of(), IDENTITY)
-    path = tmp_path / RESOLVED_FILE
+    claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)
+    path = tmp_path / RunFile.study
     older = path.read_text(encoding="utf-8").replace("  replicates: 1\n", "")
     assert "replicates" not in older
     path.write_text(older, encoding="utf-8")
     with pytest.raises(UserError, match="replicates: was 1, is 2"):
-        claim_run_dir(tmp_path, spec_of({"strategy.replicates": 2}), IDENTITY)
-    claim_run_dir(tmp_path, spec_of(), IDENTITY)
+        claim_run_dir(RunDir(tmp_path), spec_of({"strategy.replicates": 2}), IDENTITY)
+    claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)
 
 
 @pytest.mark.parametrize(
@@ -65,17 +66,17 @@ def test_a_field_that_is_new_changes_nothing_at_its_default(tmp_path: Path) -> N
 def test_another_study_is_refused_with_every_difference(
     tmp_path: Path, changes: dict[str, Any], identity: dict[str, str], named: list[str]
 ) -> None:
-    claim_run_dir(tmp_path, spec_of(), IDENTITY)
-    before = (tmp_path / RESOLVED_FILE).read_bytes()
+    claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)
+    before = (tmp_path / RunFile.study).read_bytes()
     with pytest.raises(UserError) as caught:
-        claim_run_dir(tmp_path, spec_of(changes), identity)
+        claim_run_dir(RunDir(tmp_path), spec_of(changes), identity)
     assert all(name in caught.value.message for name in named)
     assert caught.value.message.count(": was ") == len(named)
-    assert (tmp_path / RESOLVED_FILE).read_bytes() == before
+    assert (tmp_path / RunFile.study).read_bytes() == before
 
 
 def test_how_it_runs_and_how_long_may_change(tmp_path: Path) -> None:
-    claim_run_dir(tmp_path, spec_of(), IDENTITY)
+    claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)
     later = spec_of(
         {
             "strategy.num_trials": 99,
@@ -84,8 +85,8 @@ def test_how_it_runs_and_how_long_may_change(tmp_path: Path) -> None:
             "quarantine_limit": 0.5,
         }
     )
-    claim_run_dir(tmp_path, later, IDENTITY)
-    assert read_resolved(tmp_path) == later
+    claim_run_dir(RunDir(tmp_path), later, IDENTITY)
+    assert read_resolved(RunDir(tmp_path)) == later
 
 
 @pytest.mark.parametrize(
@@ -101,17 +102,17 @@ def test_how_it_runs_and_how_long_may_change(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_or_old_file_is_the_users_to_repair(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / RESOLVED_FILE).write_bytes(content)
+    (tmp_path / RunFile.study).write_bytes(content)
     with pytest.raises(UserError):
-        read_resolved(tmp_path)
+        read_resolved(RunDir(tmp_path))
     with pytest.raises(UserError):
-        claim_run_dir(tmp_path, spec_of(), IDENTITY)
-    assert (tmp_path / RESOLVED_FILE).read_bytes() == content
+        claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)
+    assert (tmp_path / RunFile.study).read_bytes() == content
 
 
 def test_a_directory_without_a_study_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="recombine run"):
-        read_resolved(tmp_path)
+        read_resolved(RunDir(tmp_path))
 
 
 def test_a_kill_while_the_spec_is_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,12 +122,12 @@ def test_a_kill_while_the_spec_is_written_leaves_the_old_one(tmp_path: Path, mon
     def kill(descriptor: int) -> None:
         raise KilledError
 
-    claim_run_dir(tmp_path, spec_of(), IDENTITY)
-    before = (tmp_path / RESOLVED_FILE).read_bytes()
+    claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)
+    before = (tmp_path / RunFile.study).read_bytes()
     monkeypatch.setattr("datasets_spec.atomic.os.fsync", kill)
     with pytest.raises(KilledError):
-        claim_run_dir(tmp_path, spec_of({"strategy.num_trials": 99}), IDENTITY)
-    assert (tmp_path / RESOLVED_FILE).read_bytes() == before
+        claim_run_dir(RunDir(tmp_path), spec_of({"strategy.num_trials": 99}), IDENTITY)
+    assert (tmp_path / RunFile.study).read_bytes() == before
 
 
 plain = st.recursive(
@@ -159,6 +160,6 @@ def _without_nulls(value: Any) -> Any:
 def test_what_would_change_the_experiment_is_refused(
     tmp_path: Path, fixed: dict[str, Any], change: dict[str, Any]
 ) -> None:
-    claim_run_dir(tmp_path, spec_of(fixed), IDENTITY)
+    claim_run_dir(RunDir(tmp_path), spec_of(fixed), IDENTITY)
     with pytest.raises(UserError, match=next(iter(change))):
-        claim_run_dir(tmp_path, spec_of({**fixed, **change}), IDENTITY)
+        claim_run_dir(RunDir(tmp_path), spec_of({**fixed, **change}), IDENTITY)

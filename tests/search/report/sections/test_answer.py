@@ -5,6 +5,7 @@ from pathlib import Path
 
 from search.report.run_files import RunRecords, load_run
 from search.report.sections.answer import compute_answer
+from search.study.run_dir import RunDir
 from tests.search.report.fixture_run import write_run
 
 
@@ -37,7 +38,7 @@ def test_a_comparison_with_one_seed_says_what_is_unknown(tmp_path: Path) -> None
     }
     selection["comparisons"] = [{**selection["comparisons"][0], **note, "minimum_detectable": 0.01, "seeds": [1, 1]}]
     path.write_text(json.dumps(selection))
-    (verdict,) = compute_answer(load_run(run)).verdicts
+    (verdict,) = compute_answer(load_run(RunDir(run))).verdicts
     assert verdict.detail.startswith("one seed an arm: training noise is unknown; measured")
     assert "could have seen" not in verdict.detail
     assert (verdict.seeds, verdict.p_value) == ("1 and 1", "–")
@@ -56,7 +57,7 @@ def test_worse_is_said(tmp_path: Path) -> None:
     entry = {"difference": -0.08, "ci_low": -0.12, "ci_high": -0.04, "verdict": "worse"}
     selection["comparisons"] = [{**selection["comparisons"][0], **entry}]
     path.write_text(json.dumps(selection))
-    (verdict,) = compute_answer(load_run(run)).verdicts
+    (verdict,) = compute_answer(load_run(RunDir(run))).verdicts
     assert (verdict.tone, verdict.word) == ("worse", "worse by 8.0 points")
     assert "−12.0 to −4.0" in verdict.detail
 
@@ -67,7 +68,7 @@ def test_without_sealed_the_reader_is_warned(tmp_path: Path) -> None:
     selection = json.loads(path.read_text())
     del selection["estimates"]["sealed"]
     path.write_text(json.dumps(selection))
-    answer = compute_answer(load_run(run))
+    answer = compute_answer(load_run(RunDir(run)))
     assert answer.state == "confirm"
     assert any("have not been opened" in caution for caution in answer.cautions)
 
@@ -76,13 +77,13 @@ def test_several_openings_are_a_caution(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps({**record, "sealed_openings": 3}))
-    assert any("opened 3 times" in caution for caution in compute_answer(load_run(run)).cautions)
+    assert any("opened 3 times" in caution for caution in compute_answer(load_run(RunDir(run))).cautions)
 
 
 def test_without_a_selection_the_best_of_the_search_is_provisional(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     (run / "selection" / "selection.json").unlink()
-    answer = compute_answer(load_run(run))
+    answer = compute_answer(load_run(RunDir(run)))
     assert answer.headline == "No selection yet."
     assert answer.state == "search"
     assert answer.parts

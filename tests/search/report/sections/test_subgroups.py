@@ -10,6 +10,7 @@ from search.report.sections.answer import compute_answer
 from search.report.sections.effects import compute_effect_table
 from search.report.sections.subgroups import compute_finding_tables
 from search.report.write import write_report
+from search.study.run_dir import RunDir
 from tests.search.report.fixture_run import write_run
 
 
@@ -38,12 +39,12 @@ def test_effects_are_ordered_and_their_words_are_not_claims(records: RunRecords)
 
 def test_the_page_shows_them_and_does_without(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path / "run")
-    page = write_report(run_dir).read_text(encoding="utf-8")
+    page = write_report(RunDir(run_dir)).read_text(encoding="utf-8")
     for part in ("What it costs elsewhere", "Class by class", "Group by group", "What each subset adds", "luck"):
         assert part in page
     (run_dir / "report" / "findings.json").unlink()
     (run_dir / "report" / "explanation.json").unlink()
-    page = write_report(run_dir).read_text(encoding="utf-8")
+    page = write_report(RunDir(run_dir)).read_text(encoding="utf-8")
     for part in ("Class by class", "Group by group"):
         assert part not in page
-    assert load_run(run_dir).missing == ()
+    assert load_run(RunDir(run_dir)).missing == ()

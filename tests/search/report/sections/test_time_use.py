@@ -9,11 +9,12 @@ import pandas as pd
 
 from search.report.run_files import RunRecords
 from search.report.sections.time_use import compute_time_use
+from search.study.run_dir import RunDir
 
 
 def records(**run: Any) -> RunRecords:
     return RunRecords(
-        run_dir=Path("run"), run=run, study={}, selection=None, trials=pd.DataFrame(), transfer=pd.DataFrame(),
+        run_dir=RunDir(Path("run")), run=run, study={}, selection=None, trials=pd.DataFrame(), transfer=pd.DataFrame(),
         missing=(),
     )  # fmt: skip
 
