@@ -34,7 +34,7 @@ _Z: Final = 1.96
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class TextQuestion:
     """What the classifier may read of a row.
 
     Args:
@@ -71,7 +71,7 @@ class TextOnly:
     num_trained: int
 
 
-def text_only(train: Sequence[Question], asked: Sequence[Question]) -> TextOnly | None:
+def text_only(train: Sequence[TextQuestion], asked: Sequence[TextQuestion]) -> TextOnly | None:
     """Learns from one set of questions and answers another.
 
     Args:
@@ -145,7 +145,7 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def _features(question: Question) -> list[NDArray[np.intp]]:
+def _features(question: TextQuestion) -> list[NDArray[np.intp]]:
     """Features of every option."""
     asked = _words(question.text)[:_MAX_QUESTION_WORDS]
     lengths = [len(option) for option in question.options]
@@ -166,7 +166,7 @@ def _scores(weights: NDArray[np.float64], options: Iterable[NDArray[np.intp]]) -
     return np.array([weights[features].sum() / math.sqrt(len(features)) for features in options])
 
 
-def _learned(questions: Sequence[Question]) -> NDArray[np.float64]:
+def _learned(questions: Sequence[TextQuestion]) -> NDArray[np.float64]:
     """Weights after some rounds of Adagrad, which suits words that are rare."""
     weights = np.zeros(_NUM_FEATURES)
     squares = np.full(_NUM_FEATURES, 1e-8)
@@ -186,7 +186,7 @@ def _learned(questions: Sequence[Question]) -> NDArray[np.float64]:
     return weights
 
 
-def _answers_right(weights: NDArray[np.float64], question: Question) -> bool:
+def _answers_right(weights: NDArray[np.float64], question: TextQuestion) -> bool:
     groups = option_groups(question.options)
     chosen = int(np.argmax(_scores(weights, _features(question))))
     return groups[chosen] == groups[question.gold]
@@ -220,6 +220,6 @@ def read_questions(store: Store, name: str, split: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _question(row: dict[str, Any]) -> Question:
+def _question(row: dict[str, Any]) -> TextQuestion:
     cluster = row["group"] or min(row["image_hashes"])
-    return Question(text=row["question"], options=tuple(row["options"]), gold=row["answer_index"], cluster=cluster)
+    return TextQuestion(text=row["question"], options=tuple(row["options"]), gold=row["answer_index"], cluster=cluster)

@@ -11,7 +11,7 @@ from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.prepare.survey import Survey
 from datasets_spec.sample import SPLITS, QuarantineReason
-from datasets_spec.splits.row_plan import Plan, Row
+from datasets_spec.splits.row_plan import Row, RowPlan
 from datasets_spec.store.manifest import STORE_VERSION, PartFile, StoreManifest, SubsetCounts
 
 # Above this, labels are answers in the asker's own words rather than classes, and stay out of the manifest.
@@ -20,7 +20,7 @@ MAX_LABELS_LISTED = 64
 
 def build_manifest(
     catalog: Catalog,
-    plan: Plan,
+    plan: RowPlan,
     survey: Survey,
     parts: Sequence[Mapping[str, Any]],
     *,
@@ -63,7 +63,7 @@ def build_manifest(
 def _counts(
     catalog: Catalog,
     name: str,
-    plan: Plan,
+    plan: RowPlan,
     survey: Survey,
     parts: Sequence[Mapping[str, Any]],
     generation: str,

@@ -81,7 +81,7 @@ def _record_columns(record: RawSample | QuarantinedRow) -> dict[str, Any]:
     }
 
 
-def check_rows(table: pa.Table, *, sources: Mapping[str, SubsetSource], seed: int, limits: ImageLimits) -> pa.Table:
+def open_images(table: pa.Table, *, sources: Mapping[str, SubsetSource], seed: int, limits: ImageLimits) -> pa.Table:
     """Opens every image of every row, orders options and computes the hashes.
 
     Args:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from datasets_spec.copies.groups import ComparedChunk, PairChunk, compare_chunk
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, check_rows, read_files
+from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, open_images, read_files
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.second_pass import order_table, write_parts
-from datasets_spec.splits.row_plan import Plan
+from datasets_spec.splits.row_plan import RowPlan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,7 +80,7 @@ def stage_rows(
         dataset = dataset.map_batches(read_files, batch_size=1, batch_format="pyarrow", fn_kwargs={"sources": sources})
         dataset = dataset.repartition(target_num_rows_per_block=ROWS_PER_BLOCK)
         dataset = dataset.map_batches(
-            check_rows,
+            open_images,
             batch_size=None,
             batch_format="pyarrow",
             fn_kwargs={"sources": sources, "seed": seed, "limits": limits},
@@ -89,7 +89,7 @@ def stage_rows(
 
 
 def store_rows(
-    plan: Plan, sources: dict[str, SubsetSource], staging: Path, generation: Path, *, limits: ImageLimits
+    plan: RowPlan, sources: dict[str, SubsetSource], staging: Path, generation: Path, *, limits: ImageLimits
 ) -> list[dict[str, Any]]:
     """Second job: writes the planned rows with their images as Parquet parts.
 

@@ -13,7 +13,7 @@ from datasets_spec.images.strip_metadata import without_metadata
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.staged_rows import ordered_rows
 from datasets_spec.sample import arrow_schema, file_stem, sample_id
-from datasets_spec.splits.row_plan import Plan, Row
+from datasets_spec.splits.row_plan import Row, RowPlan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,7 +91,7 @@ def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_pylist(orders, schema=schema)
 
 
-def write_row_list(plan: Plan, path: Path) -> None:
+def write_row_list(plan: RowPlan, path: Path) -> None:
     """Writes which rows were kept, so that a third party can rebuild the same set from the published files.
 
     Args:

@@ -26,7 +26,7 @@ _IMAGE_TAG = re.compile(r"<image>")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class TakenApart:
     """A question taken apart.
 
     Args:
@@ -74,7 +74,7 @@ def without_image_tags(text: str) -> tuple[str, tuple[str, ...]]:
     return _IMAGE_TAG.sub(" ", rest).strip() if inside else rest, inside
 
 
-def split_options(text: str) -> Choice:
+def split_options(text: str) -> TakenApart:
     """Separates a question from the option lines that end it; blank lines between options are allowed.
 
     Args:
@@ -100,7 +100,7 @@ def split_options(text: str) -> Choice:
     found.reverse()
     if all(len(letter) > 1 for letter, _ in found):
         # Nothing, or a last line like "CT: which organ?": no options.
-        return Choice(question=text.strip(), letters=(), options=())
+        return TakenApart(question=text.strip(), letters=(), options=())
     ranks = [_rank(letter) for letter, _ in found]
     if ranks[0] != 0 or any(a >= b for a, b in pairwise(ranks)):
         raise RowError(QuarantineReason.malformed_row, "option letters do not ascend from A")
@@ -108,14 +108,14 @@ def split_options(text: str) -> Choice:
         raise RowError(QuarantineReason.too_many_options, f"{len(found)} options")
     question = "\n".join(lines[:end]).strip()
     letters, options = zip(*found, strict=True)
-    return Choice(question=question, letters=letters, options=options)
+    return TakenApart(question=question, letters=letters, options=options)
 
 
 def _rank(letter: str) -> int:
     return ord(letter) - 65 if len(letter) == 1 else 26 * (ord(letter[0]) - 64) + ord(letter[1]) - 65
 
 
-def gold_option(choice: Choice, answer: str) -> tuple[int, tuple[str, ...]]:
+def gold_option(choice: TakenApart, answer: str) -> tuple[int, tuple[str, ...]]:
     """Finds the gold option: by its letter, else by its text.
 
     Where the text after the letter contradicts the option (two records of Med-MIM's RAD file), the letter
@@ -148,7 +148,7 @@ def gold_option(choice: Choice, answer: str) -> tuple[int, tuple[str, ...]]:
     return index, tuple(flag.value for flag in flags)
 
 
-def _named_option(choice: Choice, answer: str) -> tuple[int, list[Flag]]:
+def _named_option(choice: TakenApart, answer: str) -> tuple[int, list[Flag]]:
     match = _ANSWER.match(answer)
     if match and match[1] in choice.letters:
         index = choice.letters.index(match[1])

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets_spec.readers.choices import Choice, gold_option, without_image_tags, without_instruction
+from datasets_spec.readers.choices import TakenApart, gold_option, without_image_tags, without_instruction
 from datasets_spec.readers.files import rows_of
 from datasets_spec.readers.records import RowError, paths_of, require_text
 from datasets_spec.readers.regions import region_of
@@ -116,7 +116,7 @@ def _paths(cells: dict[str, Any]) -> tuple[str, ...]:
     return paths_of([cells[name] for _, name in numbered if cells[name]])
 
 
-def _choice(cells: dict[str, Any], question: str) -> Choice:
+def _choice(cells: dict[str, Any], question: str) -> TakenApart:
     columns: dict[str, str] = {}
     for name in cells:
         match = _OPTION_COLUMN.match(name)
@@ -124,4 +124,4 @@ def _choice(cells: dict[str, Any], question: str) -> Choice:
             columns[(match[1] or match[2]).upper()] = name
     options = {letter: _text(cells, columns[letter]).strip() for letter in sorted(columns) if cells[columns[letter]]}
     given = {letter: text for letter, text in options.items() if text}
-    return Choice(question=question, letters=tuple(given), options=tuple(given.values()))
+    return TakenApart(question=question, letters=tuple(given), options=tuple(given.values()))

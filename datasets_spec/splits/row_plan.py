@@ -67,7 +67,7 @@ class Row:
 
 
 @dataclass(kw_only=True, slots=True)
-class Plan:
+class RowPlan:
     """The decision about all rows.
 
     Args:
@@ -88,7 +88,7 @@ def make_plan(
     seed: int,
     sampling: Mapping[str, SamplingSpec] | None = None,
     policy: LeakagePolicy | None = None,
-) -> Plan:
+) -> RowPlan:
     """De-duplicates, splits, guards against leaks, orders and samples rows; the same for any order they come in.
 
     Args:
@@ -101,7 +101,7 @@ def make_plan(
     Raises:
         LeakageError: There are leaks that the policy refuses, or the guard failed.
     """
-    plan = Plan()
+    plan = RowPlan()
     kept = _without_copies(sorted(rows, key=lambda row: row.place), plan)
     _assign(kept, shares, seed)
     plan.leaks = count_leaks(kept, policy or LeakagePolicy())
@@ -124,7 +124,7 @@ def make_plan(
     return plan
 
 
-def _without_copies(rows: Sequence[Row], plan: Plan) -> list[Row]:
+def _without_copies(rows: Sequence[Row], plan: RowPlan) -> list[Row]:
     # A pool row that copies a test row is a leak, not a duplicate: it is left for the guard to find and count.
     seen: set[tuple[str, str, str]] = set()
     kept = []

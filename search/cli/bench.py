@@ -54,21 +54,21 @@ def plan_of(
 def bench_search(plan: BenchPlan, *, as_json: bool, num_workers: int) -> None:
     """Replay strategies on tables and print regrets: a table, or one JSON object a line."""
     from search.bench.replay.many_replays import run_bench
-    from search.bench.replay.regret import summarise
+    from search.bench.replay.regret import summarise_regrets
 
     # Progress goes to the error stream, so that the output is nothing but figures.
     picks, full = run_bench(plan, num_workers=num_workers, on_event=lambda text: err.print(text, markup=False))
-    figures = summarise(picks, full)
+    figures = summarise_regrets(picks, full)
     if as_json:
         for figure in figures:
             print_line(json.dumps(figure.as_json()))
         return
     for table in dict.fromkeys(figure.table for figure in figures):
         _print_regrets(table, [figure for figure in figures if figure.table == table])
-    from search.bench.replay.regret import contrast
+    from search.bench.replay.regret import regret_contrast
 
     for other, trials, other_trials in CONTRASTS:
-        found = contrast(picks, "recombine", trials, other, other_trials)
+        found = regret_contrast(picks, "recombine", trials, other, other_trials)
         if found is not None:
             print_line(
                 f"regret of {other} after {other_trials} trials minus that of recombine after {trials}: "

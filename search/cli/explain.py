@@ -12,7 +12,7 @@ from datasets_spec.catalog.keys import Key
 from datasets_spec.errors import UserError
 from datasets_spec.nearest import nearest_of
 from search.cli.console import print_line, print_table
-from search.evidence.explain.effects import Effect, Explanation, Subject, banzhaf_weights, explain, trials_of
+from search.evidence.explain.effects import Effect, Explanation, Subject, banzhaf_weights, explain, explained_trials
 from search.evidence.explain.explain_study import subject_of
 from search.evidence.explain.model import EffectsModel, Floats
 from search.evidence.explain.top_up import top_up
@@ -130,7 +130,7 @@ def _cells(effect: Effect) -> list[str]:
 def _sharpen(
     study: Study, records: Sequence[Mapping[str, Any]], subject: Subject, wanted: str, num_trials: int
 ) -> None:
-    trials, _ = trials_of(records, subject)
+    trials, _ = explained_trials(records, subject)
     model = EffectsModel(trials)
     weights = _weights(model, wanted)
     taken = {frozenset(record["composition"]) for record in records}

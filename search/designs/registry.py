@@ -12,7 +12,7 @@ from search.designs.kinds.disruption import disruption_rows
 from search.designs.kinds.few_shot import data_efficiency_rows, few_shot_rows
 from search.designs.kinds.observation import observation_rows
 from search.designs.kinds.zero_overlap import zero_overlap_rows
-from search.designs.rows import DesignRow, Pool
+from search.designs.rows import DesignRow, SubsetPool
 from search.study.design_section import DesignSection
 from search.study.study import Study
 
@@ -30,7 +30,7 @@ def build_rows(study: Study, num_rows: Mapping[str, int]) -> list[DesignRow]:
     section = study.spec.design
     if section is None:
         raise UserError(f"{study.path}: the study has no `design` section", hint="`recombine design list` shows kinds")
-    pool = Pool(
+    pool = SubsetPool(
         keys={name: study.catalog.subset(name).key for name in study.catalog.names},
         rows=num_rows,
         sources=study.spec.space.composition.allowed,
@@ -56,7 +56,7 @@ def _without_equal_arms(row: DesignRow) -> DesignRow:
     return replace(row, contrasts=tuple((a, b) for a, b in row.contrasts if training(a) != training(b)))
 
 
-def _rows(study: Study, section: DesignSection, pool: Pool) -> list[DesignRow]:
+def _rows(study: Study, section: DesignSection, pool: SubsetPool) -> list[DesignRow]:
     spec = study.spec
     num_samples = section.num_samples or max(spec.space.composition.num_samples)
     budget = section.budget or spec.space.composition.budget

@@ -54,7 +54,7 @@ class DesignRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pool:
+class SubsetPool:
     """The subsets that a design may train on.
 
     Attributes:
@@ -107,7 +107,7 @@ def baseline_arm() -> Arm:
     return Arm(name=BASELINE, composition=Composition({}))
 
 
-def arms_with_control(pool: Pool, target: str, trained: Arm, *, num_steps: int | None = None) -> tuple[Arm, ...]:
+def arms_with_control(pool: SubsetPool, target: str, trained: Arm, *, num_steps: int | None = None) -> tuple[Arm, ...]:
     """Baseline, the trained arm, and a control of the same number of samples where unrelated subsets exist."""
     control = pool.spread(pool.unrelated(target), trained.composition.total)
     arms = [baseline_arm(), trained]
@@ -122,7 +122,7 @@ def contrasts_of(arms: Iterable[Arm], claim: str) -> tuple[tuple[str, str], ...]
     return tuple((claim, other) for other in (CONTROL, BASELINE) if other in names)
 
 
-def spread_arms(pool: Pool, groups: dict[str, list[str]], budget: int) -> list[Arm]:
+def spread_arms(pool: SubsetPool, groups: dict[str, list[str]], budget: int) -> list[Arm]:
     """One arm a group, with `budget` samples spread evenly over its subsets; none where a group has no rows."""
     arms = []
     for name, subsets in groups.items():

@@ -17,7 +17,7 @@ from search.engine.trial_factory import PlannedTrial
 from search.study.run_dir import RunDir, RunFile
 
 if TYPE_CHECKING:
-    from trainers.executors.pool import Pool
+    from trainers.executors.pool import SlotPool
 
 # A strategy learns from results: at most this share of its trials may be on their way at once, packs included.
 IN_FLIGHT_SHARE = 0.25
@@ -46,7 +46,7 @@ class PooledEngine:
         self,
         recorder: Recorder,
         *,
-        make_pool: Callable[[], Pool],
+        make_pool: Callable[[], SlotPool],
         run_dir: RunDir,
         pack: int | None,
         is_deterministic: bool,
@@ -135,7 +135,7 @@ class _Running:
 
     thread: threading.Thread
 
-    def __init__(self, *, pool: Pool, bridge: Any) -> None:
+    def __init__(self, *, pool: SlotPool, bridge: Any) -> None:
         self.pool = pool
         self.bridge = bridge
         self.pack_size = 1

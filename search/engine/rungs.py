@@ -102,7 +102,7 @@ def decide(mine: Mapping[str, str], others: Sequence[Mapping[str, str]], spec: S
     ranked = sorted(others, key=accuracy, reverse=True)
     # The last place worth going on with, counted without this trial: it goes on if it might be as good.
     cutoff = ranked[max(1, math.ceil(options.keep * (len(others) + 1))) - 1]
-    lead, error = paired_difference(cutoff, mine)
+    lead, error = paired_lead(cutoff, mine)
     margin = NormalDist().inv_cdf(options.confidence) * error
     points = f"{100 * lead:+.1f} points (noise {100 * margin:.1f})"
     if lead > margin:
@@ -110,7 +110,7 @@ def decide(mine: Mapping[str, str], others: Sequence[Mapping[str, str]], spec: S
     return RungDecision(goes_on=True, reason=f"not clearly behind the best {options.keep:.0%}: {points}")
 
 
-def paired_difference(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[float, float]:
+def paired_lead(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[float, float]:
     """Return how much more accurate `one` is than `other`, and the standard error over their common questions.
 
     The mean over evaluation sets of paired differences; a variance of zero is taken as that of one question that

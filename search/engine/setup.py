@@ -13,7 +13,7 @@ from search.space.composition import Composition
 from search.study.run_dir import RunFile
 
 if TYPE_CHECKING:
-    from trainers.executors.pool import Pool
+    from trainers.executors.pool import SlotPool
     from trainers.rows.encoded_blocks import SampleRows
     from trainers.rows.row_blocks import RowBlocks
 
@@ -112,8 +112,8 @@ def _num_images(opened: OpenStudy) -> int:
     return total
 
 
-def _make_pool(opened: OpenStudy, rows: RowBlocks | SampleRows) -> Pool:
-    from trainers.executors.pool import Pool
+def _make_pool(opened: OpenStudy, rows: RowBlocks | SampleRows) -> SlotPool:
+    from trainers.executors.pool import SlotPool
     from trainers.executors.slot import SlotConfig
 
     spec, execution = opened.spec, opened.spec.execution
@@ -134,7 +134,7 @@ def _make_pool(opened: OpenStudy, rows: RowBlocks | SampleRows) -> Pool:
             checkpoint_s=execution.checkpoint_s,
         )
 
-    return Pool(
+    return SlotPool(
         num_slots=execution.max_concurrent,
         resources=opened.resources,
         make_config=make_config,

@@ -57,25 +57,25 @@ class ClassResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class ClosedQuestion:
     """What a class's figures need to know of a closed question."""
 
     options: tuple[str, ...]
     answer_index: int
 
 
-def questions_of(table: Any) -> dict[str, Question]:
+def questions_of(table: Any) -> dict[str, ClosedQuestion]:
     """The closed questions of a partition of the store (columns sample_id, options, answer_index), by sample id."""
     columns = (table["sample_id"].to_pylist(), table["options"].to_pylist(), table["answer_index"].to_pylist())
     return {
-        sample: Question(options=tuple(options), answer_index=answer)
+        sample: ClosedQuestion(options=tuple(options), answer_index=answer)
         for sample, options, answer in zip(*columns, strict=True)
         if answer != OPEN_ANSWER
     }
 
 
 def compute_class_results(
-    frames: Sequence[pd.DataFrame], questions: Mapping[str, Question], *, arm: str, eval_set: str, split: str
+    frames: Sequence[pd.DataFrame], questions: Mapping[str, ClosedQuestion], *, arm: str, eval_set: str, split: str
 ) -> list[ClassResult]:
     """Figures of every class with enough questions, largest class first.
 
@@ -99,7 +99,7 @@ def compute_class_results(
     return sorted(found, key=lambda result: (-result.num_positive, result.label))
 
 
-def expected_calibration_error(frame: pd.DataFrame, questions: Mapping[str, Question]) -> float | None:
+def expected_calibration_error(frame: pd.DataFrame, questions: Mapping[str, ClosedQuestion]) -> float | None:
     """Mean distance between the probability of the chosen option and how often it is right, over ten bins.
 
     None without a closed question.
@@ -119,7 +119,7 @@ def expected_calibration_error(frame: pd.DataFrame, questions: Mapping[str, Ques
     return float(np.sum(gaps))
 
 
-def _probabilities(frame: pd.DataFrame, questions: Mapping[str, Question]) -> dict[str, dict[str, float]]:
+def _probabilities(frame: pd.DataFrame, questions: Mapping[str, ClosedQuestion]) -> dict[str, dict[str, float]]:
     """For each closed question the probability of each distinct option text, normalised over the options."""
     found = {}
     for sample, log_probs in zip(frame["sample_id"], frame["log_probs"], strict=True):
@@ -141,7 +141,7 @@ def _probabilities(frame: pd.DataFrame, questions: Mapping[str, Question]) -> di
 
 def _class(
     tables: Sequence[Mapping[str, Mapping[str, float]]],
-    questions: Mapping[str, Question],
+    questions: Mapping[str, ClosedQuestion],
     key: str,
     label: str,
     arm: str,
@@ -195,5 +195,5 @@ def auroc(score: NDArray[np.float64], is_class: NDArray[np.bool_]) -> float:
     return above / (positive * (len(score) - positive))
 
 
-def _gold(question: Question) -> str:
+def _gold(question: ClosedQuestion) -> str:
     return option_text_key(question.options[question.answer_index])

@@ -12,7 +12,7 @@ from typing import Any
 from datasets_spec.catalog.keys import shared_elements
 from search.seeds import derived_rng
 from search.space.composition import Composition, share_out
-from search.study.objective import mean_accuracy, objective_values
+from search.study.objective import mean_score, objective_values
 from search.study.study import Study
 from search.vocabulary import Exposure, Stage
 
@@ -22,7 +22,7 @@ TARGET_LABELS = "target-labels"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class ComparatorEvidence:
     """What comparators are made from.
 
     Attributes:
@@ -44,13 +44,13 @@ class Evidence:
         return share_out({s: self.rows[s] for s in subsets}, self.selected.total)
 
 
-def all_data(evidence: Evidence) -> Composition | None:
+def all_data(evidence: ComparatorEvidence) -> Composition | None:
     """Every allowed source that does not carry a target's own key."""
     allowed = _held_out_sources(evidence)
     return evidence.spread(allowed) if allowed else None
 
 
-def best_single(evidence: Evidence) -> Composition | None:
+def best_single(evidence: ComparatorEvidence) -> Composition | None:
     """The source that was best alone on `search`, with as many samples as the selection if it has them."""
     ranked = ranked_singles(evidence)
     if not ranked:
@@ -58,13 +58,13 @@ def best_single(evidence: Evidence) -> Composition | None:
     return Composition({ranked[0]: min(evidence.selected.total, evidence.rows[ranked[0]])})
 
 
-def additive_singles(evidence: Evidence) -> Composition | None:
+def additive_singles(evidence: ComparatorEvidence) -> Composition | None:
     """The sources that were best alone, as many as the selection has: right if subsets simply add up."""
     ranked = ranked_singles(evidence)
     return evidence.spread(ranked[: len(evidence.selected)]) if ranked else None
 
 
-def greedy(evidence: Evidence) -> Composition | None:
+def greedy(evidence: ComparatorEvidence) -> Composition | None:
     """Start from the best single source and add, as long as a trial of the study has shown that it helps.
 
     It walks through the compositions that the study has tried; what was never tried costs trials, which a comparator
@@ -84,7 +84,7 @@ def greedy(evidence: Evidence) -> Composition | None:
         best = longer[chosen]
 
 
-def metadata(evidence: Evidence) -> Composition | None:
+def metadata(evidence: ComparatorEvidence) -> Composition | None:
     """The sources that share most elements with the targets; None when none shares anything."""
     study = evidence.study
     shared = {
@@ -98,21 +98,20 @@ def metadata(evidence: Evidence) -> Composition | None:
     return evidence.spread([source for source, number in shared.items() if number == most]) if most else None
 
 
-def static(evidence: Evidence) -> Composition | None:
+def static(evidence: ComparatorEvidence) -> Composition | None:
     """The sources that were best alone on the study's *other* evaluation sets; None where there are no others."""
     spec = evidence.study.spec
     others = [name for name in spec.eval_sets if name not in spec.objective_sets]
     scored = [
         (next(iter(record["composition"])), value)
         for record in evidence.records
-        if record["stage"] == Stage.single
-        and (value := mean_accuracy(record, others, "search", spec.score)) is not None
+        if record["stage"] == Stage.single and (value := mean_score(record, others, "search", spec.score)) is not None
     ]
     ranked = _by_mean(scored)
     return evidence.spread(ranked[: len(evidence.selected)]) if ranked else None
 
 
-def random_same_size(evidence: Evidence) -> Composition | None:
+def random_same_size(evidence: ComparatorEvidence) -> Composition | None:
     """A random composition with the selection's numbers of samples on other subsets; None when there is no other."""
     allowed = _held_out_sources(evidence)
     counts = sorted(evidence.selected.values())
@@ -126,7 +125,7 @@ def random_same_size(evidence: Evidence) -> Composition | None:
     return None
 
 
-def target_labels(evidence: Evidence) -> Composition | None:
+def target_labels(evidence: ComparatorEvidence) -> Composition | None:
     """Train on as many labelled samples of the targets themselves as the search has asked questions of them.
 
     A search spends target labels: it reads the answers of `search`. Whoever has them could have trained on them, so a
@@ -141,7 +140,7 @@ def target_labels(evidence: Evidence) -> Composition | None:
     return Composition(counts) if all(counts.values()) else None
 
 
-MAKERS: dict[str, Callable[[Evidence], Composition | None]] = {
+MAKERS: dict[str, Callable[[ComparatorEvidence], Composition | None]] = {
     ALL_DATA: all_data,
     BEST_SINGLE: best_single,
     RANDOM: random_same_size,
@@ -167,7 +166,7 @@ def leaks(study: Study, name: str, composition: Composition) -> list[str]:
     return [t for t in study.spec.objective_sets if exposures.of(composition, t) == Exposure.in_domain]
 
 
-def ranked_singles(evidence: Evidence) -> list[str]:
+def ranked_singles(evidence: ComparatorEvidence) -> list[str]:
     """Sources by their mean objective alone on `search`, best first; those without a score are left out."""
     scored = [
         (next(iter(record["composition"])), sum(values) / len(values))
@@ -185,7 +184,7 @@ def _by_mean(scored: Sequence[tuple[str, float]]) -> list[str]:
     return sorted(means, key=lambda source: (-means[source], source))
 
 
-def _search_scores(evidence: Evidence) -> dict[frozenset[str], float]:
+def _search_scores(evidence: ComparatorEvidence) -> dict[frozenset[str], float]:
     """The best objective of every set of subsets that was scored on `search`."""
     found: dict[frozenset[str], float] = {}
     for record in evidence.records:
@@ -195,7 +194,7 @@ def _search_scores(evidence: Evidence) -> dict[frozenset[str], float]:
     return found
 
 
-def _held_out_sources(evidence: Evidence) -> list[str]:
+def _held_out_sources(evidence: ComparatorEvidence) -> list[str]:
     """Allowed sources that leave every target of the objective held out."""
     spec, exposures = evidence.study.spec, evidence.study.exposures
     return [

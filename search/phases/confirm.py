@@ -71,7 +71,7 @@ def _comparator_arms(run: StudyRun, selected: Composition, recipe: Recipe) -> di
         for seed in spec.confirm.seeds:
             for planned in plan_controls(run, selected.total, recipe, seed, ("confirm",), Stage.control):
                 arms.setdefault(planned.arm, []).append(planned)
-    evidence = comparators.Evidence(
+    evidence = comparators.ComparatorEvidence(
         study=run.study,
         selected=selected,
         rows=rows,
@@ -85,7 +85,7 @@ def _comparator_arms(run: StudyRun, selected: Composition, recipe: Recipe) -> di
 
 
 def _comparator_arm(
-    run: StudyRun, name: str, evidence: comparators.Evidence, recipe: Recipe
+    run: StudyRun, name: str, evidence: comparators.ComparatorEvidence, recipe: Recipe
 ) -> dict[str, list[PlannedTrial]]:
     """The trials of one comparator, or the reason why there are none."""
     composition, selected = comparators.MAKERS[name](evidence), evidence.selected

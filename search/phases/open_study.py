@@ -52,7 +52,7 @@ def open_run(
     )
     store = open_store(study.store_dir)
     say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
-    check_rows(study, store.count)
+    require_rows(study, store.count)
     claim_run_dir(run_dir, spec, {"store": store.fingerprint, "backbone": fingerprint})
     with Ledger.open(run_dir / RunFile.ledger, writer=True) as ledger:
         remove_dead_attempts(run_dir / RunFile.trials)
@@ -95,7 +95,7 @@ def _trial_resources(execution: ExecutionSection) -> TrialResources:
     )
 
 
-def check_rows(study: Study, count: Callable[[str, str], int]) -> None:
+def require_rows(study: Study, count: Callable[[str, str], int]) -> None:
     """Refuse a study whose sources or targets do not have the rows that it needs.
 
     Args:

@@ -34,7 +34,7 @@ class PhaseCost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class StudyPlan:
     """A study before it runs."""
 
     phases: tuple[PhaseCost, ...]
@@ -53,7 +53,7 @@ class Plan:
         return sum(phase.num_trials for phase in self.phases)
 
 
-def compute_plan(study: Study, facts: PlanFacts) -> Plan:
+def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
     """Count trials, samples, time and disk; use what this study has measured, else stated assumptions.
 
     Args:
@@ -88,7 +88,7 @@ def compute_plan(study: Study, facts: PlanFacts) -> Plan:
             else []
         ),
     )
-    return Plan(
+    return StudyPlan(
         phases=phases,
         num_compositions=study.spec.space.composition.count(),
         startup_s=startup_s,

@@ -24,12 +24,12 @@ def objective_values(spec: StudySpec, record: Mapping[str, Any], split: str = "s
     """
     if record["status"] != Status.finished:
         return None
-    wanted = [mean_accuracy(record, eval_sets, split, spec.score) for eval_sets in spec.objectives]
+    wanted = [mean_score(record, eval_sets, split, spec.score) for eval_sets in spec.objectives]
     values = tuple(value for value in wanted if value is not None and math.isfinite(value))
     return values if len(values) == len(wanted) else None
 
 
-def mean_accuracy(
+def mean_score(
     record: Mapping[str, Any], eval_sets: Sequence[str], split: str, score: ScoreSection | None = None
 ) -> float | None:
     """Return the mean over evaluation sets; None when one is missing or was trained on."""

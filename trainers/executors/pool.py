@@ -20,7 +20,7 @@ MAX_FAILED_STARTS = 3
 
 
 @dataclass(kw_only=True)
-class Pool:
+class SlotPool:
     """Long-lived Ray Train runs, one a slot, that lease trials from a broker.
 
     Attributes:

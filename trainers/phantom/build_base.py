@@ -133,7 +133,7 @@ def group_items(items: Sequence[Item], *, only_clear: bool = False) -> tuple[lis
         items: in the order of the feature cache.
         only_clear: leave out the items with blended words.
     """
-    from trainers.phantom.tensors import encode
+    from trainers.phantom.tensors import encode_items
 
     firsts, place = [], 0
     for item in items:
@@ -146,14 +146,14 @@ def group_items(items: Sequence[Item], *, only_clear: bool = False) -> tuple[lis
         ]
         if rows:
             lists.append([items[i] for i in rows])
-            encoded.append(encode(lists[-1], [firsts[i] for i in rows]))
+            encoded.append(encode_items(lists[-1], [firsts[i] for i in rows]))
     return lists, encoded
 
 
 def _language_stage(model: Any, items: Sequence[Item], plan: BaseRecipe, seed: int, say: Callable[[str], None]) -> None:
     from datasets_spec.phantom.questions import sample_rng
     from trainers.phantom.language_stage import new_auxiliary_heads, train_language
-    from trainers.phantom.tensors import encode
+    from trainers.phantom.tensors import encode_items
     from trainers.phantom.vision_stage import cache_features
 
     features = cache_features(model, _scenes(items))
@@ -161,7 +161,7 @@ def _language_stage(model: Any, items: Sequence[Item], plan: BaseRecipe, seed: i
     copies = [copy_item(sample_rng(seed, "base", "copy", i)) for i in range(plan.num_copy_items)]
     clear, groups = group_items(items, only_clear=True)[1], group_items(items)[1]
     stages = (
-        ("copy", [encode(copies, [0] * len(copies))], 4, plan.num_copy_steps),
+        ("copy", [encode_items(copies, [0] * len(copies))], 4, plan.num_copy_steps),
         ("pointer", clear[1:2], 1, plan.num_pointer_steps),
         ("word", clear[1:2], 2, plan.num_word_steps),
         ("one image", clear[:2], 4, plan.num_one_image_steps),

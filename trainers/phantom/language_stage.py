@@ -17,7 +17,7 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from trainers.phantom.architecture import HIDDEN_SIZE, IMAGE, NUM_IMAGE_TOKENS, NUM_TEXT_LAYERS, vocabulary
 from trainers.phantom.curriculum import NUM_FINDINGS
-from trainers.phantom.tensors import MAX_IMAGES, Encoded
+from trainers.phantom.tensors import MAX_IMAGES, EncodedItems
 
 PEAK_RATE: Final = 2e-3
 BATCH_SIZE: Final = 64
@@ -47,7 +47,7 @@ class AuxiliaryHeads(nn.Module):
         return torch.add(scores, self.bias)
 
 
-def layer_states(model: Any, batch: Encoded, features: torch.Tensor, depth: int) -> list[torch.Tensor]:
+def layer_states(model: Any, batch: EncodedItems, features: torch.Tensor, depth: int) -> list[torch.Tensor]:
     """Hidden states [batch, tokens, 64] after the embedding and after each of the first ``depth`` layers.
 
     No mask is needed: padding stands on the right and attention is causal.
@@ -68,7 +68,7 @@ def layer_states(model: Any, batch: Encoded, features: torch.Tensor, depth: int)
     return layers
 
 
-def answer_logits(model: Any, batch: Encoded, features: torch.Tensor) -> torch.Tensor:
+def answer_logits(model: Any, batch: EncodedItems, features: torch.Tensor) -> torch.Tensor:
     """Logits over the vocabulary where the answer stands: [batch, words]."""
     final = layer_states(model, batch, features, NUM_TEXT_LAYERS)[-1]
     at_answer: torch.Tensor = final[torch.arange(len(batch.ids)), batch.answer_at]
@@ -77,7 +77,7 @@ def answer_logits(model: Any, batch: Encoded, features: torch.Tensor) -> torch.T
 
 
 def _losses(
-    model: Any, heads: AuxiliaryHeads, batch: Encoded, features: torch.Tensor, depth: int
+    model: Any, heads: AuxiliaryHeads, batch: EncodedItems, features: torch.Tensor, depth: int
 ) -> list[torch.Tensor]:
     """Losses that ``depth`` layers allow: pointer, looking; from two on word, finding; with all option, answer, end."""
     if depth < NUM_TEXT_LAYERS:
@@ -93,7 +93,9 @@ def _losses(
     return losses
 
 
-def _answer_losses(model: Any, heads: AuxiliaryHeads, layers: list[torch.Tensor], batch: Encoded) -> list[torch.Tensor]:
+def _answer_losses(
+    model: Any, heads: AuxiliaryHeads, layers: list[torch.Tensor], batch: EncodedItems
+) -> list[torch.Tensor]:
     rows = torch.arange(len(batch.ids)).unsqueeze(1)
     scores = heads.option(layers[OPTION_LAYER][rows, batch.options_at.clamp(min=0)]).squeeze(-1)  # [batch, 5]
     scores = scores.masked_fill(batch.options_at < 0, float("-inf"))
@@ -107,13 +109,13 @@ def _answer_losses(model: Any, heads: AuxiliaryHeads, layers: list[torch.Tensor]
     return [option, answer, 0.2 * end]
 
 
-def _word_loss(model: Any, heads: AuxiliaryHeads, question: torch.Tensor, batch: Encoded) -> torch.Tensor:
+def _word_loss(model: Any, heads: AuxiliaryHeads, question: torch.Tensor, batch: EncodedItems) -> torch.Tensor:
     """Cross-entropy of the answer's word at the question mark."""
     loss = nn.functional.cross_entropy(model.lm_head(heads.word(question)), batch.word)
     return loss if batch.features_at.shape[1] < 2 else SEVERAL_IMAGES_WORD_WEIGHT * loss
 
 
-def _finding_loss(heads: AuxiliaryHeads, question: torch.Tensor, batch: Encoded) -> torch.Tensor:
+def _finding_loss(heads: AuxiliaryHeads, question: torch.Tensor, batch: EncodedItems) -> torch.Tensor:
     """Cross-entropy at the question mark of what each image shows of what is asked."""
     if not (batch.findings >= 0).any():
         return torch.zeros(())
@@ -121,7 +123,7 @@ def _finding_loss(heads: AuxiliaryHeads, question: torch.Tensor, batch: Encoded)
     return nn.functional.cross_entropy(logits, batch.findings.flatten(), ignore_index=-1)
 
 
-def _pointer_loss(heads: AuxiliaryHeads, states: torch.Tensor, batch: Encoded) -> torch.Tensor:
+def _pointer_loss(heads: AuxiliaryHeads, states: torch.Tensor, batch: EncodedItems) -> torch.Tensor:
     if not batch.cells.shape[1]:
         return torch.zeros(())
     rows = torch.arange(len(batch.ids))
@@ -133,7 +135,7 @@ def _pointer_loss(heads: AuxiliaryHeads, states: torch.Tensor, batch: Encoded) -
     return POINTER_WEIGHT * loss
 
 
-def _looking_targets(batch: Encoded) -> torch.Tensor:
+def _looking_targets(batch: EncodedItems) -> torch.Tensor:
     """Where the question mark looks for each image: [batch, images, tokens]; at itself where nothing is asked about."""
     num_images = batch.features_at.shape[1]
     cells = batch.cells.nan_to_num(0.0).view(-1, num_images, NUM_IMAGE_TOKENS)
@@ -145,7 +147,7 @@ def _looking_targets(batch: Encoded) -> torch.Tensor:
     return targets / targets.sum(dim=2, keepdim=True)
 
 
-def _looking_loss(model: Any, states: torch.Tensor, batch: Encoded) -> torch.Tensor:
+def _looking_loss(model: Any, states: torch.Tensor, batch: EncodedItems) -> torch.Tensor:
     """Cross-entropy of layer 2's attention at the question mark with the cells asked about."""
     if not batch.cells.shape[1]:
         return torch.zeros(())
@@ -170,7 +172,7 @@ def _looking_loss(model: Any, states: torch.Tensor, batch: Encoded) -> torch.Ten
 def train_language(
     model: Any,
     heads: AuxiliaryHeads,
-    groups: Sequence[Encoded],
+    groups: Sequence[EncodedItems],
     shares: Sequence[float],
     features: torch.Tensor,
     *,
@@ -216,7 +218,7 @@ def train_language(
 
 
 @torch.no_grad()
-def right_answers(model: Any, group: Encoded, features: torch.Tensor) -> torch.Tensor:
+def right_answers(model: Any, group: EncodedItems, features: torch.Tensor) -> torch.Tensor:
     """Which items the model answers with the right token, out of the whole vocabulary: bool [items]."""
     right = []
     for start in range(0, len(group.ids), 256):

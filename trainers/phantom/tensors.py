@@ -20,7 +20,7 @@ MAX_IMAGES: Final = len(ORDINALS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Encoded:
+class EncodedItems:
     """Items of one number of images, right-padded.
 
     Attributes:
@@ -49,17 +49,17 @@ class Encoded:
     spelled_ids: torch.Tensor
     blends: torch.Tensor
 
-    def questions_only(self) -> Encoded:
+    def questions_only(self) -> EncodedItems:
         """The items cut after the question mark, for the stages that do not answer yet."""
         end = int(self.question_at.max()) + 1
         return dataclasses.replace(
             self, ids=self.ids[:, :end], spelled_ids=self.spelled_ids[:, :end], blends=self.blends[:, :end]
         )
 
-    def take(self, rows: torch.Tensor) -> Encoded:
+    def take(self, rows: torch.Tensor) -> EncodedItems:
         """The given items."""
         fields = {field.name: getattr(self, field.name)[rows] for field in dataclasses.fields(self)}
-        return Encoded(**fields)
+        return EncodedItems(**fields)
 
 
 def item_texts(items: Sequence[Item], processor: Any, *, spelled: bool = False) -> list[str]:
@@ -79,7 +79,7 @@ def item_texts(items: Sequence[Item], processor: Any, *, spelled: bool = False) 
     return texts
 
 
-def encode(items: Sequence[Item], first_feature: Sequence[int]) -> Encoded:
+def encode_items(items: Sequence[Item], first_feature: Sequence[int]) -> EncodedItems:
     """Tokenise items that all have the same number of images.
 
     Args:
@@ -99,7 +99,7 @@ def encode(items: Sequence[Item], first_feature: Sequence[int]) -> Encoded:
         for option in range(len(item.options)):
             options_at[row, option] = starts[option] + 2
     images = torch.arange(len(items[0].scenes))
-    return Encoded(
+    return EncodedItems(
         ids=ids,
         answer_at=answer_at,
         options_at=options_at,

@@ -22,7 +22,7 @@ Composition = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Contrast:
+class ArmContrast:
     """Mean difference of two arms in points, over targets, bases and seeds.
 
     Attributes:
@@ -92,12 +92,12 @@ def accuracy_cube(results: Results, targets: Sequence[str], arm: str, bases: Seq
     return np.array([[[found[target, base, seed] for seed in seeds] for base in bases] for target in targets])
 
 
-def contrast(results: Results, plan: EvidencePlan, first: str, second: str, ability: str = SINGLE) -> Contrast:
+def arm_contrast(results: Results, plan: EvidencePlan, first: str, second: str, ability: str = SINGLE) -> ArmContrast:
     """Compare two arms on the targets of one ability."""
     targets = ability_targets(plan, ability)
     bases = bases_of(results, first, second)
     differences = accuracy_cube(results, targets, first, bases) - accuracy_cube(results, targets, second, bases)
-    return Contrast(
+    return ArmContrast(
         first=first,
         second=second,
         ability=ability,
@@ -140,11 +140,13 @@ def crossed_interval(values: Cube) -> Interval:
     return Interval(middle - half, middle + half)
 
 
-def arm_contrasts(results: Results, plan: EvidencePlan) -> list[Contrast]:
+def arm_contrasts(results: Results, plan: EvidencePlan) -> list[ArmContrast]:
     """The contrasts that the corpus must show: transfer, every element's part, and the abilities' gain."""
-    contrasts = [contrast(results, plan, RELATED, other) for other in (BASELINE, *ARMS[1:]) if bases_of(results, other)]
+    contrasts = [
+        arm_contrast(results, plan, RELATED, other) for other in (BASELINE, *ARMS[1:]) if bases_of(results, other)
+    ]
     for ability in plan.abilities:
-        contrasts += [contrast(results, plan, RELATED, other, ability) for other in (BASELINE, "control")]
+        contrasts += [arm_contrast(results, plan, RELATED, other, ability) for other in (BASELINE, "control")]
     return contrasts
 
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 import pandas as pd
 
 from datasets_spec.phantom.questions import SINGLE
-from search.bench.phantom.contrasts import Contrast, TableTarget
+from search.bench.phantom.contrasts import ArmContrast, TableTarget
 from search.report.figures.theme import BLUE, GREEN, GREY, INK, VERMILLION, chart_config
 
 WIDTH_PX: Final = 560
 
 
-def contrast_rows(contrasts: Sequence[Contrast]) -> pd.DataFrame:
+def contrast_marks(contrasts: Sequence[ArmContrast]) -> pd.DataFrame:
     """One row a contrast, as the figure shows it."""
     return pd.DataFrame(
         [
@@ -30,11 +30,11 @@ def contrast_rows(contrasts: Sequence[Contrast]) -> pd.DataFrame:
     )
 
 
-def draw_contrasts(contrasts: Sequence[Contrast]) -> Any:
+def draw_contrasts(contrasts: Sequence[ArmContrast]) -> Any:
     """Related minus every other arm, with intervals, around a line at 0."""
     import altair as alt
 
-    rows = contrast_rows(contrasts)
+    rows = contrast_marks(contrasts)
     x = alt.X("difference:Q", title="related minus the arm named, points (95 % interval)").axis(tickCount=8)
     y = alt.Y("label:N", sort=rows["label"].tolist(), title=None).axis(labelLimit=260)
     colour = alt.Color("kind:N", title=None).scale(
@@ -83,7 +83,7 @@ def draw_table(summary: Sequence[TableTarget]) -> Any:
     return chart.properties(width=WIDTH_PX, height=22 * len(summary), title=title)
 
 
-def figure_svg(contrasts: Sequence[Contrast], summary: Sequence[TableTarget]) -> str:
+def figure_svg(contrasts: Sequence[ArmContrast], summary: Sequence[TableTarget]) -> str:
     """Both charts, one above the other, as SVG on white."""
     import altair as alt
     import vl_convert

@@ -12,7 +12,7 @@ from datasets_spec.atomic import replace_text
 from datasets_spec.phantom.questions import SINGLE
 from search.bench.phantom.arms import ARMS
 from search.bench.phantom.contrasts import (
-    Contrast,
+    ArmContrast,
     Results,
     TableTarget,
     ability_targets,
@@ -26,7 +26,7 @@ from search.bench.phantom.plan import BASELINE, EvidencePlan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class PhantomEvidence:
     """Everything that the files hold.
 
     Attributes:
@@ -39,18 +39,18 @@ class Evidence:
     """
 
     arms: dict[str, dict[str, float]]
-    contrasts: list[Contrast]
+    contrasts: list[ArmContrast]
     table: list[TableTarget]
     num_bases: int
     num_seeds: int
     cpu_s: dict[str, float]
 
 
-def compute_evidence(plan: EvidencePlan, arms: Results, table: Results, confirmed: Results) -> Evidence:
+def compute_evidence(plan: EvidencePlan, arms: Results, table: Results, confirmed: Results) -> PhantomEvidence:
     """All numbers from the finished fine-tunes; ``table`` and ``confirmed`` may be empty."""
     abilities = (SINGLE, *plan.abilities)
     trained = [result for result in arms if result["sources"]]
-    return Evidence(
+    return PhantomEvidence(
         arms={
             arm: {a: float(accuracy_cube(arms, ability_targets(plan, a), arm, bases).mean()) for a in abilities}
             for arm in (BASELINE, *ARMS)
@@ -64,7 +64,7 @@ def compute_evidence(plan: EvidencePlan, arms: Results, table: Results, confirme
     )
 
 
-def write_evidence(evidence: Evidence, out_dir: Path) -> list[Path]:
+def write_evidence(evidence: PhantomEvidence, out_dir: Path) -> list[Path]:
     """Write ``evidence.md``, ``evidence.json`` and ``evidence.svg``; returns their paths."""
     files = {
         "evidence.json": json.dumps(asdict(evidence), indent=2) + "\n",
@@ -76,7 +76,7 @@ def write_evidence(evidence: Evidence, out_dir: Path) -> list[Path]:
     return [out_dir / name for name in files]
 
 
-def evidence_markdown(evidence: Evidence) -> str:
+def evidence_markdown(evidence: PhantomEvidence) -> str:
     """The tables as Markdown."""
     abilities = list(next(iter(evidence.arms.values())))
     names = ["single image" if ability == SINGLE else ability for ability in abilities]
@@ -100,7 +100,7 @@ def _row(*cells: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _contrast_row(contrast: Contrast) -> str:
+def _contrast_row(contrast: ArmContrast) -> str:
     return _row(
         f"{contrast.first} - {contrast.second}",
         "single image" if contrast.ability == SINGLE else contrast.ability,

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from search.bench.replay.problem import Problem
+from search.bench.replay.problem import ReplayProblem
 from search.seeds import derived_rng
 from search.strategies.surrogate.encoding import encode
 from search.strategies.surrogate.gaussian_process import CONSTANT_VARIANCE, Evidence, Grid, Surrogate
@@ -34,7 +34,7 @@ class FullInformation:
     smoothed: dict[int, float]
 
 
-def full_information(problem: Problem, repetition: int) -> FullInformation:
+def full_information(problem: ReplayProblem, repetition: int) -> FullInformation:
     """Pick for every target of a problem from all candidates' results."""
     rows = problem.candidate_rows
     targets = list(problem.targets_searched())
@@ -46,11 +46,11 @@ def full_information(problem: Problem, repetition: int) -> FullInformation:
     return FullInformation(best_seen=best_seen, smoothed=_regrets(problem, rows, targets, smoothed))
 
 
-def _regrets(problem: Problem, rows: NDArray[np.intp], targets: list[int], scores: Floats) -> dict[int, float]:
+def _regrets(problem: ReplayProblem, rows: NDArray[np.intp], targets: list[int], scores: Floats) -> dict[int, float]:
     return {t: problem.regret(int(rows[int(np.argmax(scores[:, k]))]), t) for k, t in enumerate(targets)}
 
 
-def _smoothed(problem: Problem, rows: NDArray[np.intp], results: Floats, repetition: int) -> Floats:
+def _smoothed(problem: ReplayProblem, rows: NDArray[np.intp], results: Floats, repetition: int) -> Floats:
     """Posterior means of all candidates from one noisy result each, every target for itself: [C, targets]."""
     from scipy.linalg import cho_factor, cho_solve
 

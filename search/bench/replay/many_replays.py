@@ -13,7 +13,7 @@ from datasets_spec.errors import UserError
 from search.bench.known_truth.shipped import open_table
 from search.bench.known_truth.table import KnownTruthTable
 from search.bench.replay.full_information import full_information
-from search.bench.replay.problem import Disturbance, Problem
+from search.bench.replay.problem import Disturbance, ReplayProblem
 from search.bench.replay.replay import Pick, replay
 from search.seeds import derived_seed
 from search.strategies.interface import Strategy
@@ -44,7 +44,7 @@ class BenchPlan:
         checkpoints: numbers of trials after which picks are judged.
         all_targets: one pool of trials for all targets, instead of a search for each.
         size: only compositions of so many sources.
-        item_noise: see `Problem`.
+        item_noise: see `ReplayProblem`.
         disturbance: what goes wrong on purpose.
         every_target: search only for every n-th target of a table, for a quick look.
     """
@@ -59,9 +59,9 @@ class BenchPlan:
     disturbance: Disturbance = field(default_factory=Disturbance)
     every_target: int = 1
 
-    def problem(self, table: KnownTruthTable, target: int | None, *, labelled: bool = True) -> Problem:
+    def problem(self, table: KnownTruthTable, target: int | None, *, labelled: bool = True) -> ReplayProblem:
         """The search of one job."""
-        return Problem(
+        return ReplayProblem(
             table,
             target=target,
             size=self.size,
@@ -172,7 +172,7 @@ def _replayed(plan: BenchPlan, tables: Sequence[KnownTruthTable], job: _Job) -> 
     return replay(problem, strategy, label=job.strategy, repetition=job.repetition, checkpoints=plan.checkpoints)
 
 
-def build_for(problem: Problem, name: str, repetition: int) -> Strategy:
+def build_for(problem: ReplayProblem, name: str, repetition: int) -> Strategy:
     """A fresh strategy for a replay; its seed depends on table, target and repetition, not on its name."""
     seed = derived_seed(repetition, problem.table.name, -1 if problem.target is None else problem.target)
     context = problem.context(repetition)

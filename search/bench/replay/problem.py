@@ -42,7 +42,7 @@ class Disturbance:
     delay: int = 0
 
 
-class Problem:
+class ReplayProblem:
     """One table, searched for one target or for all of them.
 
     Args:
@@ -189,7 +189,7 @@ class Problem:
 class _TableProxy:
     """The table's proxy as strategies ask for it."""
 
-    def __init__(self, problem: Problem, proxy: Floats) -> None:
+    def __init__(self, problem: ReplayProblem, proxy: Floats) -> None:
         self._problem = problem
         self._proxy = proxy
 

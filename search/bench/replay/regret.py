@@ -62,7 +62,7 @@ class RegretFigure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Contrast:
+class RegretContrast:
     """How much less regret one strategy has than another, each after its own number of trials."""
 
     first: str
@@ -76,7 +76,7 @@ class Contrast:
 FullInformation = dict[tuple[str, str, int], float]  # (table, strategy, target) -> regret
 
 
-def summarise(picks: Sequence[Pick], full: FullInformation) -> list[RegretFigure]:
+def summarise_regrets(picks: Sequence[Pick], full: FullInformation) -> list[RegretFigure]:
     """Figures of every table, strategy and number of trials, then of all tables together."""
     tables = list(dict.fromkeys(pick.table for pick in picks))
     figures = []
@@ -96,7 +96,7 @@ def _figure(table: str, strategy: str, trials: int, picks: Sequence[Pick], full:
         strategy=strategy,
         trials=trials,
         regret_mean=float(np.mean(list(clusters.values()))),
-        regret_interval=cluster_interval(np.array(list(clusters.values()))),
+        regret_interval=target_interval(np.array(list(clusters.values()))),
         p_within_1=float(np.mean([pick.regret <= 1.0 for pick in picks])),
         full_information_regret=float(
             np.mean([full[t, strategy, target] for t, target in dict.fromkeys((p.table, p.target) for p in picks)])
@@ -114,7 +114,7 @@ def cluster_means(picks: Sequence[Pick]) -> dict[tuple[str, int], float]:
     return {cluster: float(np.mean(values)) for cluster, values in regrets.items()}
 
 
-def cluster_interval(values: Floats, seed: int = 0) -> Interval:
+def target_interval(values: Floats, seed: int = 0) -> Interval:
     """95 % percentile bootstrap of the mean over clusters; targets of one table are not quite independent."""
     rng = np.random.default_rng(seed)
     means = values[rng.integers(len(values), size=(NUM_DRAWS, len(values)))].mean(1)
@@ -122,7 +122,9 @@ def cluster_interval(values: Floats, seed: int = 0) -> Interval:
     return Interval(float(low), float(high))
 
 
-def contrast(picks: Sequence[Pick], first: str, first_trials: int, second: str, second_trials: int) -> Contrast | None:
+def regret_contrast(
+    picks: Sequence[Pick], first: str, first_trials: int, second: str, second_trials: int
+) -> RegretContrast | None:
     """Regret of the second minus regret of the first, paired by (table, target); None where either is missing."""
     a = cluster_means([p for p in picks if (p.strategy, p.trials) == (first, first_trials)])
     b = cluster_means([p for p in picks if (p.strategy, p.trials) == (second, second_trials)])
@@ -130,13 +132,13 @@ def contrast(picks: Sequence[Pick], first: str, first_trials: int, second: str, 
     if not both:
         return None
     differences = np.array([b[cluster] - a[cluster] for cluster in both])
-    return Contrast(
+    return RegretContrast(
         first=first,
         first_trials=first_trials,
         second=second,
         second_trials=second_trials,
         difference=float(differences.mean()),
-        interval=cluster_interval(differences),
+        interval=target_interval(differences),
     )
 
 

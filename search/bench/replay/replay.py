@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from search.bench.replay.problem import Problem
+from search.bench.replay.problem import ReplayProblem
 from search.seeds import derived_rng
 from search.space.candidate import Candidate
 from search.strategies.interface import Observation, Recommender, Strategy
@@ -49,7 +49,7 @@ class Pick:
 
 
 def replay(
-    problem: Problem,
+    problem: ReplayProblem,
     strategy: Strategy,
     *,
     label: str,
@@ -95,7 +95,7 @@ def replay(
 
 
 def _judged(
-    problem: Problem,
+    problem: ReplayProblem,
     strategy: Strategy,
     results: Sequence[Observation],
     target: int,
@@ -118,7 +118,7 @@ def _judged(
     )
 
 
-def picked_row(problem: Problem, strategy: Strategy, results: Sequence[Observation], target: int) -> int | None:
+def picked_row(problem: ReplayProblem, strategy: Strategy, results: Sequence[Observation], target: int) -> int | None:
     """The row that a strategy would choose: by its model if it has one, else what has scored best."""
     name = problem.target_names[target]
     if isinstance(strategy, Recommender):
@@ -130,13 +130,13 @@ def picked_row(problem: Problem, strategy: Strategy, results: Sequence[Observati
     return None if best is None else problem.row_of(best.candidate)
 
 
-def _of_chance(problem: Problem, target: int) -> float:
+def _of_chance(problem: ReplayProblem, target: int) -> float:
     """Before any result a pick is any candidate."""
     return float(np.mean([problem.regret(row, target) for row in problem.candidate_rows.tolist()]))
 
 
 def _coverage(
-    problem: Problem, strategy: Strategy, results: Sequence[Observation], target: int, repetition: int
+    problem: ReplayProblem, strategy: Strategy, results: Sequence[Observation], target: int, repetition: int
 ) -> float | None:
     """Share of untried compositions whose mean over all seeds lies within the 90 % interval of the noise-free score."""
     predict = getattr(strategy, "predict", None)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search.designs.rows import BASELINE, DesignRow, Pool, baseline_arm, spread_arms
+from search.designs.rows import BASELINE, DesignRow, SubsetPool, baseline_arm, spread_arms
 
 
-def ability_rows(pool: Pool, abilities: Sequence[str], *, budget: int) -> list[DesignRow]:
+def ability_rows(pool: SubsetPool, abilities: Sequence[str], *, budget: int) -> list[DesignRow]:
     """What teaches a multi-image ability: single images, other abilities, or all multi-image subsets (Med-MIM).
 
     With a source of the ability's own key the last arm is held-in, as Med-MIM's benchmark of the same name; the table

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from search.designs.published.lookup import published_controlled, published_three_sources
-from search.designs.rows import RELATED, Arm, DesignRow, Pool, arms_with_control, contrasts_of
+from search.designs.rows import RELATED, Arm, DesignRow, SubsetPool, arms_with_control, contrasts_of
 from search.seeds import derived_rng
 from search.space.composition import Composition
 from search.study.design_section import DesignSection, Direction
@@ -20,7 +20,7 @@ ELEMENTS: dict[Direction, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def pairs_of(pool: Pool, target: str, direction: Direction) -> Iterator[tuple[str, str]]:
+def pairs_of(pool: SubsetPool, target: str, direction: Direction) -> Iterator[tuple[str, str]]:
     """All pairs of sources for a target in one direction, sorted.
 
     In `fixed_modality` both have the target's modality, one its area and one its task, and so on; with
@@ -40,7 +40,7 @@ def pairs_of(pool: Pool, target: str, direction: Direction) -> Iterator[tuple[st
 
 
 def controlled_rows(
-    pool: Pool, targets: Sequence[str], section: DesignSection, *, num_samples: int, seed: int
+    pool: SubsetPool, targets: Sequence[str], section: DesignSection, *, num_samples: int, seed: int
 ) -> list[DesignRow]:
     """Rows of every target and direction, at most `max_rows` each, drawn by the seed."""
     rows = []
@@ -53,7 +53,7 @@ def controlled_rows(
 
 
 def three_source_rows(
-    pool: Pool, targets: Sequence[str], section: DesignSection, *, num_samples: int, seed: int
+    pool: SubsetPool, targets: Sequence[str], section: DesignSection, *, num_samples: int, seed: int
 ) -> list[DesignRow]:
     """Rows whose three sources share exactly one element each with the target: modality, area, task."""
     rows = []
@@ -70,7 +70,7 @@ def three_source_rows(
 
 
 def _row(
-    pool: Pool, group: str, target: str, sources: tuple[str, ...], num_samples: int, published: dict[str, float]
+    pool: SubsetPool, group: str, target: str, sources: tuple[str, ...], num_samples: int, published: dict[str, float]
 ) -> DesignRow:
     counts = {source: min(num_samples, pool.rows[source]) for source in sources}
     arms = arms_with_control(pool, target, Arm(name=RELATED, composition=Composition(counts)))
@@ -91,6 +91,6 @@ def _drawn(found: Sequence[tuple[str, ...]], most: int, seed: int, group: str, t
     return sorted(derived_rng(seed, "design", group, target).sample(found, most))
 
 
-def _has_pair(pool: Pool, subset: str) -> bool:
+def _has_pair(pool: SubsetPool, subset: str) -> bool:
     key = pool.key(subset)
     return (key.modality, key.area) in pool.task_map.modality_area_pairs

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from search.designs.kinds.zero_overlap import ALL, UNRELATED
 from search.designs.published.lookup import published_arms
-from search.designs.rows import RELATED, DesignRow, Pool, baseline_arm, spread_arms
+from search.designs.rows import RELATED, DesignRow, SubsetPool, baseline_arm, spread_arms
 
 ELEMENT_NAMES = ("modality", "area", "task")
 
 
-def disruption_rows(pool: Pool, targets: Sequence[str], *, budget: int) -> list[DesignRow]:
+def disruption_rows(pool: SubsetPool, targets: Sequence[str], *, budget: int) -> list[DesignRow]:
     """All, related, unrelated, and related without those that share one element (Med-MAT, figure 4).
 
     The target's own key is always left out. Every arm has the same number of samples, spread evenly over its subsets;
@@ -46,7 +46,7 @@ def disruption_rows(pool: Pool, targets: Sequence[str], *, budget: int) -> list[
     return rows
 
 
-def _shares(pool: Pool, subset: str, target: str, element: str) -> bool:
+def _shares(pool: SubsetPool, subset: str, target: str, element: str) -> bool:
     shared = pool.shared(subset, target)
     # A modality and area that always occur together are one element: without either, the pair is gone.
     return element in shared or (element in ("modality", "area") and "modality_area" in shared)

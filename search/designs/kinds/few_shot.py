@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search.designs.rows import BASELINE, CONTROL, RELATED, Arm, DesignRow, Pool, baseline_arm
+from search.designs.rows import BASELINE, CONTROL, RELATED, Arm, DesignRow, SubsetPool, baseline_arm
 from search.space.composition import Composition
 
 TARGET_ONLY = "target_only"
 
 
 def data_efficiency_rows(
-    pool: Pool, targets: Sequence[str], *, sizes: Sequence[int], shots: Sequence[int]
+    pool: SubsetPool, targets: Sequence[str], *, sizes: Sequence[int], shots: Sequence[int]
 ) -> list[DesignRow]:
     """Related against unrelated data in growing amounts, without target data and beside some (Med-MAT, 5.1 and 5.2)."""
     rows = []
@@ -22,7 +22,9 @@ def data_efficiency_rows(
     return rows
 
 
-def few_shot_rows(pool: Pool, targets: Sequence[str], *, num_samples: int, shots: Sequence[int]) -> list[DesignRow]:
+def few_shot_rows(
+    pool: SubsetPool, targets: Sequence[str], *, num_samples: int, shots: Sequence[int]
+) -> list[DesignRow]:
     """A few samples of the target alone, and beside `num_samples` of related subsets.
 
     Shots are trained on; the paper's figures with the same number of shots were made with examples in the prompt as
@@ -31,7 +33,7 @@ def few_shot_rows(pool: Pool, targets: Sequence[str], *, num_samples: int, shots
     return [_size_row(pool, target, num_samples, k, group="few_shot") for target in targets for k in (0, *shots)]
 
 
-def _size_row(pool: Pool, target: str, size: int, num_own: int, *, group: str = "data_efficiency") -> DesignRow:
+def _size_row(pool: SubsetPool, target: str, size: int, num_own: int, *, group: str = "data_efficiency") -> DesignRow:
     own = {target: min(num_own, pool.rows[target])} if num_own else {}
     arms = [baseline_arm()]
     if own:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search.designs.published.lookup import published_arms
-from search.designs.rows import BASELINE, Arm, DesignRow, Pool, baseline_arm
+from search.designs.rows import BASELINE, Arm, DesignRow, SubsetPool, baseline_arm
 from search.space.composition import Composition
 
 SINGLE, SINGLE_MATCHED, MULTI = "single", "single_same_steps", "multi"
 
 
-def observation_rows(pool: Pool, targets: Sequence[str], *, num_samples: int, num_steps: int) -> list[DesignRow]:
+def observation_rows(pool: SubsetPool, targets: Sequence[str], *, num_samples: int, num_steps: int) -> list[DesignRow]:
     """A target's own data alone against all tasks together (Med-MAT, tables 1 and 2), and with equal steps.
 
     At equal epochs the multi-task model makes as many times more updates as it has tasks (25 in the paper), so its

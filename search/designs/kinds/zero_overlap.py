@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search.designs.rows import BASELINE, DesignRow, Pool, baseline_arm, spread_arms
+from search.designs.rows import BASELINE, DesignRow, SubsetPool, baseline_arm, spread_arms
 
 ALL, UNRELATED, ZERO_OVERLAP = "all", "unrelated", "zero_overlap"
 
 
-def zero_overlap_rows(pool: Pool, targets: Sequence[str], *, budget: int) -> list[DesignRow]:
+def zero_overlap_rows(pool: SubsetPool, targets: Sequence[str], *, budget: int) -> list[DesignRow]:
     """Subsets that share no element, exactly one, and two, at equal budget (CrossMed's zero-overlap setting).
 
     Zero overlap is the same predicate as Med-MAT's unrelated arm; CrossMed's own "unrelated" is not defined in what
@@ -46,5 +46,5 @@ def zero_overlap_rows(pool: Pool, targets: Sequence[str], *, budget: int) -> lis
     return rows
 
 
-def _num_elements(pool: Pool, subset: str, target: str) -> int:
+def _num_elements(pool: SubsetPool, subset: str, target: str) -> int:
     return len([element for element in pool.shared(subset, target) if element != "ability"])

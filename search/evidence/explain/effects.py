@@ -107,7 +107,7 @@ def _used(records: Sequence[Mapping[str, Any]], subject: Subject) -> list[Mappin
     ]
 
 
-def trials_of(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[Trials, str]:
+def explained_trials(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[Trials, str]:
     """The finished trials that were scored on every target on `search`, and how they were chosen.
 
     Trials of the search, of single sources and reused ones count; confirmations repeat the best and would bend the
@@ -170,7 +170,7 @@ def explain(records: Sequence[Mapping[str, Any]], subject: Subject) -> Explanati
     Raises:
         UserError: there are too few trials.
     """
-    trials, estimator = trials_of(records, subject)
+    trials, estimator = explained_trials(records, subject)
     num = len(subject.sources)
     with_pairs = len(trials.targets) * (num + num * (num - 1) // 2) <= MOST_COEFFICIENTS
     model = EffectsModel(trials, with_pairs=with_pairs)

@@ -46,7 +46,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class ComparisonLine:
     """What a paired comparison says: `word` is the claim, `detail` what it rests on."""
 
     comparator: str
@@ -84,8 +84,8 @@ class Answer:
     total: str
     recipe: tuple[tuple[str, str], ...]
     estimates: tuple[Estimate, ...]
-    verdicts: tuple[Verdict, ...]
-    all_verdicts: tuple[Verdict, ...]
+    verdicts: tuple[ComparisonLine, ...]
+    all_verdicts: tuple[ComparisonLine, ...]
     overall: str
     cautions: tuple[str, ...]
     luck: tuple[str, ...] = ()
@@ -259,7 +259,7 @@ def _estimate(entry: Mapping[str, Any], split: str, keys: Mapping[str, Any]) -> 
     )
 
 
-def _verdict(entry: Mapping[str, Any]) -> Verdict:
+def _verdict(entry: Mapping[str, Any]) -> ComparisonLine:
     word = str(entry.get("verdict"))
     difference, seen = entry.get("difference"), entry.get("minimum_detectable")
     span = interval(entry.get("ci_low"), entry.get("ci_high"), signed=True)
@@ -274,7 +274,7 @@ def _verdict(entry: Mapping[str, Any]) -> Verdict:
         # The selection says why a comparison could not have seen anything: one seed shows no training noise.
         reach = str(entry.get("note") or f"could have seen {points(seen, signed=False)} points")
         detail = f"{reach}; measured {points(difference)}, 95\u00a0% interval {span}"
-    return Verdict(
+    return ComparisonLine(
         comparator=comparator_name(entry.get("comparator")),
         eval_set=str(entry.get("eval_set")),
         split=str(entry.get("split")),
@@ -289,7 +289,7 @@ def _verdict(entry: Mapping[str, Any]) -> Verdict:
     )
 
 
-def _leading_verdicts(verdicts: Sequence[Verdict], state: str) -> tuple[Verdict, ...]:
+def _leading_verdicts(verdicts: Sequence[ComparisonLine], state: str) -> tuple[ComparisonLine, ...]:
     """The comparisons to read first: on the strongest split, and over all targets where there is a mean."""
     on_split = [verdict for verdict in verdicts if verdict.split == state] or list(verdicts)
     means = [verdict for verdict in on_split if verdict.eval_set == "mean"]

@@ -23,7 +23,7 @@ from search.study.run_dir import RunDir
 from search.vocabulary import Stage
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
-from trainers.executors.pool import Pool
+from trainers.executors.pool import SlotPool
 from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig
 from trainers.prompts.encoder import example_from_row
@@ -152,8 +152,8 @@ def pooled_side(
                 measure=trial_spec(0) if pack is None else None, max_pack=16, checkpoint_s=60.0,
             )  # fmt: skip
 
-        def make_pool() -> Pool:
-            return Pool(
+        def make_pool() -> SlotPool:
+            return SlotPool(
                 num_slots=num_slots, resources=TrialResources(), make_config=make_config,
                 storage=str(run_dir / "cache" / "train"), say=decide,
             )  # fmt: skip

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets_spec.check.words_alone import Question, cluster_interval, text_only
+from datasets_spec.check.words_alone import TextQuestion, cluster_interval, text_only
 
 
-def questions(num: int, *, gold_is: str | None, seed: int = 0) -> list[Question]:
+def questions(num: int, *, gold_is: str | None, seed: int = 0) -> list[TextQuestion]:
     """Questions whose answer is in the options' words, or nowhere."""
     rng = random.Random(seed)
     made = []
@@ -17,7 +17,7 @@ def questions(num: int, *, gold_is: str | None, seed: int = 0) -> list[Question]
         options = ["stable", "worsening", "improving"]
         rng.shuffle(options)
         gold = options.index(gold_is) if gold_is and rng.random() < 0.8 else rng.randrange(3)
-        made.append(Question(text="How has it changed?", options=tuple(options), gold=gold, cluster=str(index)))
+        made.append(TextQuestion(text="How has it changed?", options=tuple(options), gold=gold, cluster=str(index)))
     return made
 
 
@@ -51,7 +51,7 @@ def test_a_question_decides_which_option_is_right() -> None:
         organ = rng.choice(["lung", "brain"])
         options = ("pneumonia", "glioma") if rng.random() < 0.5 else ("glioma", "pneumonia")
         gold = options.index("pneumonia" if organ == "lung" else "glioma")
-        asked.append(Question(text=f"What is in this {organ}?", options=options, gold=gold, cluster=str(index)))
+        asked.append(TextQuestion(text=f"What is in this {organ}?", options=options, gold=gold, cluster=str(index)))
     found = text_only(asked[:250], asked[250:])
     assert found is not None
     assert found.accuracy > 0.95
@@ -59,7 +59,7 @@ def test_a_question_decides_which_option_is_right() -> None:
 
 def test_options_of_equal_text_are_one() -> None:
     asked = [
-        Question(text="q", options=("yes", "no", "Yes "), gold=2 * (index % 2), cluster=str(index))
+        TextQuestion(text="q", options=("yes", "no", "Yes "), gold=2 * (index % 2), cluster=str(index))
         for index in range(60)
     ]
     found = text_only(asked[:40], asked[40:])

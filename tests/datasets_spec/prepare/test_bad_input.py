@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import check_rows, read_files
+from datasets_spec.prepare.first_pass import open_images, read_files
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.sample import QuarantineReason
 from tests.datasets_spec.prepare.bad_files import ALL, GOOD, BadFile
@@ -32,7 +32,7 @@ def staged(case: BadFile, root: Path) -> list[dict[str, Any]]:
     files = pa.table({"subset": ["s"], "role": ["pool"], "file": [case.file], "path": [str(root / case.file)]})
     rows: list[dict[str, Any]] = []
     for block in read_files(files, sources={"s": source}):
-        rows += check_rows(block, sources={"s": source}, seed=0, limits=ImageLimits()).to_pylist()
+        rows += open_images(block, sources={"s": source}, seed=0, limits=ImageLimits()).to_pylist()
     return rows
 
 

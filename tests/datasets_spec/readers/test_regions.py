@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import check_rows, read_files
+from datasets_spec.prepare.first_pass import open_images, read_files
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import QuarantinedRow, RawSample
@@ -33,7 +33,7 @@ def staged(root: Path, records: list[dict[str, Any]], **changes: Any) -> list[di
     write_records(path, records)
     files = pa.table({"subset": ["s"], "role": ["pool"], "file": ["f"], "path": [str(path)]})
     sources = {"s": source(root, **changes)}
-    tables = [check_rows(t, sources=sources, seed=0, limits=ImageLimits()) for t in read_files(files, sources=sources)]
+    tables = [open_images(t, sources=sources, seed=0, limits=ImageLimits()) for t in read_files(files, sources=sources)]
     return [row for table in tables for row in table.to_pylist()]
 
 

@@ -7,7 +7,7 @@ from datasets_spec.prepare.survey import tie_rows
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.leak_levels import LEVELS, LeakagePolicy, count_leaks, level_of
 from datasets_spec.splits.links import row_links
-from datasets_spec.splits.row_plan import TEST, Plan, Row, make_plan
+from datasets_spec.splits.row_plan import TEST, Row, RowPlan, make_plan
 from datasets_spec.splits.shares import SplitShares
 
 TRAIN_ONLY = {"pool": SplitShares(train=1.0, search=0.0, confirm=0.0, sealed=0.0)}
@@ -41,13 +41,13 @@ def planted() -> list[Row]:
     ]
 
 
-def plan_for(policy: LeakagePolicy) -> Plan:
+def plan_for(policy: LeakagePolicy) -> RowPlan:
     rows = planted()
     tie_rows(rows, {"i2": "i2", "i2 saved again": "i2"}, policy)
     return make_plan(rows, TRAIN_ONLY, seed=0, policy=policy)
 
 
-def removed(plan: Plan) -> list[int]:
+def removed(plan: RowPlan) -> list[int]:
     assert {reason for _, reason in plan.removed} <= {QuarantineReason.leaked_row}
     return sorted(row.index for row, _ in plan.removed)
 

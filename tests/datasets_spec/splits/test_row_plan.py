@@ -14,7 +14,7 @@ from datasets_spec.sample import SPLITS, QuarantineReason
 from datasets_spec.splits.assign import assign_splits, components, split_at
 from datasets_spec.splits.leak_guard import Linked, leaked_positions, require_no_leak
 from datasets_spec.splits.links import row_links
-from datasets_spec.splits.row_plan import POOL, TEST, Plan, Row, make_plan
+from datasets_spec.splits.row_plan import POOL, TEST, Row, RowPlan, make_plan
 from datasets_spec.splits.shares import SamplingSpec, SplitShares
 
 HALF = SplitShares(train=0.4, search=0.2, confirm=0.2, sealed=0.2)
@@ -52,7 +52,7 @@ def pools(draw: st.DrawFn) -> list[Row]:
     ]
 
 
-def kept(plan: Plan) -> list[Row]:
+def kept(plan: RowPlan) -> list[Row]:
     return [row for rows in plan.partitions.values() for row in rows]
 
 

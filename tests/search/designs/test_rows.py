@@ -18,7 +18,7 @@ from search.designs.kinds.few_shot import data_efficiency_rows, few_shot_rows
 from search.designs.kinds.observation import observation_rows
 from search.designs.kinds.zero_overlap import zero_overlap_rows
 from search.designs.registry import build_rows
-from search.designs.rows import Pool
+from search.designs.rows import SubsetPool
 from search.study.design_section import DIRECTIONS, DesignSection, Direction
 from tests.makers.study_fixture import open_study
 
@@ -26,7 +26,7 @@ PHANTOM = {f"{m}-{a}-{t}": Key(modality=m, area=a, task=t) for m in MODALITIES f
 TARGET = "xray-lung-staging"
 
 
-def phantom_pool(**change: object) -> Pool:
+def phantom_pool(**change: object) -> SubsetPool:
     fields = {
         "keys": PHANTOM,
         "rows": dict.fromkeys(PHANTOM, 240),
@@ -34,13 +34,13 @@ def phantom_pool(**change: object) -> Pool:
         "controls": (),
         "task_map": load_task_map("identity"),
     }
-    return Pool(**(fields | change))  # type: ignore[arg-type]
+    return SubsetPool(**(fields | change))  # type: ignore[arg-type]
 
 
-def med_mat_pool(task_map: str) -> Pool:
+def med_mat_pool(task_map: str) -> SubsetPool:
     catalog = load_catalog("med_mat")
     names = [subset.name for subset in catalog.spec.subsets[:37]]
-    return Pool(
+    return SubsetPool(
         keys={name: catalog.subset(name).key for name in names},
         rows=dict.fromkeys(names, 3000),
         sources=tuple(names),

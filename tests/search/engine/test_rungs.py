@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from datasets_spec.errors import UserError
-from search.engine.rungs import RungBook, decide, paired_difference, rung_steps
+from search.engine.rungs import RungBook, decide, paired_lead, rung_steps
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
 from search.ledger.records import Kind
@@ -54,7 +54,7 @@ def test_early_stopping_needs_slots(tmp_path: Path) -> None:
 
 
 def test_the_paired_difference_is_that_of_the_questions() -> None:
-    lead, error = paired_difference({"a": "1100", "b": "11"}, {"a": "1000", "b": "11"})
+    lead, error = paired_lead({"a": "1100", "b": "11"}, {"a": "1000", "b": "11"})
     assert lead == pytest.approx(0.125)
     variance_a, variance_b = 0.25 / 4, 0.5 / 2  # of a: one of four differs; of b: none does, taken as one of two
     assert error == pytest.approx((variance_a + variance_b) ** 0.5 / 2)

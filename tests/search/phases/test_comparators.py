@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from search.phases.comparators import MAKERS, Evidence, leaks, ranked_singles
+from search.phases.comparators import MAKERS, ComparatorEvidence, leaks, ranked_singles
 from search.space.composition import Composition
 from tests.makers.study_fixture import open_study
 
@@ -42,8 +42,8 @@ def evidence(
     selected: Mapping[str, int],
     records: Sequence[Mapping[str, Any]] = (),
     changes: Mapping[str, Any] | None = None,
-) -> Evidence:
-    return Evidence(
+) -> ComparatorEvidence:
+    return ComparatorEvidence(
         study=open_study(folder, changes),
         selected=Composition(selected),
         rows=ROWS,

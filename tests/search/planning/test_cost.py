@@ -9,14 +9,14 @@ import pytest
 
 from search.cli.plan import gpu_memory_line, relation_rows
 from search.ledger.ledger import Ledger
-from search.planning.cost import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, Plan, compute_plan
+from search.planning.cost import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, StudyPlan, compute_plan
 from search.planning.facts import read_facts
 from search.study.run_dir import RunDir
 from search.study.study import Study
 from tests.makers.study_fixture import open_study
 
 
-def planned(study: Study, root: Path) -> Plan:
+def planned(study: Study, root: Path) -> StudyPlan:
     return compute_plan(study, read_facts(study, RunDir(root / "run")))
 
 

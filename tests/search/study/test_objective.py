@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from search.study.objective import mean_accuracy, objective_names, objective_values
+from search.study.objective import mean_score, objective_names, objective_values
 from search.study.spec import StudySpec
 from search.vocabulary import Status
 from tests.makers.study_fixture import changed
@@ -41,8 +41,8 @@ def test_a_trial_that_saw_a_targets_key_has_no_value() -> None:
     seen = record(score("t1", 1.0, "in_domain"), *GOOD[1:])
     assert objective_values(spec_of(), seen) is None
     assert objective_values(spec_of("pareto"), seen) is None
-    assert mean_accuracy(seen, ["t1"], "search") is None
-    assert mean_accuracy(seen, ["t2"], "search") == pytest.approx(0.6)
+    assert mean_score(seen, ["t1"], "search") is None
+    assert mean_score(seen, ["t2"], "search") == pytest.approx(0.6)
 
 
 def test_few_shot_counts() -> None:

@@ -18,7 +18,7 @@ from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
 from trainers.executors.nested import run_nested_trial
-from trainers.executors.pool import Pool
+from trainers.executors.pool import SlotPool
 from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig
 from trainers.recipe import Recipe
@@ -70,14 +70,14 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pool(rows: SomeRows, run_dir: Path) -> Iterator[Pool]:
+def pool(rows: SomeRows, run_dir: Path) -> Iterator[SlotPool]:
     def make_config(name: str, broker: Any) -> SlotConfig:
         return SlotConfig(
             name=name, broker=broker, backbone=BACKBONE, rows=rows, run_dir=run_dir, num_threads=1, measure=None,
             max_pack=1, checkpoint_s=0.5,
         )  # fmt: skip
 
-    pool = Pool(
+    pool = SlotPool(
         num_slots=1,
         resources=TrialResources(),
         make_config=make_config,
@@ -90,7 +90,7 @@ def pool(rows: SomeRows, run_dir: Path) -> Iterator[Pool]:
     pool.close()
 
 
-def submit(pool: Pool, specs: Sequence[TrialSpec], *, timeout_s: float | None = None) -> Work:
+def submit(pool: SlotPool, specs: Sequence[TrialSpec], *, timeout_s: float | None = None) -> Work:
     import ray
 
     work = Work(
@@ -103,7 +103,7 @@ def submit(pool: Pool, specs: Sequence[TrialSpec], *, timeout_s: float | None = 
     return work
 
 
-def ends(pool: Pool, work: Work) -> list[tuple[str, str]]:
+def ends(pool: SlotPool, work: Work) -> list[tuple[str, str]]:
     """Wait for a ticket as a proxy does; every end that was told."""
     import ray
 
@@ -118,7 +118,7 @@ def ends(pool: Pool, work: Work) -> list[tuple[str, str]]:
                 return told
 
 
-def wait_until_training(pool: Pool, run_dir: Path, one: TrialSpec) -> dict[str, Any]:
+def wait_until_training(pool: SlotPool, run_dir: Path, one: TrialSpec) -> dict[str, Any]:
     """Wait for a checkpoint of a trial, which stands in its middle then; what the slot said of itself."""
     import ray
 
@@ -130,7 +130,7 @@ def wait_until_training(pool: Pool, run_dir: Path, one: TrialSpec) -> dict[str, 
     return dict(about)
 
 
-def pid_of(pool: Pool) -> int | None:
+def pid_of(pool: SlotPool) -> int | None:
     """The process of the only slot, as far as the broker knows."""
     import ray
 
@@ -143,7 +143,7 @@ def folder(run_dir: Path, one: TrialSpec) -> Path:
 
 
 def test_five_pooled_trials_are_nested_trials_bit_for_bit(
-    pool: Pool, rows: SomeRows, run_dir: Path, tmp_path: Path
+    pool: SlotPool, rows: SomeRows, run_dir: Path, tmp_path: Path
 ) -> None:
     specs = [spec(seed, num_rows=4 + seed) for seed in range(5)]
     packed, alone = submit(pool, specs[:3]), submit(pool, specs[3:])
@@ -158,7 +158,7 @@ def test_five_pooled_trials_are_nested_trials_bit_for_bit(
         assert read_outcomes(folder(run_dir, one)).equals(read_outcomes(folder(tmp_path, one)))
 
 
-def test_a_finished_trial_gets_further_scores_without_training(pool: Pool, run_dir: Path) -> None:
+def test_a_finished_trial_gets_further_scores_without_training(pool: SlotPool, run_dir: Path) -> None:
     one = spec(0, num_rows=4)
     if not folder(run_dir, one).exists():
         ends(pool, submit(pool, [one]))
@@ -171,7 +171,7 @@ def test_a_finished_trial_gets_further_scores_without_training(pool: Pool, run_d
     assert (after.train_s, after.adapter_sha256) == (before.train_s, before.adapter_sha256)
 
 
-def test_a_killed_slot_is_back_and_its_trial_goes_on(pool: Pool, run_dir: Path) -> None:
+def test_a_killed_slot_is_back_and_its_trial_goes_on(pool: SlotPool, run_dir: Path) -> None:
     one, other = spec(11, num_steps=LONG), spec(12, num_steps=3)
     work, later = submit(pool, [one]), submit(pool, [other])
     about = wait_until_training(pool, run_dir, one)
@@ -187,7 +187,7 @@ def test_a_killed_slot_is_back_and_its_trial_goes_on(pool: Pool, run_dir: Path) 
     assert result.train_s < 0.98 * (time.monotonic() - killed_at + result.train_s)  # it did not begin anew
 
 
-def test_a_killed_broker_loses_and_repeats_nothing(pool: Pool, run_dir: Path) -> None:
+def test_a_killed_broker_loses_and_repeats_nothing(pool: SlotPool, run_dir: Path) -> None:
     import ray
 
     one, other = spec(21, num_steps=LONG), spec(22)
@@ -204,7 +204,7 @@ def test_a_killed_broker_loses_and_repeats_nothing(pool: Pool, run_dir: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["sleeps", "spins"])
-def test_a_trial_that_hangs_is_ended_and_its_slot_used_again(pool: Pool, run_dir: Path, how: str) -> None:
+def test_a_trial_that_hangs_is_ended_and_its_slot_used_again(pool: SlotPool, run_dir: Path, how: str) -> None:
     hanging, other = spec(31, subset=how, timeout_s=2.0), spec(32 if how == "sleeps" else 33)
     started = time.monotonic()
     work, later = submit(pool, [hanging], timeout_s=2.0), submit(pool, [other])

@@ -124,10 +124,10 @@ def test_different_images_give_different_logits(model: Any, processor: Any) -> N
 def test_training_prompts_equal_the_public_path(processor: Any) -> None:
     """The base is trained on ids made in bulk; they must be the ids that the processor makes."""
     from trainers.phantom.curriculum import MIX, make_items
-    from trainers.phantom.tensors import encode
+    from trainers.phantom.tensors import encode_items
 
     for item in make_items(0, "public path", 16, sorts=tuple(MIX)):
-        ids = encode([item], [0]).ids[0]
+        ids = encode_items([item], [0]).ids[0]
         images = [Image.fromarray(s.pixels).convert("RGB") for s in item.scenes]
         text = chat(build_processor(), prompt(item.question, item.options), len(images))
         public = processor(text=[text], images=[images] if images else None, return_tensors="pt")["input_ids"][0]

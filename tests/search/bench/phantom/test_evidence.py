@@ -9,8 +9,8 @@ import pytest
 from search.bench.phantom.arms import ARMS
 from search.bench.phantom.contrasts import (
     accuracy_cube,
+    arm_contrast,
     arm_contrasts,
-    contrast,
     crossed_interval,
     pick_from_table,
     table_summary,
@@ -72,11 +72,11 @@ def test_the_table_holds_every_composition() -> None:
 
 
 def test_contrasts_are_differences_of_means(arms: list[dict[str, Any]]) -> None:
-    found = contrast(arms, PLAN, "related", "control")
+    found = arm_contrast(arms, PLAN, "related", "control")
     assert found.difference == pytest.approx(40.0)
     assert found.interval == pytest.approx((40.0, 40.0))  # nothing varies here
     assert (found.num_positive, found.num_targets) == (8, 8)
-    gain = contrast(arms, PLAN, "related", BASELINE, "temporal")
+    gain = arm_contrast(arms, PLAN, "related", BASELINE, "temporal")
     assert gain.difference == pytest.approx(40.0)
     assert accuracy_cube(arms, ["ct-brain-grading-temporal"], "related", BASES).shape == (1, 1, 2)
     assert [c.second for c in arm_contrasts(arms, PLAN)][:5] == [

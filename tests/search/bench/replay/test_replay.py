@@ -10,8 +10,8 @@ import pytest
 from search.bench.known_truth.table import KnownTruthTable
 from search.bench.replay.full_information import full_information
 from search.bench.replay.many_replays import build_for
-from search.bench.replay.problem import Disturbance, Problem
-from search.bench.replay.regret import cluster_interval, contrast, summarise
+from search.bench.replay.problem import Disturbance, ReplayProblem
+from search.bench.replay.regret import regret_contrast, summarise_regrets, target_interval
 from search.bench.replay.replay import Pick, picked_row, replay
 from search.strategies.interface import Observation
 from tests.makers.made_table import made_table
@@ -22,7 +22,7 @@ def picks_of(
 ) -> list[Pick]:
     found: list[Pick] = []
     for target in range(table.num_targets):
-        problem = Problem(table, target=target, disturbance=disturbance)
+        problem = ReplayProblem(table, target=target, disturbance=disturbance)
         built = build_for(problem, strategy, 0)
         found += replay(problem, built, label=strategy, repetition=0, checkpoints=(trials,))
     return found
@@ -38,7 +38,7 @@ def table() -> KnownTruthTable:
 
 
 def test_regret_is_measured_on_fresh_seeds_and_questions(table: KnownTruthTable) -> None:
-    problem = Problem(table, target=1)
+    problem = ReplayProblem(table, target=1)
     fresh = table.test[2:].mean(0)[:, 1]
     best = np.argsort(-table.test[:2].mean(0)[:, 1], kind="stable")[:5]
     for row in (0, 100):
@@ -47,9 +47,9 @@ def test_regret_is_measured_on_fresh_seeds_and_questions(table: KnownTruthTable)
 
 
 def test_a_trial_shows_one_seed_of_the_first_half_to_every_strategy_alike(table: KnownTruthTable) -> None:
-    problem = Problem(table, target=2)
+    problem = ReplayProblem(table, target=2)
     shown = problem.observe(problem.candidate_of(40), 0, repetition=5)
-    assert shown.values == Problem(table, target=2).observe(problem.candidate_of(40), 9, 5).values
+    assert shown.values == ReplayProblem(table, target=2).observe(problem.candidate_of(40), 9, 5).values
     assert shown.values is not None
     assert shown.values[0] in table.val[:2, 40, 2]
     assert {problem.seed_of(row, 0) for row in range(50)} == {0, 1}
@@ -68,7 +68,7 @@ def test_recombine_beats_random(table: KnownTruthTable) -> None:
 def test_a_poisoned_source_is_left_out() -> None:
     table = made_table(num_sources=6, poisoned=2, seed=1)
     for target in range(table.num_targets):
-        problem = Problem(table, target=target)
+        problem = ReplayProblem(table, target=target)
         strategy = build_for(problem, "recombine", 0)
         results: list[Observation] = []
         for index in range(16):
@@ -95,14 +95,14 @@ def test_identical_sources_leave_nothing_to_find() -> None:
 
 
 def test_all_targets_share_one_pool(table: KnownTruthTable) -> None:
-    problem = Problem(table, target=None)
+    problem = ReplayProblem(table, target=None)
     picks = replay(problem, build_for(problem, "recombine", 0), label="r", repetition=0, checkpoints=(24,))
     assert [pick.target for pick in picks] == list(range(table.num_targets))
     assert mean_regret(picks) < 5
 
 
 def test_without_labels_nothing_of_the_target_is_seen_and_relatives_are_gone_by(table: KnownTruthTable) -> None:
-    problem = Problem(table, target=1, labelled=False)
+    problem = ReplayProblem(table, target=1, labelled=False)
     shown = problem.observe(problem.candidate_of(7), 0, 0)
     assert shown.scores is not None
     assert "target-01" not in shown.scores
@@ -115,7 +115,7 @@ def test_without_labels_nothing_of_the_target_is_seen_and_relatives_are_gone_by(
 
 
 def test_only_compositions_of_a_size_with_singles_counted(table: KnownTruthTable) -> None:
-    problem = Problem(table, target=0, size=3)
+    problem = ReplayProblem(table, target=0, size=3)
     assert len(problem.candidate_rows) == 35
     picks = replay(problem, build_for(problem, "recombine", 0), label="r", repetition=0, checkpoints=(7, 12))
     assert [pick.trials for pick in picks] == [12]  # seven singles are known before the first proposal
@@ -138,7 +138,7 @@ def test_full_information_leaves_little_and_smoothing_helps() -> None:
     best_seen, smoothed = [], []
     for seed in range(6):
         noisy = made_table(num_sources=7, seed_noise=0.08, seed=seed)
-        found = full_information(Problem(noisy, target=None), 0)
+        found = full_information(ReplayProblem(noisy, target=None), 0)
         best_seen += list(found.best_seen.values())
         smoothed += list(found.smoothed.values())
     assert np.mean(smoothed) < np.mean(best_seen)
@@ -162,7 +162,7 @@ def pick(strategy: str, target: int, regret: float, repetition: int = 0) -> Pick
 def test_figures_average_repetitions_first_and_pair_targets() -> None:
     picks = [pick("a", 0, 1.0), pick("a", 0, 3.0, 1), pick("a", 1, 0.5), pick("b", 0, 4.0), pick("b", 1, 2.5)]
     full = {("t", name, target): 0.25 for name in "ab" for target in (0, 1)}
-    figure = summarise(picks, full)[0]
+    figure = summarise_regrets(picks, full)[0]
     assert figure.regret_mean == 1.25
     assert figure.p_within_1 == pytest.approx(2 / 3)
     assert figure.full_information_regret == 0.25
@@ -170,14 +170,14 @@ def test_figures_average_repetitions_first_and_pair_targets() -> None:
         "table", "strategy", "trials", "regret_mean", "regret_ci_low", "regret_ci_high", "p_within_1",
         "full_information_regret", "interval_coverage", "suggestion_s",
     }  # fmt: skip
-    found = contrast(picks, "a", 16, "b", 16)
+    found = regret_contrast(picks, "a", 16, "b", 16)
     assert found is not None
     assert (found.difference, found.interval.low, found.interval.high) == (2.0, 2.0, 2.0)
-    assert contrast(picks, "a", 16, "c", 16) is None
+    assert regret_contrast(picks, "a", 16, "c", 16) is None
 
 
 def test_the_interval_of_a_mean_of_clusters_has_about_the_right_width() -> None:
     values = np.random.default_rng(0).normal(2.0, 1.0, size=100)
-    interval = cluster_interval(values)
+    interval = target_interval(values)
     assert interval.low < values.mean() < interval.high
     assert interval.high - interval.low == pytest.approx(2 * 1.96 / 10, rel=0.2)

@@ -16,8 +16,8 @@ from search.evidence.explain.effects import (
     Subject,
     banzhaf_weights,
     explain,
+    explained_trials,
     shared_table,
-    trials_of,
 )
 from search.evidence.explain.model import EffectsModel, Trials
 from search.evidence.explain.top_up import top_up
@@ -120,7 +120,7 @@ def test_adaptive_trials_and_seen_targets_are_told_apart() -> None:
     assert explain(records(30), SUBJECT).estimator == "random"
     assert explain(records(30, strategy="recombine"), SUBJECT).estimator == "adaptive"
     with pytest.raises(UserError, match="0 trials were scored"):
-        trials_of(records(30, exposure="in_domain"), SUBJECT)
+        explained_trials(records(30, exposure="in_domain"), SUBJECT)
 
 
 def test_the_same_trials_give_the_same_explanation() -> None:
@@ -148,7 +148,7 @@ def test_many_targets_are_explained_on_their_mean_in_bounded_size() -> None:
     for one in many:
         score = one["evaluations"][0]
         one["evaluations"] = [{**score, "eval_set": target} for target in targets]
-    trials, _ = trials_of(many, subject)
+    trials, _ = explained_trials(many, subject)
     assert trials.targets == ("mean",)
     assert trials.scores.size <= MOST_SCORES
     found = explain(many, replace(subject, new_keys={"new": KEYS["s0"]}))
