@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,24 @@ def test_what_would_change_the_experiment_is_refused(
     claim_run_dir(RunDir(tmp_path), spec_of(fixed), IDENTITY)
     with pytest.raises(UserError, match=next(iter(change))):
         claim_run_dir(RunDir(tmp_path), spec_of({**fixed, **change}), IDENTITY)
+
+
+# Whoever joins one of these to a path spells the layout of a study directory.
+OWN_NAMES = {part for name in RunFile for part in name.split("/")} - {"figures"}
+
+
+def spelled_names(source: str) -> set[str]:
+    joined = (node.right for node in ast.walk(ast.parse(source)) if isinstance(node, ast.BinOp))
+    return {node.value for node in joined if isinstance(node, ast.Constant) and node.value in OWN_NAMES}
+
+
+def test_nobody_else_spells_the_layout() -> None:
+    repository = Path(__file__).resolve().parents[3]
+    found = {
+        f"{path.relative_to(repository)}: {name}"
+        for package in ("search", "trainers")
+        for path in (repository / package).rglob("*.py")
+        for name in spelled_names(path.read_text(encoding="utf-8"))
+    }
+    assert not found
+    assert spelled_names('a = run / "report" / "trials.parquet"') == {"report", "trials.parquet"}
