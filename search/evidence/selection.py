@@ -78,7 +78,7 @@ def build_selection(
     if not scored or (chosen is not None and chosen not in scored):
         raise UserError(
             f"{chosen or 'no finalist'} was {'not ' if chosen else ''}scored on confirm for every target",
-            hint="run `recombine resume` so that the confirmation stage is finished",
+            hint="`recombine run STUDY` resumes the study, so that its confirmation is finished",
         )
     chosen = chosen or max(scored, key=lambda arm: (scored[arm], -finalists.index(arm)))
     confirmed = confirm.comparisons(chosen, num_choices=len(scored))
