@@ -152,7 +152,7 @@ def search_optimism(
     training_shift: SeedVariance,
     seed: int = 0,
 ) -> dict[str, Any] | None:
-    """By how much the best score of the search overstates itself (`optimism.winners_curse`); None with few trials.
+    """By how much the best score of the search overstates itself (`winners_curse`); None with few trials.
 
     Args:
         trials: the ledger's trial records.
