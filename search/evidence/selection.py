@@ -63,7 +63,7 @@ def build_selection(
     if not scored or (chosen is not None and chosen not in scored):
         raise UserError(
             f"{chosen or 'no finalist'} was {'not ' if chosen else ''}scored on confirm for every target",
-            hint="run `recombine resume` so that the confirmation stage is finished",
+            hint="`recombine run STUDY` resumes the study, so that its confirmation is finished",
         )
     chosen = chosen or max(scored, key=lambda arm: (scored[arm], -finalists.index(arm)))
     confirmed = confirm.comparisons(chosen, num_choices=len(scored))
@@ -137,7 +137,7 @@ def search_optimism(
     training_shift: SeedVariance,
     seed: int = 0,
 ) -> dict[str, Any] | None:
-    """By how much the best score of the search overstates itself (`optimism.winners_curse`); None with few trials.
+    """By how much the best score of the search overstates itself (`winners_curse`); None with few trials.
 
     Args:
         trials: the ledger's trial records.

@@ -44,7 +44,7 @@ def compute_transfer(
 
     A source with trials of several sizes or recipes is shown with those of most seeds, then of most samples.
     Controls are matched by number of samples, steps and recipe. Intervals are 95 %, paired by question, over
-    questions and seeds (`resampling`); with one seed they hold the chance of the questions only.
+    questions and seeds (`paired_difference`); with one seed they hold the chance of the questions only.
 
     Args:
         records: the ledger's records.
