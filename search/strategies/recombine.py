@@ -18,6 +18,7 @@ from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
 from search.space.repair import repair
+from search.statistics.ties import descending, index_of_largest
 from search.strategies.drawing import draw_untaken, taken_identities
 from search.strategies.interface import Observation, SearchContext, Suggestion
 from search.strategies.surrogate.acquisition import enumerated, expected_improvement, local_search
@@ -230,7 +231,7 @@ class RecombineStrategy:
             return None
         wanted = self._weights(knowledge, len(taken))[0]
         scores = np.nan_to_num(proxies.scores([c.composition for c in listed[0]]), nan=-1.0) @ wanted
-        candidate = listed[0][int(np.argmax(scores))]
+        candidate = listed[0][index_of_largest(scores)]
         if candidate.identity in taken or any(o.candidate == candidate for o in self._context.known):
             return None
         return Suggestion(candidate=candidate, reason=f"best of all merges, {float(scores.max()):.1%}")
@@ -280,7 +281,12 @@ class RecombineStrategy:
             rng = derived_rng(self._seed, self.name, number)
             starts = knowledge.ranked_candidates(weights)
             return local_search(
-                self._space, starts, rng, excluded, lambda some: value(knowledge.predict(some, weights))
+                self._space,
+                starts,
+                rng,
+                excluded,
+                lambda some: value(knowledge.predict(some, weights)),
+                knowledge.scale,
             )
         candidates, encoded = listed
         free = np.array([i for i, c in enumerate(candidates) if c.identity not in excluded], dtype=np.intp)
@@ -289,11 +295,11 @@ class RecombineStrategy:
                 value(knowledge.predict_encoded(candidates, encoded, free[k : k + SCREENING_BLOCK], weights, 1))
                 for k in range(0, len(free), SCREENING_BLOCK)
             ]
-            free = free[np.argsort(-np.concatenate(rough), kind="stable")[:NUM_SCREENED]]
+            free = free[descending(np.concatenate(rough), scale=knowledge.scale)[:NUM_SCREENED]]
         if not len(free):
             return None
         values = value(knowledge.predict_encoded(candidates, encoded, free, weights, None))
-        best = int(np.argmax(values))
+        best = index_of_largest(values, scale=knowledge.scale)
         return candidates[free[best]], float(values[best])
 
     def _drawn(self, taken: frozenset[str], reason: str) -> Suggestion | None:

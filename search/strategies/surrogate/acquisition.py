@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
+from search.statistics.ties import descending, index_of_largest
 from search.strategies.surrogate.encoding import Encoded, encode
 from search.strategies.surrogate.gaussian_process import Prediction
 
@@ -50,6 +51,7 @@ def local_search(
     rng: random.Random,
     excluded: frozenset[str],
     value: Callable[[Sequence[Candidate]], Floats],
+    scale: float,
 ) -> tuple[Candidate, float] | None:
     """The best candidate met on a walk from good starts, in spaces too large to list.
 
@@ -59,6 +61,7 @@ def local_search(
         rng: of the random starts and of the neighbours.
         excluded: identities that are not proposed.
         value: of candidates, to be maximised.
+        scale: of the scores that the values come from, see `ties.ranks`.
     """
     seen: dict[str, tuple[Candidate, float]] = {}
 
@@ -72,13 +75,15 @@ def local_search(
     look(neighbour for start in starts[:NUM_STARTS] for neighbour in neighbours(start, space, rng))
     walked: set[str] = set()
     for _ in range(NUM_ROUNDS):
-        best = sorted(seen.values(), key=lambda entry: -entry[1])[:NUM_STARTS]
-        ahead = [candidate for candidate, _ in best if candidate.identity not in walked]
+        met = list(seen.values())
+        best = [met[place][0] for place in descending([v for _, v in met], scale=scale)[:NUM_STARTS]]
+        ahead = [candidate for candidate in best if candidate.identity not in walked]
         if not ahead:
             break
         walked |= {candidate.identity for candidate in ahead}
         look(neighbour for candidate in ahead for neighbour in neighbours(candidate, space, rng))
-    return max(seen.values(), key=lambda entry: entry[1]) if seen else None
+    met = list(seen.values())
+    return met[index_of_largest([v for _, v in met], scale=scale)] if met else None
 
 
 def neighbours(candidate: Candidate, space: SearchSpace, rng: random.Random) -> list[Candidate]:
