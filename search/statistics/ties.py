@@ -14,23 +14,24 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 # Share of the values' size. Doubles carry 1e-16; the models keep a noise of a twentieth at least, which leaves their
-# matrices conditioned so that kernels differed by less than 1e-12 in measurements. A real difference of a billionth
-# of an accuracy would take a billion questions to show.
+# matrices conditioned so that kernels differed by 4e-12 at most (measured). A real difference of a billionth of an
+# accuracy would take a billion questions to show.
 ROUNDING: Final = 1e-9
 
 
-def ranks(values: Sequence[float] | Floats, *, scale: float = 0.0) -> NDArray[np.intp]:
+def ranks(values: Sequence[float] | Floats, *, tolerance: float | None = None) -> NDArray[np.intp]:
     """Rank of every value, [n], 0 for the largest; values share one that equal the largest of it but for rounding.
 
     Args:
         values: [n].
-        scale: size of the numbers that the values are differences of; their rounding is measured by it where it is
-            larger than the values themselves.
+        tolerance: what rounding may do to them; by default `ROUNDING` of the largest magnitude, which is too little
+            for differences of larger numbers.
     """
     array = np.asarray(values, dtype=np.float64)
     found = np.zeros(len(array), dtype=np.intp)
     order = np.argsort(-array, kind="stable")
-    tolerance = _tolerance(array, scale)
+    if tolerance is None:
+        tolerance = _usual_tolerance(array)
     rank, largest = -1, np.nan
     for place, value in zip(order.tolist(), array[order].tolist(), strict=True):
         if rank < 0 or value < largest - tolerance:
@@ -39,20 +40,20 @@ def ranks(values: Sequence[float] | Floats, *, scale: float = 0.0) -> NDArray[np
     return found
 
 
-def descending(values: Sequence[float] | Floats, *, scale: float = 0.0) -> list[int]:
+def descending(values: Sequence[float] | Floats, *, tolerance: float | None = None) -> list[int]:
     """Places of the values, the largest first; equal ones (see `ranks`) keep their order."""
-    order: list[int] = np.argsort(ranks(values, scale=scale), kind="stable").tolist()
+    order: list[int] = np.argsort(ranks(values, tolerance=tolerance), kind="stable").tolist()
     return order
 
 
-def index_of_largest(values: Sequence[float] | Floats, *, scale: float = 0.0) -> int:
+def index_of_largest(values: Sequence[float] | Floats, *, tolerance: float | None = None) -> int:
     """The first place whose value is the largest but for rounding, see `ranks`.
 
     Raises:
         ValueError: there are no values.
     """
     array = np.asarray(values, dtype=np.float64)
-    return int(np.argmax(array >= array.max() - _tolerance(array, scale)))
+    return int(np.argmax(array >= array.max() - (_usual_tolerance(array) if tolerance is None else tolerance)))
 
 
 def is_rounding(difference: float, *, scale: float) -> bool:
@@ -60,5 +61,5 @@ def is_rounding(difference: float, *, scale: float) -> bool:
     return abs(difference) <= ROUNDING * scale
 
 
-def _tolerance(array: Floats, scale: float) -> float:
-    return ROUNDING * max(scale, float(np.abs(array[np.isfinite(array)]).max(initial=0.0)))
+def _usual_tolerance(array: Floats) -> float:
+    return ROUNDING * float(np.abs(array[np.isfinite(array)]).max(initial=0.0))

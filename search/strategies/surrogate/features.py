@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets_spec.catalog.keys import Key, TaskMap
-from search.statistics.ties import index_of_largest
+from search.statistics.ties import ROUNDING, index_of_largest
 from search.strategies.surrogate.encoding import Encoded
 from search.strategies.surrogate.kernels import element_matches
 
@@ -98,7 +98,7 @@ def _spanning(profiles: Floats) -> list[int]:
     left = np.ones(len(profiles))
     factor = np.zeros((len(profiles), 0))
     while len(chosen) < min(MAX_LANDMARKS, len(profiles)) and left.max() > LEAST_NEW:
-        place = index_of_largest(left, scale=1.0)
+        place = index_of_largest(left, tolerance=ROUNDING)
         column = _alike(profiles, profiles[place : place + 1])[:, 0] - factor @ factor[place]
         factor = np.column_stack([factor, column / np.sqrt(left[place])])
         left = np.maximum(left - factor[:, -1] ** 2, 0)

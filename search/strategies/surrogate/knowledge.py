@@ -208,11 +208,6 @@ class Knowledge:
         return len(self._tried)
 
     @property
-    def scale(self) -> float:
-        """Largest magnitude of the scores: rounding of means and gains is measured by it."""
-        return float(np.abs(self._scores).max())
-
-    @property
     def targets(self) -> tuple[str, ...]:
         """The outputs."""
         return self.facts.targets
@@ -273,7 +268,7 @@ class Knowledge:
 
     def ranked_candidates(self, weights: Floats) -> list[Candidate]:
         """What has been tried and lies in the space, best posterior mean first."""
-        order = descending(self.tried_means(weights), scale=self.scale)
+        order = descending(self.tried_means(weights))
         return [self._tried[i] for i in order if self.facts.space.contains(self._tried[i])]
 
     def believing(self, pending: Sequence[Candidate]) -> Knowledge:

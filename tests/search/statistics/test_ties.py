@@ -26,7 +26,7 @@ def test_equal_values_keep_their_order() -> None:
 def test_differences_are_measured_by_what_they_come_from() -> None:
     gains = [1e-16, 3e-16, 2e-16]
     assert descending(gains) == [1, 2, 0]
-    assert descending(gains, scale=1.0) == [0, 1, 2]
+    assert descending(gains, tolerance=ROUNDING) == [0, 1, 2]
     assert is_rounding(1e-16, scale=1.0)
     assert not is_rounding(1e-16, scale=1e-10)
 
@@ -45,5 +45,5 @@ def test_nothing_and_infinity() -> None:
 def test_noise_changes_nothing(values: list[int], noise: list[float]) -> None:
     noisy = np.array(values) + np.array(noise[: len(values)])
     stable = sorted(range(len(values)), key=lambda k: -values[k])
-    assert descending(noisy, scale=1.0) == stable
-    assert index_of_largest(noisy, scale=1.0) == stable[0]
+    assert descending(noisy, tolerance=ROUNDING) == stable
+    assert index_of_largest(noisy, tolerance=ROUNDING) == stable[0]
