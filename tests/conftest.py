@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 
-from cluster.ray_start import init_ray
+from cluster.connect import connect, disconnect
 
 # The same examples on every machine and every time; `--hypothesis-profile=random` looks for new ones.
 # Time limits a call would fail on a busy machine; what is slow is a matter for --durations.
@@ -25,20 +27,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared_ray() -> Iterator[None]:
-    import ray
-
-    init_ray(
-        warnings.warn,
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=150_000_000,
-        log_to_driver=False,
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    """Started as a study starts it: with its settings, and tried again where it times out."""
+    with patch.dict(os.environ):
+        connection = connect("local", num_cpus=2, dashboard=False, object_store_gib=0.15)
+        for note in connection.notes:
+            warnings.warn(note, stacklevel=1)
+        try:
+            yield
+        finally:
+            disconnect()
 
 
 @pytest.fixture(scope="module")
