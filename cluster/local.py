@@ -9,6 +9,7 @@ from pathlib import Path
 from cluster.auth import ensure_local_token, turn_on_token_auth
 from cluster.errors import ClusterError
 from cluster.machine import GIB, count_cpus, shared_memory_gib, total_memory_gib
+from cluster.ray_start import init_ray
 from cluster.runtime_dir import RuntimeDir
 
 # Shared blocks take a share of memory, at most what stays sensible on a workstation; Ray spills beyond.
@@ -50,7 +51,8 @@ def start_local(options: LocalOptions) -> tuple[RuntimeDir, list[str]]:
     import ray
 
     try:
-        ray.init(
+        init_ray(
+            notes.append,
             address="local",
             num_cpus=num_cpus,
             num_gpus=options.num_gpus,

@@ -105,7 +105,9 @@ def test_wrong_and_missing_token_are_refused(
 def test_interrupt_leaves_the_job_running_and_says_how_to_go_on(head: HeadNode, tmp_path: Path) -> None:
     study = tmp_path / "study"
     study.mkdir()
+    # A shell starts its background jobs with SIGINT ignored, and who inherits that gets no KeyboardInterrupt.
     program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from pathlib import Path; from cluster.submit import submit\n"
         "command = ['sh', '-c', 'echo started; sleep 120']\n"
         "sys.exit(submit(address=sys.argv[1], working_dir=Path(sys.argv[2]), submission_id='long-one',\n"

@@ -13,13 +13,16 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.ray_start import start_with_one_retry
+
 MARK = "RECOMBINE_TEST_MARK"  # every process below inherits it, so that ours can be told from others'
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 120.0  # 5 s when nothing else runs; Ray itself gives a node up after 30 s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,27 +56,31 @@ def start_head(token: str | None = None, *, num_cpus: int = 1) -> Iterator[HeadN
         *(f"--dashboard-agent-listen-port={agent_http}", f"--dashboard-agent-grpc-port={agent_grpc}"),
         *(f"--metrics-export-port={metrics}", f"--temp-dir={folder}", "--node-ip-address=127.0.0.1"),
     ]
-    log_path = folder / "start.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            env=env | {MARK: mark},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=folder,
-        )
-    try:
-        address = f"http://127.0.0.1:{dashboard}"
+    address, log_path = f"http://127.0.0.1:{dashboard}", folder / "start.log"
+
+    def start() -> None:
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                env=env | {MARK: mark},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=folder,
+            )
+        processes.append(process)
         _wait_until_up(address, token, process, log_path)
+
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        start_with_one_retry(start, clean_up=lambda error: end_marked(mark), say=warnings.warn)
         yield HeadNode(address_http=address, gcs_address=f"127.0.0.1:{gcs}", token=token, env=env)
     finally:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=15)
+        # Asked to end, Ray drains its node first, which takes it up to 15 s; nothing here is worth waiting for.
         end_marked(mark)
-        process.wait(timeout=15)
+        for process in processes:
+            process.wait(timeout=15)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -105,10 +112,14 @@ def wait_until_gone(mark: str, timeout_s: float = 15.0) -> list[int]:
     return left
 
 
-def end_marked(mark: str) -> None:
-    for pid in wait_until_gone(mark, timeout_s=5.0):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+def end_marked(mark: str, timeout_s: float = 15.0) -> None:
+    """Kill all processes with `mark`, also those that the dying still start."""
+    deadline = time.monotonic() + timeout_s
+    while (left := marked_processes(mark)) and time.monotonic() < deadline:
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
 
 
 def _wait_until_up(address: str, token: str, process: subprocess.Popen[bytes], log_path: Path) -> None:

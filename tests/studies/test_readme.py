@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from datasets_spec.phantom.write import write_phantom
 from tests.studies.tiny_study import command, environment
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -19,7 +22,9 @@ SHRUNK = (
     "transfer.enabled=false",
     "confirm.enabled=false",
     "execution.num_workers=0",
+    "execution.max_concurrent=1",
     "recipe.num_steps=1",
+    "space.composition.num_samples=[4]",
 )
 
 
@@ -27,6 +32,13 @@ def _commands() -> list[list[str]]:
     blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     return [shlex.split(line, comments=True) for line in lines if line.startswith("recombine ")]
+
+
+def _shrink_corpus(folder: Path) -> None:
+    """The same subsets with fewer rows."""
+    subsets = [subset["name"] for subset in yaml.safe_load((folder / "catalog.yaml").read_text())["subsets"]]
+    shutil.rmtree(folder)
+    write_phantom(folder, seed=0, subsets=subsets, num_pool=60, num_test=12)
 
 
 @pytest.mark.ray
@@ -46,4 +58,6 @@ def test_the_study_block_runs_as_written(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stdout + done.stderr
+        if words[1] == "init":
+            _shrink_corpus(tmp_path / "my-study" / "phantom")
     assert (tmp_path / "my-study" / "runs" / "phantom-demo" / "report" / "index.html").is_file()

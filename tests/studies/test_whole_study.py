@@ -1,4 +1,4 @@
-"""Whole studies through the command line: one undisturbed and nested, one beside it pooled, killed and resumed.
+"""Two whole studies, one undisturbed and nested, one beside it pooled, killed and resumed (the fixture `runs`).
 
 They must end with the same tables: both executors are the same experiment, and a kill costs time only.
 """
@@ -6,13 +6,7 @@ They must end with the same tables: both executors are the same experiment, and 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import time
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -23,60 +17,17 @@ from search.vocabulary import Status
 from tests.makers.chromium import find_chromium, visit_page
 from tests.studies.tiny_study import (
     ABILITY,
+    KILL_AFTER,
     SOURCES,
     TARGET,
-    command,
+    Runs,
     comparable_trials,
-    environment,
     finished_trials,
     recombine,
-    spoil_images,
     trial_records,
-    write_study,
 )
 
 pytestmark = pytest.mark.ray
-POOLED = ("execution.executor=pooled", "execution.num_workers=1")
-KILL_AFTER = 3  # trials in the ledger: in the middle of the search
-
-
-@dataclass(frozen=True)
-class Runs:
-    study: Path
-    calm: Path
-    killed: Path
-    output: str
-    finished_before_kill: dict[str, tuple[float, float]]
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Two studies at once, same file: `calm` runs through nested, `killed` is pooled, dies by SIGKILL, is resumed."""
-    folder = tmp_path_factory.mktemp("study")
-    study = write_study(folder)
-    spoil_images(folder)
-    prepared = recombine("data", "prepare", study)
-    assert prepared.returncode == 0, prepared.stderr
-    calm, killed = folder / "calm", folder / "killed"
-    with (folder / "calm.log").open("w") as log, (folder / "killed.log").open("w") as other_log:
-        first = subprocess.Popen(command("run", study, "--run-dir", calm), env=environment(), stdout=log, stderr=log)
-        second = subprocess.Popen(
-            command("run", study, *POOLED, "--run-dir", killed),
-            env=environment(),
-            stdout=other_log,
-            stderr=other_log,
-        )
-        deadline = time.monotonic() + 300
-        while len(trial_records(killed)) < KILL_AFTER and second.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert second.poll() is None, (folder / "killed.log").read_text()
-        os.kill(second.pid, signal.SIGKILL)
-        second.wait()
-        before = finished_trials(killed)
-        resumed = recombine("run", study, *POOLED, "--run-dir", killed)
-        assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-        assert first.wait(timeout=400) == 0, (folder / "calm.log").read_text()
-    return Runs(study, calm, killed, (folder / "calm.log").read_text(), before)
 
 
 def test_a_killed_study_loses_and_repeats_nothing(runs: Runs) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from search.ledger.ledger import Ledger, LedgerError
 SOURCES = ("ct-lung-grading", "mri-brain-staging", "xray-brain-grading")
 CONTROL_SOURCES = ("oct-kidney-staging", "mri-bone-staging")
 TARGET, ABILITY = "xray-lung-grading", "ct-brain-grading-temporal"
+KILL_AFTER = 3  # trials in the ledger: in the middle of the search
 MEASURED_TIMES = ("train_s", "eval_s", "startup_s", "queue_s", "data_s", "score_s", "checkpoint_s", "slot", "pack_size")
 
 STUDY: dict[str, Any] = {
@@ -38,6 +40,17 @@ STUDY: dict[str, Any] = {
     "execution": {"num_workers": 0, "max_concurrent": 2},
     "deterministic": True,
 }
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Two whole studies of one file: the fixture `runs` makes them once for all that look at them."""
+
+    study: Path
+    calm: Path
+    killed: Path
+    output: str
+    finished_before_kill: dict[str, tuple[float, float]]
 
 
 def write_study(folder: Path, **changes: Any) -> Path:

@@ -29,7 +29,7 @@ from trainers.trial.spec import EvalRequest, TrialSpec
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 BACKBONE = BackboneSpec().resolved(gpus_per_worker=0)
 FINGERPRINT = backbone_fingerprint(BACKBONE)
-LONG = 1_200  # steps of a trial that is still training when something is killed
+LONG = 400  # steps of a trial that is still training when something is killed: 4 s on an idle machine
 BACK_S = 120.0  # 30 s on an idle machine (measured by `make bench-trials`)
 
 
@@ -74,7 +74,7 @@ def pool(rows: SomeRows, run_dir: Path) -> Iterator[SlotPool]:
     def make_config(name: str, broker: Any) -> SlotConfig:
         return SlotConfig(
             name=name, broker=broker, backbone=BACKBONE, rows=rows, run_dir=run_dir, num_threads=1, measure=None,
-            max_pack=1, checkpoint_s=0.5,
+            max_pack=1, checkpoint_s=0.1,
         )  # fmt: skip
 
     pool = SlotPool(
@@ -125,7 +125,8 @@ def wait_until_training(pool: SlotPool, run_dir: Path, one: TrialSpec) -> dict[s
     from trainers.training.checkpoints import checkpoint_file
 
     while not checkpoint_file(run_dir, one.train_id).exists():
-        time.sleep(0.05)
+        time.sleep(0.02)
+    assert not folder(run_dir, one).exists(), "it has ended already"
     (about,) = ray.get(pool.broker.state.remote())["slots"].values()
     return dict(about)
 
