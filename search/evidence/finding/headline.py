@@ -11,6 +11,7 @@ from search.vocabulary import COMPARATORS
 
 # Longer lists are read in the table of the composition.
 MAX_NAMED_SUBSETS = 4
+MAX_NAMED_SETS = 3
 
 
 def compared_sentence(facts: FindingFacts) -> str:
@@ -55,6 +56,12 @@ def phrase(entry: Mapping[str, Any]) -> str:
 def listed(names: Sequence[str]) -> str:
     """Join names as a sentence does: a, b and c."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(names) - MAX_NAMED_SETS
+    return listed(names if more <= 0 else [*names[:MAX_NAMED_SETS], f"{more} more"])
 
 
 def mix_text(composition: Mapping[str, int]) -> str:
@@ -105,18 +112,20 @@ def _not_told_apart(facts: FindingFacts) -> str:
 
 
 def _target_left_behind(facts: FindingFacts) -> str:
-    behind = listed(
-        [f"{found.eval_set} stays where no image is needed ({_beside(found)})" for found in facts.left_behind]
+    behind = shortened(
+        [
+            f"{found.eval_set} {'does not' if found.accuracy <= found.no_image else 'is not shown to'} exceed what is "
+            f"reached without its images ({100 * found.accuracy:.1f} %; {100 * found.no_image:.1f} % without)"
+            for found in facts.left_behind
+        ]
     )
-    if facts.better:
-        return f"Better than {_names(facts.better)} on average, but {behind}."
-    return f"Left behind: {behind}."
+    return f"Better on average than {_better(facts)}, but {behind}." if facts.better else f"Left behind: {behind}."
 
 
 def _forgets(facts: FindingFacts) -> str:
-    lost = listed([f"{points_text(e['difference'], signed=False)} points on {e['eval_set']}" for e in facts.lost])
+    lost = shortened([f"{points_text(e['difference'], signed=False)} points on {e['eval_set']}" for e in facts.lost])
     loses = f"it loses {lost}, which the backbone did well before"
-    return f"Better than {_names(facts.better)} on the targets, but {loses}." if facts.better else f"Also, {loses}."
+    return f"Better on the targets than {_better(facts)}, but {loses}." if facts.better else f"Also, {loses}."
 
 
 def _better_than_some(facts: FindingFacts) -> str:
@@ -124,7 +133,17 @@ def _better_than_some(facts: FindingFacts) -> str:
         better = f"the mix is better than {_names(facts.better)}"
         return f"No recommendation: {better}, but not told from the untrained backbone."
     told = f"better than {_names(facts.better)}; not told from {_names(facts.same)}"
+    if len(facts.same) < len(facts.better):
+        told = f"better than {_better(facts)}, from which it was not told"
     return f"Train on {mix_text(facts.composition)}: {told}."
+
+
+def _better(facts: FindingFacts) -> str:
+    """What it is better than, by whichever list is shorter."""
+    if facts.worse or len(facts.same) >= len(facts.better):
+        return _names(facts.better)
+    everything = "everything it was compared with"
+    return f"{everything} but {_names(facts.same)}" if facts.same else everything
 
 
 def _better_than_all(facts: FindingFacts) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from search.evidence.finding.cases import UNTRAINED, FindingCase, FindingFacts
+from search.evidence.finding.headline import shortened
 from search.evidence.finding.points import points_text
 from search.evidence.finding.prospects import WORTH_SEEING, Prospects
 
@@ -100,18 +101,20 @@ def _after_worse_than_some(case: _Case) -> str:
 
 
 def _after_left_behind(case: _Case) -> str:
-    names = ", ".join(found.eval_set for found in case.facts.left_behind)
-    number = case.prospects.questions_to_see_on_one_target()
-    worth = points_text(WORTH_SEEING, signed=False)
-    if number is None:
-        seen = f"Training noise hides a gain of {worth} points there from any number of questions: more seeds."
+    names, prospects = shortened([found.eval_set for found in case.facts.left_behind]), case.prospects
+    questions, seeds = prospects.questions_to_see_on_one_target(), prospects.seeds_to_see_on_one_target()
+    gain = f"a gain of {points_text(WORTH_SEEING, signed=False)} points there"
+    if questions is not None:
+        seen = f"To see {gain} takes {questions} questions (now {prospects.num_questions})."
+    elif seeds is not None:
+        seen = f"To see {gain} takes {seeds} seeds (now {prospects.num_seeds})."
     else:
-        seen = f"A gain of {worth} points there takes {number} questions to see (now {case.prospects.num_questions})."
+        seen = f"Neither more questions nor 20 seeds alone show {gain}."
     return f"Search for {names} alone, or add sources that share an element with it. {seen}"
 
 
 def _after_forgetting(case: _Case) -> str:
-    names = ", ".join(str(entry["eval_set"]) for entry in case.facts.lost)
+    names = shortened([str(entry["eval_set"]) for entry in case.facts.lost])
     seen = max(float(entry.get("minimum_detectable") or 0.0) for entry in case.facts.lost)
     return (
         f"Add a subset like {names} to the sources and search again, or accept the loss; "

@@ -71,6 +71,10 @@ class Prospects:
         """Questions that show a difference on one target, judged alone."""
         return questions_needed(self.noise, difference, num_seeds=max(2, self.num_seeds))
 
+    def seeds_to_see_on_one_target(self, difference: float = WORTH_SEEING) -> int | None:
+        """Seeds of each arm that show a difference on one target with the study's own questions, judged alone."""
+        return seeds_needed(self.noise, difference, num_questions=self.num_questions)
+
     def seeds_to_see(self, difference: float = WORTH_SEEING, *, now_seen: float = 0.0) -> int | None:
         """Seeds of each arm that show a difference with the study's own questions; None where no number does.
 

@@ -92,8 +92,12 @@ def test_better_than_some_says_which() -> None:
     assert finding.case is FindingCase.better_than_some
     assert finding.recommends
     assert finding.headline.endswith(
-        "better than its matched controls, the untrained backbone, the best single subset and a random composition of "
-        "its size; not told from all data."
+        ": better than everything it was compared with but all data, from which it was not told."
+    )
+    two = found(selection({"control": 0.1, "baseline": 0.1, "all-data": None, "best-single": None}))
+    assert two.headline.endswith(
+        ": better than its matched controls and the untrained backbone; not told from all data and the best single "
+        "subset."
     )
     assert re.search(r"5\.0 points four times in five takes \d+ questions a target \(now 150\)", finding.next_step)
     assert "cheapest" in found(selection(BETTER | {"all-data": None}, seen=0.03)).next_step
@@ -181,11 +185,12 @@ def test_not_above_what_is_reached_without_the_image(accuracy: float, relation: 
 def test_a_target_left_behind_while_the_mean_is_up() -> None:
     finding = found(selection(BETTER, accuracies=(0.93, 0.91, 0.51)))
     assert finding.case is FindingCase.target_left_behind
-    assert (
-        "on average, but t3 stays where no image is needed (51.0 % right is not shown to be above" in finding.headline
+    assert finding.headline == (
+        "Better on average than everything it was compared with, but t3 is not shown to exceed what is reached without "
+        "its images (51.0 %; 50.0 % without)."
     )
     assert not finding.recommends
-    assert re.search(r"Search for t3 alone, .* takes \d+ questions to see \(now 150\)", finding.next_step)
+    assert re.search(r"Search for t3 alone, .* takes \d+ questions \(now 150\)", finding.next_step)
 
 
 def test_forgetting() -> None:

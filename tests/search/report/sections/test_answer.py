@@ -12,7 +12,7 @@ from tests.search.report.fixture_run import write_run
 def test_the_answer_names_the_mix_and_how_sure_it_is(records: RunRecords) -> None:
     answer = compute_answer(records)
     assert answer.headline == records.selection["finding"]["headline"]  # type: ignore[index]
-    assert answer.headline.startswith("Better than its matched controls, the untrained backbone")
+    assert answer.headline.startswith("Better on the targets than everything it was compared with but all data, but")
     assert answer.headline.endswith("but it loses 10.0 points on xray-lung-size, which the backbone did well before.")
     assert not answer.recommends
     assert "67.5\u00a0% correct" in answer.lead
