@@ -22,7 +22,7 @@ def compared_sentence(facts: FindingFacts) -> str:
         if entries
     ]
     if facts.same:
-        parts.append(f"no difference detected from {listed([_with_reach(entry) for entry in facts.same])}")
+        parts.append(f"no difference detected from {_names(facts.same)} ({_reach(facts.same)})")
     if not parts:
         return "Nothing to compare with was scored on every target."
     where = f"On {facts.split}, over {facts.num_targets} target{'s' if facts.num_targets > 1 else ''}"
@@ -37,14 +37,15 @@ def _with_interval(entry: Mapping[str, Any]) -> str:
     return f"{text} (simultaneous 95 % interval {size_text(low, high)})"
 
 
-def _with_reach(entry: Mapping[str, Any]) -> str:
-    if entry.get("note"):
-        return f"{phrase(entry)} (one seed an arm cannot show one)"
-    seen = entry.get("minimum_detectable")
-    if seen is None:
-        return phrase(entry)
-    found = f"a difference of {points_text(seen, signed=False)} points would have been found four times in five"
-    return f"{phrase(entry)} ({found})"
+def _reach(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Why nothing was detected: one seed, or what could have been seen."""
+    seen = sorted(float(e["minimum_detectable"]) for e in entries if e.get("minimum_detectable") is not None)
+    if all(entry.get("note") for entry in entries):
+        return "one seed an arm cannot show one"
+    if not seen:
+        return "what could have been seen was not kept"
+    ends = dict.fromkeys(points_text(end, signed=False) for end in (seen[0], seen[-1]))
+    return f"one of {' to '.join(ends)} points would have been found four times in five"
 
 
 def phrase(entry: Mapping[str, Any]) -> str:

@@ -51,26 +51,27 @@ def _after_nothing_told_apart(case: _Case) -> str:
 
 
 def _see_more(case: _Case) -> str:
-    """The questions or the seeds that show a difference worth seeing."""
-    prospects, worth = case.prospects, f"{points_text(WORTH_SEEING, signed=False)} points"
-    questions = prospects.questions_to_see(now_seen=case.facts.detectable)
-    seeds = prospects.seeds_to_see(now_seen=case.facts.detectable)
-    with_questions = f"{questions} questions a target (now {prospects.num_questions})"
-    with_seeds = f"{seeds} seeds an arm (now {prospects.num_seeds})"
-    if case.facts.is_one_seed:
-        ways = [with_seeds if seeds is not None else f"2 seeds an arm (now {prospects.num_seeds})"]
-        if seeds is None and questions is not None:
-            ways = [f"2 seeds an arm (now {prospects.num_seeds}) and {with_questions}"]
-        elif seeds is None:
-            return f"More seeds, at least 2 an arm; training noise hides {worth} from any number of questions with 2."
-    else:
-        ways = [way for way, number in ((with_questions, questions), (with_seeds, seeds)) if number is not None]
+    now_seen = 0.0 if case.facts.is_one_seed else case.facts.detectable
+    return _takes(case.prospects, f"{points_text(WORTH_SEEING, signed=False)} points", now_seen)
+
+
+def _takes(prospects: Prospects, what: str, now_seen: float = 0.0) -> str:
+    """The questions or the seeds that show a difference worth seeing, or both together where neither does."""
+    is_one_seed = prospects.num_seeds < 2  # more questions cannot replace the second seed
+    questions = None if is_one_seed else prospects.questions_to_see(now_seen=now_seen)
+    seeds, both = prospects.seeds_to_see(now_seen=now_seen), prospects.both_to_see()
+    ways = []
+    if questions is not None:
+        ways.append(f"{questions} questions a target (now {prospects.num_questions})")
+    if seeds is not None:
+        ways.append(f"{seeds} seeds an arm (now {prospects.num_seeds})")
+    if not ways and both is not None:
+        now = f"(now {prospects.num_seeds} and {prospects.num_questions})"
+        ways.append(f"{both[0]} seeds an arm and {both[1]} questions a target {now}")
     if not ways:
-        return (
-            f"Neither more questions nor 20 seeds alone show {worth}: more of both, or a recipe with less training "
-            f"noise (now {points_text(prospects.noise.shift_sd, signed=False)} points a run)."
-        )
-    return f"To see {worth} four times in five takes {' or '.join(ways)}."
+        noise = f"{points_text(prospects.noise.shift_sd, signed=False)} points"
+        return f"Training noise of {noise} a run hides {what} even from 20 seeds: first a recipe that varies less."
+    return f"To see {what} four times in five takes {' or '.join(ways)}."
 
 
 def _other_trials(case: _Case, more: float) -> str:
@@ -101,16 +102,10 @@ def _after_worse_than_some(case: _Case) -> str:
 
 
 def _after_left_behind(case: _Case) -> str:
-    names, prospects = shortened([found.eval_set for found in case.facts.left_behind]), case.prospects
-    questions, seeds = prospects.questions_to_see_on_one_target(), prospects.seeds_to_see_on_one_target()
+    names = shortened([found.eval_set for found in case.facts.left_behind])
     gain = f"a gain of {points_text(WORTH_SEEING, signed=False)} points there"
-    if questions is not None:
-        seen = f"To see {gain} takes {questions} questions (now {prospects.num_questions})."
-    elif seeds is not None:
-        seen = f"To see {gain} takes {seeds} seeds (now {prospects.num_seeds})."
-    else:
-        seen = f"Neither more questions nor 20 seeds alone show {gain}."
-    return f"Search for {names} alone, or add sources that share an element with it. {seen}"
+    alone = f"Search for {names} alone, or add sources that share an element with it."
+    return f"{alone} {_takes(case.prospects.on_one_target, gain)}"
 
 
 def _after_forgetting(case: _Case) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from search.evidence.comparisons import Comparison
 from search.evidence.finding.measured_noise import measured_prospects
@@ -51,6 +51,11 @@ class Prospects:
     num_questions: int
     num_comparisons: int
 
+    @property
+    def on_one_target(self) -> Prospects:
+        """The same for one target alone, judged alone."""
+        return replace(self, num_targets=1, num_comparisons=1)
+
     def questions_to_see(self, difference: float = WORTH_SEEING, *, now_seen: float = 0.0) -> int | None:
         """Questions of a target that show a difference with the study's own seeds; None where no number does.
 
@@ -58,22 +63,8 @@ class Prospects:
             difference: to be seen, as a share.
             now_seen: what the study's comparisons say that they see; errors shrink with the root of the number at best.
         """
-        found = questions_needed(
-            self.noise,
-            difference,
-            num_seeds=max(2, self.num_seeds),
-            num_targets=self.num_targets,
-            num_comparisons=self.num_comparisons,
-        )
+        found = self._questions_with(max(2, self.num_seeds), difference)
         return None if found is None else max(found, _at_least(self.num_questions, now_seen / difference))
-
-    def questions_to_see_on_one_target(self, difference: float = WORTH_SEEING) -> int | None:
-        """Questions that show a difference on one target, judged alone."""
-        return questions_needed(self.noise, difference, num_seeds=max(2, self.num_seeds))
-
-    def seeds_to_see_on_one_target(self, difference: float = WORTH_SEEING) -> int | None:
-        """Seeds of each arm that show a difference on one target with the study's own questions, judged alone."""
-        return seeds_needed(self.noise, difference, num_questions=self.num_questions)
 
     def seeds_to_see(self, difference: float = WORTH_SEEING, *, now_seen: float = 0.0) -> int | None:
         """Seeds of each arm that show a difference with the study's own questions; None where no number does.
@@ -93,6 +84,21 @@ class Prospects:
             return None
         number = max(found, _at_least(self.num_seeds, now_seen / difference)) if self.num_seeds > 1 else found
         return number if number <= MOST_SEEDS else None
+
+    def both_to_see(self, difference: float = WORTH_SEEING) -> tuple[int, int] | None:
+        """Seeds and questions that show a difference together, with the fewest answers in all; None where none do."""
+        ways = [(seeds, self._questions_with(seeds, difference)) for seeds in range(2, MOST_SEEDS + 1)]
+        found = [(seeds, questions) for seeds, questions in ways if questions is not None]
+        return min(found, key=lambda way: way[0] * way[1], default=None)
+
+    def _questions_with(self, num_seeds: int, difference: float) -> int | None:
+        return questions_needed(
+            self.noise,
+            difference,
+            num_seeds=num_seeds,
+            num_targets=self.num_targets,
+            num_comparisons=self.num_comparisons,
+        )
 
     @property
     def has_spread(self) -> bool:

@@ -126,7 +126,8 @@ def compute_answer(records: RunRecords) -> Answer:
         estimates=lines,
         verdicts=_leading_verdicts(verdicts, state),
         all_verdicts=verdicts,
-        overall=str(selection.get("verdict") or ""),
+        # The comparisons themselves are the list above it.
+        overall=str(selection.get("verdict") or "").removeprefix(finding.detail).strip(),
         cautions=(*finding.cautions, *_cautions(records, state)),
         luck=_luck(selection),
         next_step=finding.next_step,
