@@ -13,7 +13,7 @@ from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
 from datasets_spec.errors import UserError
 from search.evidence.comparisons import SplitEvidence
-from search.evidence.finding.finding import finding_of
+from search.evidence.finding.finding import Finding, finding_of
 from search.evidence.finding.prospects import compute_prospects
 from search.evidence.forgetting import compute_retained, retained_sentence
 from search.evidence.mix import write_mix
@@ -104,9 +104,15 @@ def build_selection(
         num_trials=num_compared,
     )
     finding = finding_of(content, no_image=no_image or {}, prospects=prospects)
-    searched = f"{num_compared} candidate{'s were' if num_compared != 1 else ' was'} compared in the search."
-    said = (finding.detail, searched, exposure_sentence(exposures), retained_sentence(kept))
-    return content | {"finding": finding.as_dict(), "verdict": " ".join(filter(None, said))}
+    return content | {"finding": finding.as_dict(), "verdict": _verdict_sentences(finding, content)}
+
+
+def _verdict_sentences(finding: Finding, content: Mapping[str, Any]) -> str:
+    """Every comparison, what the best was the best of, what it had seen and what it lost."""
+    number = content["num_compared"]
+    searched = f"{number} candidate{'s were' if number != 1 else ' was'} compared in the search."
+    said = (finding.detail, searched, exposure_sentence(content["exposures"]), retained_sentence(content["retained"]))
+    return " ".join(filter(None, said))
 
 
 def exposures_of(trial: Record, targets: Sequence[str]) -> dict[str, str]:
