@@ -58,6 +58,11 @@ class NoImage:
         """Whether the interval lies above: the images have told something."""
         return self.ci_low > self.no_image
 
+    @property
+    def is_below(self) -> bool:
+        """Whether the interval lies below: what was learned leads away from the answers."""
+        return self.ci_high < self.no_image
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FindingFacts:

@@ -153,7 +153,7 @@ def _better_than_all(facts: FindingFacts) -> str:
 
 def _beside(found: NoImage) -> str:
     """How an accuracy stands to what is reached without the image: below, not above, or not shown to be above."""
-    if found.ci_high < found.no_image:
+    if found.is_below:
         relation = "is below"
     elif found.accuracy <= found.no_image:
         relation = "is not above"

@@ -92,8 +92,11 @@ def _after_worse_than_untrained(case: _Case) -> str:
 def _after_not_above_no_image(case: _Case) -> str:
     mean = case.facts.mean
     assert mean is not None
-    short = mean.no_image - mean.ci_low
-    return "Check with `recombine data check` that the images decide these questions. " + _other_trials(case, short)
+    check = "Check with `recombine data check` that the images decide these questions."
+    if mean.is_below:
+        return f"{check} {_other_trials(case, mean.no_image - mean.accuracy)}"
+    above = f"{points_text(WORTH_SEEING, signed=False)} points above what needs no image"
+    return f"{check} {_takes(case.prospects.judged_alone, above)}"
 
 
 def _after_worse_than_some(case: _Case) -> str:

@@ -52,6 +52,11 @@ class Prospects:
     num_comparisons: int
 
     @property
+    def judged_alone(self) -> Prospects:
+        """The same for a single comparison over all targets."""
+        return replace(self, num_comparisons=1)
+
+    @property
     def on_one_target(self) -> Prospects:
         """The same for one target alone, judged alone."""
         return replace(self, num_targets=1, num_comparisons=1)

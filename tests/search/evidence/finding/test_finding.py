@@ -185,7 +185,8 @@ def test_not_above_what_is_reached_without_the_image(accuracy: float, relation: 
     )
     assert not finding.recommends
     assert "recombine data check" in finding.next_step
-    assert re.search(r"\d+ trials", finding.next_step)
+    needed = r"\d+ trials" if accuracy == 0.447 else r"To see 5\.0 points above .* takes \d+ questions a target"
+    assert re.search(needed, finding.next_step)
 
 
 def test_a_target_left_behind_while_the_mean_is_up() -> None:
