@@ -11,6 +11,8 @@ from search.cli.console import print_line, print_table
 from search.cli.design import show_design
 from search.designs.backbones import backbone_studies, comparison_columns, comparison_rows, write_comparison
 from search.designs.files import read_design
+from search.evidence.blind import no_image_shares
+from search.evidence.finding.finding import read_finding
 from search.statistics.ties import descending
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, RunFile, run_dir_of
@@ -48,12 +50,26 @@ def show_findings(run_dir: RunDir, report: Path) -> None:
     selection_file = run_dir / RunFile.selection
     if selection_file.is_file():
         selection = json.loads(selection_file.read_text(encoding="utf-8"))
-        print_table(
-            "Selection", ["subset", "samples"], [[name, str(n)] for name, n in sorted(selection["composition"].items())]
-        )
-        print_line(selection["verdict"])
+        _show_selection(selection, _read_blind(run_dir))
     _show_matrix(run_dir / RunFile.transfer)
     print_line(f"report: {report}")
+
+
+def _show_selection(selection: Mapping[str, Any], blind: Mapping[str, Mapping[str, Any]]) -> None:
+    finding = read_finding(selection, no_image_shares(blind))
+    print_line(finding.headline)
+    title = "Train on" if finding.recommends else "The mix that was selected"
+    print_table(title, ["subset", "samples"], [[name, str(n)] for name, n in sorted(selection["composition"].items())])
+    print_line(selection["verdict"])
+    for caution in finding.cautions:
+        print_line(f"caution: {caution}")
+    print_line(f"next: {finding.next_step}")
+
+
+def _read_blind(run_dir: RunDir) -> Mapping[str, Mapping[str, Any]]:
+    path = run_dir / RunFile.run
+    found = json.loads(path.read_text(encoding="utf-8")).get("blind") if path.is_file() else None
+    return found or {}
 
 
 def _show_matrix(path: Path) -> None:

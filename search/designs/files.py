@@ -72,7 +72,7 @@ def design_markdown(table: DesignTable) -> str:
         f"# Design: {table.kind}",
         "",
         f"Backbone {table.backbone}; questions of `{table.split}`; accuracy in %, 95 % intervals over questions and "
-        "training seeds; p-values by Holm over the rows of a contrast.",
+        "training seeds; intervals and p-values of a contrast are simultaneous over its rows (Bonferroni).",
         "",
         *markdown_table(arm_columns(table), arm_rows(table)),
         "",

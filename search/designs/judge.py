@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 from search.designs.rows import BASELINE, CONTROL, RELATED, Arm, DesignRow
 from search.designs.table import ArmScore, Contrast, DesignTable
@@ -13,9 +12,10 @@ from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.ledger.records import Record, of_arm, scored_on
 from search.seeds import derived_seed
 from search.statistics.bootstrap import PairedDifference, mean_accuracy, paired_difference
+from search.statistics.judgement import judge
 from search.statistics.ties import index_of_largest
 from search.statistics.training_noise import SeedVariance, seed_variance_prior
-from search.statistics.verdicts import ALPHA, Verdict, holm, minimum_detectable_difference, verdict
+from search.statistics.verdicts import ALPHA
 from search.study.spec import StudySpec
 from search.vocabulary import Exposure, Stage
 
@@ -46,19 +46,26 @@ def compute_design_table(
         if (row.name, arm.name) in scored
     ]
     exposures = {(score.row, score.arm): score.exposure for score in scores}
-    contrasts = []
-    for row in rows:
-        for first, second in row.contrasts:
-            if (row.name, first) in scored and (row.name, second) in scored:
-                paired = _compare(row, first, second, scored, outcomes, prior, spec)
-                contrasts.append(_contrast(row, first, second, paired, exposures, spec))
+    pairs = {
+        (row.name, first, second): _compare(row, first, second, scored, outcomes, prior, spec)
+        for row in rows
+        for first, second in row.contrasts
+        if (row.name, first) in scored and (row.name, second) in scored
+    }
+    # The same contrast of all rows is judged together.
+    sizes = Counter((first, second) for _, first, second in pairs)
+    named = {row.name: row for row in rows}
+    contrasts = [
+        _contrast(named[name], first, second, paired, sizes[first, second], exposures, spec)
+        for (name, first, second), paired in pairs.items()
+    ]
     return DesignTable(
         kind=section.kind,
         backbone=spec.backbone.model,
         split=section.split,
         rows=tuple({"name": r.name, "group": r.group, "target": r.target, "sources": list(r.sources)} for r in rows),
         scores=tuple(scores),
-        contrasts=tuple(_adjusted(contrasts)),
+        contrasts=tuple(contrasts),
         marks=_marks(scores),
         missing=tuple(sorted({row.name for row in rows for arm in row.arms if (row.name, arm.name) not in scored})),
     )
@@ -146,6 +153,7 @@ def _contrast(
     first: str,
     second: str,
     paired: PairedDifference,
+    num_together: int,
     exposures: Mapping[tuple[str, str], str],
     spec: StudySpec,
 ) -> Contrast:
@@ -164,40 +172,9 @@ def _contrast(
         ci_low=paired.ci_low,
         ci_high=paired.ci_high,
         p_value=paired.p_value,
-        p_adjusted=1.0,
-        num_judged_together=1,
-        minimum_detectable=paired.standard_error,  # until the number of comparisons is known
-        verdict=Verdict.no_difference_detected.value if not paired.has_seed_noise else "",
         is_matched=is_matched,
         is_held_out=all(exposures[row.name, name] == Exposure.held_out for name in (first, second)),
-    )
-
-
-def _adjusted(contrasts: Sequence[Contrast]) -> list[Contrast]:
-    """Holm over all rows of the same contrast; the order is kept."""
-    families: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for place, contrast in enumerate(contrasts):
-        families[contrast.first, contrast.second].append(place)
-    done: dict[int, Contrast] = {}
-    for places in families.values():
-        adjusted = holm([contrasts[place].p_value for place in places])
-        for place, p in zip(places, adjusted, strict=True):
-            done[place] = _judged(contrasts[place], p, len(places))
-    return [done[place] for place in range(len(contrasts))]
-
-
-def _judged(contrast: Contrast, p_adjusted: float, num_together: int) -> Contrast:
-    word = contrast.verdict or verdict(contrast.difference, (contrast.ci_low, contrast.ci_high), p_adjusted, ALPHA)
-    return Contrast(
-        **{
-            **asdict(contrast),
-            "p_adjusted": p_adjusted,
-            "num_judged_together": num_together,
-            "minimum_detectable": minimum_detectable_difference(
-                contrast.minimum_detectable, num_comparisons=num_together
-            ),
-            "verdict": str(word),
-        }
+        **judge(paired, num_together=num_together, alpha=ALPHA).as_dict(),
     )
 
 

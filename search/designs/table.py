@@ -45,8 +45,13 @@ class Contrast:
 
     Attributes:
         is_claim: whether it is what the row is about; the others say more about it.
-        p_adjusted: by Holm over the same contrast of all rows.
+        ci_low: lower end of its own interval, not adjusted for the other rows.
+        ci_high: upper end.
+        p_adjusted: for the same contrast of all rows (Bonferroni).
         num_judged_together: how many that are.
+        simultaneous_low: lower end of the interval that the verdict rests on; None where training noise is unknown,
+            and in files of versions that did not keep it.
+        simultaneous_high: upper end.
         minimum_detectable: true difference that would have been found four times in five.
         is_matched: same samples and steps; None against the untrained backbone.
         is_held_out: neither arm has trained on the target's own key; else it is not compositional generalisation.
@@ -66,6 +71,8 @@ class Contrast:
     verdict: str
     is_matched: bool | None
     is_held_out: bool
+    simultaneous_low: float | None = None
+    simultaneous_high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

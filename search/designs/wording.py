@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search.designs.table import ArmScore, Contrast, DesignTable, pooled_contrasts
+from search.evidence.finding.points import span_text
 
-CONTRAST_COLUMNS = ["row", "contrast", "points", "95 % interval", "p", "verdict", "could have seen", "matched"]
+CONTRAST_COLUMNS = [
+    "row",
+    "contrast",
+    "points",
+    "simultaneous 95 % interval",
+    "adjusted p",
+    "verdict",
+    "could have seen",
+    "matched",
+]
 
 
 def arm_columns(table: DesignTable) -> list[str]:
@@ -36,7 +46,7 @@ def contrast_rows(table: DesignTable) -> list[list[str]]:
             contrast.row,
             f"{contrast.first} - {contrast.second}",
             f"{100 * contrast.difference:+.1f}",
-            f"{100 * contrast.ci_low:+.1f} to {100 * contrast.ci_high:+.1f}",
+            _interval(contrast),
             "<0.001" if contrast.p_adjusted < 0.001 else f"{contrast.p_adjusted:.3f}",
             contrast.verdict,
             f"{100 * contrast.minimum_detectable:.1f}",
@@ -87,6 +97,11 @@ def notes(table: DesignTable) -> list[str]:
         )
     if any(score.published is not None for score in table.scores):
         found.append("In brackets: what the paper printed, from another backbone, one run and other questions.")
+    if any(contrast.simultaneous_low is None for contrast in table.contrasts):
+        found.append(
+            "A contrast without an interval has one training seed an arm, which shows no training noise (or comes from "
+            "a version that did not keep it): nothing is claimed of it."
+        )
     if table.missing:
         found.append(f"Without a score of some arm: {', '.join(table.missing)}.")
     return found
@@ -103,6 +118,11 @@ def _cell(score: ArmScore | None) -> str:
         return "-"
     text = f"{100 * score.accuracy:.1f} ({100 * score.ci_low:.0f} to {100 * score.ci_high:.0f})"
     return text if score.published is None else f"{text} [{100 * score.published:g}]"
+
+
+def _interval(contrast: Contrast) -> str:
+    low, high = contrast.simultaneous_low, contrast.simultaneous_high
+    return "none" if low is None or high is None else span_text(low, high)
 
 
 def _span(centre: float, half_width: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +13,8 @@ from datasets_spec.check.words_alone import words_alone
 from datasets_spec.store.store import Store
 
 if TYPE_CHECKING:
-    from search.study.score import ScoreSection
+    from search.statistics.ties import index_of_largest
+from search.study.score import ScoreSection
 
 # Always one answer: the best of the most frequent ones. More changed nothing on the phantom.
 _NUM_CONSTANTS: Final = 20
@@ -50,6 +51,46 @@ def blind_figures(
         }
         figures[name]["num_open"] -= figures[name]["num_box"]
     return figures
+
+
+def no_image_share(figure: Mapping[str, Any]) -> tuple[float, str] | None:
+    """What the best rules reach on an evaluation set without looking at an image, and the rules' names.
+
+    The best rule for each kind of question (closed, words, boxes), weighted by how many there are of each.
+
+    Args:
+        figure: one entry of what `blind_figures` returned.
+
+    Returns:
+        The share of what can be reached; None where no rule has been tried.
+    """
+    words = figure.get("words") or {}
+    closed = {
+        "constant letter": figure.get("constant_letter"),
+        "longest option": figure.get("longest_option"),
+        "shortest option": figure.get("shortest_option"),
+        "words alone": words.get("accuracy"),
+    }
+    constant = figure.get("constant") or {}
+    kinds = [
+        (figure.get("num_closed"), closed),
+        (figure.get("num_open"), {"one answer to all": constant.get("open")}),
+        (figure.get("num_box"), {"one box to all": constant.get("box")}),
+    ]
+    total, reached, names = 0, 0.0, []
+    for number, rules in kinds:
+        known = {rule: float(share) for rule, share in rules.items() if share is not None}
+        if known:
+            best = list(known)[index_of_largest(list(known.values()))]
+            total += number or 0
+            reached += (number or 0) * known[best]
+            names.append(best)
+    return (reached / total, " and ".join(names)) if total else None
+
+
+def no_image_shares(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """The same by evaluation set, without the sets where no rule has been tried."""
+    return {name: found[0] for name, figure in figures.items() if (found := no_image_share(figure)) is not None}
 
 
 def constant_marks(

@@ -12,6 +12,7 @@ from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.ledger.records import Record, control_arm, of_arm, training_size
 from search.seeds import derived_seed
 from search.statistics.bootstrap import PairedDifference, mean_accuracy, paired_difference
+from search.statistics.judgement import Judgement, judge
 from search.statistics.training_noise import (
     SeedVariance,
     answer_variance,
@@ -19,13 +20,7 @@ from search.statistics.training_noise import (
     own_seed_variance,
     seed_variance_prior,
 )
-from search.statistics.verdicts import (
-    ALPHA,
-    Verdict,
-    holm,
-    minimum_detectable_difference,
-    verdict,
-)
+from search.statistics.verdicts import ALPHA
 from search.statistics.winners_curse import cross_fitted
 from search.vocabulary import COMPARATORS, Stage
 
@@ -43,9 +38,9 @@ class Comparison:
         comparator: one of `COMPARATORS`.
         eval_set: a target, or `mean` over all targets.
         split: confirm or sealed.
-        paired: the difference with its interval.
-        p_adjusted: by Holm, over all comparisons of the same kind of row (mean, or single targets).
-        num_judged_together: over how many, times the finalists it was chosen among.
+        paired: the difference with its own interval.
+        judgement: made together with all comparisons of the same kind of row (mean, or single targets), times the
+            finalists it was chosen among.
     """
 
     arm: str
@@ -53,17 +48,10 @@ class Comparison:
     eval_set: str
     split: str
     paired: PairedDifference
-    p_adjusted: float
-    num_judged_together: int
+    judgement: Judgement
 
-    def verdict(self, alpha: float = ALPHA) -> Verdict:
-        """The judgement; without training noise in the interval nothing is claimed."""
-        if not self.paired.has_seed_noise:
-            return Verdict.no_difference_detected
-        return verdict(self.paired.difference, (self.paired.ci_low, self.paired.ci_high), self.p_adjusted, alpha)
-
-    def as_dict(self, alpha: float = ALPHA) -> dict[str, Any]:
-        """The entry of selection.json."""
+    def as_dict(self) -> dict[str, Any]:
+        """The entry of selection.json; `ci_low` and `ci_high` are of this comparison alone and decide nothing."""
         paired = self.paired
         return {
             "comparator": self.comparator,
@@ -73,11 +61,7 @@ class Comparison:
             "ci_low": paired.ci_low,
             "ci_high": paired.ci_high,
             "p_value": paired.p_value,
-            "p_adjusted": self.p_adjusted,
-            "verdict": self.verdict(alpha).value,
-            "minimum_detectable": minimum_detectable_difference(
-                paired.standard_error, alpha=alpha, num_comparisons=self.num_judged_together
-            ),
+            **self.judgement.as_dict(),
             "n": paired.n,
             "seeds": list(paired.num_seeds),
             "note": None if paired.has_seed_noise else "one seed an arm: training noise is unknown",
@@ -137,6 +121,10 @@ class SplitEvidence:
             return None
         return sum(float(arm.right.mean()) for arm in arms.values()) / len(arms)
 
+    def arm_sizes(self, name: str) -> list[int]:
+        """Number of questions of each target that the arm was scored on."""
+        return [len(arm.sample_ids) for arm in self.arms(name).values()]
+
     def estimates(self, name: str) -> list[dict[str, Any]]:
         """The entries of selection.json: each target, then the mean over them when all were scored."""
         arms = self.arms(name)
@@ -189,22 +177,38 @@ class SplitEvidence:
             return found
         return replace(found, variance=max(0.0, found.variance - sum(residuals) / len(residuals)))
 
-    def comparisons(self, finalist: str, *, num_choices: int = 1) -> list[Comparison]:
+    def comparisons(self, finalist: str, *, num_choices: int = 1, alpha: float = ALPHA) -> list[Comparison]:
         """The finalist against every comparator that was scored; the mean over targets and single targets.
 
-        The p-values of the means are adjusted together (Holm), and so are those of the single targets.
+        The means are judged together, and so are the single targets.
 
         Args:
             finalist: the arm that is compared.
-            num_choices: among how many finalists it was chosen on this very split; p-values are multiplied by it
-                first (Bonferroni), because the best of several is also the luckiest.
+            num_choices: among how many finalists it was chosen on this very split (see `judge`).
+            alpha: chance of one false claim or more.
         """
-        made = [comparison for comparator in COMPARATORS for comparison in self._against(finalist, comparator)]
-        means = [c for c in made if c.eval_set == MEAN]
-        singles = [c for c in made if c.eval_set != MEAN]
-        return _adjusted(means, num_choices) + _adjusted(singles, num_choices)
+        made = {
+            (comparator, place): paired
+            for comparator in COMPARATORS
+            for place, paired in self._against(finalist, comparator).items()
+        }
+        found = []
+        for family in ([at for at in made if at[1] == MEAN], [at for at in made if at[1] != MEAN]):
+            for comparator, place in family:
+                paired = made[comparator, place]
+                found.append(
+                    Comparison(
+                        arm=finalist,
+                        comparator=comparator,
+                        eval_set=place,
+                        split=self.split,
+                        paired=paired,
+                        judgement=judge(paired, num_together=num_choices * len(family), alpha=alpha),
+                    )
+                )
+        return found
 
-    def _against(self, finalist: str, comparator: str) -> list[Comparison]:
+    def _against(self, finalist: str, comparator: str) -> dict[str, PairedDifference]:
         mine, theirs = self.arms(finalist), self.arms(comparator, matched_to=finalist)
         both = {
             target: (mine[target], theirs[target]) for target in self._targets if target in mine and target in theirs
@@ -212,18 +216,7 @@ class SplitEvidence:
         places = {target: {target: pair} for target, pair in both.items()}
         if set(both) == set(self._targets):
             places[MEAN] = both
-        return [
-            Comparison(
-                arm=finalist,
-                comparator=comparator,
-                eval_set=place,
-                split=self.split,
-                paired=self._paired(pairs, (finalist, comparator, place)),
-                p_adjusted=1.0,
-                num_judged_together=1,
-            )
-            for place, pairs in places.items()
-        ]
+        return {place: self._paired(pairs, (finalist, comparator, place)) for place, pairs in places.items()}
 
     def _paired(self, pairs: dict[str, tuple[ArmOutcomes, ArmOutcomes]], labels: tuple[str, ...]) -> PairedDifference:
         first = _same_number_of_seeds([pair[0] for pair in pairs.values()])
@@ -258,11 +251,3 @@ def _same_number_of_seeds(arms: Sequence[ArmOutcomes]) -> list[ArmOutcomes]:
     """A mean over targets needs the same number of seeds on each: the fewest, counted from the lowest seed."""
     fewest = min(len(arm.seeds) for arm in arms)
     return [arm.keep_seeds(fewest) for arm in arms]
-
-
-def _adjusted(comparisons: Sequence[Comparison], num_choices: int) -> list[Comparison]:
-    adjusted = holm([min(1.0, num_choices * comparison.paired.p_value) for comparison in comparisons])
-    return [
-        replace(comparison, p_adjusted=p, num_judged_together=num_choices * len(comparisons))
-        for comparison, p in zip(comparisons, adjusted, strict=True)
-    ]

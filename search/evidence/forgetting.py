@@ -9,7 +9,8 @@ from search.evidence.outcomes import Outcomes
 from search.ledger.records import Record, of_arm
 from search.seeds import derived_seed
 from search.statistics.bootstrap import paired_difference
-from search.statistics.verdicts import ALPHA, Verdict, holm, minimum_detectable_difference, verdict
+from search.statistics.judgement import judge
+from search.statistics.verdicts import ALPHA, Verdict
 from search.vocabulary import Stage
 
 
@@ -43,7 +44,6 @@ def compute_retained(
                 second_is_trained=False,
             )
             found.append((name, float(before.right.mean()), float(after.right.mean()), paired))
-    adjusted = holm([paired.p_value for _, _, _, paired in found])
     return [
         {
             "eval_set": name,
@@ -52,18 +52,10 @@ def compute_retained(
             "difference": paired.difference,
             "ci_low": paired.ci_low,
             "ci_high": paired.ci_high,
-            "p_adjusted": p,
-            "verdict": (
-                verdict(paired.difference, (paired.ci_low, paired.ci_high), p, alpha)
-                if paired.has_seed_noise
-                else Verdict.no_difference_detected
-            ).value,
-            "minimum_detectable": minimum_detectable_difference(
-                paired.standard_error, alpha=alpha, num_comparisons=len(found)
-            ),
+            **judge(paired, num_together=len(found), alpha=alpha).as_dict(),
             "n": paired.n,
         }
-        for (name, before, after, paired), p in zip(found, adjusted, strict=True)
+        for name, before, after, paired in found
     ]
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
 from datasets_spec.errors import UserError
-from search.evidence.comparisons import MEAN, Comparison, SplitEvidence
+from search.evidence.comparisons import SplitEvidence
+from search.evidence.finding.finding import Finding, finding_of
+from search.evidence.finding.prospects import compute_prospects
 from search.evidence.forgetting import compute_retained, retained_sentence
 from search.evidence.mix import write_mix
 from search.evidence.outcomes import Outcomes
@@ -20,10 +22,10 @@ from search.ledger.records import Record, finalist_rank, of_arm, scored_on, tria
 from search.space.composition import Composition
 from search.statistics.ties import index_of_largest
 from search.statistics.training_noise import SeedVariance
-from search.statistics.verdicts import ALPHA, Verdict
+from search.statistics.verdicts import ALPHA
 from search.statistics.winners_curse import winners_curse
 from search.study.run_dir import RunDir, RunFile
-from search.vocabulary import COMPARATORS, COUNTED, Exposure, Stage, Status
+from search.vocabulary import COUNTED, Exposure, Stage, Status
 
 
 def build_selection(
@@ -34,6 +36,7 @@ def build_selection(
     objective: str,
     chosen: str | None = None,
     retained: Sequence[str] = (),
+    no_image: Mapping[str, float] | None = None,
     seed: int = 0,
     alpha: float = ALPHA,
 ) -> dict[str, Any]:
@@ -50,6 +53,7 @@ def build_selection(
         objective: its name, for the reader.
         chosen: the arm of the recommended finalist, when the study's objective has chosen it.
         retained: evaluation sets that the backbone does well on; losing them is told.
+        no_image: what is reached on an evaluation set without its images, as a share; sets may be missing.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
 
@@ -67,15 +71,14 @@ def build_selection(
             hint="`recombine run STUDY` resumes the study, so that its confirmation is finished",
         )
     chosen = chosen or list(scored)[index_of_largest(list(scored.values()))]
-    confirmed = confirm.comparisons(chosen, num_choices=len(scored))
-    opened = sealed.comparisons(chosen)
+    confirmed = confirm.comparisons(chosen, num_choices=len(scored), alpha=alpha)
+    opened = sealed.comparisons(chosen, alpha=alpha)
     num_compared = count_compared(trials)
     kept = compute_retained(trials, outcomes, chosen, retained, seed=seed, alpha=alpha)
     training_shift = confirm.training_shift(list(scored))
     trial = next(record for record in of_arm(trials, chosen) if record["status"] == Status.finished)
     exposures = exposures_of(trial, targets)
-    verdict = _sentence(opened or confirmed, len(targets), num_compared, alpha)
-    return {
+    content = {
         "composition": dict(trial["composition"]),
         "recipe": dict(trial.get("recipe") or {}),
         "objective": objective,
@@ -86,14 +89,31 @@ def build_selection(
             "search": search_optimism(trials, outcomes, targets, training_shift=training_shift, seed=seed),
             "confirm": _choice_optimism(confirm, list(scored), scored[chosen]),
         },
-        "comparisons": [comparison.as_dict(alpha) for comparison in (*confirmed, *opened)],
+        "comparisons": [comparison.as_dict() for comparison in (*confirmed, *opened)],
         "retained": kept,
         "exposures": exposures,
-        "verdict": " ".join(filter(None, (verdict, exposure_sentence(exposures), retained_sentence(kept)))),
         "num_compared": num_compared,
         "num_finalists": len(scored),
         "alpha": alpha,
     }
+    prospects = compute_prospects(
+        trials,
+        outcomes,
+        targets,
+        arm_sizes=(sealed if opened else confirm).arm_sizes(chosen),
+        leading=opened or confirmed,
+        num_trials=num_compared,
+    )
+    finding = finding_of(content, no_image=no_image or {}, prospects=prospects)
+    return content | {"finding": finding.as_dict(), "verdict": _verdict_sentences(finding, content)}
+
+
+def _verdict_sentences(finding: Finding, content: Mapping[str, Any]) -> str:
+    """Every comparison, what the best was the best of, what it had seen and what it lost."""
+    number = content["num_compared"]
+    searched = f"{number} candidate{'s were' if number != 1 else ' was'} compared in the search."
+    said = (finding.detail, searched, exposure_sentence(content["exposures"]), retained_sentence(content["retained"]))
+    return " ".join(filter(None, said))
 
 
 def exposures_of(trial: Record, targets: Sequence[str]) -> dict[str, str]:
@@ -186,42 +206,6 @@ def _finalists(trials: Iterable[Record]) -> list[str]:
     """The arms of finalists, by their rank in the search."""
     ranks = {arm: rank for record in trials if (rank := finalist_rank(arm := str(record.get("arm")))) is not None}
     return sorted(ranks, key=lambda arm: ranks[arm])
-
-
-def _sentence(comparisons: Sequence[Comparison], num_targets: int, num_compared: int, alpha: float) -> str:
-    """What the strongest split shows about the mean over the targets, defeats and open questions included."""
-    means = {c.comparator: c for c in comparisons if c.eval_set == MEAN}
-    searched = f"{num_compared} candidate{'s were' if num_compared != 1 else ' was'} compared in the search."
-    if not means:
-        return f"Nothing to compare with was scored on every target. {searched}"
-    split = comparisons[0].split
-    parts = []
-    for kind, words in (
-        (Verdict.better, "better than"),
-        (Verdict.worse, "worse than"),
-        (Verdict.no_difference_detected, "no difference detected from"),
-    ):
-        names = [_named(means[c], kind) for c in COMPARATORS if c in means and means[c].verdict(alpha) is kind]
-        if names:
-            parts.append(f"{words} {_listed(names)}")
-    where = f"On {split}, over {num_targets} target{'s' if num_targets > 1 else ''}"
-    return f"{where}: {'; '.join(parts)}. {searched}"
-
-
-def _named(comparison: Comparison, kind: Verdict) -> str:
-    name = COMPARATORS[comparison.comparator].phrase
-    paired = comparison.paired
-    if kind is not Verdict.no_difference_detected:
-        low, high = sorted((abs(100 * paired.ci_low), abs(100 * paired.ci_high)))
-        return f"{name} by {abs(100 * paired.difference):.1f} points (95 % interval {low:.1f} to {high:.1f})"
-    if not paired.has_seed_noise:
-        return f"{name} (one seed an arm cannot show one)"
-    needed = 100 * comparison.as_dict()["minimum_detectable"]
-    return f"{name} (a difference of {needed:.1f} points would have been found four times in five)"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def write_selection(

@@ -25,7 +25,7 @@ def write_results(study: Study, run_dir: RunDir) -> Path:
         study: the study.
         run_dir: its directory.
     """
-    from search.evidence.blind import blind_figures
+    from search.evidence.blind import blind_figures, no_image_shares
     from search.evidence.explain.explain_study import write_explanation
     from search.evidence.selection import build_selection, write_selection
     from search.evidence.subgroups import compute_findings, write_findings
@@ -44,6 +44,7 @@ def write_results(study: Study, run_dir: RunDir) -> Path:
     write_trials_parquet(trials_frame(trials, keys, spec.score), run_dir / RunFile.trials_table)
     transfer = compute_transfer(trials, outcomes, keys, study.task_map, spec.eval_sets, "search", seed=spec.seed)
     write_transfer_csv(transfer, run_dir / RunFile.transfer)
+    blind = blind_figures(store, spec.eval_sets, spec.score)
     if trials_of(trials, Stage.confirm):
         selection = build_selection(
             trials,
@@ -51,6 +52,7 @@ def write_results(study: Study, run_dir: RunDir) -> Path:
             targets=spec.objective_sets,
             objective=spec.objective,
             retained=spec.retained,
+            no_image=no_image_shares(blind),
             seed=spec.seed,
         )
         findings = compute_findings(study, store, trials, outcomes, selection["arm"])
@@ -58,7 +60,7 @@ def write_results(study: Study, run_dir: RunDir) -> Path:
         write_selection(run_dir, selection, order_seed=spec.seed, store_fingerprint=store.fingerprint)
     if spec.design is None:
         write_explanation(study, run_dir, trials)
-    info = run_info(study, store.manifest, records) | {"blind": blind_figures(store, spec.eval_sets, spec.score)}
+    info = run_info(study, store.manifest, records) | {"blind": blind}
     replace_text(run_dir / RunFile.run, json.dumps(info, indent=1, sort_keys=True) + "\n")
     replace_text(run_dir / RunFile.timeline, json.dumps(compute_trace(read_trial_results(run_dir))) + "\n")
     return write_report(run_dir)

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from search.evidence.outcomes import ArmOutcomes, Outcomes
-from search.ledger.records import Record, of_arm, scored_on, trials_of
+from search.evidence.finding.measured_noise import measured_prospects
 from search.planning.facts import PlanFacts
-from search.planning.power import (
+from search.statistics.power import (
     ASSUMED_WORTH_SD,
     Detection,
     Noise,
     detectable,
     expected_gain,
-    measured_noise,
     questions_needed,
     seeds_needed,
+    trial_noise,
     trials_needed,
 )
-from search.statistics.winners_curse import winners_curse
 from search.study.study import Study
-from search.vocabulary import Stage
 
 ASSUMED_QUESTIONS = 150
 SHOWN_QUESTIONS = (100, 200, 400, 800, 1600, 3200)
@@ -64,7 +59,7 @@ def compute_detectable(study: Study, facts: PlanFacts) -> DetectableDifferences:
         facts: what is known of it.
     """
     spec, counts = study.spec, facts.counts
-    noise, worth_sd = _from_trials(study, facts.trials, facts.outcomes)
+    noise, worth_sd = measured_prospects(facts.trials, facts.outcomes, spec.objective_sets)
     seeds = spec.confirm.seeds if spec.design is None else spec.design.seeds
     splits = ("confirm", "sealed") if spec.design is None else (spec.design.split,)
     num_comparisons = len(spec.confirm.comparators) + 1
@@ -94,35 +89,6 @@ def compute_detectable(study: Study, facts: PlanFacts) -> DetectableDifferences:
         worth_sd=ASSUMED_WORTH_SD if worth_sd is None else worth_sd,
         is_worth_measured=worth_sd is not None,
     )
-
-
-def _from_trials(study: Study, records: Sequence[Record], outcomes: Outcomes) -> tuple[Noise, float | None]:
-    """The noise of the study's finished trials, and the spread of its compositions' worth."""
-    found: dict[str, list[ArmOutcomes]] = {}
-    for target in study.spec.objective_sets:
-        replicated = [record for record in records if record["stage"] not in (Stage.search, Stage.sealed)]
-        for arm in dict.fromkeys(str(record["arm"]) for record in replicated):
-            outcome = outcomes.of_arm(of_arm(replicated, arm), target, "confirm")
-            if outcome is not None:
-                found.setdefault(target, []).append(outcome)
-    noise = measured_noise(found)
-    return noise, _worth_sd(study, records, outcomes, noise)
-
-
-def _worth_sd(study: Study, records: Sequence[Record], outcomes: Outcomes, noise: Noise) -> float | None:
-    targets = study.spec.objective_sets
-    searched = [
-        r for r in trials_of(records, Stage.search) if all(scored_on(r, t, "search") is not None for t in targets)
-    ]
-    if not searched:
-        return None
-    arms = {t: [outcomes.of_arm([record], t, "search") for record in searched] for t in targets}
-    matrices = [np.concatenate([arm.right for arm in found if arm is not None]) for found in arms.values()]
-    curse = winners_curse(matrices, training_shift=noise.shift_sd**2)
-    if curse is None:
-        return None
-    spread = float(np.mean([matrix.mean(axis=1) for matrix in matrices], axis=0).std(ddof=1))
-    return float(spread * curse.reliability**0.5)
 
 
 def detectable_lines(differences: DetectableDifferences) -> list[str]:
@@ -169,10 +135,9 @@ def trials_line(differences: DetectableDifferences, gain: float) -> str:
         differences: of the study.
         gain: over the mean composition, as a share.
     """
-    noise_sd = (
-        differences.noise.shift_sd**2
-        + differences.noise.pairing / 2 / (differences.num_targets * differences.num_search_questions)
-    ) ** 0.5
+    noise_sd = trial_noise(
+        differences.noise, num_questions=differences.num_search_questions, num_targets=differences.num_targets
+    )
     needed = trials_needed(gain, worth_sd=differences.worth_sd, noise_sd=noise_sd)
     expected = expected_gain(differences.num_trials, worth_sd=differences.worth_sd, noise_sd=noise_sd)
     source = "measured in this study's search" if differences.is_worth_measured else "assumed"

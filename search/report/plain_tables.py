@@ -1,4 +1,4 @@
-"""Short tables for pasting: Markdown for a wiki or an issue, LaTeX for a paper."""
+"""Short texts for pasting: Markdown for a wiki or an issue, LaTeX for a paper."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from search.report.figures.heatmap import TransferHeatmap
+from search.report.sections.answer import Answer
 from search.report.sections.trials import TrialTable
 
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
@@ -81,6 +82,32 @@ def trials_markdown(table: TrialTable) -> str:
         "the first split shown."
     )
     return f"# Trials\n\n{note}\n\n{_markdown_table(head, rows)}"
+
+
+def selection_markdown(answer: Answer) -> str:
+    """What the study found: headline, next step, the mix, every comparison with its simultaneous interval.
+
+    Args:
+        answer: What `compute_answer` returned.
+
+    Returns:
+        Markdown.
+    """
+    mix = _markdown_table(["subset", "samples"], [[name, size] for name, size, _ in answer.parts])
+    head = ["comparator", "evaluation set", "split", "points", "simultaneous 95 % interval", "adjusted p", "verdict"]
+    rows = [
+        [line.comparator, line.eval_set, line.split, line.difference, line.interval, line.p_value, line.word]
+        for line in answer.all_verdicts
+    ]
+    parts = [
+        f"# {_markdown(answer.headline)}",
+        _markdown(answer.lead),
+        f"Next: {_markdown(answer.next_step)}" if answer.next_step else "",
+        "\n".join(f"- {_markdown(caution)}" for caution in answer.cautions),
+        mix if answer.parts else "",
+        _markdown_table(head, rows) if rows else "",
+    ]
+    return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
 
 
 def _matrix_rows(heatmap: TransferHeatmap) -> list[list[str]]:

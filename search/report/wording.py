@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
+from search.evidence.finding.points import points_text, span_text
 from search.ledger.records import finalist_rank
 from search.vocabulary import COMPARATORS
 
@@ -39,10 +40,7 @@ def points(difference: Any, *, signed: bool = True) -> str:
     """0.041 -> "+4.1" (a difference of accuracies, in percentage points)."""
     if not is_number(difference):
         return NOT_KNOWN
-    text = f"{100 * abs(difference):.1f}"
-    if not signed or text == "0.0":
-        return text
-    return ("+" if difference > 0 else MINUS) + text
+    return points_text(difference, signed=signed).replace("-", MINUS)
 
 
 def interval(low: Any, high: Any, *, signed: bool) -> str:
@@ -50,7 +48,7 @@ def interval(low: Any, high: Any, *, signed: bool) -> str:
     if not (is_number(low) and is_number(high)):
         return "no interval"
     if signed:
-        return f"{points(low)} to {points(high)}"
+        return span_text(low, high).replace("-", MINUS)
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 

@@ -8,8 +8,9 @@ from datasets_spec.atomic import replace_text
 from search.report.figures.all_figures import FIGURE_WIDTH_PX, build_figures
 from search.report.figures.heatmap import compute_transfer_heatmap
 from search.report.page import render_page
-from search.report.plain_tables import transfer_latex, transfer_markdown, trials_markdown
+from search.report.plain_tables import selection_markdown, transfer_latex, transfer_markdown, trials_markdown
 from search.report.run_files import load_run
+from search.report.sections.answer import compute_answer
 from search.report.sections.trials import compute_trial_table
 from search.study.run_dir import RunDir, RunFile
 
@@ -38,6 +39,9 @@ def write_report(run_dir: RunDir) -> Path:
     replace_text(run_dir / RunFile.transfer_markdown, transfer_markdown(heatmap))
     replace_text(run_dir / RunFile.transfer_latex, transfer_latex(heatmap))
     replace_text(run_dir / RunFile.trials_markdown, trials_markdown(trial_table))
+    answer = compute_answer(records)
+    if records.selection is not None:
+        replace_text(run_dir / RunFile.selection_markdown, selection_markdown(answer))
     # The page comes last: whoever sees it finds what it links to.
     replace_text(run_dir / RunFile.page, render_page(records, figures, heatmap, trial_table))
     return run_dir / RunFile.page

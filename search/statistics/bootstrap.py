@@ -15,7 +15,7 @@ seeds' part to the extent that other arms support that part, because two seeds a
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from search.statistics.intervals import Interval
 from search.statistics.training_noise import NOTHING_KNOWN, SeedVariance, answer_variance, moderated, own_seed_variance
 
-# p-values down to 2e-4, small enough for Holm over some hundred comparisons.
+# p-values down to 2e-4, small enough for 249 comparisons judged together at 5 %.
 NUM_RESAMPLES = 10_000
 # Weights of this many draws are held at once: at most 512 x 10,000 questions x 8 bytes = 40 MB.
 DRAWS_AT_ONCE = 512
@@ -53,7 +53,7 @@ class PairedDifference:
 
     Attributes:
         difference: mean over evaluation sets of the difference of accuracies, as a share.
-        ci_low: lower end of the interval.
+        ci_low: lower end of its own interval, not adjusted for other comparisons (see `judgement.judge`).
         ci_high: upper end.
         p_value: two-sided, not adjusted.
         standard_error: the interval's width in normal standard errors.
@@ -61,6 +61,7 @@ class PairedDifference:
         num_seeds: of the first and of the second arm.
         has_seed_noise: whether training noise is in the interval (some arm was trained with two seeds or more,
             or no arm was trained). Without it the interval is too narrow to support a claim.
+        draws: of the difference, ascending: what interval and p-value are read from, at whatever level.
     """
 
     difference: float
@@ -71,6 +72,7 @@ class PairedDifference:
     n: int
     num_seeds: tuple[int, int]
     has_seed_noise: bool
+    draws: NDArray[np.float64] = field(repr=False, compare=False)
 
 
 def paired_difference(
@@ -111,6 +113,7 @@ def paired_difference(
     groups = [target.groups for target in targets]
     draws = _item_draws(per_item, groups, (1.0, -1.0), rng, num_resamples)
     draws += _seed_draws(trained, prior, residuals, rng, num_resamples)
+    draws.sort()
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return PairedDifference(
         difference=float(np.mean([values.mean() for values in per_item])),
@@ -121,6 +124,7 @@ def paired_difference(
         n=sum(len(values) for values in per_item),
         num_seeds=(len(by_seed[0]), len(by_seed[1])),
         has_seed_noise=not trained or max(map(len, trained)) > 1,
+        draws=draws,
     )
 
 
@@ -253,8 +257,12 @@ def _chunks(total: int) -> Iterator[int]:
 
 def _two_sided(draws: NDArray[np.float64]) -> float:
     """Twice the smaller share of draws on one side of zero; never 0, which no number of draws can show."""
-    smaller = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return min(1.0, 2 * (smaller + 1) / (len(draws) + 1))
+    return two_sided_p(min(int((draws <= 0).sum()), int((draws >= 0).sum())), len(draws))
+
+
+def two_sided_p(num_beyond: int, num_draws: int) -> float:
+    """The p-value of so many draws on the smaller side of zero, zero included."""
+    return min(1.0, 2 * (num_beyond + 1) / (num_draws + 1))
 
 
 def _standard_error(draws: NDArray[np.float64]) -> float:

@@ -37,8 +37,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values (Benjamini and Hochberg, JRSS B 57, 1995): of what stays below q, a share q is false at most.
 
-    On average, that is. For exploratory tables, such as a transfer matrix; what a study claims is adjusted by `holm`.
-    The order is kept.
+    On average, that is. For exploratory tables, such as a transfer matrix; what a study claims is judged by
+    `judgement.judge`. The order is kept.
     """
     if not p_values:
         return []
@@ -71,36 +71,26 @@ def two_proportions(first: float, second: float, n: int) -> float:
     return float(norm.sf((first - second) / (2 * pooled * (1 - pooled) / n) ** 0.5))
 
 
-def minimum_detectable_difference(
-    standard_error: float, *, alpha: float = ALPHA, power: float = POWER, num_comparisons: int = 1
-) -> float:
-    """The true difference that this comparison would have found with probability `power`.
-
-    (z(1 - alpha / 2m) + z(power)) * standard_error, the two-sided power formula for paired questions of Miller,
-    "Adding error bars to evals" (arXiv:2411.00640, section 5), with Bonferroni's alpha / m for the first of Holm's
-    steps: what is stated holds even for the comparison that is judged most strictly.
+def detectable_beyond(half_width: float, standard_error: float, *, power: float = POWER) -> float:
+    """The true difference whose interval of this half width excludes zero with probability `power`.
 
     Args:
-        standard_error: of the difference, as a share (see `PairedDifference.standard_error`).
-        alpha: chance of a false claim.
+        half_width: of the interval that decides, as a share.
+        standard_error: of the difference, as a share.
         power: chance of finding the difference.
-        num_comparisons: how many comparisons share `alpha` (m).
     """
     from scipy.stats import norm
 
-    strictness = norm.ppf(1 - alpha / (2 * num_comparisons)) + norm.ppf(power)
-    return float(strictness * standard_error)
+    return half_width + float(norm.ppf(power)) * standard_error
 
 
-def verdict(difference: float, ci: tuple[float, float], p_adjusted: float, alpha: float = ALPHA) -> Verdict:
-    """Judge a comparison: a claim needs the adjusted p-value and the interval on the same side.
+def verdict(interval: tuple[float, float]) -> Verdict:
+    """What an interval of a difference allows to say: a word for a side only if all of it lies there.
 
     Args:
-        difference: first arm minus second.
-        ci: its interval.
-        p_adjusted: adjusted for the number of comparisons.
-        alpha: chance of one false claim or more.
+        interval: adjusted for the number of comparisons (see `judgement.judge`).
     """
-    if p_adjusted >= alpha or ci[0] <= 0 <= ci[1]:
-        return Verdict.no_difference_detected
-    return Verdict.better if difference > 0 else Verdict.worse
+    low, high = interval
+    if low > 0:
+        return Verdict.better
+    return Verdict.worse if high < 0 else Verdict.no_difference_detected

@@ -49,6 +49,7 @@ class RunFile(StrEnum):
     explanation = "report/explanation.json"
     timeline = "report/timeline.json"
     selection = "selection/selection.json"
+    selection_markdown = "selection/selection.md"
     mix = "selection/mix.yaml"
 
 

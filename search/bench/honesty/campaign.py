@@ -36,7 +36,9 @@ class CampaignResult:
         sealed_ci: its interval.
         claims: comparator -> verdict on `sealed`, over all targets.
         differences: comparator -> true difference.
-        covered: comparator -> whether the interval of the difference holds it.
+        covered: comparator -> whether the difference's own interval holds it.
+        covered_together: whether all simultaneous intervals hold their differences.
+        recommends: whether the headline says what to train on.
         detectable: comparator -> the difference that was said to be found four times in five.
     """
 
@@ -51,6 +53,8 @@ class CampaignResult:
     claims: Mapping[str, str]
     differences: Mapping[str, float]
     covered: Mapping[str, bool]
+    covered_together: bool
+    recommends: bool
     detectable: Mapping[str, float]
 
 
@@ -117,5 +121,9 @@ def _result(world: World, selection: Mapping[str, Any], selected: str, first: st
         claims={name: row["verdict"] for name, row in rows.items()},
         differences=differences,
         covered={name: row["ci_low"] <= differences[name] <= row["ci_high"] for name, row in rows.items()},
+        covered_together=all(
+            row["simultaneous_low"] <= differences[name] <= row["simultaneous_high"] for name, row in rows.items()
+        ),
+        recommends=selection["finding"]["recommends"],
         detectable={name: row["minimum_detectable"] for name, row in rows.items()},
     )

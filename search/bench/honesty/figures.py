@@ -106,6 +106,13 @@ def measure(scenario: str, results: Sequence[CampaignResult]) -> list[HonestyFig
     figures = [
         _share(scenario, "sealed 95 % interval covers the truth", sealed, n, (0.93, 0.97)),
         _share(scenario, "95 % interval of a difference covers it", covered, n, (0.93, 0.99)),
+        _share(
+            scenario,
+            "simultaneous 95 % intervals of a campaign all cover",
+            [r.covered_together for r in results],
+            n,
+            (0.93, 1.0),
+        ),
         _mean(scenario, "naive best of the search - its truth, points", [r.naive - r.search_truth for r in results]),
         _mean(
             scenario,
@@ -119,7 +126,9 @@ def measure(scenario: str, results: Sequence[CampaignResult]) -> list[HonestyFig
         ),
     ]
     if scenario == "null":
-        figures.append(_claims(scenario, claims))
+        figures.append(_claims(scenario, "campaigns that claim a difference where there is none", claims))
+        recommended = [r.recommends for r in results]
+        figures.append(_claims(scenario, "campaigns that say what to train on where nothing is better", recommended))
     if scenario == "power":
         found = [r.claims["control"] == Verdict.better for r in results]
         figures.append(_share(scenario, "power at the stated difference (control)", found, n, (0.75, 1.0)))
@@ -139,13 +148,13 @@ def _share(scenario: str, name: str, hits: Sequence[bool], n: int, aim: tuple[fl
     )  # fmt: skip
 
 
-def _claims(scenario: str, claims: Sequence[bool]) -> HonestyFigure:
+def _claims(scenario: str, name: str, claims: Sequence[bool]) -> HonestyFigure:
     from scipy.stats import binomtest
 
     found = binomtest(sum(claims), len(claims)).proportion_ci(confidence_level=0.90, method="exact")
     return HonestyFigure(
         scenario=scenario,
-        figure="campaigns that claim a difference where there is none (upper end: one-sided 95 % bound)",
+        figure=f"{name} (upper end: one-sided 95 % bound)",
         value=float(np.mean(claims)),
         ci_low=float(found.low),
         ci_high=float(found.high),

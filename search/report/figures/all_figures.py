@@ -182,7 +182,8 @@ def _comparison_figure(comparisons: Comparisons) -> Figure:
         "Right of the line the selected mix is better; an interval that touches the line is no detected difference. "
         f"Paired by question; split: {' and '.join(comparisons.splits)}; n = {_total(rows['n'])} questions; "
         f"seeds of the selected mix and the comparator: {' or '.join(sorted(set(rows['seeds']), reverse=True))}; "
-        "95\u00a0% intervals over questions and seeds."
+        "simultaneous 95\u00a0% intervals over questions and seeds: all of a split's means hold at once, and so do all "
+        "of its single targets; none where one seed an arm leaves training noise unknown."
     )
     return Figure(
         name="comparisons",
@@ -237,7 +238,8 @@ def _design_figure(table: DesignTable) -> Figure:
     caption = (
         "Right of the line the first arm is better; an interval that touches the line is no detected difference. "
         f"Paired by question; split: {table.split}; n = {_span(_ends([score.n for score in table.scores]))} questions; "
-        f"{_seeds(_ends(seeds))} an arm; 95\u00a0% intervals over questions and seeds, verdicts adjusted for all rows."
+        f"{_seeds(_ends(seeds))} an arm; simultaneous 95\u00a0% intervals over questions and seeds, for all rows "
+        "of a contrast."
     )
     return Figure(
         name="design",

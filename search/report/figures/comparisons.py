@@ -68,8 +68,8 @@ def compute_comparisons(records: RunRecords) -> Comparisons:
                 "eval_set": str(entry.get("eval_set")),
                 "split": str(entry.get("split")),
                 "difference": _hundredfold(entry.get("difference")),
-                "low": _hundredfold(entry.get("ci_low")),
-                "high": _hundredfold(entry.get("ci_high")),
+                "low": _hundredfold(entry.get("simultaneous_low")),
+                "high": _hundredfold(entry.get("simultaneous_high")),
                 "verdict": str(entry.get("verdict")),
                 "detectable": points(entry.get("minimum_detectable"), signed=False),
                 "n": entry.get("n"),
@@ -226,13 +226,17 @@ def _intervals(
                 alt.Tooltip("eval_set:N", title="evaluation set"),
                 alt.Tooltip("split:N"),
                 alt.Tooltip(f"{value}:Q", format=".1f"),
-                alt.Tooltip("low:Q", title="95 % interval from", format=".1f"),
+                alt.Tooltip("low:Q", title="interval from", format=".1f"),
                 alt.Tooltip("high:Q", title="to", format=".1f"),
                 *details,
             ],
         )
     )
-    bars = base.mark_rule(strokeWidth=2.5, opacity=0.8).encode(x=alt.X("low:Q"), x2="high:Q")
+    bars = (
+        base.transform_filter("datum.low != null")
+        .mark_rule(strokeWidth=2.5, opacity=0.8)
+        .encode(x=alt.X("low:Q"), x2="high:Q")
+    )
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(
         x=x, shape=alt.Shape("split:N", title=None).scale(domain=splits, range=["circle", "diamond"][: len(splits)])
     )

@@ -45,14 +45,14 @@ def draw_forest(rows: pd.DataFrame, *, width: ChartWidth) -> alt.LayerChart | al
         alt.Tooltip("row:N"),
         alt.Tooltip("what:N"),
         alt.Tooltip("difference:Q", format="+.1f"),
-        alt.Tooltip("low:Q", title="95 % interval from", format="+.1f"),
+        alt.Tooltip("low:Q", title="interval from", format="+.1f"),
         alt.Tooltip("high:Q", title="to", format="+.1f"),
         alt.Tooltip("verdict:N"),
         alt.Tooltip("note:N"),
     ]
     zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=INK, opacity=0.6).encode(x=x)
     base = alt.Chart(rows).encode(y=y, color=colour, tooltip=tooltip)
-    bars = base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
+    bars = base.transform_filter("datum.low != null").mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(x=x)
     most_lines = max((str(label).count("/") + 1 for label in rows["row"]), default=1)
     height = max(60, (LINE_HEIGHT_PX * most_lines + 10) * len(rows))
@@ -67,8 +67,8 @@ def compute_design_rows(table: DesignTable) -> pd.DataFrame:
                 "row": contrast.row,
                 "what": f"{contrast.first} - {contrast.second}",
                 "difference": 100 * contrast.difference,
-                "low": 100 * contrast.ci_low,
-                "high": 100 * contrast.ci_high,
+                "low": _hundredfold(contrast.simultaneous_low),
+                "high": _hundredfold(contrast.simultaneous_high),
                 "verdict": contrast.verdict,
                 "note": f"could have seen {100 * contrast.minimum_detectable:.1f} points",
             }
@@ -98,6 +98,10 @@ def compute_effect_rows(records: RunRecords) -> pd.DataFrame:
         ],
         columns=list(COLUMNS),
     )
+
+
+def _hundredfold(value: float | None) -> float | None:
+    return None if value is None else 100 * value
 
 
 def _word(effect: Mapping[str, Any]) -> str:

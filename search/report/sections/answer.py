@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from search.designs.table import DesignTable
+from search.evidence.blind import no_image_shares
+from search.evidence.finding.finding import read_finding
 from search.report.run_files import RunRecords
 from search.report.scores import compute_trial_heads, compute_trial_scores
 from search.report.sections.design import compute_design_page
@@ -26,9 +28,6 @@ from search.report.wording import (
 from search.statistics.ties import index_of_largest
 from search.study.design_section import QUESTIONS, DesignKind
 from search.vocabulary import Exposure
-
-# Longer lists are read in the table below the headline.
-MAX_NAMED_SUBSETS = 4
 
 State = Literal["sealed", "confirm", "search", "nothing", "design"]
 
@@ -75,6 +74,8 @@ class Answer:
         all_verdicts: Every comparison there is.
         cautions: What keeps a reader from relying on the answer.
         luck: What the figures estimate, and what choosing the best of many has added to them.
+        next_step: What to do now, with its number; "" before a selection.
+        recommends: Whether the verdicts carry a recommendation to train on the composition.
     """
 
     question: str
@@ -90,6 +91,8 @@ class Answer:
     overall: str
     cautions: tuple[str, ...]
     luck: tuple[str, ...] = ()
+    next_step: str = ""
+    recommends: bool = False
 
 
 def compute_answer(records: RunRecords) -> Answer:
@@ -112,9 +115,10 @@ def compute_answer(records: RunRecords) -> Answer:
     lines = tuple(_estimate(entry, state, keys) for entry in _mean_first(estimates.get(state) or ()))
     verdicts = tuple(_verdict(entry) for entry in selection.get("comparisons") or ())
     composition = as_mapping(selection.get("composition"))
+    finding = read_finding(selection, no_image_shares(records.run.get("blind") or {}))
     return Answer(
         question=_question(records),
-        headline=_headline(composition),
+        headline=finding.headline,
         lead=_lead(lines, state, records),
         state=state,
         parts=_parts(composition, keys),
@@ -123,9 +127,12 @@ def compute_answer(records: RunRecords) -> Answer:
         estimates=lines,
         verdicts=_leading_verdicts(verdicts, state),
         all_verdicts=verdicts,
-        overall=str(selection.get("verdict") or ""),
-        cautions=_cautions(records, state),
+        # The comparisons themselves are the list above it.
+        overall=str(selection.get("verdict") or "").removeprefix(finding.detail).strip(),
+        cautions=(*finding.cautions, *_cautions(records, state)),
         luck=_luck(selection),
+        next_step=finding.next_step,
+        recommends=finding.recommends,
     )
 
 
@@ -209,15 +216,6 @@ def _question(records: RunRecords) -> str:
     return f"For {subject} ({listed or 'not named yet'}): which of the datasets should be trained on, in what mix?"
 
 
-def _headline(composition: Mapping[str, Any]) -> str:
-    """Names what to train on while that fits on two lines."""
-    if len(composition) > MAX_NAMED_SUBSETS:
-        return f"Train on a mix of {len(composition)} subsets, listed below."
-    largest_first = sorted(composition.items(), key=lambda item: (-item[1], item[0]))
-    names = [f"{count(size)} samples of {name}" for name, size in largest_first]
-    return "Train on " + (", ".join(names[:-1]) + " and " if len(names) > 1 else "") + names[-1] + "."
-
-
 def _lead(estimates: Sequence[Estimate], state: State, records: RunRecords) -> str:
     where = {
         "sealed": "sealed questions, which nothing was chosen on",
@@ -263,18 +261,20 @@ def _estimate(entry: Mapping[str, Any], split: str, keys: Mapping[str, Any]) -> 
 def _verdict(entry: Mapping[str, Any]) -> ComparisonLine:
     word = str(entry.get("verdict"))
     difference, seen = entry.get("difference"), entry.get("minimum_detectable")
-    span = interval(entry.get("ci_low"), entry.get("ci_high"), signed=True)
+    # Only the interval that decides stands beside a verdict; that of the comparison alone is in selection.json.
+    span = interval(entry.get("simultaneous_low"), entry.get("simultaneous_high"), signed=True)
+    named = span if span == "no interval" else f"simultaneous 95\u00a0% interval {span}"
     tone: Literal["better", "same", "worse"]
     if word in ("better", "worse"):
         tone = "better" if word == "better" else "worse"
         claim = f"{word} by {points(difference, signed=False)} points"
-        detail = f"95\u00a0% interval {span}"
+        detail = named
     else:
         tone = "same"
         claim = "no difference detected"
         # The selection says why a comparison could not have seen anything: one seed shows no training noise.
         reach = str(entry.get("note") or f"could have seen {points(seen, signed=False)} points")
-        detail = f"{reach}; measured {points(difference)}, 95\u00a0% interval {span}"
+        detail = f"{reach}; measured {points(difference)}, {named}"
     return ComparisonLine(
         comparator=comparator_name(entry.get("comparator")),
         eval_set=str(entry.get("eval_set")),

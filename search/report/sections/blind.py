@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from search.evidence.blind import no_image_share
 from search.report.run_files import RunRecords
 from search.report.wording import NOT_KNOWN, count, interval, percent
-from search.statistics.ties import index_of_largest
 
 
 class BlindRow(NamedTuple):
     """One evaluation set on `confirm`; of its closed questions shares in percent, of others one answer given to all.
 
-    `words` is what a classifier reaches on words alone, with a cluster-robust interval; `best` the best of all rules.
+    `words` is what a classifier reaches on words alone, with a cluster-robust interval; `best` the best rule for each
+    kind of question.
     """
 
     name: str
@@ -49,15 +50,7 @@ def compute_blind(records: RunRecords) -> tuple[BlindRow, ...]:
 def _row(name: str, figure: Mapping[str, Any]) -> BlindRow:
     words: Mapping[str, Any] = figure.get("words") or {}
     constant: Mapping[str, Any] = figure.get("constant") or {}
-    rules = {
-        "constant letter": figure.get("constant_letter"),
-        "longest option": figure.get("longest_option"),
-        "shortest option": figure.get("shortest_option"),
-        "words alone": words.get("accuracy"),
-        **{"one answer to all" if kind == "open" else "one box to all": mark for kind, mark in constant.items()},
-    }
-    known = {rule: value for rule, value in rules.items() if value is not None}
-    best = list(known)[index_of_largest(list(known.values()))] if known else None
+    best = no_image_share(figure)
     return BlindRow(
         name=name,
         num_closed=count(figure.get("num_closed")),
@@ -71,7 +64,7 @@ def _row(name: str, figure: Mapping[str, Any]) -> BlindRow:
         words_interval=interval(words["low"], words["high"], signed=False) if words else NOT_KNOWN,
         num_clusters=count(words.get("num_clusters")) if words else NOT_KNOWN,
         constant_answer=" / ".join(percent(mark) for mark in constant.values()) or NOT_KNOWN,
-        best=NOT_KNOWN if best is None else f"{percent(known[best])} ({best})",
+        best=NOT_KNOWN if best is None else f"{percent(best[0])} ({best[1]})",
     )
 
 

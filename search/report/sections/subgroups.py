@@ -12,7 +12,15 @@ from search.report.wording import count, interval, p_value, percent, points
 ARM_WORDS = {"selected": "selected mix", "baseline": "untrained"}
 CLASS_COLUMNS = ("evaluation set", "class", "arm", "sensitivity", "specificity", "AUROC", "overstated by", "n")
 STRATUM_COLUMNS = ("evaluation set", "column", "stratum", "arm", "accuracy", "95 % interval", "n")
-RETAINED_COLUMNS = ("evaluation set", "untrained", "selected mix", "points", "95 % interval", "adjusted p", "verdict")
+RETAINED_COLUMNS = (
+    "evaluation set",
+    "untrained",
+    "selected mix",
+    "points",
+    "simultaneous 95 % interval",
+    "adjusted p",
+    "verdict",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +96,7 @@ def _retained_row(entry: Mapping[str, Any]) -> tuple[str, ...]:
         percent(entry["before"]),
         percent(entry["after"]),
         points(entry["difference"]),
-        interval(entry["ci_low"], entry["ci_high"], signed=True),
+        interval(entry.get("simultaneous_low"), entry.get("simultaneous_high"), signed=True),
         p_value(entry["p_adjusted"]),
         str(entry["verdict"]) + (detectable if entry["verdict"] == "no difference detected" else ""),
     )

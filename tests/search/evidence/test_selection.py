@@ -117,6 +117,7 @@ def test_one_seed_cannot_show_a_difference() -> None:
     assert row["difference"] > 0.4
     assert row["verdict"] == "no difference detected"
     assert row["note"] == "one seed an arm: training noise is unknown"
+    assert (row["simultaneous_low"], row["simultaneous_high"]) == (None, None)
     assert "one seed an arm" in selection["verdict"]
 
 
@@ -227,3 +228,34 @@ def test_a_target_that_was_seen_in_few_shots_is_not_passed_off_as_composing() ->
     assert selection["exposures"] == {"ct-lung-nodule": "few_shot", "us-breast-mass": "held_out"}
     assert "Not compositional generalisation" in selection["verdict"]
     assert "ct-lung-nodule (few_shot)" in selection["verdict"]
+
+
+def test_the_selection_states_what_was_found_and_what_to_do_next() -> None:
+    made = study({"finalist-1": 0.8}, {"baseline": 0.4, "control": 0.5, "all-data": 0.8})
+    finding = select(made)["finding"]
+    assert (finding["case"], finding["recommends"]) == ("better_than_some", True)
+    assert finding["headline"].startswith("Train on 59 samples of ct-brain-bleed and 41 samples of mr-brain-tumor: ")
+    assert "(now 3 and 250)" in finding["next_step"]
+    shortcut = select(made, no_image={"ct-lung-nodule": 0.79, "us-breast-mass": 0.9})["finding"]
+    assert shortcut["case"] == "not_above_no_image"
+    assert not shortcut["recommends"]
+    behind = select(made, no_image={"ct-lung-nodule": 0.5, "us-breast-mass": 0.81})["finding"]
+    assert behind["case"] == "target_left_behind"
+    assert "us-breast-mass" in behind["headline"]
+
+
+def test_what_is_worse_than_the_untrained_backbone_is_not_recommended() -> None:
+    made = study({"finalist-1": 0.5}, {"baseline": 0.7, "control": 0.5})
+    selection = select(made)
+    assert selection["finding"]["case"] == "worse_than_untrained"
+    assert "Train on" not in selection["finding"]["headline"]
+    assert selection["verdict"].startswith(selection["finding"]["detail"])
+
+
+def test_intervals_beside_verdicts_are_those_of_all_comparisons_together() -> None:
+    made = study({"finalist-1": 0.7}, {"control": 0.6, "baseline": 0.5, "all-data": 0.7})
+    for row in select(made)["comparisons"]:
+        assert row["num_judged_together"] == (3 if row["eval_set"] == "mean" else 6)
+        assert row["simultaneous_low"] < row["ci_low"] < row["ci_high"] < row["simultaneous_high"]
+        excludes_zero = not row["simultaneous_low"] <= 0 <= row["simultaneous_high"]
+        assert excludes_zero == (row["verdict"] != "no difference detected") == (row["p_adjusted"] < 0.05)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from search.statistics.verdicts import (
     Verdict,
     benjamini_hochberg,
+    detectable_beyond,
     holm,
-    minimum_detectable_difference,
     two_proportions,
     verdict,
 )
@@ -28,23 +28,23 @@ def test_holm_lies_between_the_plain_and_the_bonferroni_values(p_values: list[fl
         assert adjusted <= min(1.0, plain * len(p_values)) + 1e-12
 
 
-def test_minimum_detectable_difference() -> None:
-    assert minimum_detectable_difference(0.01) == pytest.approx(0.02802, abs=1e-5)
-    assert minimum_detectable_difference(0.01, num_comparisons=10) > minimum_detectable_difference(0.01)
+def test_the_detectable_difference_is_the_half_width_and_what_power_takes() -> None:
+    assert detectable_beyond(1.959964 * 0.01, 0.01) == pytest.approx(0.02802, abs=1e-5)
+    assert detectable_beyond(0.02, 0.01, power=0.5) == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(
-    ("difference", "ci", "p_adjusted", "expected"),
+    ("interval", "expected"),
     [
-        (0.05, (0.01, 0.09), 0.01, Verdict.better),
-        (-0.05, (-0.09, -0.01), 0.01, Verdict.worse),
-        (0.05, (0.01, 0.09), 0.06, Verdict.no_difference_detected),
-        (0.05, (-0.01, 0.11), 0.01, Verdict.no_difference_detected),
-        (0.0, (0.0, 0.0), 1.0, Verdict.no_difference_detected),
+        ((0.01, 0.09), Verdict.better),
+        ((-0.09, -0.01), Verdict.worse),
+        ((-0.01, 0.11), Verdict.no_difference_detected),
+        ((0.0, 0.1), Verdict.no_difference_detected),
+        ((-0.1, 0.0), Verdict.no_difference_detected),
     ],
 )
-def test_verdicts(difference: float, ci: tuple[float, float], p_adjusted: float, expected: Verdict) -> None:
-    assert verdict(difference, ci, p_adjusted) is expected
+def test_verdicts(interval: tuple[float, float], expected: Verdict) -> None:
+    assert verdict(interval) is expected
 
 
 def test_benjamini_hochberg_is_milder_than_holm_and_keeps_the_order() -> None:

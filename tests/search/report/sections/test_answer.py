@@ -11,7 +11,10 @@ from tests.search.report.fixture_run import write_run
 
 def test_the_answer_names_the_mix_and_how_sure_it_is(records: RunRecords) -> None:
     answer = compute_answer(records)
-    assert answer.headline == "Train on 240 samples of ct-brain-size and 240 samples of mri-brain-presence."
+    assert answer.headline == records.selection["finding"]["headline"]  # type: ignore[index]
+    assert answer.headline.startswith("Better on the targets than everything it was compared with but all data, but")
+    assert answer.headline.endswith("but it loses 10.0 points on xray-lung-size, which the backbone did well before.")
+    assert not answer.recommends
     assert "67.5\u00a0% correct" in answer.lead
     assert "64.5 to 70.5" in answer.lead
     assert "n = 600, 3 seeds" in answer.lead
@@ -54,7 +57,7 @@ def test_worse_is_said(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     path = run / "selection" / "selection.json"
     selection = json.loads(path.read_text())
-    entry = {"difference": -0.08, "ci_low": -0.12, "ci_high": -0.04, "verdict": "worse"}
+    entry = {"difference": -0.08, "simultaneous_low": -0.12, "simultaneous_high": -0.04, "verdict": "worse"}
     selection["comparisons"] = [{**selection["comparisons"][0], **entry}]
     path.write_text(json.dumps(selection))
     (verdict,) = compute_answer(load_run(RunDir(run))).verdicts

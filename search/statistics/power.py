@@ -13,14 +13,9 @@ assumed and said to be. The formula of Miller (arXiv:2411.00640, section 5) with
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from search.evidence.outcomes import ArmOutcomes
-from search.statistics.training_noise import answer_variance, own_seed_variance
-from search.statistics.verdicts import ALPHA, POWER, minimum_detectable_difference
+from search.statistics.verdicts import ALPHA, POWER, detectable_beyond
 
 # Before anything is measured: training noise of the digits tables (2.8 points), and pairs of models at 60 % that agree
 # on two questions in three. Both are near what the phantom shows (docs/benchmarks.md).
@@ -82,14 +77,13 @@ def detectable(
     """
     if min(num_seeds, num_questions, num_targets, num_comparisons) < 1:
         raise ValueError("seeds, questions, targets and comparisons are at least one each")
-    error = math.sqrt(_variance(noise, num_seeds, num_questions, num_targets))
+    shift, questions = _variances(noise, num_seeds, num_questions, num_targets)
+    half_width = _half_width(shift, questions, num_seeds, num_comparisons)
     return Detection(
         num_seeds=num_seeds,
         num_questions=num_questions,
         num_targets=num_targets,
-        difference=minimum_detectable_difference(
-            error * _small_sample(num_seeds, num_comparisons), num_comparisons=num_comparisons, alpha=ALPHA, power=POWER
-        ),
+        difference=detectable_beyond(half_width, math.sqrt(shift + questions), power=POWER),
     )
 
 
@@ -134,6 +128,17 @@ def questions_needed(
     return low
 
 
+def trial_noise(noise: Noise, *, num_questions: int, num_targets: int = 1) -> float:
+    """Standard deviation of one trial's score around what its composition is worth, as a share.
+
+    Args:
+        noise: of trials.
+        num_questions: of each target, on the split that the search is guided by.
+        num_targets: over which the mean is taken.
+    """
+    return math.sqrt(noise.shift_sd**2 + noise.pairing / 2 / (num_targets * num_questions))
+
+
 def expected_gain(num_trials: int, *, worth_sd: float, noise_sd: float) -> float:
     """How much better than the mean composition the best of so many trials is expected to be, as a share.
 
@@ -161,47 +166,23 @@ def trials_needed(gain: float, *, worth_sd: float, noise_sd: float, most: int = 
     return None
 
 
-def measured_noise(arms: Mapping[str, Sequence[ArmOutcomes]]) -> Noise:
-    """Noise of finished trials; the assumed one where no arm has two seeds.
-
-    Args:
-        arms: for each evaluation set, trained arms on its questions.
-    """
-    several = [arm for found in arms.values() for arm in found if arm.is_trained and len(arm.seeds) > 1]
-    if not several:
-        return ASSUMED
-    between = own_seed_variance([arm.right.mean(axis=1) for arm in several]).variance
-    scatter = float(np.mean([answer_variance(arm.right) for arm in several]))
-    pairing = [_pairing(a, b) for found in arms.values() for a, b in _pairs(found)]
-    return Noise(
-        shift_sd=math.sqrt(max(0.0, between - scatter)),
-        pairing=float(np.mean(pairing)) if pairing else ASSUMED_PAIRING,
-        num_arms=len(several),
-    )
-
-
-def _variance(noise: Noise, num_seeds: int, num_questions: int, num_targets: int) -> float:
+def _variances(noise: Noise, num_seeds: int, num_questions: int, num_targets: int) -> tuple[float, float]:
+    """Of the difference of two arms: what training adds, what the questions add."""
     shift = 2 * noise.shift_sd**2 / num_seeds
     # Averaging over seeds leaves what the mixes find hard (about half of a single pair's variance) as it is.
     paired = noise.pairing * (0.5 + 0.5 / num_seeds) / num_questions
-    return shift + paired / num_targets
+    return shift, paired / num_targets
 
 
-def _small_sample(num_seeds: int, num_comparisons: int) -> float:
-    """How much wider Student's t of the seeds is than a normal distribution.
+def _half_width(shift: float, questions: float, num_seeds: int, num_comparisons: int) -> float:
+    """Of the interval that decides: each part of the variance by its own quantile (Cochran, Biometrics 20, 1964).
 
-    Both arms and what the other arms of the same confirmation lend them (`seed_variance_prior`), if they agree.
+    Questions are many; seeds have the degrees of freedom of both arms and of what the other arms of the same
+    confirmation lend them (`seed_variance_prior`), if they agree.
     """
     from scipy.stats import norm, t
 
+    level = 1 - ALPHA / (2 * num_comparisons)
     freedom = (2 + num_comparisons + 1) * (num_seeds - 1)
-    return 1.0 if freedom < 1 else float(t.ppf(0.975, freedom) / norm.ppf(0.975))
-
-
-def _pairs(arms: Sequence[ArmOutcomes]) -> list[tuple[ArmOutcomes, ArmOutcomes]]:
-    return [(a, b) for k, a in enumerate(arms) for b in arms[k + 1 :] if a.sample_ids == b.sample_ids]
-
-
-def _pairing(first: ArmOutcomes, second: ArmOutcomes) -> float:
-    """Variance of a question's difference between one run of each."""
-    return float(np.mean([(a - b).var() for a in first.right for b in second.right]))
+    of_seeds = norm.ppf(level) if freedom < 1 else t.ppf(level, freedom)
+    return math.sqrt(float(of_seeds**2 * shift + norm.ppf(level) ** 2 * questions))

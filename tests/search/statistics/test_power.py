@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from search.bench.honesty.campaign import run_campaign
 from search.bench.honesty.world import Campaign, World
+from search.evidence.finding.measured_noise import measured_noise
 from search.evidence.outcomes import ArmOutcomes
-from search.planning.power import (
+from search.statistics.power import (
     ASSUMED,
     Noise,
     detectable,
     expected_gain,
-    measured_noise,
     questions_needed,
     seeds_needed,
     trials_needed,
