@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from search.report.figures.heatmap import TransferHeatmap
+from search.report.figures.heatmap import NO_CLAIM_MARK, TransferHeatmap, interval_note
 from search.report.sections.trials import TrialTable
 
 MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
@@ -98,8 +98,10 @@ def _matrix_rows(heatmap: TransferHeatmap) -> list[list[str]]:
 
 def _transfer_note(heatmap: TransferHeatmap) -> str:
     measure = "CG gain (against a matched control)" if heatmap.has_cg_gain else "Gain (against the untrained backbone)"
+    no_claim = f", {NO_CLAIM_MARK}: no claim is made (one seed)" if heatmap.num_without_claim else ""
     return (
-        f"{measure} in points with 95 % interval; brackets around a value: the interval includes 0. "
+        f"{measure} in points with interval; brackets around a value: it is not told from 0{no_claim}. "
+        f"{interval_note(heatmap)} "
         f"Split {heatmap.split}, estimator {', '.join(heatmap.estimators)}, "
         f"n {heatmap.n_range[0]} to {heatmap.n_range[1]}, seeds {heatmap.seeds_range[0]} to {heatmap.seeds_range[1]}."
     )

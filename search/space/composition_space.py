@@ -88,6 +88,11 @@ class CompositionSpace(BaseModel):
         return tuple(sorted(self.num_samples))
 
     @cached_property
+    def available(self) -> tuple[str, ...]:
+        """The sources that are not switched off, sorted: what may be trained alone, for the transfer matrix."""
+        return tuple(sorted(set(self.sources) - set(self.must_not_have)))
+
+    @cached_property
     def allowed(self) -> tuple[str, ...]:
         """The subsets that may be in a composition, sorted."""
         return tuple(sorted(set(self.sources) - set(self.must_not_have)))

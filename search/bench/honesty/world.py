@@ -74,11 +74,30 @@ class Campaign:
             for name in self._names(target, split)
         }
 
-    def run(self, stage: Stage, arm: str, composition: str, *, split: str, seed: int, accuracy: float) -> None:
-        """Train and score once on every target; `baseline` has neither composition nor training noise."""
+    def run(
+        self,
+        stage: Stage,
+        arm: str,
+        composition: str,
+        *,
+        split: str,
+        seed: int,
+        accuracy: float | Mapping[str, float],
+    ) -> None:
+        """Train and score once on every target; `baseline` has neither composition nor training noise.
+
+        Args:
+            stage: of the record.
+            arm: of the record.
+            composition: its name; empty for the untrained backbone.
+            split: that is scored.
+            seed: of the training.
+            accuracy: the true one, on all targets or by target.
+        """
         is_trained = composition != ""
         noise = self._training_noise(composition, seed) if is_trained else 0.0
-        answers = {t: self._answers(t, split, composition, seed, accuracy + noise) for t in self.world.targets}
+        expected = accuracy if isinstance(accuracy, Mapping) else dict.fromkeys(self.world.targets, accuracy)
+        answers = {t: self._answers(t, split, composition, seed, expected[t] + noise) for t in self.world.targets}
         trial_dir = f"trials/{len(self.records)}"
         self._outcomes[trial_dir] = {
             "sample_id": [name for target in answers for name in self._names(target, split)],
