@@ -109,7 +109,7 @@ def require_rows(study: Study, count: Callable[[str, str], int]) -> None:
     needed = 1 if spec.design is not None else max(spec.space.composition.num_samples)
     missing = [
         f"source {s}: {count(s, 'train')} train rows, space.composition.num_samples asks for {needed}"
-        for s in spec.space.composition.allowed
+        for s in spec.space.composition.available
         if count(s, "train") < needed
     ]
     splits: tuple[str, ...] = ("search", "confirm", "sealed") if spec.confirm.enabled else ("search",)

@@ -68,17 +68,17 @@ def trials_markdown(table: TrialTable) -> str:
     """
     if not table.rows:
         return "# Trials\n\nNo trial has been recorded yet.\n"
-    head = ["trial", "stage", "arm", "composition", "seed", "train_s", "status", *table.splits, "CG gain"]
+    head = ["trial", "stage", "arm", "composition", "seed", "train_s", "status", *table.splits, "CG gain", "counts"]
     rows = [
         [
             row.train_id.text, row.stage.text, row.arm.text, row.composition.text, row.seed.text, row.train_s.text,
-            row.status.text, *(cell.text for cell in row.scores), row.cg_gain.text,
+            row.status.text, *(cell.text for cell in row.scores), row.cg_gain.text, row.counts.text,
         ]
         for row in table.rows
     ]  # fmt: skip
     note = (
         f"{table.num_trials} trials; accuracies are means over {table.num_targets} target(s), CG gain in points on "
-        "the first split shown."
+        "the first split shown. What was trained on a target's own key does not count."
     )
     return f"# Trials\n\n{note}\n\n{_markdown_table(head, rows)}"
 

@@ -90,6 +90,32 @@ def test_tables_sort_by_number_with_a_button(page: Path) -> None:
     assert len(set(values)) > 5
 
 
+def test_every_column_of_the_trials_is_on_a_telephones_screen(page: Path) -> None:
+    inside = (
+        "[...document.querySelectorAll('#all-trials td, #all-trials th')].filter(e => e.offsetParent)"
+        ".every(e => e.getBoundingClientRect().right <= document.documentElement.clientWidth)"
+    )
+    labels = "[...document.querySelectorAll('#all-trials tbody tr:last-child td')].map(e => e.dataset.label)"
+    fits, named = visit_page(page, width_px=PHONE_WIDTH_PX, expressions=[inside, labels]).values
+    assert fits
+    assert named == [
+        "trial", "stage", "arm", "seed", "status", "counts", "search", "confirm", "sealed", "gain", "CG gain",
+        "composition", "recipe", "train, s",
+    ]  # fmt: skip
+
+
+def test_no_row_of_the_trials_has_empty_lines(page: Path) -> None:
+    spare = (
+        "[...document.querySelectorAll('#all-trials tbody tr')].map(r => {"
+        " const range = document.createRange();"
+        " const text = Math.max(...[...r.cells].slice(0, 11).map(c => {"
+        "  range.selectNodeContents(c); return range.getBoundingClientRect().height; }));"
+        " return r.getBoundingClientRect().height - text; })"
+    )
+    (spared,) = visit_page(page, width_px=1280, expressions=[spare]).values
+    assert max(spared) < 60, "at most two lines more than what is in view: a long composition"
+
+
 def test_a_page_without_trials_opens_quietly(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     explained = ("report/explanation.json", "report/findings.json")
