@@ -11,6 +11,7 @@ from search.engine.setup import IMAGES_OF_ABILITY
 from search.planning.cost import compute_plan
 from search.planning.detectable import compute_detectable, detectable_lines, needed_rows, trials_line
 from search.planning.facts import read_facts
+from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.load_study import load_study
 from search.study.own_keys import own_keys_line
 from search.study.run_dir import run_dir_of
@@ -32,6 +33,8 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     plan = compute_plan(study, facts)
     spec = study.spec
     print_line(f"study {spec.name}: {plan.num_compositions} possible compositions, strategy {spec.strategy.name}")
+    if (warning := foreign_catalog_warning(study)) is not None:
+        print_line(f"WARNING: {warning}")
     print_table(
         f"What the sources share with the targets (task map {study.task_map.name})",
         ["source", *spec.eval_sets],

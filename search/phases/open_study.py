@@ -13,6 +13,7 @@ from search.engine.setup import build_engine
 from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
+from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
 from search.study.spec import ExecutionSection
 from search.study.study import Study
@@ -71,6 +72,8 @@ def open_run(
             on_running=on_running,
         )
         opened.decide(_backbone_decision(spec.backbone, backbone))
+        if (warning := foreign_catalog_warning(study)) is not None:
+            opened.decide(f"WARNING: {warning}")
         engine = build_engine(opened)
         try:
             yield opened.with_engine(engine)
