@@ -25,7 +25,8 @@ def not_counted_lines(spec: StudySpec, trials: Sequence[Record]) -> list[str]:
         if record["stage"] in _COUNTING and (seen := own_keys_seen(spec, record)):
             found.setdefault(str(record["stage"]), []).append(seen)
     return [
-        f"{len(seen)} trials of stage {stage} do not count: trained on the own key of "
+        f"{len(seen)} {'trial' if len(seen) == 1 else 'trials'} of stage {stage} "
+        f"{'does' if len(seen) == 1 else 'do'} not count: trained on the own key of "
         f"{', '.join(sorted({name for names in seen for name in names}))}"
         for stage, seen in found.items()
     ]
