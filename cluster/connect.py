@@ -22,8 +22,6 @@ from cluster.runtime_dir import RuntimeDir
 _ALWAYS = {
     # Train polls its workers every 2 s and takes one report a poll; trials here last seconds.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    # Tune's output engine that stays silent at verbose=0; the table on the terminal is ours.
-    "RAY_AIR_NEW_OUTPUT": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     # A thread that outlives the connection would start a whole new cluster by its next call.
     "RAY_ENABLE_AUTO_CONNECT": "0",

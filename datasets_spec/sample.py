@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     ARROW_SCHEMA: pa.Schema
 
 SPLITS = ("train", "search", "confirm", "sealed")
-ANSWER_KINDS = ("closed", "open", "box")
 OPEN_ANSWER = -1
 
 # Answers are scored by letter, and there are 26 letters.

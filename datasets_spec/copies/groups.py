@@ -31,7 +31,7 @@ class SeenImage:
     """An image of a usable row.
 
     Args:
-        numbers: Its looks as :func:`looks.as_numbers` gives them.
+        numbers: Its looks as :func:`perceptual_hash.as_numbers` gives them.
         root: Folder beneath which it lies.
         published: Its path there.
     """

@@ -2,7 +2,7 @@
 
 A perceptual hash is the signs of an image's lowest cosine frequencies against their median (pHash). Two of them are
 taken, of the 64 lowest and of the next 64 frequencies, and also of five views of 95 % of the image, so that a cropped
-copy has a view in common with its original. They find candidates only; `pixel_compare` decides.
+copy has a view in common with its original. They find candidates only; `pixel_agreement` decides.
 """
 
 from __future__ import annotations

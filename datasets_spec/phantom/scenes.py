@@ -71,11 +71,6 @@ def lesions(blobs: Sequence[Blob], rule: Rule) -> tuple[Blob, ...]:
     return tuple(b for b in blobs if b.pattern == pattern and b.cell in rule.cells)
 
 
-def answer_of(blobs: Sequence[Blob], rule: Rule) -> bool:
-    """The true answer: whether the lesion meets the criterion."""
-    return any(blob.meets(rule.criterion) for blob in lesions(blobs, rule))
-
-
 class _Draw:
     """Uniform numbers drawn at once and handed out one by one: scalar calls of numpy would cost five times more."""
 

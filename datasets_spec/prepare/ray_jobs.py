@@ -101,7 +101,7 @@ def store_rows(
         limits: What an image may cost.
 
     Returns:
-        One mapping a part, as :func:`parts.write_parts` returns them, sorted by path.
+        One mapping a part, as :func:`second_pass.write_parts` returns them, sorted by path.
     """
     import pyarrow as pa
     import ray.data

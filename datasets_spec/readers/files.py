@@ -124,5 +124,5 @@ def _refuse_bytes(schema: Any, name: str) -> None:
     if held:
         raise ReaderError(
             f"{name} holds images inside the table (column '{held[0]}')",
-            hint=f"write them to files first: recombine data unpack {name} FOLDER",
+            hint=f"write them to files first: recombine data unpack {name} DIR",
         )

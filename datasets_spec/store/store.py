@@ -42,16 +42,6 @@ class Store:
         """Names of the subsets."""
         return tuple(self.manifest.subsets)
 
-    @property
-    def quarantine_path(self) -> Path:
-        """Parquet file that names every row that is not in the store, and why."""
-        return self.directory / QUARANTINE_NAME
-
-    @property
-    def rows_path(self) -> Path:
-        """Parquet file that lists every stored row by id: subset, split, order, data file and position in it."""
-        return self.directory / self.manifest.generation / ROWS_NAME
-
     def count(self, subset: str, split: str) -> int:
         """Returns the number of rows of a subset and split.
 

@@ -13,7 +13,7 @@ from cluster.connect import ClusterConnection, connect, disconnect
 
 # Ray's libraries print tables and paths of their own; the study's progress is ours to tell.
 _QUIET_ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune reads it in this process at every fit: "1" prints tables even at verbose=0
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files: the ledger has it all
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours stops at once; finished trials are in the ledger
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

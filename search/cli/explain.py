@@ -17,6 +17,7 @@ from search.evidence.explain.explain_study import subject_of
 from search.evidence.explain.model import EffectsModel, Floats
 from search.evidence.explain.top_up import top_up
 from search.ledger.records import Record
+from search.statistics.ties import descending
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, RunFile, read_resolved, run_dir_of
 from search.study.study import Study
@@ -117,7 +118,8 @@ def _show(found: Explanation) -> None:
     for name, title in TITLES.items():
         effects = [effect for effect in found.effects if effect.kind == name]
         if name == "interaction":
-            effects = sorted(effects, key=lambda effect: -abs(effect.value))[:SHOWN_INTERACTIONS]
+            largest = descending([abs(effect.value) for effect in effects])[:SHOWN_INTERACTIONS]
+            effects = [effects[place] for place in largest]
         if effects:
             print_table(title, ["subject", "target", "points", "95 % interval", "clear"], [_cells(e) for e in effects])
 

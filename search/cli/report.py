@@ -13,6 +13,7 @@ from search.cli.design import show_design
 from search.designs.backbones import backbone_studies, comparison_columns, comparison_rows, write_comparison
 from search.designs.files import read_design
 from search.evidence.matrix_verdicts import NO_CLAIM
+from search.statistics.ties import descending
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, RunFile, run_dir_of
 
@@ -66,7 +67,8 @@ def _show_matrix(path: Path) -> None:
     if frame.empty:
         return
     leading = frame["cg_gain"].fillna(frame["gain"])
-    top = frame.loc[leading.sort_values(ascending=False, kind="stable").index[:TOP_CELLS]]
+    largest = descending(leading.fillna(float("-inf")).to_numpy(dtype=float))
+    top = frame.iloc[largest[:TOP_CELLS]]
     rows = [
         [
             str(cell.source),

@@ -1,4 +1,4 @@
-"""`recombine run` and `recombine report`."""
+"""`recombine run`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from search.study.run_dir import RunDir, run_dir_of
 from search.study.study import Study
 
 
-def run_command(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str | None) -> int:
+def run_command(
+    study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str | None, *, accept_loss: bool = False
+) -> int:
     """Run or resume a study; return the exit code."""
     study = load_study(study_file, overrides)
     directory = run_dir_of(study_file, study.spec, run_dir)
@@ -26,7 +28,7 @@ def run_command(study_file: Path, overrides: Sequence[str], run_dir: Path | None
         progress = Progress(lambda record: objective_values(study.spec, record))
         try:
             with progress:
-                report = _run(each, place, address, progress)
+                report = _run(each, place, address, progress, accept_loss=accept_loss)
         except KeyboardInterrupt as stop:
             print_line(f"stopped; finished trials are safe in {place}. The same command goes on from there.")
             return stop.exit_code if isinstance(stop, InterruptedBySignalError) else 130
@@ -36,7 +38,7 @@ def run_command(study_file: Path, overrides: Sequence[str], run_dir: Path | None
     return 0
 
 
-def _run(study: Study, directory: RunDir, address: str | None, progress: Progress) -> Path:
+def _run(study: Study, directory: RunDir, address: str | None, progress: Progress, *, accept_loss: bool) -> Path:
     from cluster.metrics import StudyMetrics
     from search.phases.run_study import run_study
 
@@ -53,4 +55,11 @@ def _run(study: Study, directory: RunDir, address: str | None, progress: Progres
                     best[score["eval_set"]] = score["accuracy"]
                     metrics.set_best_accuracy(score["eval_set"], score["accuracy"])
 
-        return run_study(study, directory, say=progress.say, on_record=on_record, on_running=metrics.set_running)
+        return run_study(
+            study,
+            directory,
+            say=progress.say,
+            on_record=on_record,
+            on_running=metrics.set_running,
+            accept_loss=accept_loss,
+        )

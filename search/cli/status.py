@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from search.cli.console import print_line, print_table
 from search.evidence.timeline import compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
+from search.statistics.ties import descending
 from search.study.objective import objective_names, objective_values, own_keys_seen
 from search.study.run_dir import RunDir, read_resolved
 from search.study.spec import StudySpec
@@ -44,7 +45,8 @@ def show_status(run_dir: RunDir) -> None:
     )
     print_table("Trials", ["stage", "status", "number"], [[s, t, str(n)] for (s, t), n in sorted(counts.items())])
     scored = [(v, r) for r in trials if r["stage"] == Stage.search and (v := objective_values(spec, r))]
-    scored.sort(key=lambda pair: (-sum(pair[0]), pair[1]["proposal_index"]))
+    scored.sort(key=lambda pair: int(pair[1]["proposal_index"]))
+    scored = [scored[place] for place in descending([sum(v) for v, _ in scored])]
     if scored:
         rows = [
             [

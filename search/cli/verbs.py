@@ -139,11 +139,19 @@ def plan(
 
 
 @app.command()
-def run(study: StudyFile, overrides: Overrides = None, run_dir: RunDirOption = None, address: Address = None) -> None:
+def run(
+    study: StudyFile,
+    overrides: Overrides = None,
+    run_dir: RunDirOption = None,
+    address: Address = None,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="go on with a damaged ledger: its lost trials run again")
+    ] = False,
+) -> None:
     """Run a study; the same command resumes it."""
     from search.cli.run import run_command
 
-    raise typer.Exit(run_command(study, overrides or [], run_dir, address))
+    raise typer.Exit(run_command(study, overrides or [], run_dir, address, accept_loss=accept_loss))
 
 
 @app.command()

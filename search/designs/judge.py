@@ -13,6 +13,7 @@ from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.ledger.records import Record, of_arm, scored_on
 from search.seeds import derived_seed
 from search.statistics.bootstrap import PairedDifference, mean_accuracy, paired_difference
+from search.statistics.ties import index_of_largest
 from search.statistics.training_noise import SeedVariance, seed_variance_prior
 from search.statistics.verdicts import ALPHA, Verdict, holm, minimum_detectable_difference, verdict
 from search.study.spec import StudySpec
@@ -206,7 +207,7 @@ def _marks(scores: Sequence[ArmScore]) -> dict[str, bool]:
     for score in scores:
         by_row[score.row][score.arm] = score.accuracy
     return {
-        row: arms[RELATED] > max(arms[BASELINE], arms[CONTROL])
+        row: index_of_largest([arms[BASELINE], arms[CONTROL], arms[RELATED]]) == 2
         for row, arms in by_row.items()
         if {RELATED, BASELINE, CONTROL} <= set(arms)
     }

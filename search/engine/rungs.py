@@ -15,6 +15,7 @@ from statistics import NormalDist
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
 from search.ledger.records import Kind, accuracy
+from search.statistics.ties import descending
 from search.study.spec import StudySpec
 from search.vocabulary import COUNTED
 from trainers.recipe import Recipe
@@ -99,7 +100,7 @@ def decide(mine: Mapping[str, str], others: Sequence[Mapping[str, str]], spec: S
     others = [other for other in others if set(other) == set(mine)]
     if not mine or len(others) + 1 < options.min_trials:
         return RungDecision(goes_on=True, reason=f"one of the first {options.min_trials} at this rung")
-    ranked = sorted(others, key=accuracy, reverse=True)
+    ranked = [others[place] for place in descending([accuracy(other) for other in others])]
     # The last place worth going on with, counted without this trial: it goes on if it might be as good.
     cutoff = ranked[max(1, math.ceil(options.keep * (len(others) + 1))) - 1]
     lead, error = paired_lead(cutoff, mine)

@@ -18,6 +18,7 @@ from search.evidence.mix import write_mix
 from search.evidence.outcomes import Outcomes
 from search.ledger.records import Record, finalist_rank, of_arm, scored_on, trials_of
 from search.space.composition import Composition
+from search.statistics.ties import index_of_largest
 from search.statistics.training_noise import SeedVariance
 from search.statistics.verdicts import ALPHA, Verdict
 from search.statistics.winners_curse import winners_curse
@@ -63,9 +64,9 @@ def build_selection(
     if not scored or (chosen is not None and chosen not in scored):
         raise UserError(
             f"{chosen or 'no finalist'} was {'not ' if chosen else ''}scored on confirm for every target",
-            hint="run `recombine resume` so that the confirmation stage is finished",
+            hint="`recombine run STUDY` resumes the study, so that its confirmation is finished",
         )
-    chosen = chosen or max(scored, key=lambda arm: (scored[arm], -finalists.index(arm)))
+    chosen = chosen or list(scored)[index_of_largest(list(scored.values()))]
     confirmed = confirm.comparisons(chosen, num_choices=len(scored))
     opened = sealed.comparisons(chosen)
     num_compared = count_compared(trials)
@@ -137,7 +138,7 @@ def search_optimism(
     training_shift: SeedVariance,
     seed: int = 0,
 ) -> dict[str, Any] | None:
-    """By how much the best score of the search overstates itself (`optimism.winners_curse`); None with few trials.
+    """By how much the best score of the search overstates itself (`winners_curse`); None with few trials.
 
     Args:
         trials: the ledger's trial records.

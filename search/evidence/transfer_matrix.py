@@ -45,7 +45,7 @@ def compute_transfer(
 
     A source with trials of several sizes or recipes is shown with those of most seeds, then of most samples.
     Controls are matched by number of samples, steps and recipe. Cells are paired by question; their intervals and
-    tests hold the chance of questions and of training seeds (`bootstrap`), the latter as the study's repeated
+    tests hold the chance of questions and of training seeds (`paired_difference`), the latter as the study's repeated
     trainings show it (`matrix_noise`). Where none was repeated a cell has no interval and claims nothing.
 
     Args:

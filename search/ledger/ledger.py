@@ -143,7 +143,7 @@ class Ledger:
         if role is not None and role in self._roles:
             raise DuplicateTrialError(
                 f"trial {record['train_id'][:12]} is already recorded as finished with these evaluations",
-                hint="look it up with terminal_by_train_id() before running it",
+                hint="look for it among the records before running it",
             )
         self._check_fence(descriptor)
         self._write(descriptor, frame)
@@ -199,23 +199,6 @@ class Ledger:
         """The records (of one kind, if given) in the order they were written. Do not change them."""
         return tuple(record for record in self._records if kind is None or record.get("kind") == kind)
 
-    def refresh(self) -> None:
-        """Read what was written since a reader opened the ledger; nothing for a writer."""
-        if self._descriptor is None:
-            scan = _read(self._path.parent)
-            self._records = list(scan.records)
-            self._size = scan.good_bytes
-
-    def terminal_by_train_id(self) -> dict[str, dict[str, Any]]:
-        """The record that decides about each training: the latest finished one, else the latest."""
-        decided: dict[str, dict[str, Any]] = {}
-        for record in self.records(Kind.trial):
-            earlier = decided.get(record["train_id"])
-            was_finished = earlier is not None and earlier.get("status") == Status.finished
-            if not was_finished or record.get("status") == Status.finished:
-                decided[record["train_id"]] = record
-        return decided
-
     def close(self) -> None:
         """Release the file and the lock. Closing twice is fine."""
         for held in (self._descriptor, self._lock):
@@ -250,7 +233,7 @@ def _checked(folder: Path, content: bytes) -> Scan:
         raise LedgerError(
             f"{folder / RECORDS_FILE} is damaged at byte {first.offset}: {first.reason} "
             f"({len(scan.damage)} damaged place(s), {len(scan.records)} good records)",
-            hint="restore the file from a copy; or resume with --accept-loss, which keeps the good records, "
+            hint="restore the file from a copy; or `recombine run STUDY --accept-loss` keeps the good records, "
             "moves the file aside as .bad and runs the lost trials again",
         )
     return scan

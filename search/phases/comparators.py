@@ -12,6 +12,7 @@ from typing import Any
 from datasets_spec.catalog.keys import shared_elements
 from search.seeds import derived_rng
 from search.space.composition import Composition, share_out
+from search.statistics.ties import descending, index_of_largest
 from search.study.objective import mean_score, objective_values
 from search.study.study import Study
 from search.vocabulary import Exposure, Stage
@@ -75,13 +76,13 @@ def greedy(evidence: ComparatorEvidence) -> Composition | None:
     if not ranked:
         return None
     chosen = frozenset({ranked[0]})
-    best = max((value for subsets, value in scores.items() if subsets == chosen), default=float("-inf"))
     while True:
-        longer = {s: v for s, v in scores.items() if len(s) == len(chosen) + 1 and chosen < s and v > best}
-        if not longer:
+        longer = [s for s in scores if len(s) == len(chosen) + 1 and chosen < s]
+        longer.sort(key=sorted, reverse=True)  # decides ties
+        best = [chosen, *longer][index_of_largest([scores[s] for s in (chosen, *longer)])]
+        if best == chosen:
             return evidence.spread(sorted(chosen)) if len(chosen) > 1 else None
-        chosen = max(longer, key=lambda subsets: (longer[subsets], sorted(subsets)))
-        best = longer[chosen]
+        chosen = best
 
 
 def metadata(evidence: ComparatorEvidence) -> Composition | None:
@@ -180,8 +181,9 @@ def _by_mean(scored: Sequence[tuple[str, float]]) -> list[str]:
     by_source: dict[str, list[float]] = {}
     for source, value in scored:
         by_source.setdefault(source, []).append(value)
-    means = {source: sum(values) / len(values) for source, values in by_source.items()}
-    return sorted(means, key=lambda source: (-means[source], source))
+    names = sorted(by_source)
+    means = [sum(by_source[name]) / len(by_source[name]) for name in names]
+    return [names[place] for place in descending(means)]
 
 
 def _search_scores(evidence: ComparatorEvidence) -> dict[frozenset[str], float]:

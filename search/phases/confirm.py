@@ -14,6 +14,7 @@ from search.phases import comparators
 from search.phases.transfer import plan_controls
 from search.space.candidate import Candidate
 from search.space.composition import Composition
+from search.statistics.ties import index_of_largest
 from search.vocabulary import Stage
 from trainers.recipe import Recipe
 
@@ -61,7 +62,7 @@ def _best_finalist(run: StudyRun, arms: Sequence[str]) -> str:
     means = {arm: accuracy for arm in arms if (accuracy := evidence.accuracy(arm)) is not None}
     if not means:
         raise UserError("no finalist finished on confirm", hint="`recombine status RUN` lists the failures")
-    return max(means, key=lambda arm: means[arm])
+    return list(means)[index_of_largest(list(means.values()))]
 
 
 def _comparator_arms(run: StudyRun, selected: Composition, recipe: Recipe) -> dict[str, list[PlannedTrial]]:

@@ -18,6 +18,7 @@ from search.ledger.records import MERGE_ARM, Kind, finished_of, of_kind
 from search.seeds import derived_rng
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
+from search.statistics.ties import descending
 from search.strategies.interface import Proxy
 from search.study.run_dir import RunFile
 from search.study.score import ScoreSection, score_of
@@ -88,7 +89,8 @@ def choose_merges(
     def promise(shares: Shares) -> float:
         return float(sum(share * Fraction(worth[source]) for source, share in shares))
 
-    by_promise = sorted(distinct, key=lambda shares: (-promise(shares), shares))
+    in_order = sorted(distinct)
+    by_promise = [in_order[place] for place in descending([promise(shares) for shares in in_order])]
     promising = by_promise[: round(PROMISING_SHARE * num_merges)]
     rest = [shares for shares in by_promise if shares not in set(promising)]
     rng.shuffle(rest)

@@ -34,6 +34,7 @@ def open_run(
     say: Say,
     on_record: Callable[[Mapping[str, Any]], None],
     on_running: Callable[[int], None],
+    accept_loss: bool,
 ) -> Iterator[StudyRun]:
     """Prepare the data, load rows and open the ledger; Ray must be connected.
 
@@ -55,7 +56,7 @@ def open_run(
     say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
     require_rows(study, store.count)
     claim_run_dir(run_dir, spec, {"store": store.fingerprint, "backbone": fingerprint})
-    with Ledger.open(run_dir / RunFile.ledger, writer=True) as ledger:
+    with Ledger.open(run_dir / RunFile.ledger, writer=True, accept_loss=accept_loss) as ledger:
         remove_dead_attempts(run_dir / RunFile.trials)
         if ledger.recovered_tail_bytes:
             say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")

@@ -32,6 +32,7 @@ def run_study(
     say: Say,
     on_record: Callable[[Mapping[str, Any]], None],
     on_running: Callable[[int], None] = lambda num_trials: None,
+    accept_loss: bool = False,
 ) -> Path:
     """Run or resume a whole study; return the path of its report.
 
@@ -41,13 +42,14 @@ def run_study(
         say: tells the user one line.
         on_record: called with every trial record, after it is durable.
         on_running: told how many trials run, whenever that changes.
+        accept_loss: go on with the good records of a damaged ledger.
 
     Raises:
         UserError: something the user can repair; finished trials are safe.
     """
     started = time.time()
     run_dir = run_dir.absolute()  # workers stand elsewhere, and Ray takes a relative path for an address
-    with open_run(study, run_dir, say=say, on_record=on_record, on_running=on_running) as run:
+    with open_run(study, run_dir, say=say, on_record=on_record, on_running=on_running, accept_loss=accept_loss) as run:
         say("baseline: the untrained backbone")
         run_baseline(run)
         if study.reused_runs:

@@ -190,7 +190,7 @@ def _variance(noise: Noise, num_seeds: int, num_questions: int, num_targets: int
 def _small_sample(num_seeds: int, num_comparisons: int) -> float:
     """How much wider Student's t of the seeds is than a normal distribution.
 
-    Both arms and what the other arms of the same confirmation lend them (`seed_variance`), if they agree.
+    Both arms and what the other arms of the same confirmation lend them (`seed_variance_prior`), if they agree.
     """
     from scipy.stats import norm, t
 

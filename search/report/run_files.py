@@ -103,7 +103,7 @@ def load_run(run_dir: RunDir) -> RunRecords:
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UserError(
                 f"{path} cannot be read ({type(error).__name__}).",
-                hint="It is rebuilt from the ledger by: recombine report " + str(run_dir),
+                hint=f"`recombine report STUDY --run-dir {run_dir}` writes it again from the ledger.",
             ) from error
     if not set(found) - OPTIONAL:
         wanted = ", ".join(name for name in files if name not in OPTIONAL)

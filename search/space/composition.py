@@ -11,7 +11,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from datasets_spec.canonical import canonical_json, content_hash
+from datasets_spec.canonical import content_hash
 from datasets_spec.errors import UserError
 
 
@@ -75,13 +75,9 @@ class Composition(Mapping[str, int]):
         """A plain dict, as it stands in ledger records."""
         return dict(self._counts)
 
-    def to_json(self) -> str:
-        """Canonical JSON, as it stands in tables."""
-        return canonical_json(self._counts)
-
     @classmethod
     def from_json(cls, text: str | Mapping[str, int]) -> Self:
-        """Read what `to_json` or `as_dict` wrote. Raises UserError when it is no composition."""
+        """Read a JSON object, or what `as_dict` returned. Raises UserError when it is no composition."""
         try:
             value = json.loads(text) if isinstance(text, str) else text
         except json.JSONDecodeError as error:

@@ -42,11 +42,11 @@ class CompositionSpace(BaseModel):
         max_size: the largest number of subsets; None leaves it to the budget.
         must_have: subsets that are in every composition.
         must_not_have: sources that are in none (to switch one off without deleting it).
-        licences: only sources with one of these licences are used; `study_files` turns that into `must_not_have`.
+        licences: only sources with one of these licences are used; `with_catalog` turns that into `must_not_have`.
         max_cost: the most that the samples of a composition may cost together.
-        sample_costs: cost of one sample by subset; `study_files` takes them from the catalog.
+        sample_costs: cost of one sample by subset; `with_catalog` takes them from the catalog.
         own_key_samples: most samples of a source that carries a target's own key, 0 for none: with more a trial could
-            not count; `own_keys` takes them from the catalog and `few_shot`.
+            not count; `without_own_keys` takes them from the catalog and `few_shot`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -161,7 +161,7 @@ class CompositionSpace(BaseModel):
         return not self._is_costed or self.max_cost is None or self.cost(composition) <= self.max_cost + TOLERANCE
 
     def made_cheaper(self, counts: Mapping[str, int], *, min_size: int, order: Callable[[str], str]) -> dict[str, int]:
-        """`counts` with less of what is dear until it is affordable; see `costs.cheaper`."""
+        """`counts` with less of what is dear until it is affordable; see `prices.cheaper`."""
         if not self._is_costed or self.max_cost is None:
             return dict(counts)
         return cheaper(

@@ -6,7 +6,7 @@ prior; the paired-proportions remedy of Agresti and Min, Statist. Med. 24, 2005)
 30 questions that all agree would claim certainty. Where questions share a patient or study, patients are
 resampled (clustered errors: Miller, arXiv:2411.00640). Seeds are two to five an arm, and resampling so few
 understates their variance by (k - 1) / k and knows no heavy tails; their part is therefore drawn from Student's
-t with the variance pooled over both arms, moderated by what a study's other arms show (`seed_variance`). Arms are
+t with the variance pooled over both arms, moderated by what a study's other arms show (`training_noise`). Arms are
 treated as independent given the questions. The residual (seeds that disagree on single questions) is in both parts,
 as in Owen's pigeonhole bootstrap (Ann. Appl. Statist. 1, 2007), which errs towards caution; it is taken out of the
 seeds' part to the extent that other arms support that part, because two seeds alone are too few to take anything from.

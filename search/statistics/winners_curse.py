@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from search.statistics.ties import index_of_largest
+
 NUM_DRAWS = 4000
 NUM_SPLITS = 400
 # The shares of variance are estimated; with fewer trials than these they would be guesses.
@@ -131,7 +133,7 @@ def cross_fitted(
     for _ in range(num_splits):
         half_of = rng.permutation(num_clusters) % 2
         first, second = (_half_means(per_item, codes, half_of, half) for half in (0, 1))
-        found += [float(second[int(first.argmax())]), float(first[int(second.argmax())])]
+        found += [float(second[index_of_largest(first)]), float(first[index_of_largest(second)])]
     return float(np.mean(found))
 
 

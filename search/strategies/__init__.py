@@ -1,1 +1,1 @@
-"""How the next trials are chosen: one file a strategy, all behind `base.Strategy`."""
+"""How the next trials are chosen: one file a strategy, all behind `interface.Strategy`."""

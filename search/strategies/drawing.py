@@ -9,6 +9,7 @@ from itertools import islice
 from search.space.candidate import Candidate, SearchSpace
 from search.space.recipe_space import RecipeValue
 from search.space.repair import repair
+from search.statistics.ties import descending
 from search.strategies.interface import Observation
 
 # Draws before the remaining candidates are listed instead: a miss is likely only when nearly all are taken.
@@ -52,7 +53,8 @@ def next_prefix(
     taken: frozenset[str],
 ) -> Candidate | None:
     """The next untried composition of the k worthiest sources: the given sizes first, then all sizes."""
-    ranked = sorted(worth, key=lambda source: (-worth[source], source))
+    by_name = sorted(worth)
+    ranked = [by_name[place] for place in descending([worth[source] for source in by_name])]
     for size in dict.fromkeys([*first_sizes, *range(1, len(ranked) + 1)]):
         fitting = [step for step in space.composition.grid if step * size <= space.composition.budget]
         counts = dict.fromkeys(ranked[:size], max(fitting, default=space.composition.grid[0]))

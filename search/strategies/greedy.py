@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
 from search.space.repair import repair
+from search.statistics.ties import index_of_largest
 from search.strategies.drawing import draw_untaken, taken_identities
 from search.strategies.interface import Observation, Suggestion
 from search.strategies.ranking import score_of
@@ -41,7 +42,8 @@ class GreedyStrategy:
                     reason = f"{source} with {'+'.join(sorted(base)) or 'nothing else'}"
                     return Suggestion(candidate=candidate, reason=reason)
             tried = [c for c in map(frozenset, (c.composition for c in grown.values())) if c in scores]
-            best = max(tried, key=lambda subsets: (scores[subsets], sorted(subsets)), default=base)
+            tried.sort(key=sorted, reverse=True)  # decides ties
+            best = tried[index_of_largest([scores[subsets] for subsets in tried])] if tried else base
             if len(best) <= len(base):
                 break  # nothing of this size has a result, or constraints leave no larger one
             base = best

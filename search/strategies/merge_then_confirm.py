@@ -9,6 +9,7 @@ from datasets_spec.errors import UserError
 from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
+from search.statistics.ties import descending
 from search.strategies.drawing import draw_untaken, taken_identities
 from search.strategies.interface import Observation, SearchContext, Suggestion
 from search.strategies.surrogate.acquisition import enumerated
@@ -66,7 +67,8 @@ class MergeThenConfirmStrategy:
             listed = enumerated(self._space.model_dump_json())
             some = listed[0] if listed else [self._space.sample(rng) for _ in range(NUM_DRAWN)]
             scored = [(score, candidate) for candidate in some if (score := self._score(candidate)) is not None]
-            self._ranked = sorted(scored, key=lambda entry: (-entry[0], entry[1].identity))
+            scored.sort(key=lambda entry: entry[1].identity)
+            self._ranked = [scored[place] for place in descending([score for score, _ in scored])]
         return self._ranked
 
     def _score(self, candidate: Candidate) -> float | None:

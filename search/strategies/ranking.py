@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterable, Sequence
 
 from search.space.candidate import Candidate
+from search.statistics.ties import index_of_largest, ranks
 from search.strategies.interface import Observation
 
 
 def best_observed(history: Sequence[Observation], target: str | None = None) -> Observation | None:
     """The observation with the highest value (of one target, if given); ties go to the earlier proposal."""
-    scored = [(score, -o.proposal_index, o) for o in history if (score := score_of(o, target)) is not None]
-    return max(scored, key=lambda entry: entry[:2])[2] if scored else None
+    in_order = sorted(history, key=lambda o: o.proposal_index)
+    scored = [(score, o) for o in in_order if (score := score_of(o, target)) is not None]
+    return scored[index_of_largest([score for score, _ in scored])][1] if scored else None
 
 
 def score_of(observation: Observation, target: str | None = None) -> float | None:
@@ -30,18 +32,22 @@ def ranked(observations: Sequence[Observation]) -> list[Observation]:
     With two objectives the non-dominated front comes first, then the next front, and within a front the higher
     mean; ties go to the earlier proposal.
     """
-    left = [o for o in observations if o.values is not None]
+    valued = [o for o in observations if o.values is not None]
+    objectives = [ranks(values) for values in zip(*(o.values or () for o in valued), strict=True)]
+    places = [tuple(int(rank) for rank in one) for one in zip(*objectives, strict=True)]
+    sums = ranks([sum(o.values or ()) for o in valued])
+    left = list(range(len(valued)))
     order: list[Observation] = []
     while left:
-        front = [o for o in left if not any(_dominates(other, o) for other in left)]
-        order += sorted(front, key=lambda o: (-sum(o.values or ()), o.proposal_index))
-        left = [o for o in left if o not in front]
+        front = [k for k in left if not any(_dominates(places[other], places[k]) for other in left)]
+        order += [valued[k] for k in sorted(front, key=lambda k: (sums[k], valued[k].proposal_index))]
+        left = [k for k in left if k not in front]
     return order
 
 
-def _dominates(a: Observation, b: Observation) -> bool:
-    pairs = list(zip(a.values or (), b.values or (), strict=True))
-    return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
+def _dominates(a: Sequence[int], b: Sequence[int]) -> bool:
+    """Whether the ranks in every objective are as good, and not all the same."""
+    return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
 
 
 def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -7,6 +7,7 @@ if they had come out as predicted. Every trial teaches about every target, throu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,9 +19,15 @@ from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
 from search.space.repair import repair
+from search.statistics.ties import descending, index_of_largest
 from search.strategies.drawing import draw_untaken, taken_identities
 from search.strategies.interface import Observation, SearchContext, Suggestion
-from search.strategies.surrogate.acquisition import enumerated, expected_improvement, local_search
+from search.strategies.surrogate.acquisition import (
+    LOG_TOLERANCE,
+    enumerated,
+    local_search,
+    log_expected_improvement,
+)
 from search.strategies.surrogate.gaussian_process import Grid, Prediction
 from search.strategies.surrogate.knowledge import OBJECTIVE, Knowledge, ProxyTable, learn
 from search.vocabulary import Status
@@ -230,7 +237,7 @@ class RecombineStrategy:
             return None
         wanted = self._weights(knowledge, len(taken))[0]
         scores = np.nan_to_num(proxies.scores([c.composition for c in listed[0]]), nan=-1.0) @ wanted
-        candidate = listed[0][int(np.argmax(scores))]
+        candidate = listed[0][index_of_largest(scores)]
         if candidate.identity in taken or any(o.candidate == candidate for o in self._context.known):
             return None
         return Suggestion(candidate=candidate, reason=f"best of all merges, {float(scores.max()):.1%}")
@@ -253,10 +260,12 @@ class RecombineStrategy:
         weights, wanted = self._weights(knowledge, number)
         believed = knowledge.believing(pending)
         incumbent = float(believed.tried_means(weights).max())
-        found = self._best(believed, weights, taken, lambda p: expected_improvement(p, incumbent), number)
+        found = self._best(
+            believed, weights, taken, lambda p: log_expected_improvement(p, incumbent), number, LOG_TOLERANCE
+        )
         if found is None:
             return None
-        candidate, gain = found
+        candidate, gain = found[0], math.exp(found[1])
         at = believed.predict([candidate], weights)
         reason = (
             f"expected to gain {100 * gain:.2f} points{wanted} over {incumbent:.1%}: predicted {at.mean[0]:.1%} "
@@ -273,14 +282,20 @@ class RecombineStrategy:
         excluded: frozenset[str],
         value: Callable[[Prediction], Floats],
         number: int,
+        tolerance: float | None = None,
     ) -> tuple[Candidate, float] | None:
-        """The candidate of highest value that is not excluded."""
+        """The candidate of highest value that is not excluded; the first of those within `tolerance` of it."""
         listed = enumerated(self._space_json)
         if listed is None:
             rng = derived_rng(self._seed, self.name, number)
             starts = knowledge.ranked_candidates(weights)
             return local_search(
-                self._space, starts, rng, excluded, lambda some: value(knowledge.predict(some, weights))
+                self._space,
+                starts,
+                rng,
+                excluded,
+                lambda some: value(knowledge.predict(some, weights)),
+                tolerance,
             )
         candidates, encoded = listed
         free = np.array([i for i, c in enumerate(candidates) if c.identity not in excluded], dtype=np.intp)
@@ -289,11 +304,11 @@ class RecombineStrategy:
                 value(knowledge.predict_encoded(candidates, encoded, free[k : k + SCREENING_BLOCK], weights, 1))
                 for k in range(0, len(free), SCREENING_BLOCK)
             ]
-            free = free[np.argsort(-np.concatenate(rough), kind="stable")[:NUM_SCREENED]]
+            free = free[descending(np.concatenate(rough), tolerance=tolerance)[:NUM_SCREENED]]
         if not len(free):
             return None
         values = value(knowledge.predict_encoded(candidates, encoded, free, weights, None))
-        best = int(np.argmax(values))
+        best = index_of_largest(values, tolerance=tolerance)
         return candidates[free[best]], float(values[best])
 
     def _drawn(self, taken: frozenset[str], reason: str) -> Suggestion | None:

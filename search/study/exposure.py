@@ -23,7 +23,10 @@ class Exposures:
         self._few_shot = dict(few_shot or {})
 
     def of(self, composition: Mapping[str, int], target: str) -> Exposure:
-        """Return held_out, few_shot or in_domain (see DESIGN: exposure)."""
+        """Return the exposure: whether, and with how many rows, the target's own key is trained on.
+
+        Few-shot is the target alone of its key, with no more rows than were declared; anything beyond is in-domain.
+        """
         same = [subset for subset, count in composition.items() if count and self.has_same_key(subset, target)]
         if not same:
             return Exposure.held_out

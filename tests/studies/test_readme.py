@@ -1,4 +1,4 @@
-"""The README's commands are what works: its study block is run as written, its other lines are checked to exist."""
+"""The README's commands are what works: its study block is run as written (all others: test_hints.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.studies.tiny_study import command, environment, recombine
+from tests.studies.tiny_study import command, environment
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 # What makes the demo's study small; everything else is as the README has it.
@@ -27,25 +27,6 @@ def _commands() -> list[list[str]]:
     blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     return [shlex.split(line, comments=True) for line in lines if line.startswith("recombine ")]
-
-
-def test_every_command_and_option_of_the_readme_exists() -> None:
-    commands = _commands()
-    assert len(commands) >= 8
-    for _, *arguments in commands:
-        verb = [word for word in arguments[:2] if re.fullmatch(r"[a-z-]+", word) and word != "my-study"]
-        if verb[0] not in ("data", "phantom", "design"):
-            verb = verb[:1]
-        shown = recombine(*verb, "--help", timeout_s=60)
-        assert shown.returncode == 0, verb
-        for option in (word for word in arguments if word.startswith("--")):
-            assert option in shown.stdout, f"{verb} has no {option}"
-
-
-def test_make_targets_of_the_readme_exist() -> None:
-    makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"^make ([a-z-]+)", README.read_text(encoding="utf-8"), flags=re.MULTILINE):
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 
 @pytest.mark.ray

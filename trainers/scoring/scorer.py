@@ -109,7 +109,7 @@ def _log_probs(
 
 def _logits_at(model: Any, inputs: dict[str, Any], last: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits of some positions, among them `last` of every row, and where among them that one is."""
-    if not last.is_cuda:  # see `finetune.batch_losses`
+    if not last.is_cuda:  # see `loop.batch_losses`
         return model(**inputs, use_cache=False).logits, last
     # Few: only these reach the vocabulary.
     positions, place = torch.unique(last, return_inverse=True)

@@ -32,7 +32,6 @@ class FinetuneResult:
     """What a fine-tune reports besides the adapter."""
 
     num_steps: int
-    num_samples_seen: int
     train_s: float
     final_loss: float | None
 
@@ -79,7 +78,7 @@ def finetune(
     share = share or WorkerShare()
     started = time.monotonic()
     if recipe.num_steps == 0 or len(feed) == 0:
-        return FinetuneResult(num_steps=0, num_samples_seen=0, train_s=0.0, final_loss=None)
+        return FinetuneResult(num_steps=0, train_s=0.0, final_loss=None)
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
         trainable,
@@ -110,7 +109,6 @@ def finetune(
     model.eval()
     return FinetuneResult(
         num_steps=recipe.num_steps,
-        num_samples_seen=recipe.num_steps * recipe.batch_size,
         train_s=time.monotonic() - started,
         final_loss=loss,
     )

@@ -29,7 +29,7 @@ class Evaluation(BaseModel):
     eval_s: float
     free_answers: dict[str, dict[str, float]] = Field(
         default_factory=dict,
-        description="figures of open and box questions, as `answer_marks.summarise_marks` has them",
+        description="figures of open and box questions, as `summary.summarise_marks` has them",
     )
 
 

@@ -13,6 +13,7 @@ from search.evidence.comparisons import MEAN, SplitEvidence
 from search.evidence.outcomes import Outcomes
 from search.evidence.selection import build_selection
 from search.ledger.records import control_arm, finalist_arm
+from search.statistics.ties import descending, index_of_largest
 from search.vocabulary import Stage
 
 SEARCH_SEED = 0
@@ -62,7 +63,7 @@ def run_campaign(world: World, seed: int) -> CampaignResult:
         next(iter(record["composition"])): float(np.mean([e["accuracy"] for e in record["evaluations"]]))
         for record in campaign.records
     }
-    finalists = sorted(scores, key=lambda name: -scores[name])[:NUM_FINALISTS]
+    finalists = [list(scores)[place] for place in descending(list(scores.values()))[:NUM_FINALISTS]]
     arms = {finalist_arm(rank): name for rank, name in enumerate(finalists, start=1)}
     _score(campaign, arms, "confirm")
     chosen = best_finalist(campaign, list(arms))
@@ -76,7 +77,7 @@ def best_finalist(campaign: Campaign, arms: list[str]) -> str:
     """Choose as a study does: the highest mean on `confirm`, ties to the better rank in the search."""
     outcomes = Outcomes(campaign.load)
     evidence = SplitEvidence(campaign.records, outcomes, campaign.world.targets, "confirm", seed=0)
-    return max(arms, key=lambda arm: evidence.accuracy(arm) or 0.0)
+    return arms[index_of_largest([evidence.accuracy(arm) or 0.0 for arm in arms])]
 
 
 def _score(campaign: Campaign, finalists: Mapping[str, str], split: str) -> None:

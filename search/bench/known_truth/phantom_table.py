@@ -14,7 +14,7 @@ from search.bench.known_truth.table import KnownTruthTable
 
 TABLE_ARM: Final = "table"
 HINT: Final = "`recombine phantom evidence DIR --num-table-seeds 3` makes DIR/table.jsonl"
-MERGES_HINT: Final = "`recombine bench phantom-merges FILE.jsonl` makes and scores them"
+MERGES_HINT: Final = "`recombine bench phantom-merges MERGES.jsonl` makes and scores them"
 
 
 def phantom_table(file: Path, name: str, merges: Path | None = None) -> KnownTruthTable:

@@ -13,6 +13,7 @@ from datasets_spec.phantom.questions import SINGLE
 from search.bench.phantom.arms import ARMS
 from search.bench.phantom.plan import BASELINE, EvidencePlan
 from search.statistics.intervals import Interval
+from search.statistics.ties import index_of_largest
 
 RELATED: Final = "related"
 
@@ -155,9 +156,15 @@ def pick_from_table(results: Results, plan: EvidencePlan) -> dict[str, tuple[Com
     picks: dict[str, tuple[Composition, Composition]] = {}
     for target in plan.table_targets:
         accuracies = _by_composition(results, target)
-        singles = [sources for sources in accuracies if len(sources) == 1]
-        picks[target] = (max(accuracies, key=accuracies.__getitem__), max(singles, key=accuracies.__getitem__))
+        singles: dict[Composition, float] = {
+            sources: value for sources, value in accuracies.items() if len(sources) == 1
+        }
+        picks[target] = (_best(accuracies), _best(singles))
     return picks
+
+
+def _best(accuracies: Mapping[Composition, float]) -> Composition:
+    return list(accuracies)[index_of_largest(list(accuracies.values()))]
 
 
 def table_summary(table: Results, confirmed: Results, plan: EvidencePlan) -> list[TableTarget]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from search.bench.replay.problem import ReplayProblem
 from search.seeds import derived_rng
+from search.statistics.ties import index_of_largest
 from search.strategies.surrogate.encoding import encode
 from search.strategies.surrogate.gaussian_process import CONSTANT_VARIANCE, Evidence, Grid, Surrogate
 from search.strategies.surrogate.kernels import compare, composition_kernel
@@ -47,7 +48,7 @@ def full_information(problem: ReplayProblem, repetition: int) -> FullInformation
 
 
 def _regrets(problem: ReplayProblem, rows: NDArray[np.intp], targets: list[int], scores: Floats) -> dict[int, float]:
-    return {t: problem.regret(int(rows[int(np.argmax(scores[:, k]))]), t) for k, t in enumerate(targets)}
+    return {t: problem.regret(int(rows[index_of_largest(scores[:, k])]), t) for k, t in enumerate(targets)}
 
 
 def _smoothed(problem: ReplayProblem, rows: NDArray[np.intp], results: Floats, repetition: int) -> Floats:

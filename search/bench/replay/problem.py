@@ -17,6 +17,7 @@ from search.seeds import derived_rng, derived_seed
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
+from search.statistics.ties import descending
 from search.strategies.interface import Goal, Observation, SearchContext
 from search.vocabulary import Status
 
@@ -176,7 +177,7 @@ class ReplayProblem:
         chosen_on = self.table.test[list(self.table.search_seeds)].mean(0)[rows]
         scored_on = self.table.test[list(self.table.regret_seeds)].mean(0)[rows]
         num = NUM_ORACLE_OF_SIZE if self._size else NUM_ORACLE
-        best = np.argsort(-chosen_on, axis=0, kind="stable")[:num]
+        best = np.stack([descending(column)[:num] for column in chosen_on.T], axis=1)
         oracles: Floats = np.take_along_axis(scored_on, best, axis=0).mean(0)
         return oracles
 

@@ -46,7 +46,7 @@ class RegretFigure:
     suggestion_s: float
 
     def as_json(self) -> dict[str, str | int | float | None]:
-        """The fields of a line of `recombine bench search --json`."""
+        """The fields of a line of `recombine bench search --table ... --json`."""
         return {
             "table": self.table,
             "strategy": self.strategy,

@@ -12,8 +12,6 @@ from search.statistics.verdicts import ALPHA, FALSE_DISCOVERY_RATE, benjamini_ho
 
 SOURCE: Final = "arXiv:2412.20070v2, table 3"
 DIRECTIONS: Final = ("fixed_modality", "fixed_area", "fixed_task", "modality_area_pair")
-# A claim of the paper's section 5 rests on rows that gain this much over baseline and control, in points.
-CLEAR_GAIN: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,11 +140,6 @@ def recount(rows: Sequence[ControlledRow] | None = None, *, factor: int = 1) -> 
         judged=tuple(JudgedRow(row=row, p_value=p, p_holm=h, q_value=q) for row, p, h, q in tested),
         factor=factor,
     )
-
-
-def clear_rows(rows: Sequence[ControlledRow]) -> tuple[int, ...]:
-    """Rows that gain at least `CLEAR_GAIN` points over both baseline and control."""
-    return tuple(row.row for row in rows if row.trained - row.best_other >= CLEAR_GAIN)
 
 
 def in_words(found: Recount) -> list[str]:

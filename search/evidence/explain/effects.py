@@ -243,7 +243,7 @@ def _new_datasets(model: EffectsModel, subject: Subject) -> list[Effect]:
 
     Its own part is not known; its variance is in the interval, which is therefore wide, and honestly so.
     """
-    own = max(model.points, key=lambda point: point[0])[1].own * model.unit
+    own = model.likeliest.own * model.unit
     found = []
     for name, key in (subject.new_keys or {}).items():
         with_key = Subject(

@@ -18,6 +18,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from search.statistics.ties import index_of_largest, is_rounding
+
 Floats = NDArray[np.float64]
 
 # Standard deviations in units of the scores' own: of element effects, subsets' own parts, pairs, and noise.
@@ -90,7 +92,8 @@ class EffectsModel:
         self.trials = trials
         self.pairs = tuple(combinations(range(len(trials.subsets)), 2)) if with_pairs else ()
         centred = trials.scores - trials.scores.mean(axis=0)
-        self.unit = float(centred.std()) or 1.0
+        spread = float(centred.std())
+        self.unit = 1.0 if is_rounding(spread, scale=float(np.abs(trials.scores).max())) else spread
         self._y = (centred / self.unit).T.ravel()  # target by target, [T * n]
         self._blocks = [self._design(trials.presence, t) for t in range(len(trials.targets))]
         points = [
@@ -100,10 +103,16 @@ class EffectsModel:
             points = [point for point in points if point.pairs == PAIRS[0]]
         fitted = [(self._log_evidence(point), point) for point in points]
         best = max(evidence for evidence, _ in fitted)
-        likely = [(np.exp(e - best), p) for e, p in fitted if e - best > np.log(LEAST_WEIGHT)]
-        total = sum(weight for weight, _ in likely)
-        self.points = [(float(weight / total), point) for weight, point in likely]
+        likely = [(e, p) for e, p in fitted if e - best > np.log(LEAST_WEIGHT)]
+        total = sum(np.exp(e - best) for e, _ in likely)
+        self.points = [(float(np.exp(e - best) / total), point) for e, point in likely]
+        self._likeliest = index_of_largest([e for e, _ in likely])
         self._posteriors = [(weight, *self._posterior(point)) for weight, point in self.points]
+
+    @property
+    def likeliest(self) -> Variances:
+        """The point of highest marginal likelihood."""
+        return self.points[self._likeliest][1]
 
     @property
     def num_coefficients(self) -> int:
@@ -126,12 +135,12 @@ class EffectsModel:
 
     def posterior_covariance(self) -> Floats:
         """Covariance of the coefficients at the likeliest point, in the scores' unit squared."""
-        covariance: Floats = max(self._posteriors, key=lambda posterior: posterior[0])[2] * self.unit**2
+        covariance: Floats = self._posteriors[self._likeliest][2] * self.unit**2
         return covariance
 
     def noise_variance(self) -> float:
         """Of one trial's score around the model, at the likeliest point."""
-        return (max(self.points, key=lambda point: point[0])[1].noise * self.unit) ** 2
+        return (self.likeliest.noise * self.unit) ** 2
 
     def subset_weights(self, subset: int, target: int) -> Floats:
         """Weights of a subset's effect when it is alone: its own part and what its elements bring."""

@@ -13,6 +13,7 @@ from datasets_spec.errors import UserError
 from search.evidence.explain.model import EffectsModel, Floats
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
+from search.statistics.ties import ROUNDING, index_of_largest
 
 NUM_CANDIDATES = 600
 
@@ -75,8 +76,8 @@ def top_up(
         for matrix in rows:
             spread = np.einsum("kc,cd,kd->k", matrix, covariance, matrix, optimize=True) + noise
             gains += (matrix @ along) ** 2 / spread
-        gains[chosen] = -1.0
-        best = int(gains.argmax())
+        left = [k for k in range(len(candidates)) if k not in chosen]
+        best = left[index_of_largest(gains[left], tolerance=ROUNDING * before**2)]
         chosen.append(best)
         for matrix in rows:
             covariance = _with_measurement(covariance, matrix[best], noise)

@@ -13,6 +13,7 @@ from search.report.figures.theme import INK, SPLIT_COLOURS, ChartWidth
 from search.report.run_files import RunRecords
 from search.report.scores import compute_final_rows
 from search.report.wording import arm_name, comparator_name, is_number, points
+from search.statistics.ties import descending
 
 if TYPE_CHECKING:
     import altair as alt
@@ -211,7 +212,8 @@ def _intervals(
     if len(eval_sets) > 1:
         control = alt.binding_select(options=list(eval_sets), name="Evaluation set: ")
         chosen = alt.param(name="eval_set", value=first, bind=control)
-    order = rows.groupby(row_field)[value].max().sort_values(ascending=False).index.tolist()
+    largest = rows.groupby(row_field)[value].max()
+    order = [str(largest.index[place]) for place in descending(largest.to_numpy(dtype=float))]
     base = (
         alt.Chart(rows)
         .transform_filter("datum.eval_set == eval_set")

@@ -60,7 +60,7 @@ def compute_cost_points(records: RunRecords) -> CostPoints:
             break
     joined = scores.join(heads)
     untrained = joined[joined["stage"] == "baseline"]
-    trained = joined[(joined["stage"] != "baseline") & joined["train_s"].notna()].sort_values("train_s")
+    trained = joined[(joined["stage"] != "baseline") & joined["train_s"].notna()].sort_values("train_s", kind="stable")
     selected = as_mapping((records.selection or {}).get("composition"))
     points = pd.DataFrame(
         {

@@ -10,6 +10,7 @@ import pandas as pd
 from search.designs.table import DesignTable
 from search.report.figures.theme import INK, ChartWidth
 from search.report.run_files import RunRecords, leading_effects
+from search.statistics.ties import descending
 
 if TYPE_CHECKING:
     import altair as alt
@@ -80,7 +81,8 @@ def compute_design_rows(table: DesignTable) -> pd.DataFrame:
 
 def compute_effect_rows(records: RunRecords) -> pd.DataFrame:
     """Banzhaf values over all targets, largest first, for the picture; no rows where nothing was explained."""
-    values = sorted(leading_effects(records, "banzhaf"), key=lambda effect: -float(effect["value"]))
+    effects = list(leading_effects(records, "banzhaf"))
+    values = [effects[place] for place in descending([float(effect["value"]) for effect in effects])]
     return pd.DataFrame(
         [
             {

@@ -14,6 +14,7 @@ from search.evidence.matrix_verdicts import NO_CLAIM
 from search.report.figures.theme import DIVERGING, INK, ChartWidth
 from search.report.run_files import RunRecords
 from search.report.wording import NOT_KNOWN, as_mapping, interval, is_number, points
+from search.statistics.ties import index_of_largest
 from search.statistics.verdicts import Verdict
 from search.vocabulary import Exposure
 
@@ -35,6 +36,8 @@ LABEL_LINE_PX = 13
 ESTIMATOR_ORDER = ("single", "random", "adaptive")
 # From this share of the scale on, white text has more contrast with DIVERGING's ends than near-black (WCAG 2).
 WHITE_TEXT_FROM = 0.8
+# Points: rows as far apart but for rounding count as equally far, and sums of a power of two's multiples are exact.
+DISTANCE_STEP = 2.0**-20
 SPLIT_ORDER = ("confirm", "search", "sealed", "train")
 
 
@@ -177,14 +180,16 @@ def _cluster(matrix: pd.DataFrame) -> tuple[str, ...]:
     mean, which pulls a row towards no one.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import pdist
 
     names = tuple(str(name) for name in matrix.index)
     if len(names) < 3:
         return names
     values = matrix.fillna(matrix.mean()).fillna(0.0).to_numpy(dtype=float)
-    order = leaves_list(linkage(values, method="average", optimal_ordering=True))
+    distances = np.round(pdist(values) / DISTANCE_STEP) * DISTANCE_STEP
+    order = leaves_list(linkage(distances, method="average", optimal_ordering=True))
     # The two directions of a leaf order are the same tree; strongest first reads best.
-    if values[order[0]].mean() < values[order[-1]].mean():
+    if index_of_largest(values[order[[0, -1]]].mean(axis=1)) == 1:
         order = order[::-1]
     return tuple(names[place] for place in order)
 

@@ -23,6 +23,7 @@ from search.report.wording import (
     percent,
     points,
 )
+from search.statistics.ties import index_of_largest
 from search.study.design_section import QUESTIONS, DesignKind
 from search.vocabulary import Exposure
 
@@ -174,7 +175,7 @@ def _provisional_answer(records: RunRecords) -> Answer:
     heads = compute_trial_heads(records.trials)
     searched = scores[heads.loc[scores.index, "stage"].isin(["search", "single"])]
     empty = searched.empty
-    best = None if empty else searched["score"].idxmax()
+    best = None if empty else searched.index[index_of_largest(searched["score"].to_numpy(dtype=float))]
     composition = {} if best is None else as_mapping(heads.loc[best, "composition"])
     keys = records.run.get("subsets") or {}
     if best is None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from search.report.run_files import RunRecords
 from search.report.wording import NOT_KNOWN, count, interval, percent
+from search.statistics.ties import index_of_largest
 
 
 class BlindRow(NamedTuple):
@@ -56,7 +57,7 @@ def _row(name: str, figure: Mapping[str, Any]) -> BlindRow:
         **{"one answer to all" if kind == "open" else "one box to all": mark for kind, mark in constant.items()},
     }
     known = {rule: value for rule, value in rules.items() if value is not None}
-    best = max(known, key=lambda rule: known[rule]) if known else None
+    best = list(known)[index_of_largest(list(known.values()))] if known else None
     return BlindRow(
         name=name,
         num_closed=count(figure.get("num_closed")),

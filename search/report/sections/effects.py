@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from search.report.run_files import RunRecords, leading_effects
 from search.report.wording import interval, points
+from search.statistics.ties import descending
 
 WORDS = {
     "banzhaf": "subset",
@@ -18,8 +19,10 @@ MOST_INTERACTIONS = 8
 
 def compute_effect_table(records: RunRecords) -> tuple[tuple[str, ...], ...]:
     """Elements, additions to the selection and the largest interactions, as text."""
-    pairs = sorted(leading_effects(records, "interaction"), key=lambda effect: -abs(float(effect["value"])))
-    chosen = [*leading_effects(records, "element"), *leading_effects(records, "adding"), *pairs[:MOST_INTERACTIONS]]
+    pairs = list(leading_effects(records, "interaction"))
+    largest = descending([abs(float(effect["value"])) for effect in pairs])[:MOST_INTERACTIONS]
+    single = [*leading_effects(records, "element"), *leading_effects(records, "adding")]
+    chosen = [*single, *(pairs[place] for place in largest)]
     return tuple(
         (
             WORDS[str(effect["kind"])],

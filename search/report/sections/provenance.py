@@ -17,8 +17,8 @@ SECRET_NAME = re.compile(r"token|secret|password|passwd|credential|api_?key|auth
 USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 RECOMPUTE = (
-    ("An accuracy", "the mean of the column correct in trials/<name>-<trial>/outcomes.parquet, over the rows of "
-     "that eval_set and split. Every question counts; what could not be scored counts as wrong."),
+    ("An accuracy", "the mean of the column correct in trials/<name>-<trial>/outcomes-<split>.parquet, over the "
+     "rows of that eval_set. Every question counts; what could not be scored counts as wrong."),
     ("An accuracy of words or boxes", "the mean of the column that the study's score section names (token_f1, iou ...) "
      "in the same files; their share of exact answers or fitting boxes is the mean of correct."),
     ("An accuracy's interval", "Wilson's 95 % interval of correct and n in trials.parquet."),
@@ -29,7 +29,7 @@ RECOMPUTE = (
      "over questions and seeds; p-values: adjusted (Holm) for all comparisons on a split."),
     ("\"Could have seen\"", "the smallest true difference that this many questions and seeds would detect with "
      "80 % power."),
-    ("The whole page", "recombine report RUN writes it again from the files of the study, without training."),
+    ("The whole page", "`recombine report STUDY` writes it again from ledger and outcomes, without training."),
 )  # fmt: skip
 
 

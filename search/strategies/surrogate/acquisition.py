@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
+from search.statistics.ties import descending, index_of_largest
 from search.strategies.surrogate.encoding import Encoded, encode
 from search.strategies.surrogate.gaussian_process import Prediction
 
 Floats = NDArray[np.float64]
 MAX_ENUMERATED: Final = 2**16
+# Standard deviations below the incumbent beyond which the difference in the improvement's tail is all rounding (the
+# fourth root of 3 / 2.2e-16, where that error is that of the series' first term).
+FAR_TAIL: Final = -1e4
+# Two expected improvements are equal that differ by a millionth part: ten deviations below the incumbent, means that
+# are known to 1e-10 of a deviation give their logarithm to 1e-9.
+LOG_TOLERANCE: Final = 1e-6
 # Local search: so many starts and rounds, and a cap on the neighbours of one candidate.
 NUM_STARTS, NUM_RANDOM, NUM_ROUNDS, MAX_NEIGHBOURS = 8, 64, 4, 160
 
@@ -33,14 +40,20 @@ def enumerated(space_json: str) -> tuple[tuple[Candidate, ...], Encoded] | None:
     return candidates, encode(candidates, space)
 
 
-def expected_improvement(prediction: Prediction, incumbent: float) -> Floats:
-    """How much a candidate is expected to exceed the incumbent by, [n]."""
-    from scipy.special import ndtr
+def log_expected_improvement(prediction: Prediction, incumbent: float) -> Floats:
+    """Logarithm of how much a candidate is expected to exceed the incumbent by, [n].
 
-    gain = prediction.mean - incumbent
-    z = gain / prediction.deviation
-    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-    improvement: Floats = prediction.deviation * (z * ndtr(z) + density)
+    Far below the incumbent the two terms of the improvement cancel, and then it underflows: candidates would differ
+    by rounding, or not at all. Three ranges as in Ament et al. (NeurIPS 2023), "LogEI", equation 9.
+    """
+    from scipy.special import erfcx, ndtr
+
+    z = (prediction.mean - incumbent) / prediction.deviation
+    near, far = np.maximum(z, -1.0), np.minimum(z, -1.0)
+    direct = np.log(np.exp(-0.5 * near**2) / np.sqrt(2 * np.pi) + near * ndtr(near))
+    rest = np.where(far > FAR_TAIL, 1 + far * np.sqrt(np.pi / 2) * erfcx(-far / np.sqrt(2)), far**-2.0)
+    tail = -0.5 * far**2 - 0.5 * np.log(2 * np.pi) + np.log(rest)
+    improvement: Floats = np.log(prediction.deviation) + np.where(z > -1.0, direct, tail)
     return improvement
 
 
@@ -50,6 +63,7 @@ def local_search(
     rng: random.Random,
     excluded: frozenset[str],
     value: Callable[[Sequence[Candidate]], Floats],
+    tolerance: float | None = None,
 ) -> tuple[Candidate, float] | None:
     """The best candidate met on a walk from good starts, in spaces too large to list.
 
@@ -59,6 +73,7 @@ def local_search(
         rng: of the random starts and of the neighbours.
         excluded: identities that are not proposed.
         value: of candidates, to be maximised.
+        tolerance: within which values are equal, see `ties.ranks`.
     """
     seen: dict[str, tuple[Candidate, float]] = {}
 
@@ -72,13 +87,15 @@ def local_search(
     look(neighbour for start in starts[:NUM_STARTS] for neighbour in neighbours(start, space, rng))
     walked: set[str] = set()
     for _ in range(NUM_ROUNDS):
-        best = sorted(seen.values(), key=lambda entry: -entry[1])[:NUM_STARTS]
-        ahead = [candidate for candidate, _ in best if candidate.identity not in walked]
+        met = list(seen.values())
+        best = [met[place][0] for place in descending([v for _, v in met], tolerance=tolerance)[:NUM_STARTS]]
+        ahead = [candidate for candidate in best if candidate.identity not in walked]
         if not ahead:
             break
         walked |= {candidate.identity for candidate in ahead}
         look(neighbour for candidate in ahead for neighbour in neighbours(candidate, space, rng))
-    return max(seen.values(), key=lambda entry: entry[1]) if seen else None
+    met = list(seen.values())
+    return met[index_of_largest([v for _, v in met], tolerance=tolerance)] if met else None
 
 
 def neighbours(candidate: Candidate, space: SearchSpace, rng: random.Random) -> list[Candidate]:

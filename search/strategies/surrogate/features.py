@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets_spec.catalog.keys import Key, TaskMap
+from search.statistics.ties import ROUNDING, index_of_largest
 from search.strategies.surrogate.encoding import Encoded
 from search.strategies.surrogate.kernels import element_matches
 
@@ -52,7 +53,7 @@ class KeyBasis:
         kinds = np.tensordot(2 ** np.arange(len(tables)), tables, 1)  # [N, T]
         self._is_kind = (kinds[..., None] == np.arange(num_kinds)).astype(np.float64)  # [N, T, kinds]
         self._amplitudes = KEYS_SCALE * spreads / spreads.mean()
-        profiles = np.unique(np.round(self._profiles(tried).reshape(-1, num_kinds), 6), axis=0)
+        profiles = _distinct(self._profiles(tried).reshape(-1, num_kinds))
         self._landmarks = profiles[_spanning(profiles)] if len(tables) else profiles[:0]
         within = _alike(self._landmarks, self._landmarks) + 1e-6 * np.eye(len(self._landmarks))
         self._mixing = np.linalg.inv(np.linalg.cholesky(within)).T
@@ -80,13 +81,24 @@ def _alike(a: Floats, b: Floats) -> Floats:
     return alike
 
 
+def _distinct(profiles: Floats) -> Floats:
+    """Profiles without repeats, in the order in which they win ties.
+
+    Mixtures of many kinds of source come first, because they lie among the others and explain more of them; then what
+    holds most of the kinds that share most elements with the target.
+    """
+    distinct = np.unique(np.round(profiles, 6), axis=0)
+    ordered: Floats = distinct[np.lexsort([*-distinct.T, -(distinct > 0).sum(1)])]  # the last key sorts first
+    return ordered
+
+
 def _spanning(profiles: Floats) -> list[int]:
     """Places of the profiles of a pivoted Cholesky factor: each the one least explained by those before."""
     chosen: list[int] = []
     left = np.ones(len(profiles))
     factor = np.zeros((len(profiles), 0))
     while len(chosen) < min(MAX_LANDMARKS, len(profiles)) and left.max() > LEAST_NEW:
-        place = int(np.argmax(left))
+        place = index_of_largest(left, tolerance=ROUNDING)
         column = _alike(profiles, profiles[place : place + 1])[:, 0] - factor @ factor[place]
         factor = np.column_stack([factor, column / np.sqrt(left[place])])
         left = np.maximum(left - factor[:, -1] ** 2, 0)

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from search.statistics.ties import descending
 from search.strategies.surrogate.encoding import Encoded
 from search.strategies.surrogate.kernels import CompositionKernel, compare, composition_kernel
 
@@ -140,7 +141,8 @@ class Surrogate:
         noise = evidence.noise * (self._units**2).mean() / self._units**2
         self._whiten = 1 / np.sqrt(noise)
         self._like = compare(evidence.candidates, evidence.candidates)
-        ranked = sorted(self._scan(), key=lambda point: -point.log_evidence)
+        scanned = list(self._scan())
+        ranked = [scanned[place] for place in descending([point.log_evidence for point in scanned])]
         likely = [p for p in ranked[:MAX_POINTS] if p.log_evidence > ranked[0].log_evidence + np.log(LEAST_WEIGHT)]
         weights = np.exp([point.log_evidence - ranked[0].log_evidence for point in likely])
         self._weights = weights / weights.sum()

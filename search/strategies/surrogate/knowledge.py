@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
+from search.statistics.ties import descending
 from search.strategies.interface import Observation, SearchContext
 from search.strategies.ranking import score_of
 from search.strategies.surrogate.encoding import Encoded, encode
@@ -267,7 +268,7 @@ class Knowledge:
 
     def ranked_candidates(self, weights: Floats) -> list[Candidate]:
         """What has been tried and lies in the space, best posterior mean first."""
-        order = np.argsort(-self.tried_means(weights), kind="stable")
+        order = descending(self.tried_means(weights))
         return [self._tried[i] for i in order if self.facts.space.contains(self._tried[i])]
 
     def believing(self, pending: Sequence[Candidate]) -> Knowledge:

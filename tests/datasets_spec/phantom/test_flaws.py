@@ -7,7 +7,7 @@ import yaml
 from datasets_spec.phantom.flaws import FLAWS, num_rows
 from datasets_spec.phantom.questions import OPTION_WORDS, make_sample, sample_rng
 from datasets_spec.phantom.render import render
-from datasets_spec.phantom.scenes import answer_of, sample_scene
+from datasets_spec.phantom.scenes import lesions, sample_scene
 from datasets_spec.phantom.world import rule_of
 from datasets_spec.phantom.write import write_phantom
 from search.bench.phantom.rows import key_of, make_rows
@@ -33,7 +33,7 @@ def _answer_shown(name: str, index: int, image: np.ndarray) -> bool:
         rng = sample_rng(0, name, "train", index)
         blobs = sample_scene(rng, rule, answer)
         if np.array_equal(render(blobs, key.modality, key.area, rng), image):
-            assert answer_of(blobs, rule) is answer
+            assert [blob.meets(rule.criterion) for blob in lesions(blobs, rule)] == [answer]
             return answer
     raise AssertionError("the image belongs to neither answer")
 

@@ -29,7 +29,7 @@ from datasets_spec.readers import get_reader
 from datasets_spec.readers.unpack import unpack_table
 from datasets_spec.sample import ARROW_SCHEMA, SPLITS, RawSample
 from datasets_spec.store.export import EXPORT_FORMATS, ExportFormat, export_rows
-from datasets_spec.store.store import Store, open_store
+from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME, Store, open_store
 from search.cli.data import as_plain
 from tests.makers.corpus import (
     encoded,
@@ -139,7 +139,7 @@ def all_rows(store: Store, *columns: str) -> list[dict[str, Any]]:
 
 
 def test_every_record_is_kept_or_has_a_reason(prepared: Prepared) -> None:
-    listed = pq.read_table(prepared.store.quarantine_path).to_pylist()
+    listed = pq.read_table(prepared.root / "store" / QUARANTINE_NAME).to_pylist()
     for name, counts in prepared.store.manifest.subsets.items():
         aside = (
             sum(counts.quarantined.values())
@@ -158,7 +158,7 @@ def test_every_record_is_kept_or_has_a_reason(prepared: Prepared) -> None:
 
 
 def test_stored_rows_are_listed_by_id(prepared: Prepared) -> None:
-    listed = pq.read_table(prepared.store.rows_path).to_pylist()
+    listed = pq.read_table(prepared.store.directory / prepared.store.manifest.generation / ROWS_NAME).to_pylist()
     stored = all_rows(prepared.store, "sample_id", "order", "row_hash")
     names = ("sample_id", "subset", "split", "order", "row_hash")
     assert sorted([row[name] for name in names] for row in listed) == sorted(
@@ -171,7 +171,7 @@ def test_stored_rows_are_listed_by_id(prepared: Prepared) -> None:
 
 
 def test_quarantine_and_events_tell_nothing_of_what_rows_say(prepared: Prepared) -> None:
-    listed = " ".join(row["detail"] for row in pq.read_table(prepared.store.quarantine_path).to_pylist())
+    listed = " ".join(row["detail"] for row in pq.read_table(prepared.root / "store" / QUARANTINE_NAME).to_pylist())
     for secret in ("shape", "round", "square", "outside.png", "p1"):
         assert secret not in listed
         assert not any(secret in event for event in prepared.events)

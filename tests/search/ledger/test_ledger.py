@@ -158,17 +158,20 @@ def test_kill_9_loses_no_acknowledged_record(tmp_path: Path) -> None:
         assert len(seen) > acknowledged
 
 
+def _num_records(directory: Path) -> int:
+    with Ledger.open(directory, writer=False) as reader:
+        return len(reader.records())
+
+
 def test_a_reader_never_meets_a_partial_record(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             process.stdout.readline()
-            with Ledger.open(tmp_path, writer=False) as reader:
-                sizes = [len(reader.records())]
-                deadline = time.monotonic() + 30
-                while sizes[-1] < sizes[0] + 20 and time.monotonic() < deadline:
-                    reader.refresh()
-                    sizes.append(len(reader.records()))
+            sizes = [_num_records(tmp_path)]
+            deadline = time.monotonic() + 30
+            while sizes[-1] < sizes[0] + 20 and time.monotonic() < deadline:
+                sizes.append(_num_records(tmp_path))
         finally:
             process.kill()
     assert sizes == sorted(sizes)
@@ -236,20 +239,6 @@ def test_a_finished_trial_is_recorded_once(tmp_path: Path) -> None:
         ledger.append(trial(1, stage="control", arm="control:knee"))
     with Ledger.open(tmp_path, writer=True) as ledger, pytest.raises(DuplicateTrialError):
         ledger.append(trial(1))
-
-
-def test_terminal_records_prefer_finished_then_the_latest(tmp_path: Path) -> None:
-    with Ledger.open(tmp_path, writer=True) as ledger:
-        ledger.append(trial(1))
-        ledger.append(trial(1, status="failed", evaluations=[]))
-        ledger.append(trial(2, status="oom", evaluations=[]))
-        ledger.append(trial(2, status="timeout", evaluations=[]))
-        ledger.append({"kind": "suggestion", "proposal_index": 0})
-        decided = ledger.terminal_by_train_id()
-    assert {train_id: record["status"] for train_id, record in decided.items()} == {
-        "train-1": "finished",
-        "train-2": "timeout",
-    }
 
 
 def test_what_is_no_json_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from datasets_spec.errors import UserError
-from search.phases.open_study import require_rows
+from datasets_spec.prepare import prepare_store
+from search.ledger.ledger import RECORDS_FILE, LedgerError
+from search.phases import open_study as opening
+from search.phases.open_study import open_run, require_rows
+from search.study.run_dir import RunDir
 from tests.makers.study_fixture import open_study, write_store
 
 
@@ -17,3 +23,26 @@ def test_too_few_rows_are_all_named_before_the_study_starts(tmp_path: Path) -> N
         require_rows(study, store.count)
     lines = caught.value.message.splitlines()[1:]
     assert [line.split(":")[0].strip() for line in lines] == ["source ct-lung", "source mr-brain", "target mr-lung"]
+
+
+def test_a_damaged_ledger_is_gone_on_with_where_the_loss_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = open_study(tmp_path)
+    write_store(study)
+    monkeypatch.setattr(prepare_store, "prepare_store", Mock(return_value=SimpleNamespace(was_current=True)))
+    monkeypatch.setattr(opening, "build_engine", Mock())
+
+    def texts(*, accept_loss: bool) -> list[str]:
+        listeners = {"say": Mock(), "on_record": Mock(), "on_running": Mock()}
+        with open_run(study, RunDir(tmp_path / "run"), **listeners, accept_loss=accept_loss) as run:
+            run.ledger.append({"kind": "note", "text": "another"})
+            return [str(record.get("text", record["kind"])) for record in run.ledger.records()]
+
+    kept = texts(accept_loss=False)
+    file = tmp_path / "run" / "ledger" / RECORDS_FILE
+    file.write_bytes(file.read_bytes().replace(b'"writer"', b'"wrITer"', 1))
+    with pytest.raises(LedgerError, match="--accept-loss"):
+        texts(accept_loss=False)
+    again = texts(accept_loss=True)
+    assert again == [*kept[1:], "loss_accepted", "writer", "another"]

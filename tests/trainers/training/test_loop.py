@@ -117,7 +117,7 @@ def test_training_repeats_bit_for_bit_and_follows_the_seed(backbone: Backbone) -
     (result, one), (_, two), (_, other) = (trained(backbone, recipe, seed=seed) for seed in (0, 0, 1))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
-    assert (result.num_steps, result.num_samples_seen) == (3, 15)
+    assert result.num_steps == 3
     assert math.isfinite(result.final_loss)
 
 
@@ -136,7 +136,7 @@ def test_no_steps_or_no_rows_change_nothing(backbone: Backbone) -> None:
     model = add_adapter(backbone, RECIPE, seed=0)
     result = finetune(model, DirectFeed(backbone.encoder, ROWS.slice(0, 0)), RECIPE, seed=0)
     model.unload()
-    assert (result.num_steps, result.num_samples_seen, result.final_loss) == (0, 0, None)
+    assert (result.num_steps, result.final_loss) == (0, None)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

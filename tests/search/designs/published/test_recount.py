@@ -12,9 +12,11 @@ import yaml
 from typer.testing import CliRunner
 
 from search.cli.verbs import app
-from search.designs.published.recount import as_json, clear_rows, in_words, load_controlled_rows, recount
+from search.designs.published.recount import as_json, in_words, load_controlled_rows, recount
 
 ROWS = load_controlled_rows()
+# A claim of the paper's section 5 rests on rows that gain this much over baseline and control, in points.
+CLEAR_GAIN = 10.0
 
 
 def test_the_table_has_the_rows_and_directions_of_the_paper() -> None:
@@ -42,7 +44,7 @@ def test_seven_of_twenty_two_pass_alone_and_five_together() -> None:
 
 
 def test_fifteen_rows_are_clear_enough_for_the_papers_next_section() -> None:
-    clear = clear_rows(ROWS)
+    clear = [row.row for row in ROWS if row.trained - row.best_other >= CLEAR_GAIN]
     assert len(clear) == 15
     assert Counter(ROWS[row - 1].direction for row in clear) == {
         "fixed_modality": 1, "fixed_area": 3, "fixed_task": 8, "modality_area_pair": 3,
