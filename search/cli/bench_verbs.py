@@ -13,7 +13,8 @@ bench_app = typer.Typer(no_args_is_help=True, help="Strategies replayed on table
 @bench_app.command("honesty")
 def bench_honesty(
     scenario: Annotated[
-        list[str] | None, typer.Option(help="signal, null, power, patients, matrix-null or matrix-signal; default: all")
+        list[str] | None,
+        typer.Option(help="signal, null, power, patients, matrix-null, matrix-signal or matrix-uneven; default: all"),
     ] = None,
     num_campaigns: Annotated[int, typer.Option(min=2, help="whole campaigns, or matrices, of each scenario")] = 500,
     seed: int = 0,

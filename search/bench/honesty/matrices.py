@@ -19,6 +19,8 @@ LEVEL = 0.6
 # Signal: a third of the cells helps, by what lies between good and bad compositions of the phantom at the least.
 EFFECT = 0.2
 HELPED_EVERY = 3
+# Training noise of the digits tables.
+QUIET_SD = 0.028
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,13 +49,14 @@ class MatrixResult:
         return self.num_false / max(1, self.num_found)
 
 
-def run_matrix(seed: int, *, seed_sd: float, has_signal: bool) -> MatrixResult:
+def run_matrix(seed: int, *, seed_sd: float, has_signal: bool, is_uneven: bool = False) -> MatrixResult:
     """Train every source alone and the controls as a study's defaults have it, and judge the matrix.
 
     Args:
         seed: of everything that is drawn.
         seed_sd: training noise, the standard deviation between seeds as a share.
         has_signal: whether some sources help some targets; without, every source is worth its control.
+        is_uneven: whether every second source has the `QUIET_SD` of a training that has settled instead.
     """
     targets = tuple(f"t{k}" for k in range(NUM_TARGETS))
     sources = tuple(f"s{k}" for k in range(NUM_SOURCES))
@@ -62,7 +65,14 @@ def run_matrix(seed: int, *, seed_sd: float, has_signal: bool) -> MatrixResult:
         for number, source in enumerate(sources)
         for place, target in enumerate(targets)
     }
-    world = World(candidates={}, comparators={}, num_items={"search": NUM_QUESTIONS}, targets=targets, seed_sd=seed_sd)
+    world = World(
+        candidates={},
+        comparators={},
+        num_items={"search": NUM_QUESTIONS},
+        targets=targets,
+        seed_sd=seed_sd,
+        own_seed_sd=dict.fromkeys(sources[::2], QUIET_SD) if is_uneven else {},
+    )
     campaign = Campaign(world, seed)
     section = TransferSection()
     runs = [(source, s) for s in section.seeds for source in sources]

@@ -28,6 +28,7 @@ class World:
         num_items: questions of each target in each split.
         targets: their names; a composition has the same true accuracy on all.
         seed_sd: standard deviation of the accuracy between training seeds (0.028: measured on the digits tables).
+        own_seed_sd: the same of single compositions by name, where theirs is another.
         question_share: share of answers that depends on the question alone.
         composition_share: share that depends on question and composition, not on the seed.
         patient_size: questions of one patient; 1 means that patients are not known.
@@ -38,6 +39,7 @@ class World:
     num_items: Mapping[str, int] = field(default_factory=lambda: {"search": 130, "confirm": 150, "sealed": 300})
     targets: tuple[str, ...] = ("first", "second")
     seed_sd: float = 0.028
+    own_seed_sd: Mapping[str, float] = field(default_factory=dict)
     question_share: float = 0.6
     composition_share: float = 0.2
     patient_size: int = 1
@@ -125,7 +127,8 @@ class Campaign:
     def _training_noise(self, composition: str, seed: int) -> float:
         key = (composition, seed)
         if key not in self._noise:  # the same weights are scored on several splits
-            self._noise[key] = float(self._rng("noise", *key).normal(0, self.world.seed_sd))
+            seed_sd = self.world.own_seed_sd.get(composition, self.world.seed_sd)
+            self._noise[key] = float(self._rng("noise", *key).normal(0, seed_sd))
         return self._noise[key]
 
     def _answers(self, target: str, split: str, composition: str, seed: int, accuracy: float) -> NDArray[np.bool_]:

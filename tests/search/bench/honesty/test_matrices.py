@@ -42,3 +42,9 @@ def test_figures_bound_the_share_of_false_cells() -> None:
     assert good.ci_high > 0.05
     assert (good.is_reached, bad.is_reached) == (True, False)
     assert "2.8 points" in good.figure
+
+
+def test_noise_may_differ_between_sources() -> None:
+    uneven = run_matrix(3, seed_sd=0.107, has_signal=False, is_uneven=True)
+    assert uneven == run_matrix(3, seed_sd=0.107, has_signal=False, is_uneven=True)
+    assert measure_matrices("matrix-uneven", 0.107, [uneven, uneven])[0].is_reached is None
