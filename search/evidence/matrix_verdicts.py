@@ -75,7 +75,8 @@ class JudgedCell:
     @property
     def interval(self) -> tuple[float, float]:
         """Excludes zero exactly where the verdict says so: draws are too few to show it at the highest levels."""
-        low, high = self.difference.ci_low, self.difference.ci_high
+        # Student's t with a degree or two reaches beyond what accuracies can differ by.
+        low, high = max(-1.0, self.difference.ci_low), min(1.0, self.difference.ci_high)
         if self.verdict == Verdict.no_difference_detected:
             return min(low, 0.0), max(high, 0.0)
         return low, high

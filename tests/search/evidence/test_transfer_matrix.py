@@ -156,3 +156,9 @@ def test_csv_is_canonical_and_cannot_run_formulas(tmp_path: Path) -> None:
     before = (tmp_path / "transfer.csv").read_bytes()
     write_transfer_csv(frame, tmp_path / "transfer.csv")
     assert (tmp_path / "transfer.csv").read_bytes() == before
+
+
+def test_no_interval_reaches_beyond_what_accuracies_can_differ_by() -> None:
+    frame = matrix(once(repeated=("mr-brain-tumor",), seeds=(11,), seed_sd=0.15))  # one degree of freedom
+    assert (frame["ci_low"] >= -1).all()
+    assert (frame["ci_high"] <= 1).all()
