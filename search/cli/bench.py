@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import UserError
 from datasets_spec.nearest import nearest_of
 from search.cli.console import err, print_line, print_note, print_table
 
 if TYPE_CHECKING:
-    from search.bench.honesty.figures import HonestyFigure, Scenario
+    from search.bench.honesty.figures import HonestyFigure
     from search.bench.replay.many_replays import BenchPlan
     from search.bench.replay.regret import RegretFigure
 
@@ -179,12 +179,12 @@ def bench_mixtures(files: Sequence[Path], num_runs: int, repetitions: int) -> No
 
 
 def bench_honesty(scenarios: Sequence[str], num_campaigns: int, *, seed: int, num_workers: int, as_json: bool) -> None:
-    """Run simulated campaigns and print how honest their reports are.
+    """Run simulated campaigns and matrices and print how honest their reports are.
 
     Raises:
         UserError: there is no such scenario.
     """
-    from search.bench.honesty.figures import SCENARIOS, run_campaigns
+    from search.bench.honesty.scenarios import SCENARIOS, run_scenario
 
     for name in scenarios:
         if name not in SCENARIOS:
@@ -196,13 +196,15 @@ def bench_honesty(scenarios: Sequence[str], num_campaigns: int, *, seed: int, nu
     say = print_note if as_json else print_line
     figures: list[HonestyFigure] = []
     for name in scenarios or SCENARIOS:
-        found = run_campaigns(cast("Scenario", name), num_campaigns, seed=seed, num_workers=num_workers, on_event=say)
+        found = run_scenario(name, num_campaigns, seed=seed, num_workers=num_workers, on_event=say)
         figures += found
         if as_json:
             for figure in found:
                 print_line(json.dumps(figure.as_dict()))
     if not as_json:
-        print_table(f"{num_campaigns} campaigns a scenario", HONESTY_COLUMNS, [_cells(figure) for figure in figures])
+        print_table(
+            f"{num_campaigns} campaigns or matrices a scenario", HONESTY_COLUMNS, [_cells(figure) for figure in figures]
+        )
 
 
 def _cells(figure: HonestyFigure) -> list[str]:

@@ -13,14 +13,15 @@ bench_app = typer.Typer(no_args_is_help=True, help="Strategies replayed on table
 @bench_app.command("honesty")
 def bench_honesty(
     scenario: Annotated[
-        list[str] | None, typer.Option(help="signal, null, power or patients; default: all four")
+        list[str] | None,
+        typer.Option(help="signal, null, power, patients, matrix-null, matrix-signal or matrix-uneven; default: all"),
     ] = None,
-    num_campaigns: Annotated[int, typer.Option(min=2, help="whole campaigns of each scenario")] = 500,
+    num_campaigns: Annotated[int, typer.Option(min=2, help="whole campaigns, or matrices, of each scenario")] = 500,
     seed: int = 0,
     num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
 ) -> None:
-    """Simulate whole campaigns in worlds of known truth: coverage, bias, false claims, power."""
+    """Simulate whole campaigns and transfer matrices in worlds of known truth: coverage, bias, false claims, power."""
     from search.cli.bench import bench_honesty
 
     bench_honesty(scenario or [], num_campaigns, seed=seed, num_workers=num_workers, as_json=as_json)

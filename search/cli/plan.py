@@ -11,7 +11,9 @@ from search.engine.setup import IMAGES_OF_ABILITY
 from search.planning.cost import compute_plan
 from search.planning.detectable import compute_detectable, detectable_lines, needed_rows, trials_line
 from search.planning.facts import read_facts
+from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.load_study import load_study
+from search.study.own_keys import own_keys_line
 from search.study.run_dir import run_dir_of
 from search.study.spec import StudySpec
 from search.study.study import Study
@@ -31,11 +33,15 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     plan = compute_plan(study, facts)
     spec = study.spec
     print_line(f"study {spec.name}: {plan.num_compositions} possible compositions, strategy {spec.strategy.name}")
+    if (warning := foreign_catalog_warning(study)) is not None:
+        print_line(f"WARNING: {warning}")
     print_table(
         f"What the sources share with the targets (task map {study.task_map.name})",
         ["source", *spec.eval_sets],
         relation_rows(study),
     )
+    if (line := own_keys_line(study)) is not None:
+        print_line(line)
     if facts.counts:
         splits = ("train", "search", "confirm", "sealed")
         names = [
@@ -98,7 +104,7 @@ def _gpu(gpu_s: tuple[float, float]) -> str:
 def relation_rows(study: Study) -> list[list[str]]:
     """Return one row a source: its name and what it shares with every target."""
     rows = []
-    for source in study.spec.space.composition.allowed:
+    for source in study.spec.space.composition.available:
         key = study.catalog.subset(source).key
         cells = []
         for target in study.spec.eval_sets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from search.designs.backbones import backbone_studies, comparison_columns, compa
 from search.designs.files import read_design
 from search.evidence.blind import no_image_shares
 from search.evidence.finding.finding import read_finding
+from search.evidence.matrix_verdicts import NO_CLAIM
 from search.statistics.ties import descending
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, RunFile, run_dir_of
@@ -90,16 +92,24 @@ def _show_matrix(path: Path) -> None:
             str(cell.shared_elements) if isinstance(cell.shared_elements, str) else "-",
             _points(cell.gain),
             _points(cell.cg_gain),
-            f"{_points(cell.ci_low)} to {_points(cell.ci_high)}",
+            "-" if _is_missing(cell.ci_low) else f"{_points(cell.ci_low)} to {_points(cell.ci_high)}",
             f"{cell.n} / {cell.seeds}",
+            str(cell.verdict).partition(":")[0],
         ]
         for cell in top.itertuples()
     ]
-    columns = ["source", "target", "shared", "gain", "CG gain", "95 % interval", "n / seeds"]
+    columns = ["source", "target", "shared", "gain", "CG gain", "interval", "n / seeds", "verdict"]
     print_table(f"Transfer matrix, top {len(rows)} of {len(frame)} cells (points of accuracy)", columns, rows)
+    if (frame["verdict"] == NO_CLAIM).any():
+        print_line(
+            "no claim: these cells have one seed, and no training was repeated, so that they may be nothing but their "
+            "seed; transfer.repeats: 2 and `recombine run` train two sources again"
+        )
 
 
 def _points(value: Any) -> str:
-    import math
+    return "-" if _is_missing(value) else f"{100 * value:+.1f}"
 
-    return "-" if value is None or math.isnan(value) else f"{100 * value:+.1f}"
+
+def _is_missing(value: Any) -> bool:
+    return value is None or math.isnan(value)

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from search.cli.console import print_line, print_table
 from search.evidence.timeline import compute_slot_use
-from search.ledger.records import Kind, of_kind, trials_of
+from search.ledger.records import Kind, Record, of_kind, trials_of
 from search.statistics.ties import descending
-from search.study.objective import objective_names, objective_values
+from search.study.objective import objective_names, objective_values, own_keys_seen
 from search.study.run_dir import RunDir, read_resolved
+from search.study.spec import StudySpec
 from search.vocabulary import Stage, Status
 
 SHOWN_BEST = 5
+# Stages whose trials are scored by the objective; comparators and designs may train on what they like.
+_COUNTING = (Stage.search, Stage.single, Stage.reused)
+
+
+def not_counted_lines(spec: StudySpec, trials: Sequence[Record]) -> list[str]:
+    """One line a stage whose trials trained on a target's own key, so that they have no objective value."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for record in trials:
+        if record["stage"] in _COUNTING and (seen := own_keys_seen(spec, record)):
+            found.setdefault(str(record["stage"]), []).append(seen)
+    return [
+        f"{len(seen)} {'trial' if len(seen) == 1 else 'trials'} of stage {stage} "
+        f"{'does' if len(seen) == 1 else 'do'} not count: trained on the own key of "
+        f"{', '.join(sorted({name for names in seen for name in names}))}"
+        for stage, seen in found.items()
+    ]
 
 
 def show_status(run_dir: RunDir) -> None:
@@ -39,6 +57,8 @@ def show_status(run_dir: RunDir) -> None:
             for v, r in scored[:SHOWN_BEST]
         ]
         print_table("Best of the search so far", ["proposal", "composition", *objective_names(spec)], rows)
+    for line in not_counted_lines(spec, trials):
+        print_line(line)
     failures = [r for r in trials if r["status"] not in (Status.finished, Status.stopped_early)]
     if failures:
         print_table(

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
 from search.ledger.records import Kind, trials_of
-from search.space.candidate import Candidate
+from search.space.candidate import Candidate, SearchSpace
 from search.strategies.interface import Observation, Strategy
 from search.vocabulary import Stage, Status
 
@@ -51,6 +51,7 @@ class StrategySource:
         build: makes the trial of a candidate, its proposal's index, the reason and a seed.
         values: objective values of a trial's record; None when it has none.
         scores: accuracy by evaluation set of a trial's record, for strategies that learn from all of them.
+        space: the strategy is shown what lies in it; older versions proposed what could not count.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class StrategySource:
         values: Callable[[Mapping[str, Any]], tuple[float, ...] | None],
         scores: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None,
         seeds: Sequence[int] = (0,),
+        space: SearchSpace | None = None,
     ) -> None:
         self._strategy = strategy
         self._ledger = ledger
@@ -75,6 +77,7 @@ class StrategySource:
         self._values = values
         self._scores = scores
         self._seeds = tuple(seeds)
+        self._space = space
         self._handed_out: set[tuple[int, int]] = set()
 
     def next_trial(self) -> PlannedTrial | Wait | None:
@@ -92,9 +95,10 @@ class StrategySource:
         horizon = index - self._max_concurrent if self._deterministic else index
         if self._deterministic and any(i not in ended for i in range(horizon + 1)):
             return WAIT
-        known = [ended[i] for i in sorted(ended) if not self._deterministic or i <= horizon]
+        shown = [i for i in sorted(proposals) if self._space is None or self._space.contains(_candidate(proposals[i]))]
+        known = [ended[i] for i in shown if i in ended and (not self._deterministic or i <= horizon)]
         seen = {o.proposal_index for o in known}
-        pending = [_candidate(proposals[i]) for i in sorted(proposals) if i not in seen]
+        pending = [_candidate(proposals[i]) for i in shown if i not in seen]
         suggestion = self._strategy.ask(known, pending)
         if suggestion is None:
             return None

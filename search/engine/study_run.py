@@ -53,7 +53,7 @@ class OpenStudy:
     def partitions(self) -> list[tuple[str, str]]:
         """Return the (subset, split) pairs that trials may read before `sealed` is opened."""
         spec = self.spec
-        sources = {*spec.space.composition.allowed, *spec.control_sources, *spec.declared_shots}
+        sources = {*spec.space.composition.available, *spec.control_sources, *spec.declared_shots}
         if "target-labels" in spec.confirm.comparators:
             sources |= set(spec.objective_sets)
         return [(s, "train") for s in sorted(sources)] + [

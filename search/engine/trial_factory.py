@@ -104,6 +104,6 @@ class TrialFactory:
         fewer samples when they do not have enough rows (the caller says so).
         """
         spec = self._study.spec
-        pool = [*spec.space.composition.allowed, *spec.control_sources]
+        pool = [*spec.space.composition.available, *spec.control_sources]
         rows = {s: self._store.count(s, "train") for s in self._exposures.unrelated(pool, eval_set)}
         return share_out(rows, num_samples) if rows else None

@@ -13,6 +13,7 @@ from datasets_spec.store.manifest import StoreManifest
 from search.evidence.early_stopping import compute_early_stopping
 from search.evidence.timeline import compute_phase_seconds, compute_slot_use
 from search.ledger.records import Kind, of_kind, trials_of
+from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.study import Study
 
 REPORTED_PACKAGES = ("recombine", "ray", "torch", "transformers", "peft", "optuna", "pyarrow", "numpy", "pillow")
@@ -44,6 +45,7 @@ def run_info(
         "num_runs": len(writers),
         "hardware": {"processors": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
         "backbone": spec.backbone.model_dump(mode="json"),
+        "foreign_catalog": foreign_catalog_warning(study),
         "store_fingerprint": manifest.fingerprint,
         "task_map": f"{study.task_map.name} {study.task_map.version}",
         "quarantine": {name: dict(c.quarantined) for name, c in counts.items() if c.quarantined},

@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
 from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
+from search.evidence.matrix_noise import MatrixNoise, matrix_noise
+from search.evidence.matrix_verdicts import CellContrast, JudgedCell, matrix_verdicts
 from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.evidence.spreadsheet import safe_cell
 from search.ledger.records import Record, control_arm, of_arm, scored_on, training_size, trials_of
 from search.seeds import derived_seed
-from search.statistics.bootstrap import PairedDifference, paired_difference
-from search.statistics.verdicts import benjamini_hochberg
 from search.vocabulary import Estimator, Stage, Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Column and kind, in the order of the file. `gain_ci_*` and `exposure` come after the columns that other tools were
-# promised.
+# Column and kind, in the order of the file. What follows `exposure` came later than what other tools were promised.
 TRANSFER_COLUMNS: dict[str, str] = {
     "source": "str", "target": "str", "shared_elements": "str", "gain": "float", "cg_gain": "float",
     "ci_low": "float", "ci_high": "float", "n": "int", "seeds": "int", "split": "str", "estimator": "str",
     "gain_ci_low": "float", "gain_ci_high": "float", "exposure": "str", "p_value": "float", "q_value": "float",
+    "gain_q_value": "float", "verdict": "str", "gain_verdict": "str", "confidence": "float", "gain_confidence": "float",
+    "training_noise": "float", "training_noise_freedom": "float",
 }  # fmt: skip
 
 
@@ -43,8 +44,9 @@ def compute_transfer(
     """Gain and CG gain of each source for each target, estimated from trials on that source alone.
 
     A source with trials of several sizes or recipes is shown with those of most seeds, then of most samples.
-    Controls are matched by number of samples, steps and recipe. Intervals are 95 %, paired by question, over
-    questions and seeds (`paired_difference`); with one seed they hold the chance of the questions only.
+    Controls are matched by number of samples, steps and recipe. Cells are paired by question; their intervals and
+    tests hold the chance of questions and of training seeds (`paired_difference`), the latter as the study's repeated
+    trainings show it (`matrix_noise`). Where none was repeated a cell has no interval and claims nothing.
 
     Args:
         records: the ledger's records.
@@ -56,9 +58,9 @@ def compute_transfer(
         seed: of the resampling.
 
     Returns:
-        Columns `TRANSFER_COLUMNS`, sorted by source and target; `ci_*` and `p_value` belong to `cg_gain` where there
-        is one, else to `gain`. `q_value` is adjusted over the whole matrix (Benjamini and Hochberg): a matrix is
-        explored, not claimed.
+        Columns `TRANSFER_COLUMNS`, sorted by source and target; `ci_*`, `p_value`, `q_value` and `verdict` belong to
+        `cg_gain` where there is one, else to `gain`, those with `gain_` in front to `gain`. They are judged over the
+        whole matrix (`matrix_verdicts`). `training_noise` is the standard deviation between seeds, as a share.
 
     Raises:
         UserError: outcomes are not those of the ledger, or were scored on different questions.
@@ -66,22 +68,31 @@ def compute_transfer(
     import pandas as pd
 
     trials = trials_of(records)
-    rows = []
-    for source, singles in sorted(_singles_by_source(trials).items()):
-        for target in targets:
-            arm = outcomes.of_arm(singles, target, split)
-            if arm is None:
-                continue
-            shared = shared_elements(subset_keys[source], subset_keys[target], task_map)
-            place = {"source": source, "target": target, "shared_elements": "+".join(shared)}
-            control = _matched_control(trials, singles[0], target)
-            pair_seed = derived_seed(seed, "transfer", source, target, split)
-            to_baseline = _difference(outcomes, arm, _baseline(trials), target, split, pair_seed)
-            to_control = _difference(outcomes, arm, control, target, split, pair_seed)
-            exposure = next(e["exposure"] for r in singles if (e := scored_on(r, target, split)) is not None)
-            rows.append(place | _figures(arm, to_baseline, to_control) | {"split": split, "exposure": exposure})
-    for row, q in zip(rows, benjamini_hochberg([row["p_value"] for row in rows]), strict=True):
-        row["q_value"] = q
+    noise = {target: matrix_noise(trials, outcomes, target, split) for target in targets}
+    singles_by_source = sorted(_singles_by_source(trials).items())
+    places = [(source, singles, target) for source, singles in singles_by_source for target in targets]
+    cells = []
+    for source, singles, target in places:
+        arm = outcomes.of_arm(singles, target, split)
+        if arm is None:
+            continue
+        control = outcomes.of_arm(_matched_control(trials, singles[0], target), target, split)
+        baseline = outcomes.of_arm(_baseline(trials), target, split)
+        pair_seed = derived_seed(seed, "transfer", source, target, split)
+        to_control, to_baseline = (
+            None if other is None else _contrast(outcomes, arm, other, target, noise[target], pair_seed)
+            for other in (control, baseline)
+        )
+        shared = shared_elements(subset_keys[source], subset_keys[target], task_map)
+        place = {"source": source, "target": target, "shared_elements": "+".join(shared), "split": split}
+        exposure = next(e["exposure"] for r in singles if (e := scored_on(r, target, split)) is not None)
+        cells.append((place | {"exposure": exposure}, arm, to_control, to_baseline))
+    leading = matrix_verdicts([to_control or to_baseline for *_, to_control, to_baseline in cells])
+    gains = matrix_verdicts([to_baseline for *_, to_baseline in cells])
+    rows = [
+        place | _figures(arm, judged, gain, to_control is not None)
+        for (place, arm, to_control, _), judged, gain in zip(cells, leading, gains, strict=True)
+    ]
     frame = pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
     return frame.sort_values(["source", "target"], kind="stable", ignore_index=True)
 
@@ -109,30 +120,29 @@ def _baseline(trials: Sequence[Record]) -> list[Record]:
     return [record for record in trials if record["stage"] == Stage.baseline]
 
 
-def _difference(
-    outcomes: Outcomes, arm: ArmOutcomes, others: Sequence[Record], target: str, split: str, seed: int
-) -> PairedDifference | None:
-    other = outcomes.of_arm(others, target, split)
-    if other is None:
-        return None
-    paired = outcomes.paired(arm, other, target)
-    return paired_difference([paired], seed=seed, second_is_trained=other.is_trained)
+def _contrast(
+    outcomes: Outcomes, arm: ArmOutcomes, other: ArmOutcomes, target: str, noise: MatrixNoise, seed: int
+) -> CellContrast:
+    return CellContrast(
+        paired=outcomes.paired(arm, other, target),
+        noise=noise.of_cell([arm, other]),
+        second_is_trained=other.is_trained,
+        seed=seed,
+    )
 
 
 def _figures(
-    arm: ArmOutcomes, to_baseline: PairedDifference | None, to_control: PairedDifference | None
+    arm: ArmOutcomes, leading: JudgedCell | None, gain: JudgedCell | None, has_control: bool
 ) -> dict[str, Any]:
-    leading = to_control or to_baseline
+    of_gain = {} if gain is None else gain.figures()
+    of_leading = {} if leading is None else leading.figures()
     return {
-        "gain": None if to_baseline is None else to_baseline.difference,
-        "gain_ci_low": None if to_baseline is None else to_baseline.ci_low,
-        "gain_ci_high": None if to_baseline is None else to_baseline.ci_high,
-        "cg_gain": None if to_control is None else to_control.difference,
-        "ci_low": None if leading is None else leading.ci_low,
-        "ci_high": None if leading is None else leading.ci_high,
+        "gain": of_gain.pop("difference", None),
+        "cg_gain": of_leading.get("difference") if has_control else None,
+        **{name: value for name, value in of_leading.items() if name != "difference"},
+        **{f"gain_{name}": value for name, value in of_gain.items()},
         "n": len(arm.sample_ids),
         "seeds": len(arm.seeds),
-        "p_value": 1.0 if leading is None else leading.p_value,
         "estimator": Estimator.single.value,
     }
 

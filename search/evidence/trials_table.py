@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -152,8 +153,14 @@ def _sort_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     ordered: list[Any] = [_STAGES.get(str(row["stage"]), len(_STAGES))]
     for column in _SORTED_BY:
         missing = "" if TRIAL_COLUMNS[column] == "str" else -1
-        ordered.append(missing if row[column] is None else row[column])
+        value = missing if row[column] is None else row[column]
+        ordered.append(_in_number_order(str(value)) if column == "arm" else value)
     return *ordered, canonical_json(dict(row))
+
+
+def _in_number_order(arm: str) -> str:
+    """Proposal 2 comes before proposal 10."""
+    return re.sub(r"\d+", lambda digits: digits[0].zfill(9), arm)
 
 
 def _typed(rows: list[dict[str, Any]]) -> pd.DataFrame:

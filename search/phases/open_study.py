@@ -13,6 +13,7 @@ from search.engine.setup import build_engine
 from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
+from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
 from search.study.spec import ExecutionSection
 from search.study.study import Study
@@ -72,6 +73,8 @@ def open_run(
             on_running=on_running,
         )
         opened.decide(_backbone_decision(spec.backbone, backbone))
+        if (warning := foreign_catalog_warning(study)) is not None:
+            opened.decide(f"WARNING: {warning}")
         engine = build_engine(opened)
         try:
             yield opened.with_engine(engine)
@@ -110,7 +113,7 @@ def require_rows(study: Study, count: Callable[[str, str], int]) -> None:
     needed = 1 if spec.design is not None else max(spec.space.composition.num_samples)
     missing = [
         f"source {s}: {count(s, 'train')} train rows, space.composition.num_samples asks for {needed}"
-        for s in spec.space.composition.allowed
+        for s in spec.space.composition.available
         if count(s, "train") < needed
     ]
     splits: tuple[str, ...] = ("search", "confirm", "sealed") if spec.confirm.enabled else ("search",)

@@ -39,7 +39,7 @@ def run_reused(run: StudyRun) -> None:
             trials_in_common(
                 folder,
                 run.factory,
-                run.spec.space.composition.allowed,
+                run.spec.space.composition.available,
                 run.train_rows,
                 fresh_seeds=run.spec.confirm.seeds if run.spec.confirm.enabled else (),
             )

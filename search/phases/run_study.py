@@ -76,7 +76,7 @@ def _search_and_confirm(run: StudyRun) -> None:
     run.say(f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}")
     best = run_search(run)
     if run.spec.transfer.enabled:
-        run.say(f"transfer matrix: {len(run.spec.space.composition.allowed)} sources alone, and their controls")
+        run.say(f"transfer matrix: {len(run.spec.space.composition.available)} sources alone, and their controls")
     run_transfer(run)
     if run.spec.confirm.enabled:
         if not run.ledger.records(Kind.confirm_started):

@@ -58,6 +58,7 @@ def run_search(run: StudyRun) -> list[Candidate]:
         values=lambda record: objective_values(spec, record),
         scores=lambda record: scores_of(record, score=spec.score),
         seeds=spec.search_seeds,
+        space=spec.space,
     )
     run.run_source(source)
     observations = source.observations()

@@ -13,21 +13,29 @@ from trainers.recipe import Recipe
 
 
 def run_transfer(run: StudyRun) -> None:
-    """Train every source alone, and for every target a control of the same samples and steps."""
+    """Train every source alone, a few with further seeds, and a control of the same samples and steps a target."""
     spec = run.spec
     if not spec.transfer.enabled:
         return
     rows = run.train_rows
-    sizes = {s: min(spec.single_num_samples, rows[s]) for s in spec.space.composition.allowed}
+    sizes = {s: min(spec.single_num_samples, rows[s]) for s in spec.space.composition.available}
+    repeated = spec.transfer.repeated(tuple(sizes), spec.seed)
+    wanted = [(source, seed, "a row of the transfer matrix") for seed in spec.transfer.seeds for source in sizes]
+    wanted += [
+        (source, seed, "repeated with another seed: the training noise of the transfer matrix")
+        for seed in spec.transfer.further_seeds
+        for source in repeated
+    ]
+    if repeated:
+        run.decide(f"training noise of the transfer matrix: from {', '.join(repeated)}, trained with further seeds")
     planned = [
         PlannedTrial(
-            spec=run.factory.spec(Composition({source: count}), spec.recipe, seed, ("search",)),
+            spec=run.factory.spec(Composition({source: sizes[source]}), spec.recipe, seed, ("search",)),
             stage=Stage.single,
             arm=single_arm(source),
-            reason="a row of the transfer matrix",
+            reason=reason,
         )
-        for seed in spec.transfer.seeds
-        for source, count in sizes.items()
+        for source, seed, reason in wanted
     ]
     for seed in spec.transfer.seeds:
         for count in sorted(set(sizes.values())):

@@ -122,11 +122,17 @@ def _phases(study: Study, design_rows: Sequence[DesignRow]) -> Sequence[PhaseCos
         seeds = len(spec.transfer.seeds)
         n = spec.single_num_samples
         phases.append(
-            PhaseCost(phase="single sources", num_trials=len(space.allowed) * seeds, num_samples=n, note="matrix rows")
+            PhaseCost(
+                phase="single sources", num_trials=len(space.available) * seeds, num_samples=n, note="matrix rows"
+            )
         )
         phases.append(
             PhaseCost(phase="their controls", num_trials=num_targets * seeds, num_samples=n, note="one a target")
         )
+        if sources := spec.transfer.repeated(space.available, spec.seed):
+            num_trials = len(sources) * len(spec.transfer.further_seeds)
+            note = f"further seeds of {', '.join(sources)}: the training noise of every cell"
+            phases.append(PhaseCost(phase="matrix repeats", num_trials=num_trials, num_samples=n, note=note))
     if confirm.enabled:
         seeds = len(confirm.seeds)
         others = len([c for c in confirm.comparators if c != "control"])

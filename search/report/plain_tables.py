@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from search.report.figures.heatmap import TransferHeatmap
+from search.report.figures.heatmap import NO_CLAIM_MARK, TransferHeatmap, interval_note
 from search.report.sections.answer import Answer
 from search.report.sections.trials import TrialTable
 
@@ -69,17 +69,17 @@ def trials_markdown(table: TrialTable) -> str:
     """
     if not table.rows:
         return "# Trials\n\nNo trial has been recorded yet.\n"
-    head = ["trial", "stage", "arm", "composition", "seed", "train_s", "status", *table.splits, "CG gain"]
+    head = ["trial", "stage", "arm", "composition", "seed", "train_s", "status", *table.splits, "CG gain", "counts"]
     rows = [
         [
             row.train_id.text, row.stage.text, row.arm.text, row.composition.text, row.seed.text, row.train_s.text,
-            row.status.text, *(cell.text for cell in row.scores), row.cg_gain.text,
+            row.status.text, *(cell.text for cell in row.scores), row.cg_gain.text, row.counts.text,
         ]
         for row in table.rows
     ]  # fmt: skip
     note = (
         f"{table.num_trials} trials; accuracies are means over {table.num_targets} target(s), CG gain in points on "
-        "the first split shown."
+        "the first split shown. What was trained on a target's own key does not count."
     )
     return f"# Trials\n\n{note}\n\n{_markdown_table(head, rows)}"
 
@@ -125,8 +125,10 @@ def _matrix_rows(heatmap: TransferHeatmap) -> list[list[str]]:
 
 def _transfer_note(heatmap: TransferHeatmap) -> str:
     measure = "CG gain (against a matched control)" if heatmap.has_cg_gain else "Gain (against the untrained backbone)"
+    no_claim = f", {NO_CLAIM_MARK}: no claim is made (one seed)" if heatmap.num_without_claim else ""
     return (
-        f"{measure} in points with 95 % interval; brackets around a value: the interval includes 0. "
+        f"{measure} in points with interval; brackets around a value: it is not told from 0{no_claim}. "
+        f"{interval_note(heatmap)} "
         f"Split {heatmap.split}, estimator {', '.join(heatmap.estimators)}, "
         f"n {heatmap.n_range[0]} to {heatmap.n_range[1]}, seeds {heatmap.seeds_range[0]} to {heatmap.seeds_range[1]}."
     )

@@ -60,6 +60,22 @@ def compute_trial_scores(trials: pd.DataFrame, targets: Sequence[str], split: st
     return scores[groups["eval_set"].nunique() == len(set(targets))]
 
 
+def compute_own_keys(trials: pd.DataFrame, targets: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The targets whose own key a trial trained on, by train_id: such a trial has no objective value.
+
+    Args:
+        trials: `trials.parquet`.
+        targets: What the objective is the mean over.
+    """
+    seen = trials[trials["eval_set"].isin(list(targets)) & trials["exposure"].notna()]
+    seen = seen[~seen["exposure"].isin(COUNTED)]
+    found: dict[str, tuple[str, ...]] = {}
+    for train_id, group in seen.groupby("train_id"):
+        names = set(group["eval_set"])
+        found[str(train_id)] = tuple(name for name in targets if name in names)
+    return found
+
+
 def compute_trial_heads(trials: pd.DataFrame) -> pd.DataFrame:
     """What is the same in every row of a trial (composition, recipe, cost, status), as it was recorded first.
 

@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from datasets_spec.errors import UserError
 from search.space.composition import Composition
@@ -36,6 +45,8 @@ class CompositionSpace(BaseModel):
         licences: only sources with one of these licences are used; `with_catalog` turns that into `must_not_have`.
         max_cost: the most that the samples of a composition may cost together.
         sample_costs: cost of one sample by subset; `with_catalog` takes them from the catalog.
+        own_key_samples: most samples of a source that carries a target's own key, 0 for none: with more a trial could
+            not count; `without_own_keys` takes them from the catalog and `few_shot`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +61,7 @@ class CompositionSpace(BaseModel):
     licences: tuple[str, ...] | None = None
     max_cost: NonNegativeFloat | None = None
     sample_costs: dict[str, NonNegativeFloat] | None = None
+    own_key_samples: dict[str, NonNegativeInt] | None = None
 
     @field_validator("sources", "must_have", "must_not_have", "num_samples", "licences")
     @classmethod
@@ -70,6 +82,8 @@ class CompositionSpace(BaseModel):
         both = sorted(set(self.must_have) & set(self.must_not_have))
         if both:
             raise ValueError(f"both in must_have and in must_not_have: {both}")
+        if barred := sorted(set(self.must_have) - set(self.allowed)):
+            raise ValueError(f"must_have lists {barred}, which carry a target's own key: no trial would count")
         if self.max_size is not None and self.max_size < max(self.min_size, len(self.must_have)):
             raise ValueError(f"max_size {self.max_size} is below min_size or the number of must_have subsets")
         if not self.sizes and self._sizes_at_any_cost:
@@ -88,9 +102,22 @@ class CompositionSpace(BaseModel):
         return tuple(sorted(self.num_samples))
 
     @cached_property
+    def available(self) -> tuple[str, ...]:
+        """The sources that are not switched off, sorted: what may be trained alone, for the transfer matrix."""
+        return tuple(sorted(set(self.sources) - set(self.must_not_have)))
+
+    @cached_property
     def allowed(self) -> tuple[str, ...]:
         """The subsets that may be in a composition, sorted."""
-        return tuple(sorted(set(self.sources) - set(self.must_not_have)))
+        return tuple(s for s in self.available if self._most.get(s, self.grid[0]) >= self.grid[0])
+
+    @cached_property
+    def _most(self) -> dict[str, int]:
+        return dict(self.own_key_samples or {})
+
+    def grid_of(self, subset: str) -> tuple[int, ...]:
+        """The numbers of samples that an allowed subset may have, ascending."""
+        return self.grid if subset not in self._most else tuple(n for n in self.grid if n <= self._most[subset])
 
     @cached_property
     def optional(self) -> tuple[str, ...]:
@@ -162,6 +189,11 @@ class CompositionSpace(BaseModel):
             for subset in sorted(chosen)
             if composition[subset] not in self.grid
         ]
+        found += [
+            f"{subset} has {composition[subset]} samples of a target's own key, more than {self._most[subset]}"
+            for subset in sorted(chosen & set(self.allowed) & set(self._most))
+            if composition[subset] > self._most[subset]
+        ]
         total = sum(composition.values())
         if chosen <= set(self.allowed) and not self.is_affordable(composition):
             found.append(f"it costs {self.cost(composition):g}, more than max_cost {self.max_cost:g}")
@@ -187,7 +219,28 @@ class CompositionSpace(BaseModel):
             num_affordable = self._num_affordable if size is None else self._counted(sizes)
             if num_affordable is not None:
                 return num_affordable
-        return sum(math.comb(len(self.optional), k - len(self.must_have)) * self._table.count(k) for k in sizes)
+        return sum(self._count_at_any_cost(size) for size in sizes)
+
+    def _count_at_any_cost(self, size: int) -> int:
+        """Capped subsets are chosen and counted one by one, the others all alike."""
+        ways = {(0, 0): 1}  # by number and samples of the capped subsets that are chosen
+        capped = [subset for subset in self.allowed if subset in self._most]
+        for subset in capped:
+            longer = {} if subset in self.must_have else dict(ways)
+            for (number, total), count in ways.items():
+                for step in self.grid_of(subset):
+                    place = (number + 1, total + step)
+                    longer[place] = longer.get(place, 0) + count
+            ways = longer
+        num_must = len(set(self.must_have) - set(capped))
+        num_free = len(set(self.optional) - set(capped))
+        return sum(
+            count
+            * math.comb(num_free, size - number - num_must)
+            * self._table.count(size - number, self.budget - total)
+            for (number, total), count in ways.items()
+            if size - number >= num_must and total <= self.budget
+        )
 
     @cached_property
     def _num_affordable(self) -> int | None:
@@ -220,6 +273,8 @@ class CompositionSpace(BaseModel):
             for picked in self._picks(size - len(self.must_have)):
                 subsets = sorted((*self.must_have, *picked))
                 for counts in self._counts_within(size, self.budget):
+                    if any(count > self._most.get(s, count) for s, count in zip(subsets, counts, strict=True)):
+                        continue
                     composition = Composition(dict(zip(subsets, counts, strict=True)))
                     if self.is_affordable(composition):
                         yield composition
@@ -247,10 +302,11 @@ class CompositionSpace(BaseModel):
 
         Drawing sizes first keeps small compositions in view: among all 2^N subsets nearly all have about N/2.
 
-        With `max_cost` a draw that is too dear is drawn again, and made cheaper after `MAX_COST_DRAWS` draws.
+        With `max_cost` a draw that is too dear is drawn again, and made cheaper after `MAX_COST_DRAWS` draws; a draw
+        with too much of a target's own key likewise.
 
         Args:
-            rng: the source of randomness; without costs the draw is exact and rejects nothing.
+            rng: the source of randomness; without costs and own keys the draw is exact and rejects nothing.
             size: draw among compositions of this many subsets only.
 
         Raises:
@@ -260,10 +316,11 @@ class CompositionSpace(BaseModel):
             raise UserError(f"there is no composition of {size} subsets", hint=f"sizes are {list(self.sizes)}")
         for _ in range(MAX_COST_DRAWS):
             drawn = self._draw(rng, self.sizes[rng.randrange(len(self.sizes))] if size is None else size)
-            if self.is_affordable(drawn):
+            if self.contains(drawn):
                 return drawn
         least = self.sizes[0] if size is None else size
-        return Composition(self.made_cheaper(drawn, min_size=least, order=str))
+        capped = {subset: min(count, self.grid_of(subset)[-1]) for subset, count in drawn.items()}
+        return Composition(self.made_cheaper(capped, min_size=least, order=str))
 
     def _draw(self, rng: random.Random, size: int) -> Composition:
         picked = rng.sample(self.optional, size - len(self.must_have))

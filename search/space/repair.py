@@ -12,7 +12,7 @@ from search.space.composition_space import CompositionSpace
 def repair(counts: Mapping[str, int], space: CompositionSpace) -> Composition:
     """The composition of `space` that a few small steps lead to; `counts` itself when it lies in the space.
 
-    In order: forbidden subsets leave; counts move to the nearest of the grid; missing `must_have` subsets
+    In order: forbidden subsets leave; counts move to the nearest of the subset's grid; missing `must_have` subsets
     enter with the smallest count; the smallest optional subsets leave until the largest possible size holds,
     others enter until `min_size` holds; then the largest counts step down the grid until the budget holds, and
     what is dearest becomes less until `max_cost` holds.
@@ -25,7 +25,7 @@ def repair(counts: Mapping[str, int], space: CompositionSpace) -> Composition:
     """
     order = _tie_breaker(counts)
     grid = space.grid
-    kept = {s: _nearest(n, grid) for s, n in sorted(counts.items()) if n > 0 and s in space.allowed}
+    kept = {s: _nearest(n, space.grid_of(s)) for s, n in sorted(counts.items()) if n > 0 and s in space.allowed}
     for subset in space.must_have:
         kept.setdefault(subset, grid[0])
     while len(kept) > space.sizes[-1]:

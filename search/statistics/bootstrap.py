@@ -82,6 +82,7 @@ def paired_difference(
     first_is_trained: bool = True,
     second_is_trained: bool = True,
     prior: SeedVariance = NOTHING_KNOWN,
+    seed_variance: SeedVariance | None = None,
     confidence: float = 0.95,
     num_resamples: int = NUM_RESAMPLES,
 ) -> PairedDifference:
@@ -93,6 +94,8 @@ def paired_difference(
         first_is_trained: False for an arm without training noise (the untrained backbone).
         second_is_trained: the same of the second arm.
         prior: training noise that other arms show, for the mean over these evaluation sets.
+        seed_variance: training noise of one run of either arm, where it is known without asking these arms: arms of
+            one seed can then be compared.
         confidence: of the interval.
         num_resamples: number of draws.
 
@@ -112,7 +115,10 @@ def paired_difference(
     rng = np.random.default_rng(seed)
     groups = [target.groups for target in targets]
     draws = _item_draws(per_item, groups, (1.0, -1.0), rng, num_resamples)
-    draws += _seed_draws(trained, prior, residuals, rng, num_resamples)
+    if seed_variance is None:
+        draws += _seed_draws(trained, prior, residuals, rng, num_resamples)
+    else:
+        draws += _noise_draws(trained, seed_variance, rng, num_resamples)
     draws.sort()
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return PairedDifference(
@@ -123,7 +129,8 @@ def paired_difference(
         standard_error=_standard_error(draws),
         n=sum(len(values) for values in per_item),
         num_seeds=(len(by_seed[0]), len(by_seed[1])),
-        has_seed_noise=not trained or max(map(len, trained)) > 1,
+        has_seed_noise=not trained
+        or (max(map(len, trained)) > 1 if seed_variance is None else seed_variance.freedom >= 1),
         draws=draws,
     )
 
@@ -245,7 +252,15 @@ def _seed_draws(
         return np.zeros(num_resamples)
     borrowed = 1 - own.freedom / found.freedom
     variance = max(0.0, found.variance - borrowed * sum(residuals) / len(residuals))
-    scale = np.sqrt(variance * sum(1 / len(arm) for arm in by_seed))
+    return _noise_draws(by_seed, SeedVariance(variance=variance, freedom=found.freedom), rng, num_resamples)
+
+
+def _noise_draws(
+    by_seed: Sequence[NDArray[np.float64]], found: SeedVariance, rng: np.random.Generator, num_resamples: int
+) -> NDArray[np.float64]:
+    if found.freedom < 1:
+        return np.zeros(num_resamples)
+    scale = np.sqrt(found.variance * sum(1 / len(arm) for arm in by_seed))
     noise: NDArray[np.float64] = scale * rng.standard_t(found.freedom, num_resamples)
     return noise
 

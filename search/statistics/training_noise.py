@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ def seed_variance_prior(arms: Sequence[NDArray[np.float64]], *, resolution: floa
     several = [arm for arm in arms if len(arm) > 1]
     if len(several) < FEWEST_ARMS:
         return NOTHING_KNOWN
-    floor = (resolution / 2) ** 2 / 2  # the variance of two values half a step apart
+    floor = _floor(resolution)
     logs = np.array([math.log(max(own_seed_variance([arm]).variance, floor)) for arm in several])
     half = np.array([(len(arm) - 1) / 2 for arm in several])
     centred = logs - psi(half) + np.log(half)
@@ -75,6 +75,23 @@ def seed_variance_prior(arms: Sequence[NDArray[np.float64]], *, resolution: floa
     freedom = 2 * _inverse_trigamma(spread)
     variance = math.exp(float(centred.mean()) + float(psi(freedom / 2)) - math.log(freedom / 2))
     return SeedVariance(variance=variance, freedom=min(freedom, together.freedom))
+
+
+def borrowed_seed_variance(arms: Sequence[NDArray[np.float64]], *, resolution: float) -> SeedVariance:
+    """What a study's repeated arms say about an arm of one seed: `seed_variance_prior`, or all of them together.
+
+    With fewer than `FEWEST_ARMS` their agreement is not known and is taken for granted: a source or two is all that a
+    large matrix can afford to repeat. Few degrees of freedom then make its intervals wide.
+
+    Args:
+        arms: accuracy of each seed, [num_seeds] for each trained arm; arms of one seed say nothing.
+        resolution: as in `seed_variance_prior`.
+    """
+    several = [arm for arm in arms if len(arm) > 1]
+    if len(several) >= FEWEST_ARMS:
+        return seed_variance_prior(several, resolution=resolution)
+    together = own_seed_variance(several)
+    return replace(together, variance=max(together.variance, _floor(resolution))) if several else NOTHING_KNOWN
 
 
 def moderated(own: SeedVariance, prior: SeedVariance) -> SeedVariance:
@@ -99,6 +116,11 @@ def answer_variance(right: NDArray[np.float64]) -> float:
         return 0.0
     residual = right - right.mean(axis=0) - right.mean(axis=1, keepdims=True) + right.mean()
     return float((residual**2).sum() / ((num_seeds - 1) * (num_items - 1)) / num_items)
+
+
+def _floor(resolution: float) -> float:
+    """The variance of two values half a step apart."""
+    return (resolution / 2) ** 2 / 2
 
 
 def _inverse_trigamma(value: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pydantic import ValidationError
 
@@ -12,7 +13,8 @@ from datasets_spec.nearest import nearest_of
 from search.space.composition_space import CompositionSpace
 from search.space.recipe_space import Choice, IntRange, LogUniform, RecipeValue, Uniform
 from search.strategies.registry import STRATEGY_NAMES, build_strategy
-from search.study.licences_and_costs import Mistake, space_mistakes
+from search.study.licences_and_costs import WHERE, Mistake, space_mistakes, with_catalog
+from search.study.own_keys import without_own_keys
 from search.study.run_dir import RunFile
 from search.study.spec import StudySpec
 from search.study.study import Study
@@ -45,9 +47,10 @@ def find_mistakes(study: Study) -> Iterator[Mistake]:
             yield ("few_shot", name), "is not among targets and abilities", name, nearest_of(name, spec.eval_sets)
     if unknown:
         return  # keys are needed for the rest
-    yield from space_mistakes(spec, study.catalog)
+    mistakes = list(space_mistakes(spec, study.catalog))
+    yield from mistakes
     yield from _misplaced_targets(study)
-    yield from _always_in_domain(study)
+    yield from _always_in_domain(study, can_fill=not mistakes)
 
 
 def _misplaced_targets(study: Study) -> Iterator[Mistake]:
@@ -99,7 +102,7 @@ def _extremes(dimension: Choice | LogUniform | Uniform | IntRange) -> tuple[Reci
     return dimension.low, dimension.high, dimension.low + (dimension.high - dimension.low) / math.pi
 
 
-def _always_in_domain(study: Study) -> Iterator[Mistake]:
+def _always_in_domain(study: Study, *, can_fill: bool) -> Iterator[Mistake]:
     """A space whose every composition trains on a target's own key cannot say anything about composing."""
     space = study.spec.space.composition
     hopeless = False
@@ -112,8 +115,15 @@ def _always_in_domain(study: Study) -> Iterator[Mistake]:
                 yield (field, index), message, target, None
     together = sorted({source for target in study.spec.objective_sets for source in _in_domain_sources(study, target)})
     if together and not hopeless and not _possible_without(space, together):
+        hopeless = True
         message = f"every composition contains some target's own key ({', '.join(together)}): no trial would count"
         yield ("space", "composition", "sources"), message, None, None
+    if can_fill and not hopeless:
+        try:
+            without_own_keys(replace(study, spec=with_catalog(study.spec, study.catalog)))
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            yield WHERE, f"without the targets' own keys {reason}", None, None
 
 
 def _in_domain_sources(study: Study, target: str) -> list[str]:

@@ -35,6 +35,15 @@ class Exposures:
             return Exposure.few_shot
         return Exposure.in_domain
 
+    def most_samples(self, subset: str, target: str) -> int | None:
+        """The most samples of a subset that leave a composition counting for the target; None where none is too many.
+
+        A number above 0 holds as long as no other subset of the target's key is trained on.
+        """
+        if not self.has_same_key(subset, target):
+            return None
+        return self._few_shot.get(target, 0) if subset == target else 0
+
     def has_same_key(self, subset: str, target: str) -> bool:
         """Whether training on `subset` means training on the target's key."""
         return same_key(self._keys[subset], self._keys[target], self._task_map)

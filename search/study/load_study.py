@@ -12,6 +12,7 @@ from datasets_spec.errors import SpecError
 from datasets_spec.spec_files.spec_file import load_spec, locate
 from search.study.checks import find_mistakes
 from search.study.licences_and_costs import with_catalog
+from search.study.own_keys import without_own_keys
 from search.study.spec import StudySpec
 from search.study.study import Study
 
@@ -41,7 +42,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     ]
     if problems:
         raise SpecError(problems, hint="`recombine data check` lists the catalog's subsets")
-    return replace(study, spec=with_catalog(spec, catalog))
+    return without_own_keys(replace(study, spec=with_catalog(spec, catalog)))
 
 
 def open_catalog(path_or_name: str, base: Path) -> Catalog:

@@ -29,6 +29,12 @@ def objective_values(spec: StudySpec, record: Mapping[str, Any], split: str = "s
     return values if len(values) == len(wanted) else None
 
 
+def own_keys_seen(spec: StudySpec, record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the evaluation sets of the objective whose own key a trial trained on: with one it has no value."""
+    seen = {e["eval_set"] for e in record.get("evaluations") or () if e["exposure"] not in COUNTED}
+    return tuple(name for name in dict.fromkeys(spec.objective_sets) if name in seen)
+
+
 def mean_score(
     record: Mapping[str, Any], eval_sets: Sequence[str], split: str, score: ScoreSection | None = None
 ) -> float | None:

@@ -17,11 +17,22 @@ from search.study.spec import StudySpec
 from trainers.trial.folder import CACHE_DIR, TRIALS_DIR
 
 IDENTITY_KEY = "identity"  # what the study stands on besides its spec, beside the spec's own keys
-# May change between two runs of the same study: how it runs, and how long it goes on.
-MAY_CHANGE = ("execution", "strategy.num_trials", "confirm.enabled", "confirm.open_sealed", "quarantine_limit")
+# May change between two runs of the same study: how it runs, and how long it goes on. `own_key_samples` follows from
+# the catalog and `few_shot`, which may not; studies of before there was such a limit go on with it.
+MAY_CHANGE = (
+    "execution",
+    "space.composition.own_key_samples",
+    "strategy.num_trials",
+    "transfer.repeats",
+    "transfer.repeat_seeds",
+    "confirm.enabled",
+    "confirm.open_sealed",
+    "quarantine_limit",
+)
 MUST_NOT_CHANGE = ("execution.gpus_per_worker",)  # decides device and number format, hence every identity
 # What a deterministic strategy sees at a proposal depends on how many trials run at once.
-MUST_NOT_CHANGE_IF_DETERMINISTIC = ("execution.max_concurrent",)
+# A search that follows the matrix knows its trials.
+MUST_NOT_CHANGE_IF_DETERMINISTIC = ("execution.max_concurrent", "transfer.repeats", "transfer.repeat_seeds")
 
 
 class RunFile(StrEnum):

@@ -75,7 +75,9 @@ def test_the_same_command_again_runs_nothing(runs: Runs) -> None:
 def test_tables_have_the_promised_columns_and_recompute(runs: Runs) -> None:
     trials = pd.read_parquet(runs.calm / "report" / "trials.parquet")
     assert list(trials.columns) == list(TRIAL_COLUMNS)
-    assert tuple(pd.read_csv(runs.calm / "report" / "transfer.csv").columns) == tuple(TRANSFER_COLUMNS)
+    matrix = pd.read_csv(runs.calm / "report" / "transfer.csv")
+    assert tuple(matrix.columns) == tuple(TRANSFER_COLUMNS)
+    assert (matrix["training_noise_freedom"] == 1).all(), "the repeated source has lent its noise to every cell"
     assert set(trials["status"]) == {Status.finished.value}
     for record in trial_records(runs.calm):
         for score in record["evaluations"]:
@@ -89,7 +91,7 @@ def test_every_phase_left_its_trials(runs: Runs) -> None:
     stages = Counter(r["stage"] for r in trial_records(runs.calm))
     assert stages["baseline"] == 1
     assert stages["search"] == 4
-    assert stages["single"] == len(SOURCES)
+    assert stages["single"] == len(SOURCES) + 1  # one is repeated
     assert stages["control"] >= 2
     assert stages["confirm"] >= 2
     arms = {r["arm"] for r in trial_records(runs.calm)}

@@ -36,6 +36,7 @@ STUDY: dict[str, Any] = {
     },
     "recipe": {"num_steps": 2, "batch_size": 4},
     "strategy": {"name": "optuna-tpe", "num_trials": 4},
+    "transfer": {"repeats": 1, "repeat_seeds": [11]},
     "confirm": {"num_finalists": 1, "seeds": [101]},
     "execution": {"num_workers": 0, "max_concurrent": 2},
     "deterministic": True,

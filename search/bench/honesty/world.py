@@ -28,6 +28,7 @@ class World:
         num_items: questions of each target in each split.
         targets: their names; a composition has the same true accuracy on all.
         seed_sd: standard deviation of the accuracy between training seeds (0.028: measured on the digits tables).
+        own_seed_sd: the same of single compositions by name, where theirs is another.
         question_share: share of answers that depends on the question alone.
         composition_share: share that depends on question and composition, not on the seed.
         patient_size: questions of one patient; 1 means that patients are not known.
@@ -38,6 +39,7 @@ class World:
     num_items: Mapping[str, int] = field(default_factory=lambda: {"search": 130, "confirm": 150, "sealed": 300})
     targets: tuple[str, ...] = ("first", "second")
     seed_sd: float = 0.028
+    own_seed_sd: Mapping[str, float] = field(default_factory=dict)
     question_share: float = 0.6
     composition_share: float = 0.2
     patient_size: int = 1
@@ -74,11 +76,30 @@ class Campaign:
             for name in self._names(target, split)
         }
 
-    def run(self, stage: Stage, arm: str, composition: str, *, split: str, seed: int, accuracy: float) -> None:
-        """Train and score once on every target; `baseline` has neither composition nor training noise."""
+    def run(
+        self,
+        stage: Stage,
+        arm: str,
+        composition: str,
+        *,
+        split: str,
+        seed: int,
+        accuracy: float | Mapping[str, float],
+    ) -> None:
+        """Train and score once on every target; `baseline` has neither composition nor training noise.
+
+        Args:
+            stage: of the record.
+            arm: of the record.
+            composition: its name; empty for the untrained backbone.
+            split: that is scored.
+            seed: of the training.
+            accuracy: the true one, on all targets or by target.
+        """
         is_trained = composition != ""
         noise = self._training_noise(composition, seed) if is_trained else 0.0
-        answers = {t: self._answers(t, split, composition, seed, accuracy + noise) for t in self.world.targets}
+        expected = accuracy if isinstance(accuracy, Mapping) else dict.fromkeys(self.world.targets, accuracy)
+        answers = {t: self._answers(t, split, composition, seed, expected[t] + noise) for t in self.world.targets}
         trial_dir = f"trials/{len(self.records)}"
         self._outcomes[trial_dir] = {
             "sample_id": [name for target in answers for name in self._names(target, split)],
@@ -106,7 +127,8 @@ class Campaign:
     def _training_noise(self, composition: str, seed: int) -> float:
         key = (composition, seed)
         if key not in self._noise:  # the same weights are scored on several splits
-            self._noise[key] = float(self._rng("noise", *key).normal(0, self.world.seed_sd))
+            seed_sd = self.world.own_seed_sd.get(composition, self.world.seed_sd)
+            self._noise[key] = float(self._rng("noise", *key).normal(0, seed_sd))
         return self._noise[key]
 
     def _answers(self, target: str, split: str, composition: str, seed: int, accuracy: float) -> NDArray[np.bool_]:

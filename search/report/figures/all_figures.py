@@ -20,16 +20,17 @@ from search.report.figures.cost import CostPoints, compute_cost_points, draw_cos
 from search.report.figures.forest import compute_design_rows, compute_effect_rows, draw_forest
 from search.report.figures.heatmap import (
     MAX_CELLS_WITH_TEXT,
+    NO_CLAIM_MARK,
     OWN_KEY_MARK,
     TransferHeatmap,
     compute_transfer_heatmap,
     draw_transfer_heatmap,
+    interval_note,
 )
 from search.report.figures.progress import SearchProgress, compute_search_progress, draw_search_progress
 from search.report.figures.theme import ChartWidth, chart_config
 from search.report.run_files import RunRecords
 from search.report.wording import amount, count
-from search.statistics.verdicts import FALSE_DISCOVERY_RATE
 from search.vocabulary import Exposure
 
 # A figure for print: 6.5 in at 96 px, a column of a letter or A4 page.
@@ -92,7 +93,7 @@ def build_figures(records: RunRecords) -> dict[str, Figure]:
         The figures; those without data have no `draw`.
     """
     figures = (
-        _heatmap_figure(compute_transfer_heatmap(records), _q_values(records)),
+        _heatmap_figure(compute_transfer_heatmap(records)),
         _cost_figure(compute_cost_points(records)),
         _progress_figure(compute_search_progress(records), len(records.targets)),
         _comparison_figure(compute_comparisons(records)),
@@ -103,28 +104,29 @@ def build_figures(records: RunRecords) -> dict[str, Figure]:
     return {figure.name: figure for figure in figures}
 
 
-def _q_values(records: RunRecords) -> list[float]:
-    return list(records.transfer["q_value"].dropna()) if "q_value" in records.transfer else []
-
-
-def _heatmap_figure(heatmap: TransferHeatmap, q_values: Sequence[float]) -> Figure:
+def _heatmap_figure(heatmap: TransferHeatmap) -> Figure:
     brackets = " in brackets" if len(heatmap.cells) <= MAX_CELLS_WITH_TEXT else ""
-    notes = [f"Blue helps, orange hurts; faint cells{brackets} have no interval that excludes 0."]
+    notes = [f"Blue helps, orange hurts; faint cells{brackets} are not told from 0."]
     if heatmap.has_cg_gain:
         notes.append("CG gain is against a matched control of unrelated data, gain against the untrained backbone.")
     else:
         notes.append("No control was run yet: gain also contains having learned the answer format.")
     notes.append(
         f"Split: {heatmap.split}; n = {_span(heatmap.n_range)} questions a cell; "
-        f"{_seeds(heatmap.seeds_range)}; 95\u00a0% intervals; estimator: {', '.join(heatmap.estimators)}"
+        f"{_seeds(heatmap.seeds_range)}; estimator: {', '.join(heatmap.estimators)}"
         f"{' (exploratory)' if 'adaptive' in heatmap.estimators else ''}."
     )
-    if len(q_values):
-        kept = sum(q < FALSE_DISCOVERY_RATE for q in q_values)
+    notes.append(interval_note(heatmap))
+    if heatmap.confidence:
         notes.append(
-            f"{kept} of {amount(len(q_values), 'cell')} stay when one in ten of those pointed out may be false "
-            "(Benjamini and Hochberg); the matrix is for looking, claims are tested below."
+            f"{heatmap.num_clear} of {amount(len(heatmap.cells), 'cell')} are pointed out (Benjamini and Hochberg); "
+            "the matrix is for looking, claims are tested below."
         )
+        if heatmap.num_without_claim:
+            notes.append(
+                f"{NO_CLAIM_MARK} {amount(heatmap.num_without_claim, 'cell')} without a claim: one seed, and no "
+                "training on that target was repeated."
+            )
     if heatmap.num_without_cell:
         notes.append(f"{amount(heatmap.num_without_cell, 'pair')} not measured.")
     if (heatmap.cells["exposure"] == Exposure.in_domain).any():

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from search.evidence.matrix_verdicts import NO_CLAIM
 from search.report.figures.theme import DIVERGING, INK, ChartWidth
 from search.report.run_files import RunRecords
-from search.report.wording import as_mapping, interval, is_number, points
+from search.report.wording import NOT_KNOWN, as_mapping, interval, is_number, points
 from search.statistics.ties import index_of_largest
+from search.statistics.verdicts import Verdict
 from search.vocabulary import Exposure
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 MAX_CELLS_WITH_TEXT = 240
 # The source has the target's own key: no transfer, but what training on the target itself gives.
 OWN_KEY_MARK = "†"
+# No training was repeated, so that the cell may be nothing but its seed.
+NO_CLAIM_MARK = "?"
+CLEAR = (Verdict.better.value, Verdict.worse.value)
 # Names of more columns than this are written upright.
 MAX_LEVEL_NAMES = 6
 LABEL_LINE_PX = 13
@@ -42,7 +47,8 @@ class TransferHeatmap:
 
     Attributes:
         cells: Columns source, target, shared, n, seeds, estimator, exposure, and for both measures (`gain`,
-            `cg_gain`) the value in points, `_interval` (text), `_clear` (whether the interval excludes 0), `_label`.
+            `cg_gain`) the value in points, `_interval` (text), `_verdict`, `_clear` (whether it is better or worse),
+            `_label`.
         sources: Row order.
         targets: Column order.
         limit: The largest absolute value, in points: the end of the colour scale.
@@ -52,6 +58,9 @@ class TransferHeatmap:
         n_range: Fewest and most questions behind a cell.
         seeds_range: Fewest and most seeds behind a cell.
         selected: The subsets of the selected composition.
+        confidence: Of the intervals of each measure, as a share; none where nothing is claimed.
+        num_without_claim: Cells that claim nothing because no training was repeated.
+        num_clear: Cells whose verdict is better or worse, of the leading measure.
     """
 
     cells: pd.DataFrame
@@ -64,6 +73,9 @@ class TransferHeatmap:
     n_range: tuple[int, int]
     seeds_range: tuple[int, int]
     selected: frozenset[str]
+    confidence: Mapping[str, float]
+    num_without_claim: int
+    num_clear: int
 
     @property
     def has_cg_gain(self) -> bool:
@@ -106,6 +118,13 @@ def compute_transfer_heatmap(records: RunRecords) -> TransferHeatmap:
         n_range=_range(cells["n"]),
         seeds_range=_range(cells["seeds"]),
         selected=frozenset(as_mapping(selection.get("composition"))),
+        confidence={
+            name: float(levels.iloc[0])
+            for name, column in (("cg_gain", "confidence"), ("gain", "gain_confidence"))
+            if len(levels := rows[column].dropna()) and cells[name].notna().any()
+        },
+        num_without_claim=int((rows["verdict"] == NO_CLAIM).sum()),
+        num_clear=int(rows["verdict"].isin(CLEAR).sum()),
     )
 
 
@@ -123,6 +142,7 @@ def _cell(row: dict[Any, Any]) -> dict[str, Any]:
     own = (row.get("gain_ci_low"), row.get("gain_ci_high"))
     gain_interval = own if is_number(cg_gain) else (low, high)
     cg_interval = (low, high) if is_number(cg_gain) else (None, None)
+    verdicts = row.get("gain_verdict" if is_number(cg_gain) else "verdict"), row.get("verdict")
     mark = OWN_KEY_MARK if row.get("exposure") == Exposure.in_domain else ""
     return {
         "source": str(row.get("source")),
@@ -132,20 +152,22 @@ def _cell(row: dict[Any, Any]) -> dict[str, Any]:
         "seeds": row.get("seeds"),
         "estimator": str(row.get("estimator")),
         "exposure": str(row.get("exposure") or Exposure.held_out),
-        **_measure("gain", gain, gain_interval, mark),
-        **_measure("cg_gain", cg_gain, cg_interval, mark),
+        **_measure("gain", gain, gain_interval, verdicts[0], mark),
+        **_measure("cg_gain", cg_gain, cg_interval, verdicts[1], mark),
     }
 
 
-def _measure(name: str, value: Any, bounds: tuple[Any, Any], mark: str) -> dict[str, Any]:
+def _measure(name: str, value: Any, bounds: tuple[Any, Any], verdict: Any, mark: str) -> dict[str, Any]:
     low, high = bounds
-    known = is_number(low) and is_number(high)
-    clear = known and (low > 0 or high < 0)
+    clear = verdict in CLEAR
+    if is_number(value) and verdict == NO_CLAIM:
+        mark = NO_CLAIM_MARK + mark
     text = points(value)
     return {
         name: 100 * value if is_number(value) else None,
         f"{name}_text": text,
         f"{name}_interval": interval(low, high, signed=True),
+        f"{name}_verdict": str(verdict) if is_number(value) and isinstance(verdict, str) and verdict else NOT_KNOWN,
         f"{name}_clear": clear,
         f"{name}_label": (text if clear or not is_number(value) else f"({text})") + mark,
     }
@@ -172,13 +194,29 @@ def _cluster(matrix: pd.DataFrame) -> tuple[str, ...]:
     return tuple(names[place] for place in order)
 
 
+def interval_note(heatmap: TransferHeatmap) -> str:
+    """What the intervals hold and how wide they are, or why there are none; one sentence."""
+    if not heatmap.confidence:
+        return (
+            "No intervals and no claims: no training was repeated, so that every cell may be nothing but its seed "
+            "(transfer.repeats)."
+        )
+    levels = {f"{100 * level:.1f}\u00a0%" for level in heatmap.confidence.values()}
+    names = {"cg_gain": "CG gain", "gain": "gain"}
+    told = ", ".join(f"{100 * level:.1f}\u00a0% of {names[name]}" for name, level in heatmap.confidence.items())
+    return (
+        f"The intervals ({next(iter(levels)) if len(levels) == 1 else told}) hold questions and training seeds, and "
+        "are as wide as the test of all cells together asks: one in ten of the cells pointed out may be false."
+    )
+
+
 def _range(column: pd.Series[Any]) -> tuple[int, int]:
     known = column.dropna()
     return (int(known.min()), int(known.max())) if len(known) else (0, 0)
 
 
 def draw_transfer_heatmap(heatmap: TransferHeatmap, *, width: ChartWidth) -> alt.LayerChart | alt.FacetChart:
-    """The clustered heatmap; faint cells in brackets are those whose interval includes 0.
+    """The clustered heatmap; faint cells in brackets are those whose verdict is neither better nor worse.
 
     Args:
         heatmap: What `compute_transfer_heatmap` returned.
@@ -262,9 +300,11 @@ def _tooltip() -> list[alt.Tooltip]:
         "target": "target",
         "shared": "shared elements",
         "cg_gain_text": "CG gain, points",
-        "cg_gain_interval": "its 95 % interval",
+        "cg_gain_interval": "its interval",
+        "cg_gain_verdict": "its verdict",
         "gain_text": "gain, points",
-        "gain_interval": "its 95 % interval ",
+        "gain_interval": "its interval ",
+        "gain_verdict": "its verdict ",
         "n": "questions (n)",
         "seeds": "seeds",
         "estimator": "estimator",

@@ -218,6 +218,17 @@ def test_status_reads_a_ledger_without_a_cluster(tmp_path: Path) -> None:
     assert not [p for p in run.rglob("*") if "lock" not in p.name and p.suffix == ".bad"]
 
 
+def test_status_says_which_trials_do_not_count(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    claim_run_dir(RunDir(run), open_study(tmp_path).spec, {})
+    seen = {"score_id": "1", "eval_set": "mr-lung", "split": "search", "exposure": "in_domain", "accuracy": 0.9}
+    with Ledger.open(run / "ledger", writer=True) as ledger:
+        ledger.append(trial(0, 0.25))
+        ledger.append(trial(1, 0.9, evaluations=[seen]))
+    done = recombine("status", run)
+    assert "1 trial of stage search does not count: trained on the own key of mr-lung" in done.stdout
+
+
 def test_status_of_a_study_that_has_not_begun(tmp_path: Path) -> None:
     claim_run_dir(RunDir(tmp_path / "run"), open_study(tmp_path).spec, {})
     done = recombine("status", tmp_path / "run")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +17,10 @@ from search.engine.sources import WAIT, ListSource, StrategySource
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
 from search.space.candidate import Candidate, SearchSpace
+from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
 from search.space.recipe_space import RecipeSpace
+from search.strategies.interface import Observation, Suggestion
 from search.strategies.registry import build_strategy
 from search.vocabulary import Stage, Status
 from trainers.backbone_spec import BackboneSpec
@@ -77,6 +79,30 @@ def open_source(ledger: Ledger, *, strategy: str = "random", deterministic: bool
         values=values,
         **limits,
     )
+
+
+def test_a_strategy_is_not_shown_what_its_space_no_longer_holds(tmp_path: Path) -> None:
+    """Older versions proposed what could not count: such a study goes on."""
+    shown: list[list[Candidate]] = []
+
+    class Watching:
+        name = "watching"
+
+        def ask(self, history: Sequence[Observation], pending: Sequence[Candidate]) -> Suggestion | None:
+            shown.append([*(o.candidate for o in history), *pending])
+            return None
+
+    inside = SPACE.sample(random.Random(0))
+    outside = Candidate(Composition({"stranger": 1}), inside.recipe)
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        for index, candidate in enumerate((outside, inside)):
+            record = {"kind": "suggestion", "proposal_index": index, "strategy": "random", "reason": "made up"}
+            ledger.append(record | {"candidate": candidate.as_dict()})
+            end(ledger, build(candidate, index, "made up", 0))
+        source = open_source(ledger, space=SPACE)
+        source._strategy = Watching()
+        assert source.next_trial() is None
+    assert shown == [[inside]]
 
 
 def run_study(

@@ -10,6 +10,7 @@ import pytest
 
 from datasets_spec.catalog.keys import load_task_map
 from datasets_spec.errors import UserError
+from search.evidence.matrix_verdicts import NO_CLAIM
 from search.evidence.outcomes import Outcomes
 from search.evidence.spreadsheet import safe_cell
 from search.evidence.transfer_matrix import TRANSFER_COLUMNS, compute_transfer, write_transfer_csv
@@ -74,6 +75,55 @@ def test_without_controls_the_interval_is_that_of_the_gain() -> None:
     assert (frame["ci_low"] < frame["gain"]).all()
 
 
+def once(
+    *, repeated: tuple[str, ...] = (), seeds: tuple[int, ...] = (11, 12, 13), seed_sd: float = 0.01
+) -> MadeUpStudy:
+    """Every source once, as a study's defaults have it; some repeated."""
+    made = MadeUpStudy(num_questions=300, seed_sd=seed_sd)
+    place = (TARGET, "search")
+    made.add("baseline", "baseline", {}, {place: 0.5})
+    for source, accuracy in SOURCES.items():
+        for seed in (0, *(seeds if source in repeated else ())):
+            made.add("single", f"single:{source}", {source: 100}, {place: accuracy}, seed=seed)
+    made.add("control", f"control:{TARGET}", {"us-breast-mass": 60, "mr-brain-tumor": 40}, {place: 0.6})
+    return made
+
+
+def test_without_repeated_trainings_no_cell_claims_anything() -> None:
+    frame = matrix(once())
+    assert frame["gain"].notna().all()
+    assert set(frame["verdict"]) == set(frame["gain_verdict"]) == {NO_CLAIM}
+    nothing = ["ci_low", "ci_high", "gain_ci_low", "gain_ci_high", "p_value", "q_value", "training_noise"]
+    assert frame[nothing].isna().all().all()
+
+
+def test_a_repeated_source_lends_its_noise_to_the_others() -> None:
+    quiet = matrix(once(repeated=("mr-brain-tumor",))).set_index("source")
+    loud = matrix(once(repeated=("mr-brain-tumor",), seed_sd=0.15)).set_index("source")
+    assert quiet.loc["ct-brain-bleed", "gain_verdict"] == "better"
+    assert (quiet["training_noise_freedom"] == 3).all()
+    assert (loud["training_noise"] > quiet["training_noise"]).all()
+    width = {name: frame["gain_ci_high"] - frame["gain_ci_low"] for name, frame in (("q", quiet), ("l", loud))}
+    assert (width["l"] > width["q"]).all()
+
+
+def test_repeated_trials_of_the_search_lend_their_noise_too() -> None:
+    made = once()
+    for seed in (0, 1):
+        made.add(
+            "search", "proposal-0", {"ct-brain-bleed": 50, "us-breast-mass": 50}, {(TARGET, "search"): 0.6}, seed=seed
+        )
+    assert NO_CLAIM not in set(matrix(made)["verdict"])
+
+
+@pytest.mark.parametrize("seed_sd", [0.0, 0.03, 0.15])
+def test_an_interval_excludes_zero_exactly_where_the_verdict_says_so(seed_sd: float) -> None:
+    frame = matrix(once(repeated=tuple(SOURCES), seed_sd=seed_sd))
+    for low, high, verdict in (("ci_low", "ci_high", "verdict"), ("gain_ci_low", "gain_ci_high", "gain_verdict")):
+        excludes = (frame[low] > 0) | (frame[high] < 0)
+        assert (excludes == frame[verdict].isin(["better", "worse"])).all()
+
+
 def test_controls_of_another_size_are_not_used() -> None:
     made = study(with_controls=False)
     made.add("control", f"control:{TARGET}", {"us-breast-mass": 99}, {(TARGET, "search"): 0.6})
@@ -106,3 +156,9 @@ def test_csv_is_canonical_and_cannot_run_formulas(tmp_path: Path) -> None:
     before = (tmp_path / "transfer.csv").read_bytes()
     write_transfer_csv(frame, tmp_path / "transfer.csv")
     assert (tmp_path / "transfer.csv").read_bytes() == before
+
+
+def test_no_interval_reaches_beyond_what_accuracies_can_differ_by() -> None:
+    frame = matrix(once(repeated=("mr-brain-tumor",), seeds=(11,), seed_sd=0.15))  # one degree of freedom
+    assert (frame["ci_low"] >= -1).all()
+    assert (frame["ci_high"] <= 1).all()

@@ -154,3 +154,10 @@ def test_no_trials_make_an_empty_table_of_the_same_types(tmp_path: Path) -> None
 
 def test_other_records_are_ignored() -> None:
     assert trials_frame([{"kind": "writer", "epoch": 1}, {"kind": "suggestion"}], KEYS).empty
+
+
+def test_arms_stand_in_the_order_of_their_numbers() -> None:
+    made = MadeUpStudy()
+    for index in (10, 2, 1):
+        made.add("search", f"proposal-{index}", {"ct-brain-bleed": index}, {TARGET: 0.5}, proposal_index=index)
+    assert trials_frame(made.records, KEYS)["arm"].tolist() == ["proposal-1", "proposal-2", "proposal-10"]

@@ -38,6 +38,13 @@ def test_every_phase_is_counted(tmp_path: Path) -> None:
     }
 
 
+def test_repeats_of_the_matrix_are_counted(tmp_path: Path) -> None:
+    assert trials_by_phase(tmp_path / "default", {})["matrix repeats"] == 6  # 2 sources, 3 further seeds
+    few = {"transfer.repeats": 1, "transfer.repeat_seeds": [0, 7]}  # 0 is the matrix's own seed
+    assert trials_by_phase(tmp_path / "few", few)["matrix repeats"] == 1
+    assert "matrix repeats" not in trials_by_phase(tmp_path / "none", {"transfer.repeats": 0})
+
+
 def test_what_is_switched_off_costs_nothing(tmp_path: Path) -> None:
     changes = {"confirm.enabled": False, "transfer.enabled": False}
     assert trials_by_phase(tmp_path, changes) == {"baseline": 1, "search": 6}

@@ -195,7 +195,7 @@ def _transfer(builder: _Builder) -> pd.DataFrame:
         for (target, key), row in zip(TARGETS.items(), trial, strict=True):
             shared = [name for name, a, b in zip(ELEMENTS, source_key, key, strict=False) if a == b]
             gain = row["accuracy"] - baseline[builder.name(target)]["accuracy"]
-            half = 1.96 * (2 * row["accuracy"] * (1 - row["accuracy"]) / NUM_QUESTIONS) ** 0.5 * 0.8
+            half = 2.6 * (2 * row["accuracy"] * (1 - row["accuracy"]) / NUM_QUESTIONS) ** 0.5 * 0.8
             rows.append(
                 {
                     "source": builder.name(subset),
@@ -209,9 +209,20 @@ def _transfer(builder: _Builder) -> pd.DataFrame:
                     "seeds": 1,
                     "split": "search",
                     "estimator": "single",
+                    "verdict": _verdict(gain - 0.05, half),
+                    "gain_verdict": _verdict(gain, half),
+                    "confidence": 0.99,
+                    "training_noise": 0.02,
+                    "training_noise_freedom": 6.0,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _verdict(difference: float, half: float) -> str:
+    if abs(difference) <= half:
+        return "no difference detected"
+    return "better" if difference > 0 else "worse"
 
 
 def _selection(builder: _Builder) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def spaces(draw: st.DrawFn) -> CompositionSpace:
             must_not_have=banned,
             max_cost=draw(st.none() | st.integers(0, 40)),
             sample_costs=dict(zip(NAMES, draw(st.tuples(*[st.integers(0, 4)] * 5)), strict=True)),
+            own_key_samples=draw(st.none() | st.dictionaries(st.sampled_from(NAMES), st.integers(0, 9), max_size=3)),
         )
     except ValidationError:
         return CompositionSpace(sources=tuple(sources), num_samples=tuple(grid), budget=max(grid))

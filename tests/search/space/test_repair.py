@@ -22,9 +22,16 @@ counts_of = st.dictionaries(st.sampled_from([*SOURCES, "stranger"]), st.integers
     st.integers(3, 5),
     st.sets(st.sampled_from(SOURCES), max_size=2),
     st.none() | st.integers(0, 60),
+    st.dictionaries(st.sampled_from(SOURCES), st.integers(0, 9), max_size=2),
 )
 def test_the_result_lies_in_the_space_and_stays_there(
-    counts: dict[str, int], budget: int, min_size: int, max_size: int, must: set[str], max_cost: int | None
+    counts: dict[str, int],
+    budget: int,
+    min_size: int,
+    max_size: int,
+    must: set[str],
+    max_cost: int | None,
+    own: dict[str, int],
 ) -> None:
     try:
         space = CompositionSpace(
@@ -36,6 +43,7 @@ def test_the_result_lies_in_the_space_and_stays_there(
             must_have=tuple(sorted(must)),
             max_cost=max_cost,
             sample_costs={"a": 0, "b": 1, "c": 2, "d": 3, "e": 4},
+            own_key_samples=own,
         )
     except ValidationError:
         return

@@ -34,6 +34,7 @@ def constrained_space() -> SearchSpace:
             must_not_have=("dermo",),
             max_cost=50,
             sample_costs={"ct": 0.05, "mri": 0.2, "xray": 0.1, "us": 0.0, "oct": 0.3},
+            own_key_samples={"xray": 130, "oct": 0},
         ),
         recipe=RecipeSpace.model_validate({"num_steps": [40, 80]}),
     )

@@ -210,7 +210,7 @@ def test_forgetting() -> None:
 def test_nothing_compared() -> None:
     finding = found(selection({}))
     assert finding.case is FindingCase.nothing_compared
-    assert "recombine resume" in finding.next_step
+    assert "recombine run STUDY" in finding.next_step
 
 
 def test_several_cases_hold_and_each_that_warns_is_told() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.report.figures.heatmap import compute_transfer_heatmap, draw_transfer_heatmap
+from search.evidence.matrix_verdicts import NO_CLAIM
+from search.report.figures.heatmap import compute_transfer_heatmap, draw_transfer_heatmap, interval_note
 from search.report.run_files import RunRecords
 from tests.search.report.fixture_run import SELECTED, SUBSETS, TARGETS
 
@@ -17,6 +18,7 @@ def _with_transfer(records: RunRecords, rows: Sequence[Mapping[str, Any]]) -> Ru
     defaults = {
         "source": "a", "target": "x", "shared_elements": "", "gain": 0.1, "cg_gain": None, "ci_low": 0.05,
         "ci_high": 0.15, "n": 100, "seeds": 1, "split": "search", "estimator": "single",
+        "verdict": "better", "gain_verdict": "better", "confidence": 0.98, "gain_confidence": 0.98,
     }  # fmt: skip
     frame = pd.DataFrame([{**defaults, **row} for row in rows])
     return RunRecords(
@@ -42,8 +44,9 @@ def test_cells_carry_the_numbers_of_the_file(records: RunRecords) -> None:
     assert cell["gain_interval"] == "no interval", "the file's interval is of the CG gain"
 
 
-def test_an_interval_that_includes_0_is_in_brackets(records: RunRecords) -> None:
-    rows: list[dict[str, Any]] = [{"target": "x", "ci_low": -0.01}, {"target": "y"}]
+def test_what_is_not_told_from_0_is_in_brackets(records: RunRecords) -> None:
+    nothing = {"ci_low": -0.01, "verdict": "no difference detected"}
+    rows: list[dict[str, Any]] = [{"target": "x", **nothing}, {"target": "y"}]
     cells = compute_transfer_heatmap(_with_transfer(records, rows)).cells
     assert cells["gain_label"].tolist() == ["(+10.0)", "+10.0"]
     assert cells["gain_clear"].tolist() == [False, True]
@@ -113,7 +116,26 @@ def test_training_on_the_targets_own_key_is_marked(records: RunRecords) -> None:
 
 
 def test_each_measure_has_its_own_interval(records: RunRecords) -> None:
-    rows = [{"cg_gain": 0.02, "ci_low": -0.03, "ci_high": 0.07, "gain_ci_low": 0.05, "gain_ci_high": 0.15}]
+    rows: list[dict[str, Any]] = [
+        {"cg_gain": 0.02, "ci_low": -0.03, "ci_high": 0.07, "gain_ci_low": 0.05, "gain_ci_high": 0.15}
+    ]
+    rows[0]["verdict"] = "no difference detected"
     cell = compute_transfer_heatmap(_with_transfer(records, rows)).cells.iloc[0]
     assert (cell["cg_gain_interval"], cell["gain_interval"]) == ("−3.0 to +7.0", "+5.0 to +15.0")
     assert (cell["cg_gain_clear"], cell["gain_clear"]) == (False, True)
+
+
+def test_a_cell_without_training_noise_claims_nothing_and_says_so(records: RunRecords) -> None:
+    unknown = {"ci_low": None, "ci_high": None, "verdict": NO_CLAIM, "gain_verdict": NO_CLAIM, "confidence": None}
+    heatmap = compute_transfer_heatmap(_with_transfer(records, [{**unknown, "gain_confidence": None}]))
+    cell = heatmap.cells.iloc[0]
+    assert (cell["gain_label"], cell["gain_interval"], cell["gain_clear"]) == ("(+10.0)?", "no interval", False)
+    assert cell["gain_verdict"] == NO_CLAIM
+    assert heatmap.num_without_claim == 1
+    assert interval_note(heatmap).startswith("No intervals and no claims")
+
+
+def test_the_note_says_how_wide_intervals_are(records: RunRecords) -> None:
+    assert "The intervals (98.0\u00a0%) hold questions and training seeds" in interval_note(
+        compute_transfer_heatmap(_with_transfer(records, [{}]))
+    )
