@@ -216,7 +216,7 @@ def export(study_file: Path, folder: Path, export_format: str, mix_file: Path | 
     """Write the rows of a mix for another tool."""
     from datasets_spec.store.export import EXPORT_FORMATS, export_rows
     from datasets_spec.store.store import open_store
-    from search.evidence.mix import load_mix
+    from search.evidence.mix_file import load_mix
 
     if export_format not in EXPORT_FORMATS:
         raise UserError(f"no export format '{export_format}'", hint=f"formats: {', '.join(EXPORT_FORMATS)}")

@@ -14,7 +14,7 @@ from search.designs.backbones import backbone_studies, comparison_columns, compa
 from search.designs.files import read_design
 from search.evidence.blind import no_image_shares
 from search.evidence.finding.finding import read_finding
-from search.evidence.matrix_verdicts import NO_CLAIM
+from search.evidence.matrix.verdicts import NO_CLAIM
 from search.statistics.ties import descending
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, RunFile, run_dir_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from search.engine.recorder import Recorder
-from search.engine.sources import TrialSource, Wait
 from search.engine.trial_factory import PlannedTrial
+from search.engine.trial_sources import TrialSource, Wait
 
 
 class Engine(Protocol):

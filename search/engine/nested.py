@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.engine.interface import Resumed, first_undone
 from search.engine.recorder import Recorder
-from search.engine.sources import TrialSource
+from search.engine.trial_sources import TrialSource
 from search.study.run_dir import RunDir, RunFile
 from trainers.trial.spec import TrialSpec
 

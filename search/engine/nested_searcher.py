@@ -9,8 +9,8 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from search.engine.recorder import Recorder
-from search.engine.sources import TrialSource
 from search.engine.trial_factory import PlannedTrial
+from search.engine.trial_sources import TrialSource
 
 
 class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types

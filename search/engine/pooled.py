@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.errors import RecombineError
 from search.engine.interface import Resumed, first_undone
 from search.engine.recorder import Recorder
-from search.engine.sources import StrategySource, TrialSource
 from search.engine.trial_factory import PlannedTrial
+from search.engine.trial_sources import StrategySource, TrialSource
 from search.study.run_dir import RunDir, RunFile
 
 if TYPE_CHECKING:

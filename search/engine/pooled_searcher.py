@@ -12,8 +12,8 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from search.engine.recorder import Recorder
-from search.engine.sources import TrialSource
 from search.engine.trial_factory import PlannedTrial
+from search.engine.trial_sources import TrialSource
 
 MAX_LOST_PROXIES = 3  # of one trial; then its death is recorded
 

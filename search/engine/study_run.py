@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from datasets_spec.store.store import Store
 from search.engine.interface import Engine
 from search.engine.recorder import Recorder
-from search.engine.sources import ListSource, StrategySource, TrialSource
 from search.engine.trial_factory import PlannedTrial, TrialFactory
+from search.engine.trial_sources import ListSource, StrategySource, TrialSource
 from search.ledger.ledger import Ledger
 from search.ledger.records import Kind, Record, trials_of
 from search.study.run_dir import RunDir

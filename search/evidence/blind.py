@@ -11,10 +11,10 @@ from datasets_spec.boxes import GRID, Box, parse_box
 from datasets_spec.check.blind_rules import blind_baselines
 from datasets_spec.check.words_alone import words_alone
 from datasets_spec.store.store import Store
+from search.statistics.ties import index_of_largest
 
 if TYPE_CHECKING:
-    from search.statistics.ties import index_of_largest
-from search.study.score import ScoreSection
+    from search.study.score import ScoreSection
 
 # Always one answer: the best of the most frequent ones. More changed nothing on the phantom.
 _NUM_CONSTANTS: Final = 20

@@ -16,7 +16,7 @@ from search.evidence.comparisons import SplitEvidence
 from search.evidence.finding.finding import Finding, finding_of
 from search.evidence.finding.prospects import compute_prospects
 from search.evidence.forgetting import compute_retained, retained_sentence
-from search.evidence.mix import write_mix
+from search.evidence.mix_file import write_mix
 from search.evidence.outcomes import Outcomes
 from search.ledger.records import Record, finalist_rank, of_arm, scored_on, trials_of
 from search.space.composition import Composition

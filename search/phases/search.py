@@ -8,9 +8,9 @@ from typing import Any
 from datasets_spec.errors import UserError
 from datasets_spec.store.store import Store
 from search.engine.rungs import rung_steps
-from search.engine.sources import StrategySource
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
+from search.engine.trial_sources import StrategySource
 from search.ledger.records import finished_of, proposal_arm
 from search.phases.merges import proxy_of
 from search.space.candidate import Candidate

@@ -27,9 +27,9 @@ def write_results(study: Study, run_dir: RunDir) -> Path:
     """
     from search.evidence.blind import blind_figures, no_image_shares
     from search.evidence.explain.explain_study import write_explanation
+    from search.evidence.matrix.transfer_matrix import compute_transfer, write_transfer_csv
     from search.evidence.selection import build_selection, write_selection
     from search.evidence.subgroups import compute_findings, write_findings
-    from search.evidence.transfer_matrix import compute_transfer, write_transfer_csv
     from search.evidence.trials_table import trials_frame, write_trials_parquet
     from search.report.write import write_report
 

@@ -14,7 +14,7 @@ import yaml
 from datasets_spec.errors import UserError
 from search.designs.files import read_design
 from search.designs.table import DesignTable
-from search.evidence.transfer_matrix import TRANSFER_COLUMNS
+from search.evidence.matrix.transfer_matrix import TRANSFER_COLUMNS
 from search.evidence.trials_table import TRIAL_COLUMNS, numeric
 from search.study.run_dir import RunDir, RunFile
 from search.study.spec import objectives_of

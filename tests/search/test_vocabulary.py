@@ -21,7 +21,7 @@ def test_trials_and_search_use_the_same_words() -> None:
 def test_the_core_loads_no_heavy_library() -> None:
     modules = (
         "search.vocabulary search.space.composition search.ledger.ledger search.strategies.interface "
-        "search.evidence.mix search.evidence.trials_table"
+        "search.evidence.mix_file search.evidence.trials_table"
     )
     code = f"import {', '.join(modules.split())}, sys\n"
     code += (

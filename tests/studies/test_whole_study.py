@@ -11,7 +11,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from search.evidence.transfer_matrix import TRANSFER_COLUMNS
+from search.evidence.matrix.transfer_matrix import TRANSFER_COLUMNS
 from search.evidence.trials_table import TRIAL_COLUMNS
 from search.vocabulary import Status
 from tests.makers.chromium import find_chromium, visit_page

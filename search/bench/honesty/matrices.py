@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from datasets_spec.catalog.keys import Key, load_task_map
 from search.bench.honesty.world import Campaign, World
+from search.evidence.matrix.transfer_matrix import compute_transfer
 from search.evidence.outcomes import Outcomes
-from search.evidence.transfer_matrix import compute_transfer
 from search.ledger.records import control_arm, single_arm
 from search.statistics.verdicts import Verdict
 from search.study.spec import TransferSection

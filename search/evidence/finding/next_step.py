@@ -29,9 +29,7 @@ def next_step_of(case: FindingCase, facts: FindingFacts, prospects: Prospects | 
         prospects: of the study; None says where to get the numbers.
     """
     if case is FindingCase.nothing_compared:
-        return (
-            "Run the confirmation: `recombine run STUDY` goes on with finalists and new seeds of every comparator."
-        )
+        return "Run the confirmation: `recombine run STUDY` goes on with finalists and new seeds of every comparator."
     if prospects is None:
         return NO_NUMBERS
     return _STEPS[case](_Case(facts=facts, prospects=prospects))

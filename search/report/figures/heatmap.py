@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from search.evidence.matrix_verdicts import NO_CLAIM
+from search.evidence.matrix.verdicts import NO_CLAIM
 from search.report.figures.theme import DIVERGING, INK, ChartWidth
 from search.report.run_files import RunRecords
 from search.report.wording import NOT_KNOWN, as_mapping, interval, is_number, points

@@ -16,8 +16,8 @@ from search.bench.phantom.rows import make_rows
 from search.engine.nested import NestedEngine
 from search.engine.pooled import PooledEngine
 from search.engine.recorder import Recorder
-from search.engine.sources import ListSource
 from search.engine.trial_factory import PlannedTrial
+from search.engine.trial_sources import ListSource
 from search.ledger.ledger import Ledger
 from search.study.run_dir import RunDir
 from search.vocabulary import Stage

@@ -12,8 +12,8 @@ from ray.tune.search import Searcher
 
 from search.engine.pooled_searcher import MAX_LOST_PROXIES, PackBridge
 from search.engine.recorder import Recorder
-from search.engine.sources import WAIT, ListSource
 from search.engine.trial_factory import PlannedTrial
+from search.engine.trial_sources import WAIT, ListSource
 from search.ledger.ledger import Ledger
 from search.study.run_dir import RunDir
 from tests.makers.study_fixture import default_recipe, finish_trial, make_factory, plan_trial

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from datasets_spec.errors import SpecError, UserError
-from search.evidence.mix import load_mix
+from search.evidence.mix_file import load_mix
 from search.evidence.outcomes import Outcomes
 from search.evidence.selection import build_selection, write_selection
 from search.space.composition import Composition

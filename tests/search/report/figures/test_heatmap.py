@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.evidence.matrix_verdicts import NO_CLAIM
+from search.evidence.matrix.verdicts import NO_CLAIM
 from search.report.figures.heatmap import compute_transfer_heatmap, draw_transfer_heatmap, interval_note
 from search.report.run_files import RunRecords
 from tests.search.report.fixture_run import SELECTED, SUBSETS, TARGETS

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.engine.sources import WAIT, ListSource, StrategySource
 from search.engine.trial_factory import PlannedTrial
+from search.engine.trial_sources import WAIT, ListSource, StrategySource
 from search.ledger.ledger import Ledger
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition

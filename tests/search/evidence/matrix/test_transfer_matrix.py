@@ -10,10 +10,10 @@ import pytest
 
 from datasets_spec.catalog.keys import load_task_map
 from datasets_spec.errors import UserError
-from search.evidence.matrix_verdicts import NO_CLAIM
+from search.evidence.matrix.transfer_matrix import TRANSFER_COLUMNS, compute_transfer, write_transfer_csv
+from search.evidence.matrix.verdicts import NO_CLAIM
 from search.evidence.outcomes import Outcomes
 from search.evidence.spreadsheet import safe_cell
-from search.evidence.transfer_matrix import TRANSFER_COLUMNS, compute_transfer, write_transfer_csv
 from tests.makers.records import KEYS, MadeUpStudy
 
 TARGET = "ct-lung-nodule"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
 from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
-from search.evidence.matrix_noise import MatrixNoise, matrix_noise
-from search.evidence.matrix_verdicts import CellContrast, JudgedCell, matrix_verdicts
+from search.evidence.matrix.noise import MatrixNoise, matrix_noise
+from search.evidence.matrix.verdicts import CellContrast, JudgedCell, matrix_verdicts
 from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.evidence.spreadsheet import safe_cell
 from search.ledger.records import Record, control_arm, of_arm, scored_on, training_size, trials_of

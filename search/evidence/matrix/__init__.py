@@ -1,0 +1,1 @@
+"""The transfer matrix: its cells, their noise and their verdicts."""
