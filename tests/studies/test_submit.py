@@ -11,7 +11,8 @@ import pytest
 from tests.makers.ray_head import HeadNode
 from tests.studies.tiny_study import Runs, command, comparable_trials, environment, spoil_images, write_study
 
-pytestmark = pytest.mark.ray
+# The first test that asks for `runs` also makes them: 413 s at a load of 30 on two cores.
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 SMALL = ("confirm.enabled=false", "transfer.enabled=false")
 
 
