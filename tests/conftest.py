@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from cluster.connect import connect, disconnect
+from tests.makers.ray_head import HeadNode, start_head
 
 # The same examples on every machine and every time; `--hypothesis-profile=random` looks for new ones.
 # Time limits a call would fail on a busy machine; what is slow is a matter for --durations.
@@ -21,8 +22,20 @@ _FREE_AGAIN_S = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares this process's Ray runs last: no test sees it that does not ask, and it is never idle."""
-    items.sort(key=lambda item: "shared_ray" in getattr(item, "fixturenames", ()))
+    """What shares a Ray runs last: no cluster is idle beside other tests, nor seen by one that does not ask."""
+    items.sort(key=_shared_cluster)
+
+
+def _shared_cluster(item: pytest.Item) -> int:
+    names = getattr(item, "fixturenames", ())
+    return 2 if "shared_ray" in names else 1 if "head" in names else 0
+
+
+@pytest.fixture(scope="session")
+def head() -> Iterator[HeadNode]:
+    """A head node outside of this process, for what submits to it or joins it."""
+    with start_head(num_cpus=2) as node:
+        yield node
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from datasets_spec.canonical import canonical_json
 from datasets_spec.catalog.keys import shared_elements
+from search.ledger.records import trials_of
 from search.seeds import derived_rng
 from search.space.composition import Composition, share_out
 from search.statistics.ties import descending, index_of_largest
@@ -187,12 +189,18 @@ def _by_mean(scored: Sequence[tuple[str, float]]) -> list[str]:
 
 
 def _search_scores(evidence: ComparatorEvidence) -> dict[frozenset[str], float]:
-    """The best objective of every set of subsets that was scored on `search`."""
+    """The best objective of every set of subsets that was scored on `search`.
+
+    Of one composition and recipe the mean over seeds counts: the best of a repeated training would be luck.
+    """
+    by_training: dict[tuple[frozenset[str], str], list[float]] = {}
+    for record in trials_of(evidence.records, Stage.search, Stage.single):
+        if values := objective_values(evidence.study.spec, record):
+            training = canonical_json([record["composition"], record.get("recipe") or {}])
+            by_training.setdefault((frozenset(record["composition"]), training), []).append(sum(values) / len(values))
     found: dict[frozenset[str], float] = {}
-    for record in evidence.records:
-        if record["stage"] in (Stage.search, Stage.single) and (v := objective_values(evidence.study.spec, record)):
-            subsets = frozenset(record["composition"])
-            found[subsets] = max(found.get(subsets, float("-inf")), sum(v) / len(v))
+    for (subsets, _), scores in by_training.items():
+        found[subsets] = max(found.get(subsets, float("-inf")), sum(scores) / len(scores))
     return found
 
 

@@ -114,7 +114,7 @@ def test_two_studies_at_once_have_a_cluster_each_and_leave_nothing(tmp_path: Pat
 
 @pytest.mark.ray
 def test_joining_with_the_clusters_token(head: HeadNode) -> None:
-    assert join(head, head.token) == "joined False 1.0"
+    assert join(head, head.token) == "joined False 2.0"
 
 
 @pytest.mark.ray

@@ -83,7 +83,7 @@ def test_submitted_driver_joins_the_cluster_it_runs_on(
     code = submit(address=head.address_http, working_dir=study, entrypoint=["python", "drive.py"], on_line=lines.append)
     assert code == 0, lines
     joined = next(line for line in lines if line.startswith("joined"))
-    assert joined.endswith(f":{head.gcs_address.rpartition(':')[2]} False 1.0")  # Ray names the host as it likes
+    assert joined.endswith(f":{head.gcs_address.rpartition(':')[2]} False 2.0")  # Ray names the host as it likes
     assert "own copy True" in lines
 
 

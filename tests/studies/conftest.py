@@ -23,7 +23,7 @@ from tests.studies.tiny_study import (
 POOLED = ("execution.executor=pooled", "execution.num_workers=1", "execution.max_pack=2")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """Two studies at once, same file: `calm` runs through nested, `killed` is pooled, dies by SIGKILL, is resumed."""
     folder = tmp_path_factory.mktemp("study")

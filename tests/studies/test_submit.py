@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.makers.ray_head import HeadNode, start_head
+from tests.makers.ray_head import HeadNode
 from tests.studies.tiny_study import Runs, command, comparable_trials, environment, spoil_images, write_study
 
-pytestmark = pytest.mark.ray
+# The first test that asks for `runs` also makes them: 413 s at a load of 30 on two cores.
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 SMALL = ("confirm.enabled=false", "transfer.enabled=false")
-
-
-@pytest.fixture(scope="module")
-def head() -> Iterator[HeadNode]:
-    with start_head(num_cpus=2) as node:
-        yield node
 
 
 def _submit(study: Path, run_dir: Path, head: HeadNode, token: str) -> subprocess.CompletedProcess[str]:

@@ -27,7 +27,8 @@ from tests.studies.tiny_study import (
     trial_records,
 )
 
-pytestmark = pytest.mark.ray
+# The first test that asks for `runs` also makes them: 413 s at a load of 30 on two cores.
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
 
 def test_a_killed_study_loses_and_repeats_nothing(runs: Runs) -> None:

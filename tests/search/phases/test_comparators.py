@@ -132,3 +132,12 @@ def test_target_labels_are_as_many_as_the_search_has_spent(tmp_path: Path) -> No
     made = MAKERS["target-labels"](found)
     assert made == Composition({"mr-lung": 4})
     assert found.study.exposures.of(made or {}, "mr-lung") == "in_domain"
+
+
+def test_of_a_repeated_training_the_mean_counts_not_its_best_seed(tmp_path: Path) -> None:
+    pair = scored({"ct-lung": 4, "mr-brain": 4}, 0.8, stage="search")
+    once = [scored({"ct-lung": 8}, 0.7), scored({"mr-brain": 8}, 0.6), pair]
+    lucky = [scored({"ct-lung": 8}, 0.95), scored({"ct-lung": 8}, 0.45), *once[1:]]  # 0.7 on average
+    selected = {"ct-lung": 4, "mr-brain": 4}
+    assert MAKERS["greedy"](evidence(tmp_path, selected, once)) == Composition(selected)
+    assert MAKERS["greedy"](evidence(tmp_path, selected, lucky)) == Composition(selected)
