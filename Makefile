@@ -10,7 +10,7 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
   print(*p["project"]["dependencies"], *p["dependency-groups"]["dev"], sep="\n")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow bench bench-data bench-trials lint clean
+.PHONY: help install demo demo-figures test test-slow bench bench-data bench-trials lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -52,6 +52,12 @@ bench-trials: install ## executors side by side: start-up, equal work, packing, 
 
 bench-data: install ## speed and memory of preparing data, at full size (an hour or more, 10 GB of disk)
 	$(BIN)/python -m tests.benchmarks.data
+
+demo-figures: install ## the demo anew, with the figures and the picture that README and docs quote (10 min, Chromium)
+	rm -rf build/demo
+	$(BIN)/recombine demo build/demo
+	$(BIN)/recombine report build/demo/study.yaml --summary docs/demo.json
+	$(BIN)/python -m tests.makers.chromium build/demo/runs/phantom-demo/report/index.html docs/report.png
 
 lint: install ## ruff (rules and format) and mypy --strict
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from search.designs.files import read_design
 from search.evidence.blind import no_image_shares
 from search.evidence.finding.finding import read_finding
 from search.evidence.matrix.verdicts import NO_CLAIM
+from search.evidence.run_summary import summarise_run, write_summary
 from search.statistics.ties import descending
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, RunFile, run_dir_of
@@ -29,8 +30,10 @@ def show_backbones(places: Mapping[str, RunDir], directory: RunDir) -> None:
     print_line(f"comparison: {write_comparison(tables, directory)}")
 
 
-def report_command(study_file: Path, overrides: Sequence[str], run_dir: Path | None) -> None:
-    """Write a study's results again from its ledger."""
+def report_command(
+    study_file: Path, overrides: Sequence[str], run_dir: Path | None, summary: Path | None = None
+) -> None:
+    """Write a study's results again from its ledger, and its summary where one is asked for."""
     from search.phases.write_results import write_results
 
     study = load_study(study_file, overrides)
@@ -42,6 +45,9 @@ def report_command(study_file: Path, overrides: Sequence[str], run_dir: Path | N
         show_backbones({name: directory.of_backbone(name) for name in several}, directory)
     else:
         show_findings(directory, write_results(study, directory))
+    if summary is not None:
+        write_summary(summarise_run(directory), summary)
+        print_line(f"summary: {summary}")
 
 
 def show_findings(run_dir: RunDir, report: Path) -> None:

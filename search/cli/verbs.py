@@ -164,11 +164,19 @@ def status(run: RunArgument) -> None:
 
 
 @app.command()
-def report(study: StudyFile, overrides: Overrides = None, run_dir: RunDirOption = None) -> None:
+def report(
+    study: StudyFile,
+    overrides: Overrides = None,
+    run_dir: RunDirOption = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option("--summary", help="also write the run in a few numbers to this JSON file, to quote it"),
+    ] = None,
+) -> None:
     """Write tables, selection and the HTML report again, from the ledger."""
     from search.cli.report import report_command
 
-    report_command(study, overrides or [], run_dir)
+    report_command(study, overrides or [], run_dir, summary)
 
 
 @app.command()

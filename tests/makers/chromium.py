@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -46,6 +47,7 @@ def visit_page(
     width_px: int,
     expressions: Sequence[str],
     screenshot: Path | None = None,
+    height_px: int | None = None,
     is_dark: bool = False,
 ) -> Visit:
     """Open a page, wait until its charts are done, evaluate expressions in it.
@@ -54,17 +56,23 @@ def visit_page(
         page: An HTML file.
         width_px: Width of the window.
         expressions: JavaScript; their values (awaited) are returned as JSON values.
-        screenshot: Where to save a picture of the whole page.
+        screenshot: Where to save a picture of the page.
+        height_px: How much of it the picture shows, from the top; all of it when None.
         is_dark: Whether the reader prefers dark colours.
 
     Returns:
         Errors and warnings on the console, addresses asked for, and the values.
     """
-    return asyncio.run(_visit(page, width_px, expressions, screenshot, is_dark))
+    return asyncio.run(_visit(page, width_px, expressions, screenshot, height_px, is_dark))
 
 
 async def _visit(
-    page: Path, width_px: int, expressions: Sequence[str], screenshot: Path | None, is_dark: bool
+    page: Path,
+    width_px: int,
+    expressions: Sequence[str],
+    screenshot: Path | None,
+    height_px: int | None,
+    is_dark: bool,
 ) -> Visit:
     async with _browser() as session:
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -82,7 +90,12 @@ async def _visit(
         for expression in expressions:
             session.visit.values.append(await session.evaluate(expression))
         if screenshot is not None:
-            shot = await session.send("Page.captureScreenshot", captureBeyondViewport=True)
+            part = (
+                {}
+                if height_px is None
+                else {"clip": {"x": 0, "y": 0, "width": width_px, "height": height_px, "scale": 1}}
+            )
+            shot = await session.send("Page.captureScreenshot", captureBeyondViewport=True, **part)
             screenshot.write_bytes(base64.b64decode(shot["data"]))
         return session.visit
 
@@ -158,3 +171,7 @@ async def _port(announcement: Path) -> int:
             return int(announcement.read_text().splitlines()[0])
         await asyncio.sleep(0.05)
     raise TimeoutError(f"Chromium did not start in {START_LIMIT_S} s")
+
+
+if __name__ == "__main__":  # PAGE PICTURE: the upper part of a report, as the README shows it
+    visit_page(Path(sys.argv[1]), width_px=1200, height_px=1650, expressions=[], screenshot=Path(sys.argv[2]))
