@@ -38,8 +38,8 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 demo: install ## a whole study on this machine with the embedded data: no network, no GPU
 	$(BIN)/recombine demo
 
-test: install ## the tests (without the slow ones)
-	$(BIN)/python -m pytest -q --durations=15 < /dev/null
+test: install ## the tests (without the slow ones), two processes: one for what starts a Ray, one beside it
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder --durations=15 < /dev/null
 
 test-slow: install ## the slow tests only
 	$(BIN)/python -m pytest -q -m "slow and not benchmark" < /dev/null

@@ -22,8 +22,17 @@ _FREE_AGAIN_S = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a Ray runs last: no cluster is idle beside other tests, nor seen by one that does not ask."""
-    items.sort(key=_shared_cluster)
+    """Tests that start a Ray come first and share one process; the modules of the others are dealt out beside them.
+
+    Among them, what shares a cluster comes last: none is idle beside other tests, nor seen by one that does not ask.
+    """
+    items.sort(key=lambda item: (not _starts_ray(item), _shared_cluster(item)))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if _starts_ray(item) else str(item.path)))
+
+
+def _starts_ray(item: pytest.Item) -> bool:
+    return item.get_closest_marker("ray") is not None or _shared_cluster(item) > 0
 
 
 def _shared_cluster(item: pytest.Item) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -201,6 +200,3 @@ def test_a_space_too_large_to_list_is_searched_near_what_is_good() -> None:
             )
         )  # fmt: skip
     assert max(o.values[0] for o in history if o.values) > 0.65  # singles have 0.33, ten good ones 0.83
-    started = time.process_time()
-    strategy.ask(history, [])
-    assert time.process_time() - started < 4.0
