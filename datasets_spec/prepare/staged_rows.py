@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Everything but texts: a million rows of these fit in a driver's memory.
 LIGHT_COLUMNS = [
-    *("subset", "role", "file", "index", "failure", "reason", "detail", "missing_image"),
+    *("subset", "role", "file", "index", "failure", "reason", "detail"),
     *("label", "flags", "image_hashes", "groups", "image_num_bytes", "content_hash", "row_hash"),
     *("image_bytes_hashes", "image_paths", "image_looks"),
 ]
@@ -39,7 +39,7 @@ def staging_schema() -> pa.Schema:
     columns = {
         **dict.fromkeys(("subset", "role", "file"), pa.string()),
         "index": pa.int64(),
-        **dict.fromkeys(("failure", "reason", "detail", "missing_image"), pa.string()),
+        **dict.fromkeys(("failure", "reason", "detail"), pa.string()),
         "question": pa.string(),
         "options": texts,
         "answer": pa.string(),

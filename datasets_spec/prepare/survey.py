@@ -16,6 +16,7 @@ from datasets_spec.sample import QuarantinedRow, QuarantineReason
 from datasets_spec.splits.leak_levels import LeakagePolicy
 from datasets_spec.splits.links import IMAGE_LINK, NEAR_LINK, row_links
 from datasets_spec.splits.row_plan import Row
+from datasets_spec.store.secret import OWNER_ONLY
 
 
 @dataclass(kw_only=True, slots=True)
@@ -102,8 +103,8 @@ def _count(survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetS
         return
     reason = QuarantineReason(row["reason"])
     tally.reasons[reason] += 1
-    if row["missing_image"] is not None and len(tally.missing) < NUM_EXAMPLES:
-        tally.missing.append(row["missing_image"])
+    if reason == QuarantineReason.missing_image and len(tally.missing) < NUM_EXAMPLES:
+        tally.missing.append(f"{row['file']} row {row['index']}")
     survey.quarantined.append(
         QuarantinedRow(
             subset=row["subset"], file=row["file"], index=row["index"], reason=reason, detail=row["detail"] or ""
@@ -152,4 +153,5 @@ def write_image_states(staging: Path, path: Path) -> None:
             "mtime_ns": pa.array([mtime for _, (_, mtime) in ordered], pa.int64()),
         }
     )
+    path.touch(mode=OWNER_ONLY)  # folders on the way to an image may name patients
     pq.write_table(table, path, write_page_checksum=True)
