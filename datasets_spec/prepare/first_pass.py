@@ -19,6 +19,7 @@ from datasets_spec.images.decode import decode, hash_of
 from datasets_spec.images.files import ABSENT, FileState, file_state, read_image, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.prepare.box_answers import place_box
+from datasets_spec.prepare.contradictions import comparison_keys
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.option_order import keeps_published_order, option_order
 from datasets_spec.prepare.staged_rows import staged_table
@@ -122,6 +123,7 @@ def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: Ima
     shared = [row["question"], row["answer"], row["answer_kind"], row["image_hashes"]]
     row["content_hash"] = content_hash([*shared, sorted(row["options"])])
     row["row_hash"] = content_hash([*shared, row["options"], row["answer_index"]])
+    row.update(comparison_keys(row))
 
 
 def _is_selected(row: dict[str, Any], source: SubsetSource) -> bool:

@@ -31,6 +31,7 @@ from datasets_spec.prepare.survey import Survey, survey_staging, tie_rows, write
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.store.manifest import StoreManifest, read_manifest, write_manifest
+from datasets_spec.store.remarks import tell_patients_and_contradictions
 from datasets_spec.store.secret import make_secret
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME
 
@@ -152,9 +153,11 @@ def _build(
     write_image_states(staging, generation / IMAGES_NAME)
     shutil.rmtree(staging, ignore_errors=True)
     name = f"{GENERATIONS}/{generation.name}"
-    return build_manifest(
+    manifest = build_manifest(
         catalog, plan, survey, parts, seed=seed, search=search, inputs_fingerprint=fingerprint, generation=name
     )
+    tell_patients_and_contradictions(manifest.subsets, tell)
+    return manifest
 
 
 def _private_staging(store_dir: Path, generation: Path) -> Path:
