@@ -9,7 +9,9 @@ from typing import NamedTuple
 # letters catch a 27th option.
 _OPTION_LINE = re.compile(r"\s*(\(?)([A-Z]{1,2})\s*([:.)])\s*(.*)\Z")
 # An option list on one line begins the line or follows a sentence: "between (A) and (B)" is no list.
-_FIRST_INLINE = re.compile(r"(?:\A|\n|(?<=[?:.!;])\s|(?<=\?))\s*(\(?)A\s*([:.)])(?=\s|\S{2})")
+_FIRST_INLINE = re.compile(r"(?:\A|\n|(?<=[?:.!;])\s|(?<=\?))[ \t]*(\(?)A ?([:.)])(?=\s|\S{2})")
+# The list is the last that looks like one, or one shortly before it; each that is tried costs a pass over the text.
+_MAX_LISTS = 4
 _CONJUNCTION = re.compile(r"(?:^|[\s,;]+)(?:and|or)\Z", re.IGNORECASE)
 _BARE_LETTER = re.compile(
     r"\s*(?:(?:the\s+)?(?:correct\s+)?(?:answer|option|choice)(?:\s+is)?\s*:?\s*)?[(\[]?[a-z][)\]]?\s*[.:]?\s*\Z",
@@ -28,8 +30,8 @@ class MarkedOption(NamedTuple):
 def options_by_line(text: str) -> tuple[str, list[MarkedOption]]:
     """Finds options that begin lines; lines between them go on with the option before.
 
-    After the last option, a line in lower case or indented goes on with it; any other line says that this was no list
-    of options.
+    After the last option, a line in lower case or indented goes on with it; any other line, or a question, says that
+    this was no list of options.
 
     Args:
         text: Question without closing lines.
@@ -51,7 +53,7 @@ def options_by_line(text: str) -> tuple[str, list[MarkedOption]]:
         elif line.strip():
             letter, before, style = found[-1]
             found[-1] = MarkedOption(letter, f"{before} {line.strip()}".strip(), style)
-            is_continued, has_tail = True, has_tail or line[0].isupper()
+            is_continued, has_tail = True, has_tail or line[0].isupper() or line.rstrip().endswith("?")
     if has_tail or (is_continued and len(found) == 1):
         return text, []
     return "\n".join(lines[:start]).strip(), _taken_apart(found)
@@ -77,7 +79,7 @@ def _chain(option: MarkedOption, until: str | None) -> list[MarkedOption]:
     letter, text = option.letter, option.text
     while (following := _next(letter)) != until:
         opened, closed = map(re.escape, option.style)
-        match = re.search(rf"(?:[\s,;]+){opened}{following}\s?{closed}\s*(?=\S)", text)
+        match = re.search(rf"[\s,;]{{1,8}}{opened}{following}\s?{closed}\s*(?=\S)", text)
         if match is None or not text[: match.start()].strip():
             break
         chained.append(MarkedOption(letter, _CONJUNCTION.sub("", text[: match.start()].rstrip(" ,;\n")), option.style))
@@ -100,7 +102,7 @@ def options_on_one_line(text: str) -> tuple[str, list[MarkedOption]]:
     Returns:
         The text before the options, and the options; none where there are fewer than two.
     """
-    for match in reversed(list(_FIRST_INLINE.finditer(text))):
+    for match in reversed(list(_FIRST_INLINE.finditer(text))[-_MAX_LISTS:]):
         first = MarkedOption("A", text[match.end() :].strip(), (match[1], match[2]))
         found = _chain(first, until=None)
         if len(found) > 1 and all(option.text for option in found) and "\n" not in found[-1].text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_spec.readers import get_reader
-from datasets_spec.readers.choices import gold_option, split_options
+from datasets_spec.readers.choices import gold_option, require_open, split_options
 from datasets_spec.readers.records import RowError
 from datasets_spec.sample import QuarantinedRow, QuarantineReason, RawSample
 from tests.makers.corpus import write_json
@@ -91,6 +93,7 @@ def test_a_closing_sentence_may_follow_on_the_last_option_s_line(closing: str) -
         "A. fumigatus grows here.\nWhat is its shape?",
         "A: axial\nB: coronal\nWhich organ is shown?",
         "Describe the option that you see",
+        "A: axial\nB: coronal\nwhich plane is it?",
     ],
 )
 def test_an_open_question_stays_as_it_is(question: str) -> None:
@@ -148,6 +151,16 @@ def test_an_option_that_was_not_found_is_no_open_answer(asked: str, answer: str,
     (row,) = get_reader("table")(tmp_path / "f.json", subset="s")
     assert isinstance(row, QuarantinedRow)
     assert row.reason == QuarantineReason.options_not_found
+
+
+@pytest.mark.parametrize("piece", [" answer option", "\n", " ", "(A) ", "A: x\n", "Please choose ", ", or B) "])
+def test_a_damaged_record_costs_no_minutes(piece: str) -> None:
+    text = "What? " + piece * (60_000 // len(piece)) + "end"
+    before = time.process_time()
+    with contextlib.suppress(RowError):
+        require_open(split_options(text).question, "end")
+    # A quadratic pattern takes minutes of processor time for this; linear ones some hundredths of a second.
+    assert time.process_time() - before < 30
 
 
 def test_letters_that_do_not_begin_at_a_are_set_aside() -> None:
