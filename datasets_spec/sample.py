@@ -35,6 +35,7 @@ class QuarantineReason(StrEnum):
     empty_answer = "empty_answer"
     answer_not_in_options = "answer_not_in_options"
     box_unusable = "box_unusable"
+    options_not_found = "options_not_found"
     too_few_options = "too_few_options"
     too_many_options = "too_many_options"
     image_count_mismatch = "image_count_mismatch"

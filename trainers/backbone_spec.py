@@ -1,10 +1,15 @@
 """Which vision-language model a study starts from; loads nothing heavy."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from datasets_spec.errors import UserError
+
+# What decides how a model answers.
+_WEIGHT_FILES = ("*.safetensors", "config.json", "tokenizer.json", "chat_template.*", "*processor_config.json")
 PHANTOM = "phantom"
 PHANTOM_DIR = Path(__file__).parent / "phantom" / "base"
 
@@ -34,6 +39,48 @@ class BackboneSpec(BaseModel):
     def location(self) -> str:
         """Return what `from_pretrained` is given: the shipped folder for `phantom`, else the name as written."""
         return str(PHANTOM_DIR) if self.model == PHANTOM else self.model
+
+    def located(self, base: Path) -> "BackboneSpec":
+        """Replace a folder by its absolute path.
+
+        Args:
+            base: where a relative path starts from. What looks like a path is one; `org/name` is one where there is
+                such a folder, and else a hub id.
+        """
+        if self.model == PHANTOM:
+            return self
+        place = os.path.abspath(base / self.model)
+        is_folder = self.model.startswith((".", "/")) or os.path.isdir(place)
+        return self.model_copy(update={"model": place}) if is_folder else self
+
+    def weight_files(self) -> list[Path]:
+        """Return the files of a folder that decide how the model answers; none for a hub model.
+
+        Raises:
+            UserError: the folder is not there or holds no weights, or a hub model has no revision (its weights could
+                change under a study).
+        """
+        folder = Path(self.location())
+        if folder.is_dir():
+            files = sorted({path for pattern in _WEIGHT_FILES for path in folder.glob(pattern)})
+            if not any(path.suffix == ".safetensors" for path in files):
+                raise UserError(
+                    f"backbone.model: {folder} holds no .safetensors file",
+                    hint="pickled weights are never loaded",
+                )
+            return files
+        if folder.is_absolute():
+            raise UserError(
+                f"backbone.model: there is no folder {folder}",
+                hint="paths start from the study file; put the model there, or name a hub id and its revision",
+            )
+        if self.revision is None:
+            raise UserError(
+                f"backbone.model: '{self.model}' is no folder here, and a hub model needs a revision",
+                hint="add `backbone.revision: <commit>` so that every trial starts from the same weights, "
+                "or name a folder, or `phantom`",
+            )
+        return []
 
     def resolved(self, *, gpus_per_worker: float) -> "BackboneSpec":
         """Replace `auto` by the device and number format that a worker with this many GPUs uses.

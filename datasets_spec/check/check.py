@@ -14,6 +14,7 @@ from datasets_spec.check.words_alone import TextOnly, read_questions, words_alon
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.sample import SPLITS, Flag
 from datasets_spec.splits.leak_levels import LeakCount
+from datasets_spec.store.remarks import contradicting_rows, patients_known_in_part
 from datasets_spec.store.store import Store
 
 # A shortcut this far above chance is told; what an image adds must be read against it.
@@ -187,8 +188,12 @@ def _oddities(subset: SubsetCheck) -> list[str]:
     contradicting = audit.flags.get(Flag.gold_text_contradicts_option.value, 0)
     if contradicting:
         told.append(f"{audit.name}: {contradicting} answers contradict the option their letter names")
-    if audit.kept and not audit.groups_known:
+    if audit.patients_in_part is not None:
+        told.append(f"{audit.name}: {audit.patients_in_part}, and of these one patient may be in several splits")
+    elif audit.kept and not audit.groups_known:
         told.append(f"{audit.name}: patients are unknown, so one may be in several splits")
+    if audit.contradiction is not None:
+        told.append(f"{audit.name}: {audit.contradiction}; one of each two is wrong: look at both")
     if audit.kept and subset.licence is None:
         told.append(f"{audit.name}: the catalog names no licence")
     return told
@@ -224,6 +229,10 @@ class SubsetAudit:
         not_sampled: Usable rows beyond what the spec's sampling keeps.
         flags: Odd rows that are kept, by flag.
         groups_known: Whether every patient is known.
+        num_grouped: Rows whose patient is known; None where they were not counted.
+        contradicting: Rows of which a copy is asked the same and answered differently.
+        patients_in_part: What is said where patients are known in part.
+        contradiction: What is said where rows contradict each other, with an example by file and row.
         num_labels: Distinct labels; None where they are as free as answers.
         blind: Baselines of each split that has rows.
     """
@@ -240,6 +249,10 @@ class SubsetAudit:
     not_sampled: int
     flags: dict[str, int]
     groups_known: bool
+    num_grouped: int | None
+    contradicting: int
+    patients_in_part: str | None
+    contradiction: str | None
     num_labels: int | None
     blind: dict[str, BlindBaselines] = field(default_factory=dict)
 
@@ -274,6 +287,10 @@ def audit_subset(store: Store, name: str) -> SubsetAudit:
         not_sampled=counts.not_sampled,
         flags=counts.flags,
         groups_known=counts.groups_known,
+        num_grouped=counts.num_grouped,
+        contradicting=counts.contradicting,
+        patients_in_part=patients_known_in_part(counts),
+        contradiction=contradicting_rows(counts, name),
         num_labels=labels,
         blind=blind,
     )

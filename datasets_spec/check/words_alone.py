@@ -203,9 +203,7 @@ def words_alone(store: Store, name: str, split: str) -> TextOnly | None:
     Raises:
         StoreError: There is no such subset or split, or its data are damaged.
     """
-    learned, asked = (
-        [_question(row) for row in read_questions(store, name, part) if row["options"]] for part in ("train", split)
-    )
+    learned, asked = (_questions(read_questions(store, name, part)) for part in ("train", split))
     return text_only(learned, asked)
 
 
@@ -220,6 +218,19 @@ def read_questions(store: Store, name: str, split: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _question(row: dict[str, Any]) -> TextQuestion:
-    cluster = row["group"] or min(row["image_hashes"])
-    return TextQuestion(text=row["question"], options=tuple(row["options"]), gold=row["answer_index"], cluster=cluster)
+def _questions(rows: Sequence[dict[str, Any]]) -> list[TextQuestion]:
+    # A patient is called by an image: pseudonyms differ from store to store, and folds are drawn from the name.
+    names: dict[str, str] = {}
+    for row in rows:
+        own = row["group"] or min(row["image_hashes"])
+        names[own] = min(names.get(own, row["image_hashes"][0]), *row["image_hashes"])
+    return [
+        TextQuestion(
+            text=row["question"],
+            options=tuple(row["options"]),
+            gold=row["answer_index"],
+            cluster=names[row["group"] or min(row["image_hashes"])],
+        )
+        for row in rows
+        if row["options"]
+    ]

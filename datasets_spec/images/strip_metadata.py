@@ -20,7 +20,10 @@ _JPEG_START = b"\xff\xd8"
 _JPEG_END = 0xD9
 _JPEG_SCAN = 0xDA
 # APP0 (JFIF) and APP14 (Adobe) say which colour space the numbers are in.
-_JPEG_COLOUR = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
+_JFIF = 0xE0
+_JPEG_COLOUR = {_JFIF: b"JFIF\0", 0xEE: b"Adobe"}
+# What of them says so: a JFIF thumbnail (its size stands in the last two bytes) or anything appended does not.
+_JPEG_COLOUR_BYTES = {_JFIF: 14, 0xEE: 12}
 _JPEG_METADATA = {*range(0xE0, 0xF0), 0xFE}
 # Ends a scan: a marker that is neither a stuffed zero nor a restart.
 _NEXT_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
@@ -112,8 +115,13 @@ def _plain_jpeg(data: bytes) -> bytes | None:
             if following is None:
                 return None
             end = following.start()
-        if marker not in _JPEG_METADATA or _says_colour(marker, data[position + 4 : position + 9]):
+        if marker not in _JPEG_METADATA:
             kept.append(data[position:end])
+        elif _says_colour(marker, data[position + 4 : position + 9]):
+            colour = _plain_colour(marker, data[position + 4 : end])
+            if colour is None:
+                return None
+            kept.append(colour)
         position = end
     # The end of the image is where the first one ends: further pictures and appended files stay behind.
     return b"".join([*kept, b"\xff\xd9"]) if data[position : position + 2] == b"\xff\xd9" else None
@@ -121,3 +129,11 @@ def _plain_jpeg(data: bytes) -> bytes | None:
 
 def _says_colour(marker: int, start: bytes) -> bool:
     return _JPEG_COLOUR.get(marker) == start
+
+
+def _plain_colour(marker: int, payload: bytes) -> bytes | None:
+    size = _JPEG_COLOUR_BYTES[marker]
+    if len(payload) < size:
+        return None
+    kept = payload[: size - 2] + b"\0\0" if marker == _JFIF else payload[:size]
+    return struct.pack(">BBH", 0xFF, marker, size + 2) + kept

@@ -9,10 +9,11 @@ from typing import Any
 from datasets_spec.canonical import content_hash
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import CopySearch
+from datasets_spec.prepare.contradictions import find_contradictions
 from datasets_spec.prepare.survey import Survey
 from datasets_spec.sample import SPLITS, QuarantineReason
 from datasets_spec.splits.row_plan import Row, RowPlan
-from datasets_spec.store.manifest import STORE_VERSION, PartFile, StoreManifest, SubsetCounts
+from datasets_spec.store.manifest import STORE_VERSION, Contradiction, PartFile, StoreManifest, SubsetCounts
 
 # Above this, labels are answers in the asker's own words rather than classes, and stay out of the manifest.
 MAX_LABELS_LISTED = 64
@@ -41,7 +42,11 @@ def build_manifest(
         inputs_fingerprint: Hash of what it was made from.
         generation: Folder of this build, relative to the store.
     """
-    subsets = {name: _counts(catalog, name, plan, survey, parts, generation) for name in sorted(catalog.names)}
+    contradictions = find_contradictions(survey.rows)
+    subsets = {
+        name: _counts(catalog, name, plan, survey, parts, generation, contradictions.get(name))
+        for name in sorted(catalog.names)
+    }
     content = {
         name: {"key": counts.key.model_dump(mode="json"), "splits": counts.partition_fingerprints}
         for name, counts in subsets.items()
@@ -67,6 +72,7 @@ def _counts(
     survey: Survey,
     parts: Sequence[Mapping[str, Any]],
     generation: str,
+    contradictions: tuple[int, Contradiction] | None,
 ) -> SubsetCounts:
     by_split = {split: plan.partitions.get((name, split), []) for split in SPLITS}
     rows = [row for rows in by_split.values() for row in rows]
@@ -87,6 +93,9 @@ def _counts(
             split: content_hash([row.row_hash for row in rows]) for split, rows in by_split.items()
         },
         groups_known=bool(rows) and all(row.has_group for row in rows),
+        num_grouped=sum(row.has_group for row in rows),
+        contradicting=contradictions[0] if contradictions else 0,
+        contradiction=contradictions[1] if contradictions else None,
         files={split: _files(parts, name, split, generation) for split in SPLITS},
     )
 

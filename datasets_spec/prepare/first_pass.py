@@ -19,6 +19,7 @@ from datasets_spec.images.decode import decode, hash_of
 from datasets_spec.images.files import ABSENT, FileState, file_state, read_image, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.prepare.box_answers import place_box
+from datasets_spec.prepare.contradictions import comparison_keys
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.option_order import keeps_published_order, option_order
 from datasets_spec.prepare.staged_rows import staged_table
@@ -98,6 +99,7 @@ def open_images(table: pa.Table, *, sources: Mapping[str, SubsetSource], seed: i
 
 
 def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: ImageLimits) -> None:
+    row["groups"] = _groups(row["groups"], row["image_paths"], source)
     if not _is_selected(row, source):
         row.update(reason=QuarantineReason.not_selected.value, detail="")
         return
@@ -108,13 +110,10 @@ def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: Ima
     if refused:
         position, image = refused[0]
         row.update(reason=image.reason, detail=f"image {position + 1} of {len(opened)} {image.detail}".rstrip())
-        if image.reason == QuarantineReason.missing_image:
-            row["missing_image"] = row["image_paths"][position]
         return
     row["image_bytes_hashes"] = [image.bytes_hash for image in opened]
     row["image_hashes"] = [image.pixel_hash for image in opened]
     row["image_looks"] = [image.looks for image in opened]
-    row["groups"] = _groups(row["groups"], row["image_paths"], source)
     try:
         place_box(row, [image.size for image in opened], source, limits)
     except ImageRefused as error:
@@ -124,6 +123,7 @@ def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: Ima
     shared = [row["question"], row["answer"], row["answer_kind"], row["image_hashes"]]
     row["content_hash"] = content_hash([*shared, sorted(row["options"])])
     row["row_hash"] = content_hash([*shared, row["options"], row["answer_index"]])
+    row.update(comparison_keys(row))
 
 
 def _is_selected(row: dict[str, Any], source: SubsetSource) -> bool:
@@ -146,7 +146,10 @@ def _order_options(row: dict[str, Any], seed: int) -> None:
 
 
 def _groups(known: list[str], paths: list[str], source: SubsetSource) -> list[str]:
-    """Returns pseudonyms: equal for one patient of one namespace, and no way back to the published id."""
+    """Returns hashes, equal for one patient of one namespace: equal data are split alike everywhere.
+
+    Trying ids finds them again, so they stay inside the job; what is stored is keyed (`store/secret.py`).
+    """
     found = set(known)
     if source.group_pattern is not None:
         matches = (re.search(source.group_pattern, path) for path in paths)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 IMAGES_NAME = "images.parquet"
+# Raised when readers understand more, or what is written changes beside rows' content: stores are then prepared again,
+# while rows that stay the same keep their fingerprints. 1: options in more forms; keyed groups.
+PREPARE_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,6 +160,7 @@ def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> s
     return content_hash(
         {
             "version": STORE_VERSION,
+            "prepare_version": PREPARE_VERSION,
             "catalog": catalog.spec.name,
             "task_map": catalog.task_map.model_dump(mode="json"),
             "subsets": subsets,

@@ -31,9 +31,12 @@ from datasets_spec.prepare.survey import Survey, survey_staging, tie_rows, write
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.store.manifest import StoreManifest, read_manifest, write_manifest
+from datasets_spec.store.remarks import tell_patients_and_contradictions
+from datasets_spec.store.secret import make_secret
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME
 
 GENERATIONS = "generations"
+STAGING = "staging"
 LOCK_NAME = ".lock"
 
 
@@ -123,7 +126,8 @@ def _build(
     from datasets_spec.prepare.ray_jobs import compare_pairs, stage_rows, store_rows
 
     files, sources = data_files(catalog), subset_sources(catalog)
-    staging = generation / "staging"
+    secret_path = make_secret(store_dir)
+    staging = _private_staging(store_dir, generation)
     tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
     stage_rows(files, sources, staging, seed=seed, limits=limits)
     survey = survey_staging(staging, sources)
@@ -141,7 +145,7 @@ def _build(
     require_within_limit(survey.tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
     num_rows = sum(len(rows) for rows in plan.partitions.values())
     tell(f"writing {num_rows} rows in {len(plan.partitions)} partitions")
-    parts = store_rows(plan, sources, staging, generation, limits=limits)
+    parts = store_rows(plan, sources, staging, generation, limits=limits, secret_path=secret_path)
     failures = sorted({part["failure"] for part in parts if part["failure"]})
     if failures:
         raise StoreError("; ".join(failures), hint="prepare again when nothing writes to the images")
@@ -149,9 +153,23 @@ def _build(
     write_image_states(staging, generation / IMAGES_NAME)
     shutil.rmtree(staging, ignore_errors=True)
     name = f"{GENERATIONS}/{generation.name}"
-    return build_manifest(
+    manifest = build_manifest(
         catalog, plan, survey, parts, seed=seed, search=search, inputs_fingerprint=fingerprint, generation=name
     )
+    tell_patients_and_contradictions(manifest.subsets, tell)
+    return manifest
+
+
+def _private_staging(store_dir: Path, generation: Path) -> Path:
+    """Makes the folder of staged rows, which hold paths and hashes of patients as links need them.
+
+    Only its owner can open it. What a killed preparation left of its own goes: the caller holds the lock.
+    """
+    for left in (store_dir / GENERATIONS).glob(f"*/{STAGING}"):
+        shutil.rmtree(left, ignore_errors=True)
+    staging = generation / STAGING
+    staging.mkdir(mode=0o700)
+    return staging
 
 
 def _tell_counts(survey: Survey, tell: Callable[[str], None]) -> None:

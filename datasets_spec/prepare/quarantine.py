@@ -28,7 +28,7 @@ class Tally:
     Args:
         read: Rows found in its files.
         reasons: Rows set aside, by reason.
-        missing: A few published paths of images that are not there.
+        missing: A few rows whose images are not there, by data file and index: a path may name a patient.
     """
 
     read: int = 0
@@ -85,10 +85,10 @@ def _line(name: str, tally: Tally) -> str:
 
 
 def _examples(over: Mapping[str, Tally]) -> str:
-    paths = [f"{name}: {path}" for name, tally in over.items() for path in tally.missing]
-    if not paths:
+    rows = [f"{name}: {row}" for name, tally in over.items() for row in tally.missing]
+    if not rows:
         return ""
-    return "\nmissing images, the first of them:\n" + "\n".join(f"  {path}" for path in paths[:NUM_EXAMPLES])
+    return "\nrows (counted from 0) whose images are missing:\n" + "\n".join(f"  {row}" for row in rows[:NUM_EXAMPLES])
 
 
 def write_quarantine(rows: Sequence[QuarantinedRow], path: Path) -> None:

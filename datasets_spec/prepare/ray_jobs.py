@@ -89,7 +89,13 @@ def stage_rows(
 
 
 def store_rows(
-    plan: RowPlan, sources: dict[str, SubsetSource], staging: Path, generation: Path, *, limits: ImageLimits
+    plan: RowPlan,
+    sources: dict[str, SubsetSource],
+    staging: Path,
+    generation: Path,
+    *,
+    limits: ImageLimits,
+    secret_path: Path,
 ) -> list[dict[str, Any]]:
     """Second job: writes the planned rows with their images as Parquet parts.
 
@@ -99,6 +105,7 @@ def store_rows(
         staging: Folder of staged rows.
         generation: Folder to write beneath.
         limits: What an image may cost.
+        secret_path: The store's secret; workers read it there, so that it passes through no object store.
 
     Returns:
         One mapping a part, as :func:`second_pass.write_parts` returns them, sorted by path.
@@ -119,6 +126,7 @@ def store_rows(
                 "generation": str(generation.absolute()),
                 "sources": sources,
                 "limits": limits,
+                "secret_path": str(secret_path.absolute()),
             },
         )
         parts: list[dict[str, Any]] = dataset.take_all()

@@ -14,6 +14,7 @@ from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.staged_rows import ordered_rows
 from datasets_spec.sample import arrow_schema, file_stem, sample_id
 from datasets_spec.splits.row_plan import Row, RowPlan
+from datasets_spec.store.secret import pseudonym, read_secret
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,7 +124,13 @@ def write_row_list(plan: RowPlan, path: Path) -> None:
 
 
 def write_parts(
-    batch: pa.Table, *, staging: str, generation: str, sources: dict[str, SubsetSource], limits: ImageLimits
+    batch: pa.Table,
+    *,
+    staging: str,
+    generation: str,
+    sources: dict[str, SubsetSource],
+    limits: ImageLimits,
+    secret_path: str,
 ) -> pa.Table:
     """Writes the parts a batch orders.
 
@@ -133,6 +140,7 @@ def write_parts(
         generation: Folder to write beneath.
         sources: Subsets by name.
         limits: What an image may cost.
+        secret_path: The store's secret.
 
     Returns:
         One row a part: ``subset``, ``split``, ``path``, ``num_rows``, ``num_bytes``, ``sha256``, and
@@ -141,10 +149,11 @@ def write_parts(
     import pyarrow as pa
 
     done = []
+    secret = read_secret(Path(secret_path))
     for order in batch.to_pylist():
         result = {name: order[name] for name in ("subset", "split", "path")}
         try:
-            rows = _stored_rows(order, ordered_rows(staging, order), sources[order["subset"]], limits)
+            rows = _stored_rows(order, ordered_rows(staging, order), sources[order["subset"]], limits, secret)
         except ImageRefused:
             done.append({**result, "failure": f"an image of '{order['subset']}' changed while it was prepared"})
             continue
@@ -160,6 +169,7 @@ def _stored_rows(
     staged: dict[tuple[str, int], dict[str, Any]],
     source: SubsetSource,
     limits: ImageLimits,
+    secret: bytes,
 ) -> list[dict[str, Any]]:
     rows = []
     for offset, (file, index) in enumerate(zip(order["files"], order["indexes"], strict=True)):
@@ -172,7 +182,7 @@ def _stored_rows(
                 "split": order["split"],
                 "order": order["start"] + offset,
                 "images": _images(row, source, limits),
-                "group": "+".join(row["groups"]) or None,
+                "group": "+".join(sorted(pseudonym(secret, group) for group in row["groups"])) or None,
             }
         )
     return rows

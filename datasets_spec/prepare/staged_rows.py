@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 # Everything but texts: a million rows of these fit in a driver's memory.
 LIGHT_COLUMNS = [
-    *("subset", "role", "file", "index", "failure", "reason", "detail", "missing_image"),
+    *("subset", "role", "file", "index", "failure", "reason", "detail"),
     *("label", "flags", "image_hashes", "groups", "image_num_bytes", "content_hash", "row_hash"),
     *("image_bytes_hashes", "image_paths", "image_looks"),
+    *("question_key", "options_key", "answer_key"),
 ]
 STATE_COLUMNS = ["subset", "image_paths", "image_num_bytes", "image_mtimes_ns"]
 MASK_COLUMNS = ["mask_path", "mask_num_bytes", "mask_mtime_ns"]
@@ -39,7 +40,7 @@ def staging_schema() -> pa.Schema:
     columns = {
         **dict.fromkeys(("subset", "role", "file"), pa.string()),
         "index": pa.int64(),
-        **dict.fromkeys(("failure", "reason", "detail", "missing_image"), pa.string()),
+        **dict.fromkeys(("failure", "reason", "detail"), pa.string()),
         "question": pa.string(),
         "options": texts,
         "answer": pa.string(),
@@ -52,6 +53,7 @@ def staging_schema() -> pa.Schema:
         "mask_path": pa.string(),
         **dict.fromkeys(("mask_num_bytes", "mask_mtime_ns"), pa.int64()),
         **dict.fromkeys(("content_hash", "row_hash"), pa.string()),
+        **dict.fromkeys(("question_key", "options_key", "answer_key"), pa.string()),
     }
     return pa.schema(list(columns.items()))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from datasets_spec.copies.groups import SeenImage
 from datasets_spec.errors import ReaderError, StoreError
+from datasets_spec.prepare.contradictions import question_keys
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.quarantine import NUM_EXAMPLES, Tally
 from datasets_spec.prepare.staged_rows import LIGHT_COLUMNS, MASK_COLUMNS, STATE_COLUMNS, read_staged
@@ -16,6 +17,7 @@ from datasets_spec.sample import QuarantinedRow, QuarantineReason
 from datasets_spec.splits.leak_levels import LeakagePolicy
 from datasets_spec.splits.links import IMAGE_LINK, NEAR_LINK, row_links
 from datasets_spec.splits.row_plan import Row
+from datasets_spec.store.secret import OWNER_ONLY
 
 
 @dataclass(kw_only=True, slots=True)
@@ -73,14 +75,15 @@ def survey_staging(staging: Path, sources: Mapping[str, SubsetSource]) -> Survey
     survey = Survey(tallies={name: Tally() for name in sources})
     failures: list[str] = []
     seen: set[tuple[str, str, str, int]] = set()
-    for row in sorted(read_staged(staging, LIGHT_COLUMNS), key=_place):
+    staged = sorted(read_staged(staging, LIGHT_COLUMNS), key=_place)
+    for row, question_key in zip(staged, question_keys(staged), strict=True):
         if row["failure"] is not None:
             failures.append(f"{row['subset']}: {row['failure']}")
         elif _place(row) in seen:
             raise StoreError("a row was staged twice", hint="prepare the store again")
         else:
             seen.add(_place(row))
-            _count(survey, row, sources)
+            _count(survey, row, sources, question_key)
     if failures:
         raise ReaderError("\n".join(failures))
     return survey
@@ -90,11 +93,11 @@ def _place(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
     return (row["subset"], row["role"], row["file"], row["index"])
 
 
-def _count(survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetSource]) -> None:
+def _count(survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetSource], question_key: str) -> None:
     tally = survey.tallies[row["subset"]]
     tally.read += 1
     if row["reason"] is None:
-        survey.rows.append(_light_row(row))
+        survey.rows.append(_light_row(row, question_key))
         root = sources[row["subset"]].image_root
         for name, published, numbers in zip(row["image_hashes"], row["image_paths"], row["image_looks"], strict=True):
             if name not in survey.images:
@@ -102,8 +105,8 @@ def _count(survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetS
         return
     reason = QuarantineReason(row["reason"])
     tally.reasons[reason] += 1
-    if row["missing_image"] is not None and len(tally.missing) < NUM_EXAMPLES:
-        tally.missing.append(row["missing_image"])
+    if reason == QuarantineReason.missing_image and len(tally.missing) < NUM_EXAMPLES:
+        tally.missing.append(f"{row['file']} row {row['index']}")
     survey.quarantined.append(
         QuarantinedRow(
             subset=row["subset"], file=row["file"], index=row["index"], reason=reason, detail=row["detail"] or ""
@@ -111,7 +114,7 @@ def _count(survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetS
     )
 
 
-def _light_row(row: Mapping[str, Any]) -> Row:
+def _light_row(row: Mapping[str, Any], question_key: str) -> Row:
     return Row(
         subset=row["subset"],
         role=row["role"],
@@ -123,6 +126,8 @@ def _light_row(row: Mapping[str, Any]) -> Row:
         links=row_links(row["image_hashes"], row["groups"], row["image_bytes_hashes"]),
         num_bytes=sum(row["image_num_bytes"]),
         flags=tuple(row["flags"]),
+        question_key=question_key,
+        answer_key=row["answer_key"] or "",
     )
 
 
@@ -152,4 +157,5 @@ def write_image_states(staging: Path, path: Path) -> None:
             "mtime_ns": pa.array([mtime for _, (_, mtime) in ordered], pa.int64()),
         }
     )
+    path.touch(mode=OWNER_ONLY)  # folders on the way to an image may name patients
     pq.write_table(table, path, write_page_checksum=True)

@@ -1,4 +1,4 @@
-"""Option lines at the end of a question, and which of them the answer names."""
+"""Options at the end of a question, and which of them the answer names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from datasets_spec.readers.instructions import without_closing_lines
+from datasets_spec.readers.option_marks import (
+    ends_in_an_option,
+    names_a_letter,
+    names_an_option,
+    options_by_line,
+    options_on_one_line,
+)
 from datasets_spec.readers.records import RowError
 from datasets_spec.sample import (
     MAX_OPTIONS,
@@ -16,12 +24,7 @@ from datasets_spec.sample import (
     option_text_key,
 )
 
-# Med-MAT's files print "A: text", its paper "A. text"; Med-MIM prints "A: text", LLaVA-like files "(A) text" too. Two
-# letters catch a 27th option.
-_OPTION_LINE = re.compile(r"\s*\(?([A-Z]{1,2})\s*[:.)]\s*(.*)\Z")
 _ANSWER = re.compile(r"\s*\(?([A-Z]{1,2})\)?\s*(?:[:.)]\s*(.*))?\Z", re.DOTALL)
-# Ends every single-choice question of Med-MAT and of LLaVA; the trainer's own template asks for the letter.
-_INSTRUCTION = re.compile(r"\s*Answer with the option's letter from the given choices directly\.?\s*\Z", re.IGNORECASE)
 _IMAGE_TAG = re.compile(r"<image>")
 
 
@@ -38,15 +41,6 @@ class TakenApart:
     question: str
     letters: tuple[str, ...]
     options: tuple[str, ...]
-
-
-def without_instruction(text: str) -> str:
-    """Removes the closing request for a letter.
-
-    Args:
-        text: Question as published.
-    """
-    return _INSTRUCTION.sub("", text)
 
 
 def count_image_tags(text: str) -> int:
@@ -75,40 +69,54 @@ def without_image_tags(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def split_options(text: str) -> TakenApart:
-    """Separates a question from the option lines that end it; blank lines between options are allowed.
+    """Separates a question from the options that end it, and from up to two closing lines after them.
 
     Args:
-        text: Question with its options, without image tags and closing instruction.
+        text: Question with its options, without image tags.
 
     Returns:
-        The parts; without option lines at the end, everything is question.
+        The parts; without options at the end, everything is question.
 
     Raises:
-        RowError: The options do not start at A, do not ascend, or are too many.
+        RowError: The options do not start at A, do not ascend, or are too many; or options are asked for and there are
+            none.
     """
-    lines = text.splitlines()
-    found: list[tuple[str, str]] = []
-    end = len(lines)
-    while end > 0 and not (found and found[-1][0] == "A"):
-        line = lines[end - 1]
-        match = _OPTION_LINE.match(line)
-        if match:
-            found.append((match[1], match[2].strip()))
-        elif line.strip():
-            break
-        end -= 1
-    found.reverse()
-    if all(len(letter) > 1 for letter, _ in found):
-        # Nothing, or a last line like "CT: which organ?": no options.
+    shortened, asks_for_options = without_closing_lines(text)
+    question, found = options_by_line(shortened)
+    if not found:
+        question, found = options_on_one_line(shortened)
+    if not found and ends_in_an_option(shortened):
+        raise RowError(QuarantineReason.malformed_row, "option letters do not ascend from A")
+    if not found and asks_for_options:
+        raise RowError(QuarantineReason.options_not_found, "an option is asked for")
+    if not found:
         return TakenApart(question=text.strip(), letters=(), options=())
-    ranks = [_rank(letter) for letter, _ in found]
-    if ranks[0] != 0 or any(a >= b for a, b in pairwise(ranks)):
+    ranks = [_rank(option.letter) for option in found]
+    if any(a >= b for a, b in pairwise(ranks)):
         raise RowError(QuarantineReason.malformed_row, "option letters do not ascend from A")
     if len(found) > MAX_OPTIONS:
         raise RowError(QuarantineReason.too_many_options, f"{len(found)} options")
-    question = "\n".join(lines[:end]).strip()
-    letters, options = zip(*found, strict=True)
-    return TakenApart(question=question, letters=letters, options=options)
+    return TakenApart(
+        question=question,
+        letters=tuple(option.letter for option in found),
+        options=tuple(option.text for option in found),
+    )
+
+
+def require_open(question: str, answer: str) -> None:
+    """Refuses to take a closed question whose options were not found for an open one.
+
+    Args:
+        question: The question as it would be stored.
+        answer: Its answer as published.
+
+    Raises:
+        RowError: The answer is an option's letter, or repeats what the question lists behind one.
+    """
+    if names_a_letter(answer):
+        raise RowError(QuarantineReason.options_not_found, "the answer is a letter")
+    if names_an_option(question, answer):
+        raise RowError(QuarantineReason.options_not_found, "the answer repeats one")
 
 
 def _rank(letter: str) -> int:

@@ -7,10 +7,11 @@ from typing import Any
 from datasets_spec.readers.choices import (
     count_image_tags,
     gold_option,
+    require_open,
     split_options,
     without_image_tags,
-    without_instruction,
 )
+from datasets_spec.readers.instructions import without_instruction
 from datasets_spec.readers.records import RowError, as_record, text_of
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantineReason, RawSample, option_text_key
 
@@ -47,7 +48,7 @@ def sample_from(
     needs_tags: bool = True,
     flags: tuple[str, ...] = (),
 ) -> RawSample:
-    """Makes a sample of two turns; it is closed when the question ends in option lines.
+    """Makes a sample of two turns; it is closed when the question ends in options.
 
     Args:
         index: 0-based position in the file.
@@ -78,6 +79,7 @@ def sample_from(
     elif not answer.strip():
         raise RowError(QuarantineReason.empty_answer)
     else:
+        require_open(choice.question, answer)
         gold, text, label, kind = OPEN_ANSWER, answer.strip(), "open", "open"
     return RawSample(
         index=index,

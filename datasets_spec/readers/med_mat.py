@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets_spec.readers.choices import gold_option, split_options, without_image_tags, without_instruction
+from datasets_spec.readers.choices import gold_option, require_open, split_options, without_image_tags
 from datasets_spec.readers.files import rows_of
+from datasets_spec.readers.instructions import without_instruction
 from datasets_spec.readers.records import RowError, paths_of, require_text, text_of
 from datasets_spec.readers.regions import region_of
 from datasets_spec.sample import OPEN_ANSWER, QuarantinedRow, QuarantineReason, RawSample
@@ -75,6 +76,7 @@ def _open_sample(common: dict[str, Any], question: str, answer: str, flags: tupl
         raise RowError(QuarantineReason.empty_question)
     if not answer:
         raise RowError(QuarantineReason.empty_answer)
+    require_open(question, answer)
     return RawSample(
         **common,
         question=question,

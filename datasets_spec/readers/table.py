@@ -4,8 +4,8 @@ What labs keep in spreadsheets, and how PMC-VQA and others are published. Column
 
 - ``image`` (also ``image_path``, ``figure_path``, ``file_name``), ``images`` or ``image_1``, ``image_2`` ...: paths;
 - ``question``; ``answer``: a letter or an option's text; ``answer_label``: the letter, where both are given;
-- ``A``, ``B`` ... or ``option_a``, ``choice a`` ...: options, empty where a question has fewer; without any, it is
-  open;
+- ``A``, ``B`` ... or ``option_a``, ``choice a`` ...: options, empty where a question has fewer; without any, those
+  at the end of the question count, and without these it is open;
 - ``box`` (also ``bbox``: four numbers, see a subset's ``box_form``) or ``mask`` (a path) in place of an answer;
 - ``label`` (also ``caption``), ``group`` (also ``patient``, ``patient_id``, ``study``, ``study_id``), ``source``.
 """
@@ -17,8 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets_spec.readers.choices import TakenApart, gold_option, without_image_tags, without_instruction
+from datasets_spec.readers.choices import (
+    TakenApart,
+    gold_option,
+    require_open,
+    split_options,
+    without_image_tags,
+)
 from datasets_spec.readers.files import rows_of
+from datasets_spec.readers.instructions import without_closing_lines, without_instruction
 from datasets_spec.readers.records import RowError, paths_of, require_text
 from datasets_spec.readers.regions import region_of
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
@@ -69,6 +76,8 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
         gold, gold_flags = gold_option(choice, answer)
         flags = (*gold_flags, *flags)
         answer = choice.options[gold]
+    else:
+        require_open(choice.question, answer)
     default_label = answer.strip() if choice.options else "open"
     return RawSample(
         **common,
@@ -124,4 +133,7 @@ def _choice(cells: dict[str, Any], question: str) -> TakenApart:
             columns[(match[1] or match[2]).upper()] = name
     options = {letter: _text(cells, columns[letter]).strip() for letter in sorted(columns) if cells[columns[letter]]}
     given = {letter: text for letter, text in options.items() if text}
+    if not given:
+        return split_options(question)
+    question, _ = without_closing_lines(question)
     return TakenApart(question=question, letters=tuple(given), options=tuple(given.values()))

@@ -35,6 +35,8 @@ class Row:
         num_bytes: Bytes of its images.
         flags: Its flags.
         split: Its split, once assigned.
+        question_key: Equal for rows that are asked the same; empty where answers are not compared.
+        answer_key: Equal for equal answers.
     """
 
     subset: str
@@ -49,6 +51,8 @@ class Row:
     flags: tuple[str, ...] = ()
     split: str = ""
     watched: frozenset[str] = frozenset()
+    question_key: str = ""
+    answer_key: str = ""
 
     @property
     def all_links(self) -> frozenset[str]:

@@ -35,6 +35,26 @@ class PartFile(BaseModel):
     sha256: str
 
 
+class Contradiction(BaseModel):
+    """A row that shows what another shows, is asked the same and is answered differently.
+
+    Args:
+        file: File of the row, as the catalog names it.
+        index: 0-based position in it.
+        subset: Subset of the other row.
+        other_file: Its file.
+        other_index: Its position.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    index: int
+    subset: str
+    other_file: str
+    other_index: int
+
+
 class SubsetCounts(BaseModel):
     """What became of a subset's rows.
 
@@ -54,6 +74,9 @@ class SubsetCounts(BaseModel):
         labels: Kept rows by split and label; None where labels are as free as the answers.
         partition_fingerprints: Content hash of the ordered rows, by split.
         groups_known: Whether every kept row's patient is known; if not, patients are unknown, not distinct.
+        num_grouped: Kept rows whose patient is known; None in a store of a version that did not count them.
+        contradicting: Usable rows of which a copy is asked the same and answered differently.
+        contradiction: One of them.
         files: Part files in order, by split.
     """
 
@@ -72,6 +95,9 @@ class SubsetCounts(BaseModel):
     labels: dict[str, dict[str, int]] | None = None
     partition_fingerprints: dict[str, str] = Field(default_factory=dict)
     groups_known: bool = False
+    num_grouped: int | None = None
+    contradicting: int = 0
+    contradiction: Contradiction | None = None
     files: dict[str, tuple[PartFile, ...]] = Field(default_factory=dict)
 
 

@@ -127,7 +127,8 @@ def _count_row(subset: SubsetCheck) -> list[str]:
     shapes = [" ".join(f"{size}:{num}" for size, num in n.items()) for n in (subset.num_options, subset.num_images)]
     numbers = (audit.read, audit.kept, *splits, subset.num_closed, subset.num_open, subset.num_box)
     aside = (audit.duplicates, audit.leaked, audit.not_sampled, sum(audit.quarantined.values()))
-    patients = "known" if audit.groups_known else "unknown"
+    in_part = f"{audit.num_grouped} of {audit.kept} rows" if audit.num_grouped else "unknown"
+    patients = "known" if audit.groups_known else in_part
     counts = [*map(str, numbers), *shapes, str(subset.num_questions), *map(str, aside)]
     return [audit.name, str(audit.key), *counts, patients, subset.licence or "-"]
 

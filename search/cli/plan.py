@@ -14,8 +14,8 @@ from search.planning.facts import read_facts
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.load_study import load_study
 from search.study.own_keys import own_keys_line
+from search.study.requirements import require_runnable
 from search.study.run_dir import run_dir_of
-from search.study.spec import StudySpec
 from search.study.study import Study
 
 
@@ -27,6 +27,9 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
         overrides: values that replace the file's.
         run_dir: of the study; the default one where none is given.
         detect: a difference in points for which to say what it takes.
+
+    Raises:
+        UserError: `recombine run` would refuse the study; in its words.
     """
     study = load_study(study_file, overrides)
     facts = read_facts(study, run_dir_of(study_file, study.spec, run_dir))
@@ -56,7 +59,7 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     print_table("Trials", ["phase", "trials", "samples each", "note"], [*rows, ["total", str(plan.num_trials), "", ""]])
     print_line(f"time: {_duration(plan.wall_s[0])} to {_duration(plan.wall_s[1])}" + _gpu(plan.gpu_s))
     if spec.execution.gpus_per_worker:
-        print_line(gpu_memory_line(spec))
+        print_line(gpu_memory_line(study))
     print_line(f"disk: about {plan.disk_mib:.0f} MiB")
     for assumption in plan.assumptions:
         print_line(f"  assumes {assumption}")
@@ -67,16 +70,19 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
         columns = ["questions a target", "seeds an arm needed"]
         print_table(f"To see {detect:g} points", columns, needed_rows(differences, detect / 100))
         print_line(trials_line(differences, detect / 100))
+    # Last, so that the rows and trials that it is about stand above.
+    require_runnable(study, lambda name, split: facts.counts[name].get(split, 0) if name in facts.counts else None)
 
 
-def gpu_memory_line(spec: StudySpec) -> str:
+def gpu_memory_line(study: Study) -> str:
     """Return what a slot's GPU will hold, estimated from the backbone's configuration."""
     from trainers.backbone.memory import estimate_memory
 
+    spec = study.spec
     execution = spec.execution
     packed = execution.pack if execution.pack != "auto" else 1
     num_images = IMAGES_OF_ABILITY if spec.abilities else 1
-    backbone = spec.backbone.resolved(gpus_per_worker=execution.gpus_per_worker)
+    backbone = study.located(spec.backbone).resolved(gpus_per_worker=execution.gpus_per_worker)
     try:
         found = estimate_memory(backbone, spec.recipe, num_packed=packed, num_images=num_images)
     except (OSError, ValueError, ImportError):

@@ -12,6 +12,7 @@ from search.cli.report import show_backbones, show_findings
 from search.designs.backbones import backbone_studies
 from search.study.load_study import load_study
 from search.study.objective import objective_values
+from search.study.requirements import require_backbones
 from search.study.run_dir import RunDir, run_dir_of
 from search.study.study import Study
 
@@ -22,6 +23,7 @@ def run_command(
     """Run or resume a study; return the exit code."""
     study = load_study(study_file, overrides)
     directory = run_dir_of(study_file, study.spec, run_dir)
+    require_backbones(study)  # all of them, before the first is run
     several = backbone_studies(study)
     runs = {name: (each, directory.of_backbone(name)) for name, each in several.items()} or {"": (study, directory)}
     for each, place in runs.values():

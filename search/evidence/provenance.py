@@ -57,6 +57,7 @@ def run_info(
                 "train_rows": c.splits.get("train", 0),
                 "rows": dict(c.splits),
                 "groups_known": c.groups_known,
+                "rows_with_patient": c.num_grouped,
             }
             for name, c in counts.items()
         },

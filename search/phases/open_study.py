@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from datasets_spec.errors import UserError
 from search.engine.recorder import Recorder
 from search.engine.setup import build_engine
 from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
 from search.study.foreign_catalog import foreign_catalog_warning
+from search.study.requirements import require_rows
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
 from search.study.spec import ExecutionSection
 from search.study.study import Study
@@ -47,7 +47,7 @@ def open_run(
     from trainers.trial.folder import remove_dead_attempts
 
     spec = study.spec
-    backbone = spec.backbone.resolved(gpus_per_worker=spec.execution.gpus_per_worker)
+    backbone = study.located(spec.backbone).resolved(gpus_per_worker=spec.execution.gpus_per_worker)
     fingerprint = backbone_fingerprint(backbone)
     prepared = prepare_store(
         study.catalog, study.store_dir, seed=spec.seed, quarantine_limit=spec.quarantine_limit, on_event=say
@@ -97,39 +97,6 @@ def _trial_resources(execution: ExecutionSection) -> TrialResources:
         num_threads=execution.num_threads,
         max_failures=execution.max_failures,
     )
-
-
-def require_rows(study: Study, count: Callable[[str, str], int]) -> None:
-    """Refuse a study whose sources or targets do not have the rows that it needs.
-
-    Args:
-        study: the study.
-        count: number of rows of (subset, split).
-
-    Raises:
-        UserError: everything that is missing, one line each.
-    """
-    spec = study.spec
-    needed = 1 if spec.design is not None else max(spec.space.composition.num_samples)
-    missing = [
-        f"source {s}: {count(s, 'train')} train rows, space.composition.num_samples asks for {needed}"
-        for s in spec.space.composition.available
-        if count(s, "train") < needed
-    ]
-    splits: tuple[str, ...] = ("search", "confirm", "sealed") if spec.confirm.enabled else ("search",)
-    if spec.design is not None:
-        splits = (spec.design.split,)
-    missing += [
-        f"target {target}: no rows in its `{split}` split"
-        for target in spec.eval_sets
-        for split in splits
-        if not count(target, split)
-    ]
-    if missing:
-        raise UserError(
-            "the data do not suffice for this study:\n    " + "\n    ".join(missing),
-            hint="lower num_samples, change the catalog's shares, or see `recombine data check`",
-        )
 
 
 def _backbone_decision(asked: BackboneSpec, resolved: BackboneSpec) -> str:

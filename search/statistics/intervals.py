@@ -58,7 +58,9 @@ def clustered_interval(
     right = np.asarray(correct, dtype=np.float64)
     if not len(right) or len(right) != len(groups):
         raise ValueError("each question needs a group, and there must be one at least")
-    codes = np.unique([str(group) for group in groups], return_inverse=True)[1]
+    # Numbered as they come: patients' names differ from store to store, and the order of a sum decides its last digit.
+    numbers: dict[str, int] = {}
+    codes = np.array([numbers.setdefault(str(group), len(numbers)) for group in groups])
     num_groups, n, share = int(codes.max()) + 1, len(right), float(right.mean())
     if num_groups == 1:
         return Interval(0.0, 1.0), 1.0

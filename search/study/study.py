@@ -12,6 +12,7 @@ from datasets_spec.store.manifest import read_manifest
 from search.study.exposure import Exposures
 from search.study.run_dir import RunDir
 from search.study.spec import StudySpec
+from trainers.backbone_spec import BackboneSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +29,10 @@ class Study:
     def reused_runs(self) -> tuple[RunDir, ...]:
         """The run folders that equal trials are taken from."""
         return tuple(RunDir(self.path.resolve().parent / folder) for folder in self.spec.reuse)
+
+    def located(self, backbone: BackboneSpec) -> BackboneSpec:
+        """Return a backbone whose folder, where it names one, starts from the study file wherever the study is run."""
+        return backbone.located(self.path.resolve().parent)
 
     @property
     def exposures(self) -> Exposures:

@@ -75,30 +75,11 @@ def backbone_fingerprint(spec: BackboneSpec) -> str:
     """Return the identity of the weights: file hashes of a folder, hub id and commit of a hub model.
 
     Raises:
-        UserError: a hub model without a revision (its weights could change under a study) or an empty folder.
+        UserError: as for `BackboneSpec.weight_files`.
     """
-    folder = Path(spec.location())
-    if folder.is_dir():
-        names = (
-            "*.safetensors",
-            "config.json",
-            "tokenizer.json",
-            "chat_template.*",
-            "*processor_config.json",
-        )
-        files = sorted({path for pattern in names for path in folder.glob(pattern)})
-        if not any(path.suffix == ".safetensors" for path in files):
-            raise UserError(
-                f"backbone.model: {folder} holds no .safetensors file",
-                hint="pickled weights are never loaded",
-            )
+    files = spec.weight_files()
+    if files:
         return content_hash({path.name: _file_hash(path) for path in files})
-    if spec.revision is None:
-        raise UserError(
-            f"backbone.model: '{spec.model}' is no folder here, and a hub model needs a revision",
-            hint="add `backbone.revision: <commit>` so that every trial starts from the same weights, "
-            "or name a folder, or `phantom`",
-        )
     return content_hash({"model": spec.model, "revision": spec.revision})
 
 

@@ -106,7 +106,14 @@ def _subset_row(
         rows=tuple(count((record.get("rows") or {}).get(column, 0)) for column in columns),
         duplicates=count((run.get("duplicates") or {}).get(name, 0)),
         leaked=count((run.get("leaked") or {}).get(name, 0)),
-        patients=PATIENTS.get(str(record.get("groups_known")), NOT_KNOWN),
+        patients=_patients(record),
         quarantined=count(sum(size for size in reasons.values() if is_number(size))),
         reasons=tuple(count(reasons.get(reason, 0)) for reason in ordered),
     )
+
+
+def _patients(record: Mapping[str, Any]) -> str:
+    named = record.get("rows_with_patient")
+    if named and not record.get("groups_known"):
+        return f"known for {count(named)} rows"
+    return PATIENTS.get(str(record.get("groups_known")), NOT_KNOWN)

@@ -45,6 +45,16 @@ def labelled_jpeg(mode: str, orientation: int = 1, **options: Any) -> bytes:
     return saved("JPEG", mode, **options) + b"<html>" + SECRET
 
 
+def with_thumbnail(data: bytes, *, extra: bytes = b"") -> bytes:
+    """Puts a picture of its own into the JFIF segment, and an extension with another one behind it."""
+    assert data[2:4] == b"\xff\xe0"
+    thumbnail = (SECRET * 3)[: 3 * 3 * 4]
+    payload = data[6:18] + bytes((3, 4)) + thumbnail + extra
+    jfxx = b"JFXX\0\x13" + bytes((3, 4)) + thumbnail
+    segments = [struct.pack(">BBH", 0xFF, 0xE0, len(part) + 2) + part for part in (payload, jfxx)]
+    return data[:2] + b"".join(segments) + data[20:]
+
+
 FILES = {
     **{f"png {mode}": labelled_png(mode) for mode in ("1", "L", "P", "LA", "RGB", "RGBA")},
     **{f"jpeg {mode}": labelled_jpeg(mode) for mode in ("L", "RGB", "CMYK")},
@@ -53,6 +63,8 @@ FILES = {
     "jpeg optimised": labelled_jpeg("RGB", optimize=True, quality=30),
     **{f"jpeg turned {n}": labelled_jpeg("RGB", n) for n in range(2, 9)},
     **{f"png turned {n}": labelled_png("RGB", n) for n in range(2, 9)},
+    "jpeg with thumbnails": with_thumbnail(saved("JPEG", "RGB")),
+    "jpeg with more than a thumbnail": with_thumbnail(saved("JPEG", "L"), extra=SECRET),
     "webp": saved("WEBP", "RGB", exif=with_exif(6), lossless=True),
     "bmp": saved("BMP", "RGB") + SECRET,
     "tiff": saved("TIFF", "RGB", description=SECRET.decode()),

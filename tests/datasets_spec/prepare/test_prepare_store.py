@@ -352,7 +352,7 @@ def test_a_refused_preparation_leaves_the_old_store_whole(tmp_path: Path, local_
     catalog = small(tmp_path)
     before = prepare_store(catalog, tmp_path / "store").manifest
     shutil.rmtree(tmp_path / "images" / "a")
-    with pytest.raises(MissingImagesError, match=r"(?s)02: 40 of 80 .*02: a/p0/im \(0\).png"):
+    with pytest.raises(MissingImagesError, match=r"(?s)02: 40 of 80 .*02: a.json row 0\n"):
         prepare_store(catalog, tmp_path / "store")
     store = open_store(tmp_path / "store")
     assert store.manifest == before

@@ -12,7 +12,7 @@ LIST = Path("quarantine.parquet")
 
 
 def tally(read: int, **reasons: int) -> Tally:
-    result = Tally(read=read, missing=["p/1.png", "p/2.png"])
+    result = Tally(read=read, missing=["a.json row 1", "a.json row 7"])
     result.reasons.update({Reason(name): num for name, num in reasons.items()})
     return result
 
@@ -40,5 +40,5 @@ def test_all_subsets_beyond_the_limit_are_named_with_counts() -> None:
 
 
 def test_missing_images_are_named_with_what_to_do() -> None:
-    with pytest.raises(MissingImagesError, match=r"(?s)a: p/1.png.*image_root"):
+    with pytest.raises(MissingImagesError, match=r"(?s)a: a.json row 1.*image_root"):
         require_within_limit({"a": tally(10, missing_image=3, malformed_row=2)}, 0.05, LIST)

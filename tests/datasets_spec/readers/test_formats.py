@@ -119,7 +119,8 @@ def test_tables_of_pmc_vqa_s_shape_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"A": "", "B": "", "C": ""}, None),
+        ({"A": "", "B": "", "C": ""}, "options_not_found"),
+        ({"A": "", "B": "", "C": "", "answer": "round"}, None),
         ({"answer": "square"}, None),
         ({"image": "", "image_1": "a.png", "image_2": "b.png"}, None),
         ({"answer": "D"}, "answer_not_in_options"),
@@ -141,12 +142,12 @@ def test_rows_of_a_table(change: dict[str, str], reason: str | None, tmp_path: P
 @pytest.mark.parametrize(
     "text",
     [
-        "image,question,answer\na.png,q,x,one too many\n",
+        "image,question,answer\na.png,q,xy,one too many\n",
         "image,question,answer\na.png\n",
     ],
 )
 def test_rows_of_the_wrong_length_are_set_aside(text: str, tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
-    path.write_text(text + "a.png,q,x\n")
+    path.write_text(text + "a.png,q,xy\n")
     rows = list(get_reader("table")(path, subset="s"))
     assert [isinstance(row, RawSample) for row in rows] == [False, True]

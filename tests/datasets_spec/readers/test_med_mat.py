@@ -93,7 +93,7 @@ def test_without_choices_a_record_is_an_open_question(path: Path) -> None:
         ({"Question-choice": "q\nA: x"}, "too_few_options"),
         ({"Question-choice": "q\nA: same\nB: Same "}, "too_few_options"),
         ({"Question-choice": "q\nA: x\nB: "}, "malformed_row"),
-        ({"Question-choice": "q\nA: x\nwhat\nB: y"}, "malformed_row"),
+        ({"Question-choice": "q\nA: x\nB: y\nWhat"}, "too_few_options"),
         ({"Question-choice": "q\nA: x\nB: y\nB: z"}, "malformed_row"),
         (
             {"Question-choice": "q\n" + "\n".join(f"{x}: {x}" for x in [*map(chr, range(65, 91)), "AA"])},

@@ -95,7 +95,7 @@ def test_relations_are_shown_for_every_pair(tmp_path: Path) -> None:
 
 
 def test_gpu_memory_is_estimated_or_said_to_be_unknown(tmp_path: Path) -> None:
-    known = open_study(tmp_path / "a", {"execution.gpus_per_worker": 1}).spec
+    known = open_study(tmp_path / "a", {"execution.gpus_per_worker": 1})
     assert "GPU memory of a worker: about 1 GiB" in gpu_memory_line(known)
-    unknown = open_study(tmp_path / "b", {"execution.gpus_per_worker": 1, "backbone.model": "/nowhere"}).spec
+    unknown = open_study(tmp_path / "b", {"execution.gpus_per_worker": 1, "backbone.model": "/nowhere"})
     assert "not known" in gpu_memory_line(unknown)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from search.report.run_files import RunRecords
 from search.report.sections.data import compute_data_table
 
@@ -23,3 +25,10 @@ def test_a_target_that_is_an_ability_says_both(records: RunRecords) -> None:
     row = next(subset for subset in compute_data_table(records).subsets if subset.name == "ct-brain-temporal")
     assert row.roles == "target, ability"
     assert row.ability == "temporal"
+
+
+def test_patients_known_in_part_are_told_with_their_number(records: RunRecords) -> None:
+    subsets = {name: {**record, "rows_with_patient": 1000} for name, record in records.run["subsets"].items()}
+    table = compute_data_table(replace(records, run={**records.run, "subsets": subsets}))
+    row = next(subset for subset in table.subsets if subset.name == "mri-brain-presence")
+    assert row.patients == "known for 1\u202f000 rows"

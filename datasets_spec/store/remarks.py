@@ -1,0 +1,49 @@
+"""What preparing and checking both say of a subset's counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from datasets_spec.store.manifest import SubsetCounts
+
+
+def tell_patients_and_contradictions(subsets: Mapping[str, SubsetCounts], tell: Callable[[str], None]) -> None:
+    """Says whose patients are known in part, and which subsets contradict themselves.
+
+    Args:
+        subsets: Counts by subset.
+        tell: Told a line each.
+    """
+    for name, counts in subsets.items():
+        for told in (patients_known_in_part(counts), contradicting_rows(counts, name)):
+            if told is not None:
+                tell(f"{name}: {told}")
+
+
+def patients_known_in_part(counts: SubsetCounts) -> str | None:
+    """Returns what to say of a subset whose patients are known in part; None for any other.
+
+    Args:
+        counts: Its counts.
+    """
+    if counts.groups_known or not counts.num_grouped:
+        return None
+    unknown = counts.kept - counts.num_grouped
+    return f"patients of {counts.num_grouped} of {counts.kept} rows are known; {unknown} rows name none"
+
+
+def contradicting_rows(counts: SubsetCounts, name: str) -> str | None:
+    """Returns what to say of a subset with copies that are answered differently; None for any other.
+
+    Args:
+        counts: Its counts.
+        name: Its name.
+    """
+    example = counts.contradiction
+    if example is None:
+        return None
+    other = example.other_file if example.subset == name else f"{example.subset}'s {example.other_file}"
+    return (
+        f"{counts.contradicting} rows show a picture that another row answers differently, such as {example.file} "
+        f"row {example.index} and {other} row {example.other_index}"
+    )
