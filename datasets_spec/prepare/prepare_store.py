@@ -27,7 +27,7 @@ from datasets_spec.prepare.inputs import (
 )
 from datasets_spec.prepare.quarantine import Tally, require_within_limit, write_quarantine
 from datasets_spec.prepare.second_pass import write_row_list
-from datasets_spec.prepare.survey import Survey, survey_staging, tie_rows, write_image_states
+from datasets_spec.prepare.survey import Survey, require_balance, survey_staging, tie_rows, write_image_states
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.store.manifest import StoreManifest, read_manifest, write_manifest
@@ -79,7 +79,8 @@ def prepare_store(
         MissingImagesError: Image folders, or many images, are missing.
         QuarantineLimitError: Too many rows of a subset cannot be used.
         LeakageError: The leakage guard failed.
-        StoreError: Another process prepares this store, or an image changed meanwhile.
+        StoreError: Another process prepares this store, a node does not see it, rows or parts were lost on the
+            way, or an image changed meanwhile.
     """
     tell = on_event or (lambda message: None)
     limits = ImageLimits(max_mpx=max_image_mpx, max_bytes=max_image_bytes)
@@ -121,12 +122,14 @@ def _build(
     tell: Callable[[str], None],
 ) -> StoreManifest:
     from datasets_spec.prepare.ray_jobs import compare_pairs, stage_rows, store_rows
+    from datasets_spec.prepare.shared_folder import require_shared_folder
 
     files, sources = data_files(catalog), subset_sources(catalog)
     staging = generation / "staging"
+    require_shared_folder(generation, tell)
     tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
     stage_rows(files, sources, staging, seed=seed, limits=limits)
-    survey = survey_staging(staging, sources)
+    survey = survey_staging(staging, files, sources)
     shares = {name: catalog.shares(name) for name in catalog.names}
     sampling = {name: catalog.sampling(name) for name in catalog.names}
     policy = catalog.spec.leakage
@@ -136,15 +139,13 @@ def _build(
     tie_rows(survey.rows, groups, policy)
     plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling, policy=policy)
     survey.set_aside(plan.removed)
+    require_balance(survey, plan)
     write_quarantine(survey.quarantined, store_dir / QUARANTINE_NAME)
     _tell_counts(survey, tell)
     require_within_limit(survey.tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
     num_rows = sum(len(rows) for rows in plan.partitions.values())
     tell(f"writing {num_rows} rows in {len(plan.partitions)} partitions")
     parts = store_rows(plan, sources, staging, generation, limits=limits)
-    failures = sorted({part["failure"] for part in parts if part["failure"]})
-    if failures:
-        raise StoreError("; ".join(failures), hint="prepare again when nothing writes to the images")
     write_row_list(plan, generation / ROWS_NAME)
     write_image_states(staging, generation / IMAGES_NAME)
     shutil.rmtree(staging, ignore_errors=True)

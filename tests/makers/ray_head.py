@@ -105,8 +105,8 @@ def wait_until_gone(mark: str, timeout_s: float = 15.0) -> list[int]:
     return left
 
 
-def end_marked(mark: str) -> None:
-    for pid in wait_until_gone(mark, timeout_s=5.0):
+def end_marked(mark: str, *, grace_s: float = 5.0) -> None:
+    for pid in wait_until_gone(mark, timeout_s=grace_s):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 

@@ -24,6 +24,7 @@ from datasets_spec.errors import (
 )
 from datasets_spec.images.decode import decode, hash_of
 from datasets_spec.images.limits import ImageLimits
+from datasets_spec.prepare import ray_jobs
 from datasets_spec.prepare.prepare_store import PreparedStore, locked, prepare_store
 from datasets_spec.readers import get_reader
 from datasets_spec.readers.unpack import unpack_table
@@ -358,6 +359,22 @@ def test_a_refused_preparation_leaves_the_old_store_whole(tmp_path: Path, local_
     assert store.manifest == before
     assert store.verify() == 4
     assert len(list((tmp_path / "store" / "generations").iterdir())) == 1
+
+
+def test_a_block_that_is_lost_stops_the_preparation(
+    tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stage_and_lose(*args: Any, **kwargs: Any) -> None:
+        stage_rows(*args, **kwargs)
+        staging = args[2]
+        max(staging.glob("*/*.parquet"), key=lambda path: path.stat().st_size).unlink()
+
+    catalog, stage_rows = small(tmp_path), ray_jobs.stage_rows
+    monkeypatch.setattr(ray_jobs, "stage_rows", stage_and_lose)
+    with pytest.raises(StoreError, match=r"(?s)rows were read and are not in .*02: [ab].json: "):
+        prepare_store(catalog, tmp_path / "store")
+    assert not list((tmp_path / "store" / "generations").iterdir())
+    assert not (tmp_path / "store" / "manifest.json").exists()
 
 
 def test_files_that_cannot_be_read_are_all_named(tmp_path: Path, local_ray: None) -> None:
