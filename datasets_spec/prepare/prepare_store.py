@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets_spec.atomic import sync, sync_folders
 from datasets_spec.canonical import short_hash
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import group_copies
@@ -30,6 +31,7 @@ from datasets_spec.prepare.second_pass import write_row_list
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging, tie_rows, write_image_states
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.row_plan import make_plan
+from datasets_spec.store.damages import find_damages
 from datasets_spec.store.manifest import StoreManifest, read_manifest, write_manifest
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME
 
@@ -58,6 +60,7 @@ def prepare_store(
     quarantine_limit: float = 0.05,
     max_image_mpx: float = DEFAULT_MAX_IMAGE_MPX,
     max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES,
+    check_hashes: bool = False,
     on_event: Callable[[str], None] | None = None,
 ) -> PreparedStore:
     """Prepares a store from a catalog with Ray Data; does nothing when the inputs have not changed.
@@ -72,6 +75,7 @@ def prepare_store(
         quarantine_limit: Largest share of a subset's rows that may be unusable.
         max_image_mpx: Largest image, in megapixels.
         max_image_bytes: Largest image file.
+        check_hashes: Whether the files of a current store are compared with their hashes, not by size alone.
         on_event: Told what is being done and decided, in words without row contents.
 
     Raises:
@@ -90,12 +94,12 @@ def prepare_store(
             tell(f"{name}: left out, {lacking} is not there")
     fingerprint = inputs_fingerprint(catalog, seed=seed, limits=limits)
     with locked(store_dir):
-        manifest = _current_manifest(catalog, store_dir, fingerprint)
-        if manifest is not None:
+        before = _readable_manifest(store_dir)
+        if before and _is_current(before, catalog, store_dir, fingerprint, check_hashes, tell):
             tell(f"the store {store_dir} is current: nothing to do")
-            tallies = {name: _tally_of(manifest, name) for name in manifest.subsets}
+            tallies = {name: _tally_of(before, name) for name in before.subsets}
             require_within_limit(tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
-            return PreparedStore(manifest=manifest, was_current=True)
+            return PreparedStore(manifest=before, was_current=True)
         generation = store_dir / GENERATIONS / f"{short_hash(fingerprint)}-{uuid.uuid4().hex[:8]}"
         generation.mkdir(parents=True)
         try:
@@ -107,7 +111,8 @@ def prepare_store(
         for old in (store_dir / GENERATIONS).iterdir():
             if old != generation:
                 shutil.rmtree(old, ignore_errors=True)
-    tell(f"the store {store_dir} is ready: fingerprint {short_hash(manifest.fingerprint)}")
+    same = ", the same rows as before" if before and before.fingerprint == manifest.fingerprint else ""
+    tell(f"the store {store_dir} is ready: fingerprint {short_hash(manifest.fingerprint)}{same}")
     return PreparedStore(manifest=manifest, was_current=False)
 
 
@@ -149,6 +154,10 @@ def _build(
     write_row_list(plan, generation / ROWS_NAME)
     write_image_states(staging, generation / IMAGES_NAME)
     shutil.rmtree(staging, ignore_errors=True)
+    for file in (generation / ROWS_NAME, generation / IMAGES_NAME):
+        sync(file)
+    sync_folders(generation)
+    sync(generation.parent)
     name = f"{GENERATIONS}/{generation.name}"
     return build_manifest(
         catalog, plan, survey, parts, seed=seed, search=search, inputs_fingerprint=fingerprint, generation=name
@@ -162,23 +171,37 @@ def _tell_counts(survey: Survey, tell: Callable[[str], None]) -> None:
         tell(f"{name}: {kept} of {tally.read} rows kept" + (f" (set aside: {aside})" if aside else ""))
 
 
-def _current_manifest(catalog: Catalog, store_dir: Path, fingerprint: str) -> StoreManifest | None:
+def _readable_manifest(store_dir: Path) -> StoreManifest | None:
+    try:
+        return read_manifest(store_dir)
+    except StoreError:
+        # A damaged store is rebuilt: it holds nothing that its inputs do not.
+        return None
+
+
+def _is_current(
+    manifest: StoreManifest,
+    catalog: Catalog,
+    store_dir: Path,
+    fingerprint: str,
+    check_hashes: bool,
+    tell: Callable[[str], None],
+) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if manifest.inputs_fingerprint != fingerprint:
+        return False
+    damages = find_damages(store_dir, manifest, check_hashes=check_hashes)
+    if damages:
+        tell(f"{len(damages)} files of the store are damaged, the first {damages[0]}: all are written again")
+        return False
     try:
-        manifest = read_manifest(store_dir)
-        if manifest is None or manifest.inputs_fingerprint != fingerprint:
-            return None
-        for subset in manifest.subsets.values():
-            for part in (part for parts in subset.files.values() for part in parts):
-                if (store_dir / part.path).stat().st_size != part.num_bytes:
-                    return None
         states = pq.read_table(store_dir / manifest.generation / IMAGES_NAME, page_checksum_verification=True)
-    except (StoreError, OSError, pa.ArrowException):
-        # A damaged store is rebuilt: it holds nothing that its inputs do not.
-        return None
-    return manifest if images_unchanged(states, subset_sources(catalog)) else None
+    except (OSError, pa.ArrowException):
+        tell(f"{IMAGES_NAME} of the store is damaged: all files are written again")
+        return False
+    return images_unchanged(states, subset_sources(catalog))
 
 
 def _tally_of(manifest: StoreManifest, name: str) -> Tally:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets_spec.atomic import sync
 from datasets_spec.errors import StoreError
 from datasets_spec.images.files import read_image, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
@@ -241,5 +242,7 @@ def _write(rows: list[dict[str, Any]], path: Path) -> dict[str, Any]:
         use_dictionary=_DICTIONARY_COLUMNS,
         write_page_checksum=True,
     )
+    # Before the hash is told: what the manifest names is on the disk. Folders follow when all parts are there.
+    sync(path)
     data = path.read_bytes()
     return {"num_rows": len(rows), "num_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.errors import StoreError
 from datasets_spec.nearest import nearest_of
 from datasets_spec.sample import SPLITS, arrow_schema
+from datasets_spec.store.damages import find_damages
 from datasets_spec.store.manifest import PartFile, StoreManifest, SubsetCounts, read_manifest
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class Store:
     def subsets(self) -> tuple[str, ...]:
         """Names of the subsets."""
         return tuple(self.manifest.subsets)
+
+    @property
+    def num_files(self) -> int:
+        """Number of its Parquet parts."""
+        return sum(len(parts) for subset in self.manifest.subsets.values() for parts in subset.files.values())
 
     def count(self, subset: str, split: str) -> int:
         """Returns the number of rows of a subset and split.
@@ -137,18 +142,11 @@ class Store:
         Raises:
             StoreError: Files are missing or damaged; names them.
         """
-        parts = [part for subset in self.manifest.subsets.values() for p in subset.files.values() for part in p]
-        damaged = [part.path for part in parts if not self._is_intact(part)]
-        if damaged:
-            raise StoreError(f"missing or damaged files: {', '.join(damaged[:10])}", hint=_REBUILD)
-        return len(parts)
-
-    def _is_intact(self, part: PartFile) -> bool:
-        try:
-            with (self.directory / part.path).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256
-        except OSError:
-            return False
+        damages = find_damages(self.directory, self.manifest, check_hashes=True)
+        if damages:
+            listed = "\n  ".join(str(damage) for damage in damages)
+            raise StoreError(f"{len(damages)} of {self.num_files} files are damaged:\n  {listed}", hint=_REBUILD)
+        return self.num_files
 
     def _counts(self, subset: str, split: str) -> SubsetCounts:
         if subset not in self.manifest.subsets:

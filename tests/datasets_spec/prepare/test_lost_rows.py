@@ -19,6 +19,7 @@ from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
 from datasets_spec.splits.row_plan import Row, RowPlan
 from tests.makers.corpus import mat_record, save_picture
+from tests.makers.syncs import record_syncs
 
 SUBSET = "02"
 NUM_ROWS = 600
@@ -113,10 +114,12 @@ def written(root: Path, staging: Path, sources: dict[str, SubsetSource]) -> tupl
     return orders, parts.to_pylist()
 
 
-def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path) -> None:
+def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, sources, blocks = read_corpus(tmp_path)
+    synced = record_syncs(monkeypatch)
     orders, parts = written(tmp_path / "g", stage(blocks, tmp_path / "staging"), sources)
     assert len(parts) == 2
+    assert synced == [str(tmp_path / "g" / part["path"]) for part in parts]
     require_parts([orders], parts, tmp_path / "g")
     with pytest.raises(StoreError, match=r"part-00001.parquet: nothing written of 88 rows"):
         require_parts([orders], parts[:1], tmp_path / "g")

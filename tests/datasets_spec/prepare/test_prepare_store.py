@@ -25,6 +25,7 @@ from datasets_spec.errors import (
 from datasets_spec.images.decode import decode, hash_of
 from datasets_spec.images.limits import ImageLimits
 from datasets_spec.prepare import ray_jobs
+from datasets_spec.prepare.inputs import IMAGES_NAME
 from datasets_spec.prepare.prepare_store import PreparedStore, locked, prepare_store
 from datasets_spec.readers import get_reader
 from datasets_spec.readers.unpack import unpack_table
@@ -43,6 +44,7 @@ from tests.makers.corpus import (
     write_catalog,
     write_json,
 )
+from tests.makers.syncs import record_syncs
 
 pytestmark = pytest.mark.ray
 
@@ -347,6 +349,32 @@ def test_rebuilding_is_needed_exactly_when_something_changed(tmp_path: Path, loc
     third = prepare_store(catalog, tmp_path / "store", seed=1)
     assert third.manifest.fingerprint != second.manifest.fingerprint
     assert open_store(tmp_path / "store").verify() == 4
+
+
+def test_a_damaged_part_is_written_again_and_all_is_on_the_disk_before_it_is_announced(
+    tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = small(tmp_path)
+    told: list[str] = []
+    first = prepare_store(catalog, tmp_path / "store").manifest
+    path = Path(open_store(tmp_path / "store").files("02", "train")[0])
+    data = path.read_bytes()
+    path.write_bytes(data[:200] + bytes([data[200] ^ 4]) + data[201:])
+    # A study looks at sizes only; its reads meet the checksums of pages.
+    assert prepare_store(catalog, tmp_path / "store").was_current
+    synced = record_syncs(monkeypatch)
+    again = prepare_store(catalog, tmp_path / "store", check_hashes=True, on_event=told.append)
+    assert not again.was_current
+    assert again.manifest.fingerprint == first.fingerprint
+    assert told[0].startswith("1 files of the store are damaged, the first ")
+    assert told[-1].endswith(", the same rows as before")
+    assert open_store(tmp_path / "store").verify() == 4
+    assert prepare_store(catalog, tmp_path / "store", check_hashes=True).was_current
+    generation = tmp_path / "store" / again.manifest.generation
+    folders = [folder for folder in (generation, *generation.rglob("*")) if folder.is_dir()]
+    before = synced[: next(place for place, name in enumerate(synced) if ".manifest.json" in name)]
+    for needed in (*folders, generation.parent, generation / ROWS_NAME, generation / IMAGES_NAME):
+        assert str(needed) in before
 
 
 def test_a_refused_preparation_leaves_the_old_store_whole(tmp_path: Path, local_ray: None) -> None:
