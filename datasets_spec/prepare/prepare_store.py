@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +30,9 @@ from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.store.damages import find_damages
+from datasets_spec.store.generations import GENERATIONS, LEASE_NAME, locked, remove_unheld
 from datasets_spec.store.manifest import StoreManifest, read_manifest, write_manifest
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME
-
-GENERATIONS = "generations"
-LOCK_NAME = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +62,7 @@ def prepare_store(
     """Prepares a store from a catalog with Ray Data; does nothing when the inputs have not changed.
 
     The caller has connected to Ray. A rebuilt store is written as a new generation beside the old one, which
-    stays whole and readable until the new manifest replaces the old.
+    stays whole until the new manifest replaces the old, and as long as a :class:`Store` that is open reads it.
 
     Args:
         catalog: What to prepare.
@@ -102,17 +98,19 @@ def prepare_store(
             return PreparedStore(manifest=before, was_current=True)
         generation = store_dir / GENERATIONS / f"{short_hash(fingerprint)}-{uuid.uuid4().hex[:8]}"
         generation.mkdir(parents=True)
+        (generation / LEASE_NAME).touch()
         try:
             manifest = _build(catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell)
         except BaseException:
             shutil.rmtree(generation, ignore_errors=True)
             raise
         write_manifest(store_dir, manifest)
-        for old in (store_dir / GENERATIONS).iterdir():
-            if old != generation:
-                shutil.rmtree(old, ignore_errors=True)
+        held = remove_unheld(store_dir, manifest.generation).held
     same = ", the same rows as before" if before and before.fingerprint == manifest.fingerprint else ""
     tell(f"the store {store_dir} is ready: fingerprint {short_hash(manifest.fingerprint)}{same}")
+    if held:
+        names = ", ".join(old.name for old in held)
+        tell(f"earlier rows stay, for a running study reads them: {names}. Later: recombine data gc STUDY")
     return PreparedStore(manifest=manifest, was_current=False)
 
 
@@ -211,28 +209,3 @@ def _tally_of(manifest: StoreManifest, name: str) -> Tally:
     tally.reasons[QuarantineReason.not_sampled] = counts.not_sampled
     tally.reasons.update({QuarantineReason(reason): num for reason, num in counts.quarantined.items()})
     return tally
-
-
-@contextmanager
-def locked(store_dir: Path) -> Iterator[None]:
-    """Holds the store's lock; the operating system frees it when the process ends, however it ends.
-
-    Args:
-        store_dir: The store; made if absent.
-
-    Raises:
-        StoreError: Another process prepares it, or the folder cannot be written.
-    """
-    try:
-        store_dir.mkdir(parents=True, exist_ok=True)
-        file = (store_dir / LOCK_NAME).open("w")
-    except OSError as error:
-        raise StoreError(f"cannot write to {store_dir}: {error.strerror or type(error).__name__}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"another process is preparing {store_dir}", hint="wait for it, or choose another folder"
-            ) from None
-        yield

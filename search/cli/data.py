@@ -1,4 +1,4 @@
-"""`recombine data ...`: prepare, check, verify, relations, init-catalog, unpack, export."""
+"""`recombine data ...`: prepare, check, verify, gc, relations, init-catalog, unpack, export."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from datasets_spec.prepare.prepare_store import PreparedStore
     from datasets_spec.splits.leak_levels import LeakCount
     from datasets_spec.store.export import ExportFormat
+
+MIB = 2**20
 
 
 def prepare(study_file: Path, overrides: Sequence[str], address: str | None) -> None:
@@ -70,6 +72,20 @@ def verify(study_file: Path, overrides: Sequence[str]) -> int:
         return 1
     print_line(f"{store.directory}: all {store.num_files} files are as they were written; {store.fingerprint[:12]}")
     return 0
+
+
+def gc(study_file: Path, overrides: Sequence[str]) -> None:
+    """Remove earlier generations of the prepared data that nobody reads."""
+    from datasets_spec.store.generations import collect_garbage
+
+    store_dir = load_study(study_file, overrides).store_dir
+    found = collect_garbage(store_dir)
+    for old in found.removed:
+        print_line(f"removed: {old.name}, {old.num_bytes / MIB:.1f} MiB")
+    for old in found.held:
+        print_line(f"stays: {old.name}, {old.num_bytes / MIB:.1f} MiB; a running study reads it")
+    freed = sum(old.num_bytes for old in found.removed)
+    print_line(f"{store_dir}: {freed / MIB:.1f} MiB freed, {len(found.removed)} generations removed")
 
 
 def check(study_file: Path, overrides: Sequence[str], address: str | None, *, as_json: bool) -> int:

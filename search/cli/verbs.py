@@ -82,6 +82,14 @@ def data_verify(study: StudyFile, overrides: Overrides = None) -> None:
     raise typer.Exit(verify(study, overrides or []))
 
 
+@data_app.command("gc")
+def data_gc(study: StudyFile, overrides: Overrides = None) -> None:
+    """Remove what earlier preparations have left, unless a running study reads it."""
+    from search.cli.data import gc
+
+    gc(study, overrides or [])
+
+
 @data_app.command("relations")
 def data_relations(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="a subset of the catalog, or its number")],

@@ -26,11 +26,12 @@ from datasets_spec.images.decode import decode, hash_of
 from datasets_spec.images.limits import ImageLimits
 from datasets_spec.prepare import ray_jobs
 from datasets_spec.prepare.inputs import IMAGES_NAME
-from datasets_spec.prepare.prepare_store import PreparedStore, locked, prepare_store
+from datasets_spec.prepare.prepare_store import PreparedStore, prepare_store
 from datasets_spec.readers import get_reader
 from datasets_spec.readers.unpack import unpack_table
 from datasets_spec.sample import ARROW_SCHEMA, SPLITS, RawSample
 from datasets_spec.store.export import EXPORT_FORMATS, ExportFormat, export_rows
+from datasets_spec.store.generations import collect_garbage, locked
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME, Store, open_store
 from search.cli.data import as_plain
 from tests.makers.corpus import (
@@ -375,6 +376,23 @@ def test_a_damaged_part_is_written_again_and_all_is_on_the_disk_before_it_is_ann
     before = synced[: next(place for place, name in enumerate(synced) if ".manifest.json" in name)]
     for needed in (*folders, generation.parent, generation / ROWS_NAME, generation / IMAGES_NAME):
         assert str(needed) in before
+
+
+def test_a_rebuild_leaves_the_rows_that_an_open_store_reads(tmp_path: Path, local_ray: None) -> None:
+    catalog = small(tmp_path)
+    told: list[str] = []
+    prepare_store(catalog, tmp_path / "store")
+    with open_store(tmp_path / "store") as store:
+        before = store.read("02", "train")
+        other = prepare_store(catalog, tmp_path / "store", seed=1, on_event=told.append).manifest
+        assert other.fingerprint != store.fingerprint
+        name = store.manifest.generation.removeprefix("generations/")
+        assert f"a running study reads them: {name}. Later: recombine data gc STUDY" in told[-1]
+        assert store.read("02", "train").equals(before)
+        assert store.verify() == 4
+        assert [old.name for old in collect_garbage(tmp_path / "store").held] == [name]
+    assert [old.name for old in collect_garbage(tmp_path / "store").removed] == [name]
+    assert open_store(tmp_path / "store").manifest == other
 
 
 def test_a_refused_preparation_leaves_the_old_store_whole(tmp_path: Path, local_ray: None) -> None:
