@@ -129,7 +129,8 @@ def _build(
 
     files, sources = data_files(catalog), subset_sources(catalog)
     staging = generation / "staging"
-    require_shared_folder(generation, tell)
+    inputs = [item.path for item in files] + [Path(source.image_root) for source in sources.values()]
+    require_shared_folder(generation, inputs, tell)
     tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
     stage_rows(files, sources, staging, seed=seed, limits=limits)
     survey = survey_staging(staging, files, sources)

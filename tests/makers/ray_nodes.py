@@ -17,6 +17,20 @@ from tests.makers.ray_head import MARK, HeadNode, end_marked, free_ports, start_
 
 _START_TIMEOUT_S = 120.0
 _NUM_TRIES = 3  # on a busy machine the head may not answer a node within the 30 s that Ray gives it
+# In place of a mount: a `sitecustomize` that every Python process of the node imports first.
+_HOOK = """
+import builtins, io, os
+
+def moved(path):
+    is_there = isinstance(path, (str, os.PathLike)) and (os.fspath(path) + "/").startswith("{target}/")
+    return "{source}" + os.fspath(path)[len("{target}"):] if is_there else path
+
+def wrapped(function):
+    return lambda path, *args, **kwargs: function(moved(path), *args, **kwargs)
+
+for module, name in ((os, "stat"), (os, "open"), (os, "mkdir"), (io, "open"), (builtins, "open")):
+    setattr(module, name, wrapped(getattr(module, name)))
+"""
 _STARTED = "This command will now block forever"
 
 
@@ -57,8 +71,9 @@ def start_nodes(num_workers: int = 2, *, mounts: Mapping[int, tuple[Path, Path]]
             for number, (address, mark) in enumerate(zip(addresses, marks, strict=True)):
                 log = Path(head.env["HOME"]) / f"node-{number}.log"
                 for _ in range(_NUM_TRIES):
-                    command = [*_in_mount((mounts or {}).get(number)), *_start_command(head.gcs_address, address)]
-                    processes.append(_start(command, head.env | {MARK: mark}, log))
+                    prefix, hook = _sees((mounts or {}).get(number), head.env)
+                    command = [*prefix, *_start_command(head.gcs_address, address)]
+                    processes.append(_start(command, head.env | hook | {MARK: mark}, log))
                     if _is_started(processes[-1], log):
                         break
                 else:
@@ -73,11 +88,18 @@ def start_nodes(num_workers: int = 2, *, mounts: Mapping[int, tuple[Path, Path]]
                 end_marked(mark, grace_s=0.0)
 
 
-def _in_mount(mount: tuple[Path, Path] | None) -> Sequence[str]:
+def _sees(mount: tuple[Path, Path] | None, env: Mapping[str, str]) -> tuple[Sequence[str], dict[str, str]]:
+    """What stands before a command, and in its environment, so that it sees `source` at `target`."""
     if mount is None:
-        return ()
-    source, target = mount
-    return ("unshare", "-m", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', str(source), str(target))
+        return (), {}
+    source, target = map(str, mount)
+    if can_mount():
+        return ("unshare", "-m", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', source, target), {}
+    # Python only, and only what looks at paths by these functions: enough for whether a file is there, and its text.
+    folder = Path(env["HOME"]) / "hook"
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(_HOOK.format(source=source, target=target))
+    return (), {"PYTHONPATH": f"{folder}:{env['PYTHONPATH']}"}
 
 
 def _start_command(gcs_address: str, address: str) -> list[str]:

@@ -146,14 +146,17 @@ def test_a_node_without_the_staged_rows_says_so(tmp_path: Path) -> None:
 
 def test_a_folder_is_proved_by_its_token(tmp_path: Path) -> None:
     proof = tmp_path / "nodes"
-    assert prove_folder(str(proof), "secret", "n1") == "does not see it"
+    assert prove_folder(str(proof), "secret", "n1") == "does not see the folder of the store"
     assert not proof.exists()
     proof.mkdir()
-    assert prove_folder(str(proof), "secret", "n1") == "does not see it"
+    assert prove_folder(str(proof), "secret", "n1") == "does not see the folder of the store"
     (proof / TOKEN_NAME).write_text("another")
-    assert prove_folder(str(proof), "secret", "n1") == "sees another folder there"
+    assert prove_folder(str(proof), "secret", "n1") == "sees another folder in the place of the store"
     (proof / TOKEN_NAME).write_text("secret")
     assert prove_folder(str(proof), "secret", "n1") is None
     assert (proof / "n1").read_text() == "secret"
     (proof / "n2").mkdir()
-    assert (prove_folder(str(proof), "secret", "n2") or "").startswith("cannot use it: ")
+    assert (prove_folder(str(proof), "secret", "n2") or "").startswith("cannot use the folder of the store: ")
+    inputs = [str(tmp_path), str(tmp_path / "images")]
+    found = prove_folder(str(proof), "secret", "n1", inputs)
+    assert found == f"does not see {tmp_path / 'images'} (1 of 2 data files and image folders)"
