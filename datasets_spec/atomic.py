@@ -30,6 +30,12 @@ def replace_text(path: Path, text: str) -> None:
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def sync_folders(folder: Path) -> None:
+    """Waits until the entries of a folder, and of all folders in it, are on the disk."""
+    for path, _, _ in os.walk(folder):
+        sync(Path(path))
+
+
 def sync(path: Path) -> None:
     """Waits until a file's content, or a folder's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -62,6 +62,25 @@ def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Itera
         yield staged_table(rows)
 
 
+def read_and_count(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Iterator[pa.Table]:
+    """Reads files as :func:`read_files` does; behind the rows of each comes one that says how many there were.
+
+    Args:
+        batch: As for :func:`read_files`.
+        sources: Subsets by name.
+
+    Yields:
+        Tables of :func:`staging_schema`; the last row of a file has ``num_read`` and stands for no record.
+    """
+    for position, item in enumerate(batch.to_pylist()):
+        num_read = 0
+        for table in read_files(batch.slice(position, 1), sources=sources):
+            num_read += table.column("failure").null_count
+            yield table
+        where = {"subset": item["subset"], "role": item["role"], "file": item["file"]}
+        yield staged_table([{**where, "index": -1, "num_read": num_read}])
+
+
 def _record_columns(record: RawSample | QuarantinedRow) -> dict[str, Any]:
     if isinstance(record, QuarantinedRow):
         return {"index": record.index, "reason": record.reason.value, "detail": record.detail}
@@ -93,7 +112,7 @@ def open_images(table: pa.Table, *, sources: Mapping[str, SubsetSource], seed: i
     """
     rows = table.to_pylist()
     for row in rows:
-        if row["failure"] is None and row["reason"] is None:
+        if row["num_read"] is None and row["failure"] is None and row["reason"] is None:
             _check_row(row, sources[row["subset"]], seed, limits)
     return staged_table(rows)
 

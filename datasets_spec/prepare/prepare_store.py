@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets_spec.atomic import sync, sync_folders
 from datasets_spec.canonical import short_hash
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import group_copies
@@ -27,17 +26,17 @@ from datasets_spec.prepare.inputs import (
 )
 from datasets_spec.prepare.quarantine import Tally, require_within_limit, write_quarantine
 from datasets_spec.prepare.second_pass import write_row_list
-from datasets_spec.prepare.survey import Survey, survey_staging, tie_rows, write_image_states
+from datasets_spec.prepare.survey import Survey, require_balance, survey_staging, tie_rows, write_image_states
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.row_plan import make_plan
+from datasets_spec.store.damages import find_damages
+from datasets_spec.store.generations import GENERATIONS, LEASE_NAME, locked, remove_unheld
 from datasets_spec.store.manifest import StoreManifest, read_manifest, write_manifest
 from datasets_spec.store.remarks import tell_patients_and_contradictions
 from datasets_spec.store.secret import make_secret
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME
 
-GENERATIONS = "generations"
 STAGING = "staging"
-LOCK_NAME = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,12 +60,13 @@ def prepare_store(
     quarantine_limit: float = 0.05,
     max_image_mpx: float = DEFAULT_MAX_IMAGE_MPX,
     max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES,
+    check_hashes: bool = False,
     on_event: Callable[[str], None] | None = None,
 ) -> PreparedStore:
     """Prepares a store from a catalog with Ray Data; does nothing when the inputs have not changed.
 
     The caller has connected to Ray. A rebuilt store is written as a new generation beside the old one, which
-    stays whole and readable until the new manifest replaces the old.
+    stays whole until the new manifest replaces the old, and as long as a :class:`Store` that is open reads it.
 
     Args:
         catalog: What to prepare.
@@ -75,6 +75,7 @@ def prepare_store(
         quarantine_limit: Largest share of a subset's rows that may be unusable.
         max_image_mpx: Largest image, in megapixels.
         max_image_bytes: Largest image file.
+        check_hashes: Whether the files of a current store are compared with their hashes, not by size alone.
         on_event: Told what is being done and decided, in words without row contents.
 
     Raises:
@@ -82,7 +83,8 @@ def prepare_store(
         MissingImagesError: Image folders, or many images, are missing.
         QuarantineLimitError: Too many rows of a subset cannot be used.
         LeakageError: The leakage guard failed.
-        StoreError: Another process prepares this store, or an image changed meanwhile.
+        StoreError: Another process prepares this store, a node does not see it, rows or parts were lost on the
+            way, or an image changed meanwhile.
     """
     tell = on_event or (lambda message: None)
     limits = ImageLimits(max_mpx=max_image_mpx, max_bytes=max_image_bytes)
@@ -92,24 +94,27 @@ def prepare_store(
             tell(f"{name}: left out, {lacking} is not there")
     fingerprint = inputs_fingerprint(catalog, seed=seed, limits=limits)
     with locked(store_dir):
-        manifest = _current_manifest(catalog, store_dir, fingerprint)
-        if manifest is not None:
+        before = _readable_manifest(store_dir)
+        if before and _is_current(before, catalog, store_dir, fingerprint, check_hashes, tell):
             tell(f"the store {store_dir} is current: nothing to do")
-            tallies = {name: _tally_of(manifest, name) for name in manifest.subsets}
+            tallies = {name: _tally_of(before, name) for name in before.subsets}
             require_within_limit(tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
-            return PreparedStore(manifest=manifest, was_current=True)
+            return PreparedStore(manifest=before, was_current=True)
         generation = store_dir / GENERATIONS / f"{short_hash(fingerprint)}-{uuid.uuid4().hex[:8]}"
         generation.mkdir(parents=True)
+        (generation / LEASE_NAME).touch()
         try:
             manifest = _build(catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell)
         except BaseException:
             shutil.rmtree(generation, ignore_errors=True)
             raise
         write_manifest(store_dir, manifest)
-        for old in (store_dir / GENERATIONS).iterdir():
-            if old != generation:
-                shutil.rmtree(old, ignore_errors=True)
-    tell(f"the store {store_dir} is ready: fingerprint {short_hash(manifest.fingerprint)}")
+        held = remove_unheld(store_dir, manifest.generation).held
+    same = ", the same rows as before" if before and before.fingerprint == manifest.fingerprint else ""
+    tell(f"the store {store_dir} is ready: fingerprint {short_hash(manifest.fingerprint)}{same}")
+    if held:
+        names = ", ".join(old.name for old in held)
+        tell(f"earlier rows stay, for a running study reads them: {names}. Later: recombine data gc STUDY")
     return PreparedStore(manifest=manifest, was_current=False)
 
 
@@ -124,13 +129,16 @@ def _build(
     tell: Callable[[str], None],
 ) -> StoreManifest:
     from datasets_spec.prepare.ray_jobs import compare_pairs, stage_rows, store_rows
+    from datasets_spec.prepare.shared_folder import require_shared_folder
 
     files, sources = data_files(catalog), subset_sources(catalog)
     secret_path = make_secret(store_dir)
     staging = _private_staging(store_dir, generation)
+    inputs = [item.path for item in files] + [Path(source.image_root) for source in sources.values()]
+    require_shared_folder(generation, inputs, tell)
     tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
     stage_rows(files, sources, staging, seed=seed, limits=limits)
-    survey = survey_staging(staging, sources)
+    survey = survey_staging(staging, files, sources)
     shares = {name: catalog.shares(name) for name in catalog.names}
     sampling = {name: catalog.sampling(name) for name in catalog.names}
     policy = catalog.spec.leakage
@@ -140,18 +148,20 @@ def _build(
     tie_rows(survey.rows, groups, policy)
     plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling, policy=policy)
     survey.set_aside(plan.removed)
+    require_balance(survey, plan)
     write_quarantine(survey.quarantined, store_dir / QUARANTINE_NAME)
     _tell_counts(survey, tell)
     require_within_limit(survey.tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
     num_rows = sum(len(rows) for rows in plan.partitions.values())
     tell(f"writing {num_rows} rows in {len(plan.partitions)} partitions")
     parts = store_rows(plan, sources, staging, generation, limits=limits, secret_path=secret_path)
-    failures = sorted({part["failure"] for part in parts if part["failure"]})
-    if failures:
-        raise StoreError("; ".join(failures), hint="prepare again when nothing writes to the images")
     write_row_list(plan, generation / ROWS_NAME)
     write_image_states(staging, generation / IMAGES_NAME)
     shutil.rmtree(staging, ignore_errors=True)
+    for file in (generation / ROWS_NAME, generation / IMAGES_NAME):
+        sync(file)
+    sync_folders(generation)
+    sync(generation.parent)
     name = f"{GENERATIONS}/{generation.name}"
     manifest = build_manifest(
         catalog, plan, survey, parts, seed=seed, search=search, inputs_fingerprint=fingerprint, generation=name
@@ -179,23 +189,37 @@ def _tell_counts(survey: Survey, tell: Callable[[str], None]) -> None:
         tell(f"{name}: {kept} of {tally.read} rows kept" + (f" (set aside: {aside})" if aside else ""))
 
 
-def _current_manifest(catalog: Catalog, store_dir: Path, fingerprint: str) -> StoreManifest | None:
+def _readable_manifest(store_dir: Path) -> StoreManifest | None:
+    try:
+        return read_manifest(store_dir)
+    except StoreError:
+        # A damaged store is rebuilt: it holds nothing that its inputs do not.
+        return None
+
+
+def _is_current(
+    manifest: StoreManifest,
+    catalog: Catalog,
+    store_dir: Path,
+    fingerprint: str,
+    check_hashes: bool,
+    tell: Callable[[str], None],
+) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if manifest.inputs_fingerprint != fingerprint:
+        return False
+    damages = find_damages(store_dir, manifest, check_hashes=check_hashes)
+    if damages:
+        tell(f"{len(damages)} files of the store are damaged, the first {damages[0]}: all are written again")
+        return False
     try:
-        manifest = read_manifest(store_dir)
-        if manifest is None or manifest.inputs_fingerprint != fingerprint:
-            return None
-        for subset in manifest.subsets.values():
-            for part in (part for parts in subset.files.values() for part in parts):
-                if (store_dir / part.path).stat().st_size != part.num_bytes:
-                    return None
         states = pq.read_table(store_dir / manifest.generation / IMAGES_NAME, page_checksum_verification=True)
-    except (StoreError, OSError, pa.ArrowException):
-        # A damaged store is rebuilt: it holds nothing that its inputs do not.
-        return None
-    return manifest if images_unchanged(states, subset_sources(catalog)) else None
+    except (OSError, pa.ArrowException):
+        tell(f"{IMAGES_NAME} of the store is damaged: all files are written again")
+        return False
+    return images_unchanged(states, subset_sources(catalog))
 
 
 def _tally_of(manifest: StoreManifest, name: str) -> Tally:
@@ -205,28 +229,3 @@ def _tally_of(manifest: StoreManifest, name: str) -> Tally:
     tally.reasons[QuarantineReason.not_sampled] = counts.not_sampled
     tally.reasons.update({QuarantineReason(reason): num for reason, num in counts.quarantined.items()})
     return tally
-
-
-@contextmanager
-def locked(store_dir: Path) -> Iterator[None]:
-    """Holds the store's lock; the operating system frees it when the process ends, however it ends.
-
-    Args:
-        store_dir: The store; made if absent.
-
-    Raises:
-        StoreError: Another process prepares it, or the folder cannot be written.
-    """
-    try:
-        store_dir.mkdir(parents=True, exist_ok=True)
-        file = (store_dir / LOCK_NAME).open("w")
-    except OSError as error:
-        raise StoreError(f"cannot write to {store_dir}: {error.strerror or type(error).__name__}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"another process is preparing {store_dir}", hint="wait for it, or choose another folder"
-            ) from None
-        yield

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from datasets_spec.copies.groups import ComparedChunk, PairChunk, compare_chunk
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, open_images, read_files
+from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, open_images, read_and_count
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
-from datasets_spec.prepare.second_pass import order_table, write_parts
+from datasets_spec.prepare.second_pass import order_table, require_parts, write_parts
 from datasets_spec.splits.row_plan import RowPlan
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ def stage_rows(
     table = pa.table({**columns, "path": [str(item.path.absolute()) for item in files]})
     with _quiet_context():
         dataset = ray.data.from_arrow(_blocks(table))
-        dataset = dataset.map_batches(read_files, batch_size=1, batch_format="pyarrow", fn_kwargs={"sources": sources})
+        dataset = dataset.map_batches(
+            read_and_count, batch_size=1, batch_format="pyarrow", fn_kwargs={"sources": sources}
+        )
         dataset = dataset.repartition(target_num_rows_per_block=ROWS_PER_BLOCK)
         dataset = dataset.map_batches(
             open_images,
@@ -109,6 +111,9 @@ def store_rows(
 
     Returns:
         One mapping a part, as :func:`second_pass.write_parts` returns them, sorted by path.
+
+    Raises:
+        StoreError: An image changed meanwhile, or not every part is in the folder.
     """
     import pyarrow as pa
     import ray.data
@@ -130,6 +135,7 @@ def store_rows(
             },
         )
         parts: list[dict[str, Any]] = dataset.take_all()
+    require_parts(tables, parts, generation)
     return sorted(parts, key=lambda part: str(part["path"]))
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import platform
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets_spec.atomic import sync
+from datasets_spec.errors import StoreError
 from datasets_spec.images.files import read_image, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.strip_metadata import without_metadata
@@ -144,7 +147,7 @@ def write_parts(
 
     Returns:
         One row a part: ``subset``, ``split``, ``path``, ``num_rows``, ``num_bytes``, ``sha256``, and
-        ``failure``, set if an image changed since it was checked.
+        ``failure``, set if an image changed since it was checked or staged rows are not seen here.
     """
     import pyarrow as pa
 
@@ -152,8 +155,13 @@ def write_parts(
     secret = read_secret(Path(secret_path))
     for order in batch.to_pylist():
         result = {name: order[name] for name in ("subset", "split", "path")}
+        staged, num_rows = ordered_rows(staging, order), len(order["indexes"])
+        if len(staged) < num_rows:
+            where = f"the node {platform.node()} sees {len(staged)} of {num_rows} staged rows of '{order['subset']}'"
+            done.append({**result, "failure": where})
+            continue
         try:
-            rows = _stored_rows(order, ordered_rows(staging, order), sources[order["subset"]], limits, secret)
+            rows = _stored_rows(order, staged, sources[order["subset"]], limits, secret)
         except ImageRefused:
             done.append({**result, "failure": f"an image of '{order['subset']}' changed while it was prepared"})
             continue
@@ -162,6 +170,39 @@ def write_parts(
     numbers = ("num_rows", "num_bytes")
     schema = pa.schema([*((name, pa.string()) for name in texts), *((name, pa.int64()) for name in numbers)])
     return pa.Table.from_pylist(done, schema=schema)
+
+
+def require_parts(orders: Sequence[pa.Table], parts: Sequence[Mapping[str, Any]], generation: Path) -> None:
+    """Refuses parts that were ordered and are not all here, whole, where this process looks.
+
+    Args:
+        orders: What was ordered, from :func:`order_table`.
+        parts: What the workers say they wrote, from :func:`write_parts`.
+        generation: Folder they wrote beneath.
+
+    Raises:
+        StoreError: An image changed meanwhile, or parts are missing or of another size; names them.
+    """
+    failures = sorted({part["failure"] for part in parts if part["failure"]})
+    if failures:
+        raise StoreError(
+            "; ".join(failures), hint="prepare again when nothing writes to the images and all nodes mount the store"
+        )
+    written = {part["path"]: part for part in parts}
+    lost = []
+    for order in (row for table in orders for row in table.select(["path", "indexes"]).to_pylist()):
+        part, path = written.get(order["path"]), generation / order["path"]
+        if part is None or part["num_rows"] != len(order["indexes"]):
+            told = "nothing" if part is None else f"{part['num_rows']} rows"
+            lost.append(f"{order['path']}: {told} written of {len(order['indexes'])} rows")
+        elif not path.is_file() or path.stat().st_size != part["num_bytes"]:
+            here = f"{path.stat().st_size} bytes" if path.is_file() else "nothing"
+            lost.append(f"{order['path']}: {part['num_bytes']} bytes written, {here} found")
+    if lost:
+        raise StoreError(
+            f"{len(lost)} parts are not in {generation}:\n  " + "\n  ".join(lost[:10]),
+            hint="put the store on storage that all nodes mount at this path, look for lost nodes, and prepare again",
+        )
 
 
 def _stored_rows(
@@ -211,5 +252,7 @@ def _write(rows: list[dict[str, Any]], path: Path) -> dict[str, Any]:
         use_dictionary=_DICTIONARY_COLUMNS,
         write_page_checksum=True,
     )
+    # Before the hash is told: what the manifest names is on the disk. Folders follow when all parts are there.
+    sync(path)
     data = path.read_bytes()
     return {"num_rows": len(rows), "num_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Everything but texts: a million rows of these fit in a driver's memory.
 LIGHT_COLUMNS = [
-    *("subset", "role", "file", "index", "failure", "reason", "detail"),
+    *("subset", "role", "file", "index", "num_read", "failure", "reason", "detail"),
     *("label", "flags", "image_hashes", "groups", "image_num_bytes", "content_hash", "row_hash"),
     *("image_bytes_hashes", "image_paths", "image_looks"),
     *("question_key", "options_key", "answer_key"),
@@ -23,10 +23,13 @@ MASK_COLUMNS = ["mask_path", "mask_num_bytes", "mask_mtime_ns"]
 
 
 def ordered_rows(staging: str, order: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
-    """Reads the staged rows of a work order, by file and index."""
+    """Reads the staged rows of a work order, by file and index; what this node does not see is absent."""
     import pyarrow.dataset as ds
 
-    folder = ds.dataset(f"{staging}/subset={order['subset']}", format="parquet")
+    path = Path(staging) / f"subset={order['subset']}"
+    if not path.is_dir():
+        return {}
+    folder = ds.dataset(str(path), format="parquet")
     wanted = ds.field("index").isin(order["indexes"]) & ds.field("file").isin(sorted(set(order["files"])))
     return {(row["file"], row["index"]): row for row in folder.to_table(filter=wanted).to_pylist()}
 
@@ -40,6 +43,7 @@ def staging_schema() -> pa.Schema:
     columns = {
         **dict.fromkeys(("subset", "role", "file"), pa.string()),
         "index": pa.int64(),
+        "num_read": pa.int64(),
         **dict.fromkeys(("failure", "reason", "detail"), pa.string()),
         "question": pa.string(),
         "options": texts,
@@ -70,7 +74,7 @@ def read_staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    if next(staging.glob("subset=*"), None) is None:
+    if next(staging.glob("subset=*/*.parquet"), None) is None:
         # Every data file is an empty array.
         return
     # Said explicitly, because a subset called 02 would come back as the number 2.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ from typing import Any
 from datasets_spec.copies.groups import SeenImage
 from datasets_spec.errors import ReaderError, StoreError
 from datasets_spec.prepare.contradictions import question_keys
-from datasets_spec.prepare.inputs import SubsetSource
+from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.quarantine import NUM_EXAMPLES, Tally
 from datasets_spec.prepare.staged_rows import LIGHT_COLUMNS, MASK_COLUMNS, STATE_COLUMNS, read_staged
 from datasets_spec.sample import QuarantinedRow, QuarantineReason
 from datasets_spec.splits.leak_levels import LeakagePolicy
 from datasets_spec.splits.links import IMAGE_LINK, NEAR_LINK, row_links
-from datasets_spec.splits.row_plan import Row
+from datasets_spec.splits.row_plan import Row, RowPlan
 from datasets_spec.store.secret import OWNER_ONLY
 
 
@@ -29,12 +30,14 @@ class Survey:
         quarantined: The others.
         tallies: Counts by subset.
         images: Images of usable rows, by pixel hash.
+        num_read: Rows read, by subset and file.
     """
 
     rows: list[Row] = field(default_factory=list)
     quarantined: list[QuarantinedRow] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
     images: dict[str, SeenImage] = field(default_factory=dict)
+    num_read: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def set_aside(self, removed: Iterable[tuple[Row, QuarantineReason]]) -> None:
         """Adds rows that the plan left out.
@@ -61,23 +64,27 @@ def tie_rows(rows: Iterable[Row], groups: Mapping[str, str], policy: LeakagePoli
         row.links, row.watched = policy.divide(row.links | near)
 
 
-def survey_staging(staging: Path, sources: Mapping[str, SubsetSource]) -> Survey:
+def survey_staging(staging: Path, files: Sequence[DataFile], sources: Mapping[str, SubsetSource]) -> Survey:
     """Reads hashes and verdicts of staged rows.
 
     Args:
         staging: Folder of staged rows.
+        files: The data files that were to be read.
         sources: All subsets by name.
 
     Raises:
         ReaderError: Files could not be read; names all of them.
-        StoreError: A row was staged twice.
+        StoreError: A row was staged twice, or rows of a file are not there; names the files.
     """
     survey = Survey(tallies={name: Tally() for name in sources})
     failures: list[str] = []
     seen: set[tuple[str, str, str, int]] = set()
+    num_read: dict[tuple[str, str, str], int] = {}
     staged = sorted(read_staged(staging, LIGHT_COLUMNS), key=_place)
     for row, question_key in zip(staged, question_keys(staged), strict=True):
-        if row["failure"] is not None:
+        if row["num_read"] is not None:
+            num_read[row["subset"], row["role"], row["file"]] = row["num_read"]
+        elif row["failure"] is not None:
             failures.append(f"{row['subset']}: {row['failure']}")
         elif _place(row) in seen:
             raise StoreError("a row was staged twice", hint="prepare the store again")
@@ -86,7 +93,55 @@ def survey_staging(staging: Path, sources: Mapping[str, SubsetSource]) -> Survey
             _count(survey, row, sources, question_key)
     if failures:
         raise ReaderError("\n".join(failures))
+    _require_all_rows(seen, num_read, files, staging)
     return survey
+
+
+def _require_all_rows(
+    seen: Iterable[tuple[str, str, str, int]],
+    num_read: Mapping[tuple[str, str, str], int],
+    files: Sequence[DataFile],
+    staging: Path,
+) -> None:
+    """Refuses rows that were read and did not come back: each file's are 0 to n-1, as counted where it was read."""
+    found: dict[tuple[str, str, str], set[int]] = {}
+    for subset, role, file, index in seen:
+        found.setdefault((subset, role, file), set()).add(index)
+    lost = []
+    for item in files:
+        place = (item.subset, item.role, item.file)
+        indexes, expected = found.pop(place, set()), num_read.get(place)
+        if expected is None:
+            lost.append(f"{item.subset}: {item.file}: {len(indexes)} rows came back, and not how many were read")
+        elif indexes != set(range(expected)):
+            back = len(indexes & set(range(expected)))
+            lost.append(f"{item.subset}: {item.file}: {back} of {expected} rows came back")
+    lost += [f"{subset}: {file}: rows came back of a file that was not to be read" for subset, _, file in found]
+    if lost:
+        raise StoreError(
+            f"rows were read and are not in {staging}:\n  " + "\n  ".join(lost),
+            hint="put the store on storage that all nodes mount at this path, look for lost nodes, and prepare again",
+        )
+
+
+def require_balance(survey: Survey, plan: RowPlan) -> None:
+    """Refuses a plan that loses rows: of each file, rows read are rows planned and rows set aside.
+
+    Args:
+        survey: What was read and set aside, what the plan removed included.
+        plan: What will be stored.
+
+    Raises:
+        StoreError: The numbers of a file differ; names the first.
+    """
+    told: Counter[tuple[str, str]] = Counter((row.subset, row.file) for row in survey.quarantined)
+    told.update((row.subset, row.file) for rows in plan.partitions.values() for row in rows)
+    for (subset, file), num in sorted(survey.num_read.items()):
+        if told[subset, file] != num:
+            raise StoreError(
+                f"{subset}: {file}: of {num} rows, {told[subset, file]} are stored or set aside for a reason",
+                hint="this is a fault of the program: report it with the catalog",
+            )
 
 
 def _place(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
@@ -96,6 +151,7 @@ def _place(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
 def _count(survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetSource], question_key: str) -> None:
     tally = survey.tallies[row["subset"]]
     tally.read += 1
+    survey.num_read[row["subset"], row["file"]] += 1
     if row["reason"] is None:
         survey.rows.append(_light_row(row, question_key))
         root = sources[row["subset"]].image_root

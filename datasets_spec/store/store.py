@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from datasets_spec.errors import StoreError
 from datasets_spec.nearest import nearest_of
 from datasets_spec.sample import SPLITS, arrow_schema
+from datasets_spec.store.damages import find_damages
+from datasets_spec.store.generations import Lease, take_lease
 from datasets_spec.store.manifest import PartFile, StoreManifest, SubsetCounts, read_manifest
 
 if TYPE_CHECKING:
@@ -17,20 +18,39 @@ if TYPE_CHECKING:
 
 QUARANTINE_NAME = "quarantine.parquet"
 ROWS_NAME = "rows.parquet"
+# A preparation takes seconds at the least; more replacements than this in a row are no chance.
+NUM_TRIES = 5
 _REBUILD = "prepare the store again: recombine data prepare"
 
 
 class Store:
-    """An opened store; every read verifies the checksums of the pages it touches.
+    """An opened store, bound to one generation; every read verifies the checksums of the pages it touches.
 
     Args:
         directory: The store.
         manifest: Its manifest.
+        lease: Keeps the generation from being removed, until :meth:`close` or the end of this object.
     """
 
-    def __init__(self, directory: Path, manifest: StoreManifest) -> None:
+    def __init__(self, directory: Path, manifest: StoreManifest, lease: Lease | None = None) -> None:
         self.directory = directory
         self.manifest = manifest
+        self._lease = lease
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy in another process reads under the lease of the process that opened the store.
+        return Store, (self.directory, self.manifest)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets the generation go; it can still be read while nobody removes it. Safe to call twice."""
+        if self._lease is not None:
+            self._lease.release()
 
     @property
     def fingerprint(self) -> str:
@@ -41,6 +61,11 @@ class Store:
     def subsets(self) -> tuple[str, ...]:
         """Names of the subsets."""
         return tuple(self.manifest.subsets)
+
+    @property
+    def num_files(self) -> int:
+        """Number of its Parquet parts."""
+        return sum(len(parts) for subset in self.manifest.subsets.values() for parts in subset.files.values())
 
     def count(self, subset: str, split: str) -> int:
         """Returns the number of rows of a subset and split.
@@ -137,18 +162,11 @@ class Store:
         Raises:
             StoreError: Files are missing or damaged; names them.
         """
-        parts = [part for subset in self.manifest.subsets.values() for p in subset.files.values() for part in p]
-        damaged = [part.path for part in parts if not self._is_intact(part)]
-        if damaged:
-            raise StoreError(f"missing or damaged files: {', '.join(damaged[:10])}", hint=_REBUILD)
-        return len(parts)
-
-    def _is_intact(self, part: PartFile) -> bool:
-        try:
-            with (self.directory / part.path).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256
-        except OSError:
-            return False
+        damages = find_damages(self.directory, self.manifest, check_hashes=True)
+        if damages:
+            listed = "\n  ".join(str(damage) for damage in damages)
+            raise StoreError(f"{len(damages)} of {self.num_files} files are damaged:\n  {listed}", hint=_REBUILD)
+        return self.num_files
 
     def _counts(self, subset: str, split: str) -> SubsetCounts:
         if subset not in self.manifest.subsets:
@@ -194,7 +212,7 @@ def _require_columns(columns: Sequence[str], valid: Sequence[str]) -> None:
 
 
 def open_store(directory: Path) -> Store:
-    """Opens a prepared store.
+    """Opens a prepared store, and holds the generation that is current now.
 
     Args:
         directory: Where it was prepared.
@@ -202,7 +220,16 @@ def open_store(directory: Path) -> Store:
     Raises:
         StoreError: There is none, or its manifest is damaged.
     """
-    manifest = read_manifest(directory)
-    if manifest is None:
-        raise StoreError(f"{directory} holds no prepared store", hint="run: recombine data prepare")
-    return Store(directory, manifest)
+    for _ in range(NUM_TRIES):
+        manifest = read_manifest(directory)
+        if manifest is None:
+            raise StoreError(f"{directory} holds no prepared store", hint="run: recombine data prepare")
+        try:
+            lease = take_lease(directory / manifest.generation)
+        except BlockingIOError:  # replaced since the manifest was read, and going
+            continue
+        # Between the manifest and the lease another generation may have come, and this one gone.
+        now = read_manifest(directory)
+        if now is not None and now.generation == manifest.generation:
+            return Store(directory, manifest, lease)
+    raise StoreError(f"{directory} is being prepared again and again", hint="give every study its own `store`")

@@ -1,8 +1,9 @@
-"""`recombine data ...`: prepare, check, relations, init-catalog, unpack, export."""
+"""`recombine data ...`: prepare, check, verify, gc, relations, init-catalog, unpack, export."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,16 +26,21 @@ if TYPE_CHECKING:
     from datasets_spec.splits.leak_levels import LeakCount
     from datasets_spec.store.export import ExportFormat
 
+MIB = 2**20
+
 
 def prepare(study_file: Path, overrides: Sequence[str], address: str | None) -> None:
     """Prepare the data of a study."""
     study = load_study(study_file, overrides)
-    prepared = _prepared(study, address, print_line)
+    # Whoever asks for it by name may have been sent here by a damaged file, which has its size.
+    prepared = _prepared(study, address, print_line, check_hashes=True)
     done = "up to date, nothing done" if prepared.was_current else "prepared"
     print_line(f"{study.store_dir}: {done}; fingerprint {prepared.manifest.fingerprint[:12]}")
 
 
-def _prepared(study: Study, address: str | None, say: Callable[[str], None]) -> PreparedStore:
+def _prepared(
+    study: Study, address: str | None, say: Callable[[str], None], *, check_hashes: bool = False
+) -> PreparedStore:
     from datasets_spec.prepare.prepare_store import prepare_store
 
     with connected(address, say, dashboard=False):
@@ -43,8 +49,43 @@ def _prepared(study: Study, address: str | None, say: Callable[[str], None]) -> 
             study.store_dir,
             seed=study.spec.seed,
             quarantine_limit=study.spec.quarantine_limit,
+            check_hashes=check_hashes,
             on_event=say,
         )
+
+
+def verify(study_file: Path, overrides: Sequence[str]) -> int:
+    """Compare every file of the prepared data with its hash; returns 1 when one is damaged."""
+    from datasets_spec.store.damages import find_damages
+    from datasets_spec.store.store import open_store
+
+    study = load_study(study_file, overrides)
+    store = open_store(study.store_dir)
+    damages = find_damages(store.directory, store.manifest, check_hashes=True)
+    for damage in damages:
+        print_line(f"damaged: {damage}")
+    if damages:
+        print_line(
+            f"{len(damages)} of {store.num_files} files in {store.directory} are damaged. "
+            f"Write them again: recombine data prepare {shlex.join([str(study_file), *overrides])}"
+        )
+        return 1
+    print_line(f"{store.directory}: all {store.num_files} files are as they were written; {store.fingerprint[:12]}")
+    return 0
+
+
+def gc(study_file: Path, overrides: Sequence[str]) -> None:
+    """Remove earlier generations of the prepared data that nobody reads."""
+    from datasets_spec.store.generations import collect_garbage
+
+    store_dir = load_study(study_file, overrides).store_dir
+    found = collect_garbage(store_dir)
+    for old in found.removed:
+        print_line(f"removed: {old.name}, {old.num_bytes / MIB:.1f} MiB")
+    for old in found.held:
+        print_line(f"stays: {old.name}, {old.num_bytes / MIB:.1f} MiB; a running study reads it")
+    freed = sum(old.num_bytes for old in found.removed)
+    print_line(f"{store_dir}: {freed / MIB:.1f} MiB freed, {len(found.removed)} generations removed")
 
 
 def check(study_file: Path, overrides: Sequence[str], address: str | None, *, as_json: bool) -> int:

@@ -55,7 +55,7 @@ def init(
 
 @data_app.command("prepare")
 def data_prepare(study: StudyFile, overrides: Overrides = None, address: Address = None) -> None:
-    """Read, check, split and store the study's data (does nothing when they are up to date)."""
+    """Read, check, split and store the study's data (does nothing when they are up to date and undamaged)."""
     from search.cli.data import prepare
 
     prepare(study, overrides or [], address)
@@ -72,6 +72,22 @@ def data_check(
     from search.cli.data import check
 
     raise typer.Exit(check(study, overrides or [], address, as_json=as_json))
+
+
+@data_app.command("verify")
+def data_verify(study: StudyFile, overrides: Overrides = None) -> None:
+    """Compare every file of the prepared data with its hash; exit code 1 if one is damaged."""
+    from search.cli.data import verify
+
+    raise typer.Exit(verify(study, overrides or []))
+
+
+@data_app.command("gc")
+def data_gc(study: StudyFile, overrides: Overrides = None) -> None:
+    """Remove what earlier preparations have left, unless a running study reads it."""
+    from search.cli.data import gc
+
+    gc(study, overrides or [])
 
 
 @data_app.command("relations")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from datasets_spec.errors import UserError
 from search.engine.recorder import Recorder
 from search.engine.setup import build_engine
 from search.engine.study_run import OpenStudy, StudyRun
@@ -53,10 +54,16 @@ def open_run(
         study.catalog, study.store_dir, seed=spec.seed, quarantine_limit=spec.quarantine_limit, on_event=say
     )
     store = open_store(study.store_dir)
+    if store.manifest.generation != prepared.manifest.generation:
+        raise UserError(
+            f"{study.store_dir} was prepared with other settings while this study began",
+            hint="give every study its own `store`, or start this one again",
+        )
     say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
     require_rows(study, store.count)
     claim_run_dir(run_dir, spec, {"store": store.fingerprint, "backbone": fingerprint})
-    with Ledger.open(run_dir / RunFile.ledger, writer=True, accept_loss=accept_loss) as ledger:
+    # As long as the study runs, no other study's preparation removes the rows that its workers read.
+    with store, Ledger.open(run_dir / RunFile.ledger, writer=True, accept_loss=accept_loss) as ledger:
         remove_dead_attempts(run_dir / RunFile.trials)
         if ledger.recovered_tail_bytes:
             say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")

@@ -63,7 +63,7 @@ def run_study(
         if not run.ledger.records(Kind.ended):
             ended_at = datetime.now(UTC).isoformat()
             run.ledger.append({"kind": Kind.ended.value, "ended_at": ended_at, "wall_s": time.time() - started})
-        return write_results(study, run_dir)
+        return write_results(study, run_dir, run.store)
 
 
 def _search_and_confirm(run: StudyRun) -> None:

@@ -18,12 +18,13 @@ from search.study.study import Study
 from search.vocabulary import Stage
 
 
-def write_results(study: Study, run_dir: RunDir) -> Path:
+def write_results(study: Study, run_dir: RunDir, store: Store | None = None) -> Path:
     """Write tables, selection, run.json and report from ledger and outcomes; return the report's path.
 
     Args:
         study: the study.
         run_dir: its directory.
+        store: its data, where they are open; by default what the store holds now.
     """
     from search.evidence.blind import blind_figures, no_image_shares
     from search.evidence.explain.explain_study import write_explanation
@@ -33,7 +34,7 @@ def write_results(study: Study, run_dir: RunDir) -> Path:
     from search.evidence.trials_table import trials_frame, write_trials_parquet
     from search.report.write import write_report
 
-    spec, store = study.spec, open_store(study.store_dir)
+    spec, store = study.spec, store or open_store(study.store_dir)
     records = run_dir.read_records()
     trials = trials_of(records)
     keys = {name: study.catalog.subset(name).key for name in study.catalog.names}

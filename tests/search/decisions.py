@@ -20,6 +20,7 @@ from datasets_spec.catalog.keys import Key, TaskMap
 from search.evidence.explain.effects import Subject, banzhaf_weights, explain, explained_trials
 from search.evidence.explain.model import EffectsModel
 from search.evidence.explain.top_up import top_up
+from search.evidence.matrix.transfer_matrix import TRANSFER_COLUMNS
 from search.phases.merges import choose_merges
 from search.report.figures.heatmap import compute_transfer_heatmap
 from search.report.run_files import RunRecords
@@ -209,7 +210,7 @@ def of_evidence() -> tuple[dict[str, Any], dict[str, Any]]:
         study={},
         selection=None,
         trials=pd.DataFrame(),
-        transfer=pd.DataFrame(cells),
+        transfer=pd.DataFrame(cells, columns=list(TRANSFER_COLUMNS)),
         missing=(),
     )
     heatmap = compute_transfer_heatmap(records)

@@ -24,11 +24,14 @@ from datasets_spec.errors import (
 )
 from datasets_spec.images.decode import decode, hash_of
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.prepare_store import PreparedStore, locked, prepare_store
+from datasets_spec.prepare import ray_jobs
+from datasets_spec.prepare.inputs import IMAGES_NAME
+from datasets_spec.prepare.prepare_store import PreparedStore, prepare_store
 from datasets_spec.readers import get_reader
 from datasets_spec.readers.unpack import unpack_table
 from datasets_spec.sample import ARROW_SCHEMA, SPLITS, RawSample
 from datasets_spec.store.export import EXPORT_FORMATS, ExportFormat, export_rows
+from datasets_spec.store.generations import collect_garbage, locked
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME, Store, open_store
 from search.cli.data import as_plain
 from tests.makers.corpus import (
@@ -42,6 +45,7 @@ from tests.makers.corpus import (
     write_catalog,
     write_json,
 )
+from tests.makers.syncs import record_syncs
 
 pytestmark = pytest.mark.ray
 
@@ -348,6 +352,49 @@ def test_rebuilding_is_needed_exactly_when_something_changed(tmp_path: Path, loc
     assert open_store(tmp_path / "store").verify() == 4
 
 
+def test_a_damaged_part_is_written_again_and_all_is_on_the_disk_before_it_is_announced(
+    tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = small(tmp_path)
+    told: list[str] = []
+    first = prepare_store(catalog, tmp_path / "store").manifest
+    path = Path(open_store(tmp_path / "store").files("02", "train")[0])
+    data = path.read_bytes()
+    path.write_bytes(data[:200] + bytes([data[200] ^ 4]) + data[201:])
+    # A study looks at sizes only; its reads meet the checksums of pages.
+    assert prepare_store(catalog, tmp_path / "store").was_current
+    synced = record_syncs(monkeypatch)
+    again = prepare_store(catalog, tmp_path / "store", check_hashes=True, on_event=told.append)
+    assert not again.was_current
+    assert again.manifest.fingerprint == first.fingerprint
+    assert told[0].startswith("1 files of the store are damaged, the first ")
+    assert told[-1].endswith(", the same rows as before")
+    assert open_store(tmp_path / "store").verify() == 4
+    assert prepare_store(catalog, tmp_path / "store", check_hashes=True).was_current
+    generation = tmp_path / "store" / again.manifest.generation
+    folders = [folder for folder in (generation, *generation.rglob("*")) if folder.is_dir()]
+    before = synced[: next(place for place, name in enumerate(synced) if ".manifest.json" in name)]
+    for needed in (*folders, generation.parent, generation / ROWS_NAME, generation / IMAGES_NAME):
+        assert str(needed) in before
+
+
+def test_a_rebuild_leaves_the_rows_that_an_open_store_reads(tmp_path: Path, local_ray: None) -> None:
+    catalog = small(tmp_path)
+    told: list[str] = []
+    prepare_store(catalog, tmp_path / "store")
+    with open_store(tmp_path / "store") as store:
+        before = store.read("02", "train")
+        other = prepare_store(catalog, tmp_path / "store", seed=1, on_event=told.append).manifest
+        assert other.fingerprint != store.fingerprint
+        name = store.manifest.generation.removeprefix("generations/")
+        assert f"a running study reads them: {name}. Later: recombine data gc STUDY" in told[-1]
+        assert store.read("02", "train").equals(before)
+        assert store.verify() == 4
+        assert [old.name for old in collect_garbage(tmp_path / "store").held] == [name]
+    assert [old.name for old in collect_garbage(tmp_path / "store").removed] == [name]
+    assert open_store(tmp_path / "store").manifest == other
+
+
 def test_a_refused_preparation_leaves_the_old_store_whole(tmp_path: Path, local_ray: None) -> None:
     catalog = small(tmp_path)
     before = prepare_store(catalog, tmp_path / "store").manifest
@@ -358,6 +405,22 @@ def test_a_refused_preparation_leaves_the_old_store_whole(tmp_path: Path, local_
     assert store.manifest == before
     assert store.verify() == 4
     assert len(list((tmp_path / "store" / "generations").iterdir())) == 1
+
+
+def test_a_block_that_is_lost_stops_the_preparation(
+    tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stage_and_lose(*args: Any, **kwargs: Any) -> None:
+        stage_rows(*args, **kwargs)
+        staging = args[2]
+        max(staging.glob("*/*.parquet"), key=lambda path: path.stat().st_size).unlink()
+
+    catalog, stage_rows = small(tmp_path), ray_jobs.stage_rows
+    monkeypatch.setattr(ray_jobs, "stage_rows", stage_and_lose)
+    with pytest.raises(StoreError, match=r"(?s)rows were read and are not in .*02: [ab].json: "):
+        prepare_store(catalog, tmp_path / "store")
+    assert not list((tmp_path / "store" / "generations").iterdir())
+    assert not (tmp_path / "store" / "manifest.json").exists()
 
 
 def test_files_that_cannot_be_read_are_all_named(tmp_path: Path, local_ray: None) -> None:

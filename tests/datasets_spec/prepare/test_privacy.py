@@ -15,9 +15,10 @@ from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.check.words_alone import words_alone
 from datasets_spec.errors import MissingImagesError, StoreError
 from datasets_spec.prepare.inputs import IMAGES_NAME
-from datasets_spec.prepare.prepare_store import GENERATIONS, STAGING, prepare_store
+from datasets_spec.prepare.prepare_store import STAGING, prepare_store
 from datasets_spec.sample import SPLITS
 from datasets_spec.store.export import EXPORT_FORMATS, ExportFormat, export_rows
+from datasets_spec.store.generations import GENERATIONS
 from datasets_spec.store.secret import SECRET_NAME, make_secret, read_secret
 from datasets_spec.store.store import QUARANTINE_NAME, Store, open_store
 from tests.makers.corpus import mat_pool, subset_lines, write_catalog, write_json

@@ -10,7 +10,8 @@ import pytest
 from datasets_spec.check.check import DataCheck, check_store
 from datasets_spec.errors import UserError
 from datasets_spec.splits.leak_levels import LeakCount
-from search.cli.data import as_plain, export, init_catalog, show_check, show_relations, unpack
+from datasets_spec.store.generations import GENERATIONS, take_lease
+from search.cli.data import as_plain, export, gc, init_catalog, show_check, show_relations, unpack, verify
 from tests.makers.study_fixture import open_study, write_store, write_study
 
 
@@ -63,6 +64,49 @@ def test_a_source_with_a_targets_own_training_images_is_named(tmp_path: Path) ->
     told = [note for note in found.advice if "held out by name only" in note]
     assert [note.split(":")[0] for note in told] == ["ct-lung", "ct-brain"]
     assert not [n for n in check_store(store, study.catalog, sources=[], eval_sets=[target]).advice if "by name" in n]
+
+
+def test_a_damaged_file_is_named_with_the_command_that_mends_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study_file = write_study(tmp_path)
+    store = write_store(open_study(tmp_path))
+    assert verify(study_file, []) == 0
+    assert f"all {store.num_files} files are as they were written" in capsys.readouterr().out
+    flipped, cut, gone = (Path(store.files("ct-lung", split)[0]) for split in ("train", "search", "confirm"))
+    data = flipped.read_bytes()
+    flipped.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+    cut.write_bytes(cut.read_bytes()[:-1])
+    gone.unlink()
+    assert verify(study_file, ["seed=0"]) == 1
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert (
+        lines[0]
+        == "damaged: data/ct-lung-train.parquet (ct-lung, train, 12 rows) does not have the hash it was written with"
+    )
+    assert "(ct-lung, search, 4 rows) has " in lines[1]
+    assert lines[2].endswith("(ct-lung, confirm, 4 rows) is missing")
+    assert last.startswith(f"3 of {store.num_files} files in ")
+    assert last.endswith(f"recombine data prepare {study_file} seed=0")
+
+
+def test_what_earlier_preparations_left_is_removed_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study_file = write_study(tmp_path)
+    store = write_store(open_study(tmp_path))
+    gc(study_file, [])
+    assert "0.0 MiB freed, 0 generations removed" in capsys.readouterr().out
+    for name in ("old", "read"):
+        (store.directory / GENERATIONS / name).mkdir(parents=True)
+        (store.directory / GENERATIONS / name / "part").write_bytes(bytes(3 * 2**20))
+    lease = take_lease(store.directory / GENERATIONS / "read")
+    gc(study_file, [])
+    removed, held, last = capsys.readouterr().out.splitlines()
+    assert (removed, held) == ("removed: old, 3.0 MiB", "stays: read, 3.0 MiB; a running study reads it")
+    assert last.endswith(": 3.0 MiB freed, 1 generations removed")
+    assert lease is not None
+    lease.release()
 
 
 def test_relations_accept_a_number_and_count(capsys: pytest.CaptureFixture[str]) -> None:

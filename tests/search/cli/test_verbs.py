@@ -17,8 +17,8 @@ from tests.makers.study_fixture import open_study, write_store, write_study
 
 ROOT = Path(__file__).parents[3]
 VERBS = (
-    ["init"], ["data"], ["data", "prepare"], ["data", "check"], ["data", "relations"],
-    ["data", "init-catalog"], ["data", "unpack"], ["data", "export"],
+    ["init"], ["data"], ["data", "prepare"], ["data", "check"], ["data", "verify"], ["data", "gc"],
+    ["data", "relations"], ["data", "init-catalog"], ["data", "unpack"], ["data", "export"],
     ["plan"], ["run"], ["status"], ["report"], ["submit"],
     ["doctor"], ["demo"], ["phantom"], ["phantom", "write"], ["phantom", "build-base"], ["phantom", "evidence"],
     ["bench"], ["bench", "search"], ["bench", "digits"], ["bench", "phantom-table"], ["bench", "phantom-merges"],

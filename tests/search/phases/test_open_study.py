@@ -6,6 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from datasets_spec.errors import UserError
 from datasets_spec.prepare import prepare_store
 from search.ledger.ledger import RECORDS_FILE, LedgerError
 from search.phases import open_study as opening
@@ -18,8 +19,8 @@ def test_a_damaged_ledger_is_gone_on_with_where_the_loss_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = open_study(tmp_path)
-    write_store(study)
-    monkeypatch.setattr(prepare_store, "prepare_store", Mock(return_value=SimpleNamespace(was_current=True)))
+    prepared = SimpleNamespace(was_current=True, manifest=write_store(study).manifest)
+    monkeypatch.setattr(prepare_store, "prepare_store", Mock(return_value=prepared))
     monkeypatch.setattr(opening, "build_engine", Mock())
 
     def texts(*, accept_loss: bool) -> list[str]:
@@ -27,6 +28,14 @@ def test_a_damaged_ledger_is_gone_on_with_where_the_loss_is_accepted(
         with open_run(study, RunDir(tmp_path / "run"), **listeners, accept_loss=accept_loss) as run:
             run.ledger.append({"kind": "note", "text": "another"})
             return [str(record.get("text", record["kind"])) for record in run.ledger.records()]
+
+    other = prepared.manifest.model_copy(update={"generation": "another"})
+    monkeypatch.setattr(
+        prepare_store, "prepare_store", Mock(return_value=SimpleNamespace(manifest=other, was_current=True))
+    )
+    with pytest.raises(UserError, match="prepared with other settings while this study began"):
+        texts(accept_loss=False)
+    monkeypatch.setattr(prepare_store, "prepare_store", Mock(return_value=prepared))
 
     kept = texts(accept_loss=False)
     file = tmp_path / "run" / "ledger" / RECORDS_FILE

@@ -1,0 +1,166 @@
+"""No row is lost in silence between reading and storing; here without Ray, on three nodes in test_several_nodes.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from datasets_spec.errors import StoreError
+from datasets_spec.images.limits import ImageLimits
+from datasets_spec.prepare.first_pass import open_images, read_and_count
+from datasets_spec.prepare.inputs import DataFile, SubsetSource
+from datasets_spec.prepare.second_pass import order_table, require_parts, write_parts
+from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
+from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
+from datasets_spec.splits.row_plan import Row, RowPlan
+from datasets_spec.store.secret import make_secret
+from tests.makers.corpus import mat_record, save_picture
+from tests.makers.syncs import record_syncs
+
+SUBSET = "02"
+NUM_ROWS = 600
+LIMITS = ImageLimits()
+
+
+def read_corpus(root: Path) -> tuple[list[DataFile], dict[str, SubsetSource], list[pa.Table]]:
+    """A file of 600 rows and an empty one, read into the blocks that would be staged."""
+    save_picture(root / "images" / "a.png", 1)
+    (root / "full.json").write_text(json.dumps([mat_record(n, "a.png", n % 3) for n in range(NUM_ROWS)]))
+    (root / "empty.json").write_text("[]")
+    files = [DataFile(subset=SUBSET, role="pool", file=name, path=root / name) for name in ("empty.json", "full.json")]
+    source = SubsetSource(
+        format="med_mat",
+        image_root=str(root / "images"),
+        answer_kind="any",
+        source_pattern=None,
+        group_pattern=None,
+        namespace=SUBSET,
+    )
+    columns = {name: [getattr(item, name) for item in files] for name in ("subset", "role", "file")}
+    batch = pa.table({**columns, "path": [str(item.path) for item in files]})
+    sources = {SUBSET: source}
+    blocks = [
+        open_images(block, sources=sources, seed=0, limits=LIMITS) for block in read_and_count(batch, sources=sources)
+    ]
+    return files, sources, blocks
+
+
+def stage(blocks: list[pa.Table], staging: Path) -> Path:
+    folder = staging / f"subset={SUBSET}"
+    folder.mkdir(parents=True)
+    for number, block in enumerate(blocks):
+        pq.write_table(block.drop_columns(["subset"]), folder / f"{number}.parquet")
+    return staging
+
+
+def test_every_row_that_was_read_is_counted(tmp_path: Path) -> None:
+    files, sources, blocks = read_corpus(tmp_path)
+    survey = survey_staging(stage(blocks, tmp_path / "staging"), files, sources)
+    assert survey.tallies[SUBSET].read == len(survey.rows) == NUM_ROWS
+    # What a row that only counts would do to images and reasons.
+    assert len(survey.images) == 1
+    assert not survey.quarantined
+
+
+@pytest.mark.parametrize(
+    ("lost", "found"),
+    [
+        ("block", rf"{SUBSET}: full.json: 344 of 600 rows came back"),
+        ("count", rf"{SUBSET}: full.json: 600 rows came back, and not how many were read"),
+        ("empty", rf"{SUBSET}: empty.json: 0 rows came back, and not how many were read"),
+        ("all", r"(?s)empty.json: 0 rows.*full.json: 0 rows"),
+    ],
+)
+def test_rows_that_do_not_come_back_stop_the_preparation(tmp_path: Path, lost: str, found: str) -> None:
+    files, sources, blocks = read_corpus(tmp_path)
+    empty, first, *_, count = range(len(blocks))
+    gone = {"block": {first}, "count": {count}, "empty": {empty}, "all": set(range(len(blocks)))}[lost]
+    kept = [block for number, block in enumerate(blocks) if number not in gone]
+    with pytest.raises(StoreError, match=found):
+        survey_staging(stage(kept, tmp_path / "staging"), files, sources)
+
+
+def planned_row(index: int) -> Row:
+    return Row(
+        subset=SUBSET,
+        role="pool",
+        file="full.json",
+        index=index,
+        content_hash=str(index),
+        row_hash=str(index),
+        label="x",
+        links=frozenset(),
+        num_bytes=1,
+        flags=(),
+    )
+
+
+def test_rows_read_are_rows_stored_and_rows_set_aside() -> None:
+    survey = Survey(num_read={(SUBSET, "full.json"): 2})  # type: ignore[arg-type]
+    plan = RowPlan(partitions={(SUBSET, "train"): [planned_row(0), planned_row(1)]})
+    require_balance(survey, plan)
+    plan.partitions[SUBSET, "train"].pop()
+    with pytest.raises(StoreError, match=r"full.json: of 2 rows, 1 are stored or set aside"):
+        require_balance(survey, plan)
+
+
+def written(root: Path, staging: Path, sources: dict[str, SubsetSource]) -> tuple[pa.Table, list[dict[str, Any]]]:
+    orders = order_table(SUBSET, "train", [planned_row(index) for index in range(NUM_ROWS)])
+    root.mkdir(parents=True, exist_ok=True)
+    places = {"staging": str(staging), "generation": str(root), "secret_path": str(make_secret(root.parent))}
+    parts = write_parts(orders, **places, sources=sources, limits=LIMITS)
+    return orders, parts.to_pylist()
+
+
+def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, sources, blocks = read_corpus(tmp_path)
+    make_secret(tmp_path)
+    synced = record_syncs(monkeypatch)
+    orders, parts = written(tmp_path / "g", stage(blocks, tmp_path / "staging"), sources)
+    assert len(parts) == 2
+    assert synced == [str(tmp_path / "g" / part["path"]) for part in parts]
+    require_parts([orders], parts, tmp_path / "g")
+    with pytest.raises(StoreError, match=r"part-00001.parquet: nothing written of 88 rows"):
+        require_parts([orders], parts[:1], tmp_path / "g")
+    with pytest.raises(StoreError, match=r"part-00000.parquet: 511 rows written of 512 rows"):
+        require_parts([orders], [parts[0] | {"num_rows": 511}, parts[1]], tmp_path / "g")
+    # The other node's disk, and a disk that was full.
+    with pytest.raises(StoreError, match=r"2 parts are not in .*elsewhere:\n .*bytes written, nothing found"):
+        require_parts([orders], parts, tmp_path / "elsewhere")
+    path = tmp_path / "g" / parts[0]["path"]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(StoreError, match=rf"{parts[0]['num_bytes']} bytes written, {parts[0]['num_bytes'] - 1} bytes"):
+        require_parts([orders], parts, tmp_path / "g")
+
+
+def test_a_node_without_the_staged_rows_says_so(tmp_path: Path) -> None:
+    _, sources, blocks = read_corpus(tmp_path)
+    orders, parts = written(tmp_path / "g", tmp_path / "elsewhere", sources)
+    with pytest.raises(StoreError, match=r"sees 0 of 512 staged rows of '02'; the node .* sees 0 of 88"):
+        require_parts([orders], parts, tmp_path / "g")
+    orders, parts = written(tmp_path / "g", stage(blocks[2:], tmp_path / "staging"), sources)
+    with pytest.raises(StoreError, match=r"sees 256 of 512 staged rows"):
+        require_parts([orders], parts, tmp_path / "g")
+
+
+def test_a_folder_is_proved_by_its_token(tmp_path: Path) -> None:
+    proof = tmp_path / "nodes"
+    assert prove_folder(str(proof), "secret", "n1") == "does not see the folder of the store"
+    assert not proof.exists()
+    proof.mkdir()
+    assert prove_folder(str(proof), "secret", "n1") == "does not see the folder of the store"
+    (proof / TOKEN_NAME).write_text("another")
+    assert prove_folder(str(proof), "secret", "n1") == "sees another folder in the place of the store"
+    (proof / TOKEN_NAME).write_text("secret")
+    assert prove_folder(str(proof), "secret", "n1") is None
+    assert (proof / "n1").read_text() == "secret"
+    (proof / "n2").mkdir()
+    assert (prove_folder(str(proof), "secret", "n2") or "").startswith("cannot use the folder of the store: ")
+    inputs = [str(tmp_path), str(tmp_path / "images")]
+    found = prove_folder(str(proof), "secret", "n1", inputs)
+    assert found == f"does not see {tmp_path / 'images'} (1 of 2 data files and image folders)"

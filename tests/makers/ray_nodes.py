@@ -1,0 +1,131 @@
+"""Three real Ray nodes on one host: a head and two raylets, each with its own address, ports and, if asked, folders."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.makers.ray_head import MARK, HeadNode, end_marked, free_ports, start_head
+
+_START_TIMEOUT_S = 120.0
+_NUM_TRIES = 3  # on a busy machine the head may not answer a node within the 30 s that Ray gives it
+# In place of a mount: a `sitecustomize` that every Python process of the node imports first.
+_HOOK = """
+import builtins, io, os
+
+def moved(path):
+    is_there = isinstance(path, (str, os.PathLike)) and (os.fspath(path) + "/").startswith("{target}/")
+    return "{source}" + os.fspath(path)[len("{target}"):] if is_there else path
+
+def wrapped(function):
+    return lambda path, *args, **kwargs: function(moved(path), *args, **kwargs)
+
+for module, name in ((os, "stat"), (os, "open"), (os, "mkdir"), (io, "open"), (builtins, "open")):
+    setattr(module, name, wrapped(getattr(module, name)))
+"""
+_STARTED = "This command will now block forever"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayNodes:
+    head: HeadNode
+    addresses: tuple[str, ...]  # of the nodes beside the head
+    marks: tuple[str, ...]  # in the environment of each node's processes: `end_marked` ends one node
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a client process on this machine needs."""
+        return self.head.env
+
+
+def can_mount() -> bool:
+    """Whether this user may give a process a mount of its own."""
+    try:
+        return subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def start_nodes(num_workers: int = 2, *, mounts: Mapping[int, tuple[Path, Path]] | None = None) -> Iterator[RayNodes]:
+    """Start a head and other nodes with one processor each; end them, and only them, on leaving.
+
+    Args:
+        num_workers: Nodes beside the head.
+        mounts: By number of the node beside the head: what its processes see, and at which folder.
+    """
+    with start_head() as head:
+        marks = [secrets.token_hex(8) for _ in range(num_workers)]
+        # Addresses of the loopback device, so that messages tell the nodes of one host apart.
+        addresses = tuple(f"127.0.0.{number + 2}" for number in range(num_workers))
+        processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for number, (address, mark) in enumerate(zip(addresses, marks, strict=True)):
+                log = Path(head.env["HOME"]) / f"node-{number}.log"
+                for _ in range(_NUM_TRIES):
+                    prefix, hook = _sees((mounts or {}).get(number), head.env)
+                    command = [*prefix, *_start_command(head.gcs_address, address)]
+                    processes.append(_start(command, head.env | hook | {MARK: mark}, log))
+                    if _is_started(processes[-1], log):
+                        break
+                else:
+                    raise RuntimeError(f"the node did not come up:\n{log.read_text(errors='replace')[-3000:]}")
+            yield RayNodes(head=head, addresses=addresses, marks=tuple(marks))
+        finally:
+            for process in processes:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(timeout=15)
+            for mark in marks:
+                end_marked(mark)
+
+
+def _sees(mount: tuple[Path, Path] | None, env: Mapping[str, str]) -> tuple[Sequence[str], dict[str, str]]:
+    """What stands before a command, and in its environment, so that it sees `source` at `target`."""
+    if mount is None:
+        return (), {}
+    source, target = map(str, mount)
+    if can_mount():
+        return ("unshare", "-m", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', source, target), {}
+    # Python only, and only what looks at paths by these functions: enough for whether a file is there, and its text.
+    folder = Path(env["HOME"]) / "hook"
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(_HOOK.format(source=source, target=target))
+    return (), {"PYTHONPATH": f"{folder}:{env['PYTHONPATH']}"}
+
+
+def _start_command(gcs_address: str, address: str) -> list[str]:
+    agent_http, agent_grpc, metrics, runtime_env, raylet, objects = free_ports(6)
+    return [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"),
+        *(f"--address={gcs_address}", f"--node-ip-address={address}", "--num-cpus=1"),
+        *(f"--object-store-memory={100 * 2**20}", f"--node-manager-port={raylet}", f"--object-manager-port={objects}"),
+        *(f"--dashboard-agent-listen-port={agent_http}", f"--dashboard-agent-grpc-port={agent_grpc}"),
+        *(f"--metrics-export-port={metrics}", f"--runtime-env-agent-port={runtime_env}"),
+        # Chosen by the system: the nodes of one host would otherwise take from one range.
+        *("--min-worker-port=0", "--max-worker-port=0"),
+    ]
+
+
+def _start(command: Sequence[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+def _is_started(process: subprocess.Popen[bytes], log: Path) -> bool:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if _STARTED in log.read_text(errors="replace"):
+            return True
+        time.sleep(0.1)
+    return False
