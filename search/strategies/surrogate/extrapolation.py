@@ -1,0 +1,32 @@
+"""Which predictions are extrapolation: all of a size that was never tried share one error, which no interval shows.
+
+After single sources and everything together the model has seen the ends of the range and nothing between; so a number
+of subsets counts as tried only where a trial had it. Numbers of samples are many, and there the range is what counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from search.space.composition import Composition
+
+
+def extrapolation(composition: Composition, tried: Collection[Composition]) -> str | None:
+    """Why a prediction for a composition is extrapolation, in the words that users read; None where it is not.
+
+    Args:
+        composition: what is predicted.
+        tried: the compositions of the trials that the model has learned from.
+    """
+    found = []
+    if untried_number(len(composition), {len(one) for one in tried}):
+        found.append(f"no trial had {len(composition)} subset{'s' * (len(composition) != 1)}")
+    totals = {one.total for one in tried}
+    if totals and not min(totals) <= composition.total <= max(totals):
+        found.append(f"{composition.total} samples are outside the {min(totals)} to {max(totals)} that were tried")
+    return f"extrapolation: {', and '.join(found)}" if found else None
+
+
+def untried_number(num_subsets: int, tried: Collection[int]) -> bool:
+    """Whether no trial had this number of subsets."""
+    return num_subsets not in tried
