@@ -7,8 +7,11 @@ of subsets counts as tried only where a trial had it. Numbers of samples are man
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from search.space.composition import Composition
+
+MARK: Final = "extrapolation"
 
 
 def extrapolation(composition: Composition, tried: Collection[Composition]) -> str | None:
@@ -18,15 +21,20 @@ def extrapolation(composition: Composition, tried: Collection[Composition]) -> s
         composition: what is predicted.
         tried: the compositions of the trials that the model has learned from.
     """
-    found = []
-    if untried_number(len(composition), {len(one) for one in tried}):
-        found.append(f"no trial had {len(composition)} subset{'s' * (len(composition) != 1)}")
+    untried = untried_number(len(composition), {len(one) for one in tried})
+    found = [] if untried is None else [untried]
     totals = {one.total for one in tried}
     if totals and not min(totals) <= composition.total <= max(totals):
         found.append(f"{composition.total} samples are outside the {min(totals)} to {max(totals)} that were tried")
-    return f"extrapolation: {', and '.join(found)}" if found else None
+    return f"{MARK}: {', and '.join(found)}" if found else None
 
 
-def untried_number(num_subsets: int, tried: Collection[int]) -> bool:
-    """Whether no trial had this number of subsets."""
-    return num_subsets not in tried
+def extrapolated_number(nums_subsets: Collection[int], tried: Collection[int]) -> str | None:
+    """The same where only numbers of subsets are known, of compositions that are compared."""
+    found = [untried for num in nums_subsets if (untried := untried_number(num, tried)) is not None]
+    return f"{MARK}: {', and '.join(found)}" if found else None
+
+
+def untried_number(num_subsets: int, tried: Collection[int]) -> str | None:
+    """That no trial had this number of subsets; None where one had."""
+    return None if num_subsets in tried else f"no trial had {num_subsets} subset{'s' * (num_subsets != 1)}"
