@@ -14,7 +14,7 @@ from search.cli.console import err, print_line, print_note, print_table
 if TYPE_CHECKING:
     from search.bench.honesty.figures import HonestyFigure
     from search.bench.replay.many_replays import BenchPlan
-    from search.bench.replay.regret import RegretFigure
+    from search.bench.replay.regret import CoverageFigure, RegretFigure
 
 # Whom the default is compared with, at which numbers of trials of its own and of theirs.
 CONTRASTS = (("optuna-tpe", 24, 96), ("optuna-tpe", 48, 48), ("random", 16, 96))
@@ -64,7 +64,9 @@ def bench_search(plan: BenchPlan, *, as_json: bool, num_workers: int) -> None:
             print_line(json.dumps(figure.as_json()))
         return
     for table in dict.fromkeys(figure.table for figure in figures):
-        _print_regrets(table, [figure for figure in figures if figure.table == table])
+        own = [figure for figure in figures if figure.table == table]
+        _print_regrets(table, own)
+        _print_coverage(table, [figure for figure in own if figure.coverages])
     from search.bench.replay.regret import regret_contrast
 
     for other, trials, other_trials in CONTRASTS:
@@ -105,6 +107,26 @@ def _print_regrets(table: str, figures: Sequence[RegretFigure]) -> None:
         "s/suggestion",
     ]
     print_table(f"{table}: regret in points (95 % interval over targets)", columns, rows)
+
+
+def _print_coverage(table: str, figures: Sequence[RegretFigure]) -> None:
+    """One row a strategy and number of trials, one column what intervals are about."""
+    from search.bench.replay.coverage import Group
+
+    rows = [
+        [figure.strategy, str(figure.trials), *(_covered(figure.coverages.get(group)) for group in Group)]
+        for figure in figures
+    ]
+    if rows:
+        columns = ["strategy", "trials", "finalists", "shown", "others, tried sizes", "others, extrapolated"]
+        title = f"{table}: 90 % intervals that hold the truth (95 % interval over targets; intervals)"
+        print_table(title, columns, rows)
+
+
+def _covered(figure: CoverageFigure | None) -> str:
+    if figure is None:
+        return "-"
+    return f"{figure.share:.0%} ({figure.ci_low:.0%}..{figure.ci_high:.0%}; {figure.num_intervals})"
 
 
 def make_digits(folder: Path, corpora: Sequence[int], num_seeds: int, digits: Path | None) -> None:

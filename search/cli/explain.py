@@ -126,7 +126,8 @@ def _show(found: Explanation) -> None:
 
 def _cells(effect: Effect) -> list[str]:
     span = f"{100 * effect.ci_low:+.1f} to {100 * effect.ci_high:+.1f}"
-    return [effect.subject, effect.target, f"{100 * effect.value:+.1f}", span, "yes" if effect.is_clear else ""]
+    subject = effect.subject if effect.extrapolation is None else f"{effect.subject} ({effect.extrapolation})"
+    return [subject, effect.target, f"{100 * effect.value:+.1f}", span, "yes" if effect.is_clear else ""]
 
 
 def _sharpen(

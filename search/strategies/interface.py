@@ -38,11 +38,27 @@ class Observation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Predicted:
+    """What a reason says of a candidate's score before it is tried.
+
+    Attributes:
+        mean: of the score without noise.
+        deviation: standard deviation of the same.
+        target: the evaluation set; None where it is the objective.
+    """
+
+    mean: float
+    deviation: float
+    target: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestion:
-    """What to try next, and why in one line."""
+    """What to try next, and why in one line; with the prediction in that line, if it holds one."""
 
     candidate: Candidate
     reason: str
+    predicted: Predicted | None = None
 
 
 class Strategy(Protocol):

@@ -21,7 +21,7 @@ from search.space.composition import Composition
 from search.space.repair import repair
 from search.statistics.ties import descending, index_of_largest
 from search.strategies.drawing import draw_untaken, taken_identities
-from search.strategies.interface import Observation, SearchContext, Suggestion
+from search.strategies.interface import Observation, Predicted, SearchContext, Suggestion
 from search.strategies.surrogate.acquisition import (
     LOG_TOLERANCE,
     enumerated,
@@ -111,7 +111,8 @@ class RecombineStrategy:
         if found is None:
             return None
         candidate, value = found
-        return Suggestion(candidate=candidate, reason=f"highest posterior mean, {value:.1%}")
+        reason = f"highest posterior mean, {value:.1%}"
+        return Suggestion(candidate=candidate, reason=_marked(reason, knowledge.extrapolation(candidate)))
 
     def predict(
         self, history: Sequence[Observation], candidates: Sequence[Candidate], *, target: str | None = None
@@ -242,22 +243,22 @@ class RecombineStrategy:
             return None
         return Suggestion(candidate=candidate, reason=f"best of all merges, {float(scores.max()):.1%}")
 
-    def _weights(self, knowledge: Knowledge, number: int) -> tuple[Floats, str]:
-        """Which weighted sum of targets this trial is for, and in words."""
+    def _weights(self, knowledge: Knowledge, number: int) -> tuple[Floats, str, str | None]:
+        """Which weighted sum of targets this trial is for, in words, and the target if it is one."""
         if self._context.goal == "each" and not knowledge.targets[0].startswith(OBJECTIVE):
             names = self._context.objective_sets or knowledge.targets
             name = names[(number * TURN_STRIDE + number // len(names)) % len(names)]
-            return knowledge.target_weights(name), f" for {name}"
+            return knowledge.target_weights(name), f" for {name}", name
         if self._num_objectives == 2:
             share = PARETO_TURNS[number % len(PARETO_TURNS)]
             weights = share * knowledge.objective_weights(0) + (1 - share) * knowledge.objective_weights(1)
-            return weights, f" with {share:.0%} on the first objective"
-        return knowledge.objective_weights(0), ""
+            return weights, f" with {share:.0%} on the first objective", None
+        return knowledge.objective_weights(0), "", None
 
     def _improve(
         self, knowledge: Knowledge, pending: Sequence[Candidate], taken: frozenset[str], number: int
     ) -> Suggestion | None:
-        weights, wanted = self._weights(knowledge, number)
+        weights, wanted, target = self._weights(knowledge, number)
         believed = knowledge.believing(pending)
         incumbent = float(believed.tried_means(weights).max())
         found = self._best(
@@ -273,7 +274,11 @@ class RecombineStrategy:
         )
         if knowledge.facts.proxy is not None:
             reason += f", merges trusted at {knowledge.proxy_weight():.0%}"
-        return Suggestion(candidate=candidate, reason=reason)
+        return Suggestion(
+            candidate=candidate,
+            reason=_marked(reason, knowledge.extrapolation(candidate)),
+            predicted=Predicted(mean=float(at.mean[0]), deviation=float(at.deviation[0]), target=target),
+        )
 
     def _best(
         self,
@@ -314,3 +319,7 @@ class RecombineStrategy:
     def _drawn(self, taken: frozenset[str], reason: str) -> Suggestion | None:
         candidate = draw_untaken(self._space, derived_rng(self._seed, self.name, len(taken)), taken)
         return None if candidate is None else Suggestion(candidate=candidate, reason=reason)
+
+
+def _marked(reason: str, extrapolation: str | None) -> str:
+    return reason if extrapolation is None else f"{reason}; {extrapolation}"

@@ -165,10 +165,22 @@ class ReplayProblem:
         return tuple(self.observe(self.candidate_of(row), -1 - i, repetition) for i, row in enumerate(rows.tolist()))
 
     @cached_property
-    def seen_means(self) -> Floats:
-        """[C, targets] mean over all seeds of what single trials see with noise."""
-        means: Floats = self._seen.mean(0)
-        return means
+    def _seed_variances(self) -> Floats:
+        """[targets] variance of one training, pooled over compositions: one of a few seeds' own is mostly luck."""
+        variances: Floats = self._seen.var(0, ddof=1).mean(0)
+        return variances
+
+    def truth(self, row: int, target: int, seen_seed: int | None) -> tuple[float, float]:
+        """Mean over seeds of what trials see of a composition, and its standard error.
+
+        Args:
+            row: of the composition.
+            target: index of the target.
+            seen_seed: the seed that a search has seen it with, which is left out; None where it was not tried.
+        """
+        seeds = [seed for seed in range(self.table.val.shape[0]) if seed != seen_seed]
+        error = float(np.sqrt(self._seed_variances[target] / len(seeds)))
+        return float(self._seen[seeds, row, target].mean()), error
 
     @cached_property
     def _oracles(self) -> Floats:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.bench.known_truth.shipped import cluster_name
+from search.bench.replay.coverage import Group, pooled
 from search.bench.replay.replay import Pick
 from search.statistics.intervals import Interval
 
@@ -17,6 +18,23 @@ Floats = NDArray[np.float64]
 NUM_DRAWS: Final = 4000
 ALL_TABLES: Final = "all"
 EPSILONS: Final = (2.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoverageFigure:
+    """Of the 90 % intervals of one group.
+
+    Attributes:
+        share: that held the truth.
+        ci_low: of the 95 % interval of the share; clusters are (table, target).
+        ci_high: of the same.
+        num_intervals: in all picks.
+    """
+
+    share: float
+    ci_low: float
+    ci_high: float
+    num_intervals: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +50,7 @@ class RegretFigure:
         p_within_1: share of picks at most 1 point below the oracle.
         full_information_regret: of the same kind of pick, had every candidate been trained once.
         interval_coverage: of 90 % intervals of untried compositions; None without intervals.
+        coverages: of 90 % intervals by what they are about; empty without intervals.
         suggestion_s: mean seconds of a suggestion.
     """
 
@@ -43,9 +62,10 @@ class RegretFigure:
     p_within_1: float
     full_information_regret: float
     interval_coverage: float | None
+    coverages: Mapping[Group, CoverageFigure]
     suggestion_s: float
 
-    def as_json(self) -> dict[str, str | int | float | None]:
+    def as_json(self) -> dict[str, Any]:
         """The fields of a line of `recombine bench search --table ... --json`."""
         return {
             "table": self.table,
@@ -57,6 +77,7 @@ class RegretFigure:
             "p_within_1": self.p_within_1,
             "full_information_regret": self.full_information_regret,
             "interval_coverage": self.interval_coverage,
+            "coverage": {group.value: asdict(figure) for group, figure in self.coverages.items()},
             "suggestion_s": self.suggestion_s,
         }
 
@@ -90,7 +111,6 @@ def summarise_regrets(picks: Sequence[Pick], full: FullInformation) -> list[Regr
 
 def _figure(table: str, strategy: str, trials: int, picks: Sequence[Pick], full: FullInformation) -> RegretFigure:
     clusters = cluster_means(picks)
-    coverages = [pick.coverage for pick in picks if pick.coverage is not None]
     return RegretFigure(
         table=table,
         strategy=strategy,
@@ -101,9 +121,32 @@ def _figure(table: str, strategy: str, trials: int, picks: Sequence[Pick], full:
         full_information_regret=float(
             np.mean([full[t, strategy, target] for t, target in dict.fromkeys((p.table, p.target) for p in picks)])
         ),
-        interval_coverage=float(np.mean(coverages)) if coverages else None,
+        interval_coverage=untried_share(picks),
+        coverages={group: figure for group in Group if (figure := coverage_figure(picks, group)) is not None},
         suggestion_s=float(np.mean([pick.suggestion_s for pick in picks])),
     )
+
+
+def untried_share(picks: Sequence[Pick]) -> float | None:
+    """Coverage of untried compositions, of tried and of other sizes."""
+    both = (Group.inside, Group.outside)
+    return pooled(pick.coverages[group] for pick in picks if pick.coverages for group in both).share
+
+
+def coverage_figure(picks: Sequence[Pick], group: Group) -> CoverageFigure | None:
+    """Coverage of a group with the interval that targets leave; None without intervals."""
+    clusters: dict[tuple[str, int], list[Pick]] = {}
+    for pick in picks:
+        if pick.coverages and pick.coverages[group].num_intervals:
+            clusters.setdefault((cluster_name(pick.table), pick.target), []).append(pick)
+    if not clusters:
+        return None
+    sums = [pooled(pick.coverages[group] for pick in some if pick.coverages) for some in clusters.values()]
+    counts = np.array([(one.num_covered, one.num_intervals) for one in sums], dtype=np.float64)
+    drawn = counts[np.random.default_rng(0).integers(len(counts), size=(NUM_DRAWS, len(counts)))].sum(1)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
+    share = float(counts[:, 0].sum() / counts[:, 1].sum())
+    return CoverageFigure(share=share, ci_low=float(low), ci_high=float(high), num_intervals=int(counts[:, 1].sum()))
 
 
 def cluster_means(picks: Sequence[Pick]) -> dict[tuple[str, int], float]:

@@ -9,18 +9,14 @@ from typing import Final
 
 import numpy as np
 
+from search.bench.replay.coverage import Coverages, Judge
 from search.bench.replay.problem import ReplayProblem
-from search.seeds import derived_rng
-from search.space.candidate import Candidate
-from search.strategies.interface import Observation, Recommender, Strategy
+from search.strategies.interface import Observation, Recommender, Strategy, Suggestion
 from search.strategies.ranking import best_observed
-from search.vocabulary import Status
 
 CHECKPOINTS: Final = (16, 24, 36, 48, 72, 96)
 # Proposals that a table does not hold are not counted, but they must end.
 MAX_MISSES: Final = 1000
-NUM_COVERAGE: Final = 100
-COVERAGE_QUANTILE: Final = 1.6449  # a central interval of 90 %
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +30,7 @@ class Pick:
         repetition: which of the replays.
         trials: how many trials had run.
         regret: points below the oracle.
-        coverage: share of other compositions whose accuracy lay in the 90 % interval; None without intervals.
+        coverages: of 90 % intervals, by what they are about; None without intervals.
         suggestion_s: mean time of a suggestion so far.
     """
 
@@ -44,7 +40,7 @@ class Pick:
     repetition: int
     trials: int
     regret: float
-    coverage: float | None
+    coverages: Coverages | None
     suggestion_s: float
 
 
@@ -68,14 +64,14 @@ def replay(
         on_pick: told of every pick.
     """
     known = len(problem.context(repetition).known)
-    proposed: list[Candidate] = []
+    proposed: list[Suggestion] = []
     results: list[Observation] = []
     picks: list[Pick] = []
     num_misses, spent_s = 0, 0.0
     while checkpoints and len(proposed) + known < max(checkpoints):
         num_ended = max(0, len(proposed) - problem.disturbance.delay)
         started = time.perf_counter()
-        suggestion = strategy.ask(results[: num_ended + num_misses], proposed[num_ended:])
+        suggestion = strategy.ask(results[: num_ended + num_misses], [s.candidate for s in proposed[num_ended:]])
         spent_s += time.perf_counter() - started
         if suggestion is None:
             break
@@ -83,11 +79,11 @@ def replay(
             num_misses += 1
             results.insert(0, problem.observe(suggestion.candidate, -num_misses, repetition))
             continue
-        proposed.append(suggestion.candidate)
+        proposed.append(suggestion)
         results.append(problem.observe(suggestion.candidate, len(proposed) - 1, repetition))
         if len(proposed) + known in checkpoints:
             for target in problem.targets_searched():
-                pick = _judged(problem, strategy, results, target, label, repetition, spent_s / len(proposed), known)
+                pick = _judged(problem, strategy, results, proposed, target, label, repetition, spent_s / len(proposed))
                 picks.append(pick)
                 if on_pick is not None:
                     on_pick(pick)
@@ -98,11 +94,11 @@ def _judged(
     problem: ReplayProblem,
     strategy: Strategy,
     results: Sequence[Observation],
+    proposed: Sequence[Suggestion],
     target: int,
     label: str,
     repetition: int,
     suggestion_s: float,
-    known: int,
 ) -> Pick:
     row = picked_row(problem, strategy, results, target)
     regret = problem.regret(row, target) if row is not None else _of_chance(problem, target)
@@ -111,9 +107,9 @@ def _judged(
         strategy=label,
         target=target,
         repetition=repetition,
-        trials=len([o for o in results if o.proposal_index >= 0]) + known,
+        trials=len(proposed) + len(problem.context(repetition).known),
         regret=regret,
-        coverage=_coverage(problem, strategy, results, target, repetition),
+        coverages=Judge(problem, strategy, target, repetition).coverages(results, proposed, row),
         suggestion_s=suggestion_s,
     )
 
@@ -133,22 +129,3 @@ def picked_row(problem: ReplayProblem, strategy: Strategy, results: Sequence[Obs
 def _of_chance(problem: ReplayProblem, target: int) -> float:
     """Before any result a pick is any candidate."""
     return float(np.mean([problem.regret(row, target) for row in problem.candidate_rows.tolist()]))
-
-
-def _coverage(
-    problem: ReplayProblem, strategy: Strategy, results: Sequence[Observation], target: int, repetition: int
-) -> float | None:
-    """Share of untried compositions whose mean over all seeds lies within the 90 % interval of the noise-free score."""
-    predict = getattr(strategy, "predict", None)
-    if predict is None or target not in problem.scored:
-        return None
-    rng = derived_rng(repetition, problem.table.name, "coverage", target)
-    tried = {problem.row_of(o.candidate) for o in results if o.status is Status.finished}
-    free = [row for row in problem.candidate_rows.tolist() if row not in tried]
-    rows = rng.sample(free, min(NUM_COVERAGE, len(free)))
-    candidates = [problem.candidate_of(row) for row in rows]
-    prediction = predict(results, candidates, target=problem.target_names[target]) if rows else None
-    if prediction is None:
-        return None
-    truth = problem.seen_means[rows, target]
-    return float(np.mean(np.abs(truth - prediction.mean) <= COVERAGE_QUANTILE * prediction.deviation))

@@ -13,6 +13,7 @@ from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
 from datasets_spec.errors import UserError
 from search.evidence.explain.model import EffectsModel, Floats, Quantity, Trials
 from search.ledger.records import scored_on
+from search.strategies.surrogate.extrapolation import extrapolated_number
 from search.study.score import score_of
 from search.vocabulary import COUNTED, Estimator, Stage
 
@@ -36,6 +37,7 @@ class Effect:
         target: evaluation set, or `mean` over those of the objective.
         value: posterior mean, as a share of accuracy.
         is_clear: whether the interval leaves 0 out; no adjustment for the number of lines, so it is exploratory.
+        extrapolation: why, where compositions of a size that no trial had are compared.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class Effect:
     ci_low: float
     ci_high: float
     is_clear: bool
+    extrapolation: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -229,12 +232,14 @@ def _additions(model: EffectsModel, subject: Subject) -> list[Effect]:
         return []
     names = model.trials.subsets
     base = np.array([float(name in subject.selected) for name in names])
+    tried = {int(num) for num in model.trials.presence.sum(1)}
     found = []
     for i, name in enumerate(names):
         both = np.stack([base, base])
         both[0, i], both[1, i] = 1.0, 0.0
         weights = [(rows := model.rows(both, t))[0] - rows[1] for t in _targets(model)]
-        found += _on_targets(model, "adding", name, weights)
+        why = extrapolated_number([int(num) for num in both.sum(1)], tried)
+        found += [replace(e, extrapolation=why) for e in _on_targets(model, "adding", name, weights)]
     return found
 
 

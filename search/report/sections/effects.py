@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from search.report.run_files import RunRecords, leading_effects
 from search.report.wording import interval, points
 from search.statistics.ties import descending
@@ -26,10 +29,16 @@ def compute_effect_table(records: RunRecords) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             WORDS[str(effect["kind"])],
-            str(effect["subject"]),
+            marked_subject(effect),
             points(effect["value"]),
             interval(effect["ci_low"], effect["ci_high"], signed=True),
             "yes" if effect["is_clear"] else "",
         )
         for effect in chosen
     )
+
+
+def marked_subject(effect: Mapping[str, Any]) -> str:
+    """With the mark where compositions of a size that no trial had are compared; older files have none."""
+    why = effect.get("extrapolation")
+    return f"{effect['subject']} ({why})" if why else str(effect["subject"])

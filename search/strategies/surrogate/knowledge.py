@@ -15,6 +15,7 @@ from search.statistics.ties import descending
 from search.strategies.interface import Observation, SearchContext
 from search.strategies.ranking import score_of
 from search.strategies.surrogate.encoding import Encoded, encode
+from search.strategies.surrogate.extrapolation import extrapolation
 from search.strategies.surrogate.features import KEYS_GROUP, PROXY_GROUP, KeyBasis, key_tables, proxy_feature
 from search.strategies.surrogate.gaussian_process import (
     Evidence,
@@ -211,6 +212,10 @@ class Knowledge:
     def targets(self) -> tuple[str, ...]:
         """The outputs."""
         return self.facts.targets
+
+    def extrapolation(self, candidate: Candidate) -> str | None:
+        """Why a prediction for a candidate is extrapolation from the results; None where it is not."""
+        return extrapolation(candidate.composition, [tried.composition for tried in self._tried])
 
     def proxy_weight(self) -> float:
         """Posterior probability that the proxy helps."""

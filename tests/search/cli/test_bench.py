@@ -16,7 +16,7 @@ from tests.makers.made_table import made_table
 ROOT = Path(__file__).parents[3]
 FIELDS = {
     "table", "strategy", "trials", "regret_mean", "regret_ci_low", "regret_ci_high", "p_within_1",
-    "full_information_regret", "interval_coverage", "suggestion_s",
+    "full_information_regret", "interval_coverage", "coverage", "suggestion_s",
 }  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def test_json_is_one_object_a_line_and_the_same_on_two_processes(table: Path) ->
         del line["suggestion_s"]
     assert told[0] == told[1]
     assert {line["interval_coverage"] is None for line in told[0] if line["strategy"] == "random"} == {True}
+    assert [set(line["coverage"]) >= {"finalists", "shown"} for line in told[0]] == [False, False, True, True]
 
 
 def test_a_person_gets_a_table_and_a_contrast(table: Path) -> None:

@@ -52,8 +52,12 @@ def test_only_scores_that_count_as_composing_are_told() -> None:
 def test_the_models_pick_leads_and_the_best_results_follow() -> None:
     made = history(40)
     best = [o.candidate for o in sorted(made, key=lambda o: -(o.values or (0.0,))[0])]
-    finalists, decision = with_recommended(RecombineStrategy(space=SPACE, seed=0), made, best)
+    strategy = RecombineStrategy(space=SPACE, seed=0)
+    finalists, decision = with_recommended(strategy, made, best)
+    recommended = strategy.recommend(made)
     assert decision is not None
+    assert recommended is not None
+    assert recommended.reason in decision  # with its mark, where it is extrapolation
     assert {"a", "b"} <= set(finalists[0].composition)
     assert len(finalists) == len(set(finalists))
     assert [c for c in best if c != finalists[0]] == finalists[1:]

@@ -13,7 +13,7 @@ from search.space.composition_space import CompositionSpace
 from search.space.recipe_space import RecipeSpace
 from search.strategies.interface import Observation, SearchContext
 from search.strategies.random import RandomStrategy
-from search.strategies.recombine import RecombineStrategy
+from search.strategies.recombine import RecombineOptions, RecombineStrategy
 from search.strategies.surrogate.acquisition import MAX_ENUMERATED
 from search.vocabulary import Status
 
@@ -103,6 +103,41 @@ def test_the_reason_says_what_is_expected_and_over_what() -> None:
     assert suggestion is not None
     assert "expected to gain" in suggestion.reason
     assert "from 12 results" in suggestion.reason
+
+
+def history_of(sizes: tuple[int, ...]) -> list[Observation]:
+    """Trials of these numbers of subsets."""
+    around = [*SOURCES, *SOURCES]
+    made = [Candidate(Composition(dict.fromkeys(around[k : k + size], 10))) for size in sizes for k in range(8)]
+    return [
+        Observation(candidate=c, values=(accuracy(c),), status=Status.finished, proposal_index=i)
+        for i, c in enumerate(made)
+    ]
+
+
+def test_a_prediction_for_a_size_that_was_not_tried_is_marked_in_every_reason() -> None:
+    options = RecombineOptions(singles_first=False)
+    strategy = RecombineStrategy(space=space(), seed=0, options=options)
+    seen = {True: 0, False: 0}
+    for sizes in ((1, 2, 3), (4, 5, 6), (6, 7)):
+        history = history_of(sizes)
+        for suggestion in (strategy.ask(history, []), strategy.recommend(history)):
+            assert suggestion is not None
+            is_new = len(suggestion.candidate.composition) not in sizes
+            seen[is_new] += 1
+            assert ("; extrapolation: no trial had" in suggestion.reason) == is_new
+    assert min(seen.values()) > 0
+
+
+def test_a_suggestion_carries_the_prediction_that_its_reason_shows() -> None:
+    strategy = RecombineStrategy(space=space(), seed=0)
+    suggestion = strategy.ask(search(strategy, 12), [])
+    assert suggestion is not None
+    assert suggestion.predicted is not None
+    assert f"predicted {suggestion.predicted.mean:.1%} ± {suggestion.predicted.deviation:.1%}" in suggestion.reason
+    opening = strategy.ask([], [])
+    assert opening is not None
+    assert opening.predicted is None
 
 
 def test_pending_trials_send_it_elsewhere() -> None:

@@ -116,6 +116,16 @@ def test_what_shares_an_element_is_expected_to_help_when_such_sources_have() -> 
     assert isinstance(found["element", "modality"], Effect)
 
 
+def test_an_addition_that_makes_a_size_no_trial_had_is_marked() -> None:
+    made = [record for record in records(120) if len(record["composition"]) != 3]
+    for selected, why in ((SOURCES[:2], "extrapolation: no trial had 3 subsets"), (SOURCES[:1], None)):
+        subject = replace(SUBJECT, selected=selected)
+        found = {(e.kind, e.subject): e for e in explain(made, subject).effects}
+        assert found["adding", "s4"].extrapolation == why
+        assert found["banzhaf", "s4"].extrapolation is None
+        assert found["adding", "s0"].extrapolation is None  # its removal leaves a size that trials had
+
+
 def test_adaptive_trials_and_seen_targets_are_told_apart() -> None:
     assert explain(records(30), SUBJECT).estimator == "random"
     assert explain(records(30, strategy="recombine"), SUBJECT).estimator == "adaptive"
