@@ -21,6 +21,7 @@ settings.load_profile("fixed")
 _FREE_AGAIN_S = 60.0
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start a Ray come first and share one process; the modules of the others are dealt out beside them.
 
