@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from search.report.figures.forest import interval_bars
 from search.report.figures.theme import INK, SPLIT_COLOURS, ChartWidth
 from search.report.run_files import RunRecords
 from search.report.scores import compute_final_rows
@@ -232,11 +233,7 @@ def _intervals(
             ],
         )
     )
-    bars = (
-        base.transform_filter("datum.low != null")
-        .mark_rule(strokeWidth=2.5, opacity=0.8)
-        .encode(x=alt.X("low:Q"), x2="high:Q")
-    )
+    bars = interval_bars(base, value, opacity=0.8)
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(
         x=x, shape=alt.Shape("split:N", title=None).scale(domain=splits, range=["circle", "diamond"][: len(splits)])
     )

@@ -52,11 +52,29 @@ def draw_forest(rows: pd.DataFrame, *, width: ChartWidth) -> alt.LayerChart | al
     ]
     zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=INK, opacity=0.6).encode(x=x)
     base = alt.Chart(rows).encode(y=y, color=colour, tooltip=tooltip)
-    bars = base.transform_filter("datum.low != null").mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
+    bars = interval_bars(base, "difference", opacity=1.0)
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(x=x)
     most_lines = max((str(label).count("/") + 1 for label in rows["row"]), default=1)
     height = max(60, (LINE_HEIGHT_PX * most_lines + 10) * len(rows))
     return alt.layer(zero, bars, dots).properties(width=width, height=height)
+
+
+def interval_bars(base: alt.Chart, value: str, *, opacity: float) -> alt.Chart:
+    """A line from `low` to `high` for each row; of no length where there is no interval.
+
+    A layer without any row would leave its scale without an extent, of which Vega warns.
+
+    Args:
+        base: The chart whose rows have the columns.
+        value: The column of the dot.
+        opacity: Of the lines, 0 to 1.
+    """
+    import altair as alt
+
+    ends = {f"shown_{end}": f"isValid(datum.{end}) ? datum.{end} : datum.{value}" for end in ("low", "high")}
+    lines = base.transform_calculate(**ends).mark_rule(strokeWidth=2.5, opacity=opacity)
+    bars: alt.Chart = lines.encode(x=alt.X("shown_low:Q"), x2="shown_high:Q")
+    return bars
 
 
 def compute_design_rows(table: DesignTable) -> pd.DataFrame:

@@ -44,10 +44,10 @@ def test_plan_and_run_refuse_too_few_rows_in_the_same_words(
 ) -> None:
     path = write_study(tmp_path)
     study = open_study(tmp_path)
-    write_store(study, TOO_FEW)
+    prepared = SimpleNamespace(manifest=write_store(study, TOO_FEW).manifest, was_current=True)
     planned = refusal_of_plan(path)
     assert "ct-lung" in capsys.readouterr().out  # the rows are shown all the same
-    monkeypatch.setattr(prepare_store, "prepare_store", Mock(return_value=SimpleNamespace(was_current=True)))
+    monkeypatch.setattr(prepare_store, "prepare_store", Mock(return_value=prepared))
     listeners = {"say": Mock(), "on_record": Mock(), "on_running": Mock()}
     with pytest.raises(UserError) as run, open_run(study, RunDir(tmp_path / "run"), **listeners, accept_loss=False):
         pass
