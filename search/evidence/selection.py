@@ -63,13 +63,7 @@ def build_selection(
     trials = trials_of(records)
     confirm = SplitEvidence(trials, outcomes, targets, "confirm", seed=seed)
     sealed = SplitEvidence(trials, outcomes, targets, "sealed", seed=seed)
-    finalists = _finalists(trials)
-    scored = {arm: accuracy for arm in finalists if (accuracy := confirm.accuracy(arm)) is not None}
-    if not scored or (chosen is not None and chosen not in scored):
-        raise UserError(
-            f"{chosen or 'no finalist'} was {'not ' if chosen else ''}scored on confirm for every target",
-            hint="`recombine run STUDY` resumes the study, so that its confirmation is finished",
-        )
+    scored = _scored_finalists(confirm, _finalists(trials), chosen)
     chosen = chosen or list(scored)[index_of_largest(list(scored.values()))]
     confirmed = confirm.comparisons(chosen, num_choices=len(scored), alpha=alpha)
     opened = sealed.comparisons(chosen, alpha=alpha)
@@ -106,6 +100,17 @@ def build_selection(
     )
     finding = finding_of(content, no_image=no_image or {}, prospects=prospects)
     return content | {"finding": finding.as_dict(), "verdict": _verdict_sentences(finding, content)}
+
+
+def _scored_finalists(confirm: SplitEvidence, finalists: Sequence[str], chosen: str | None) -> dict[str, float]:
+    """Mean accuracy on `confirm` of the finalists that were scored on every target, by arm."""
+    scored = {arm: accuracy for arm in finalists if (accuracy := confirm.accuracy(arm)) is not None}
+    if not scored or (chosen is not None and chosen not in scored):
+        raise UserError(
+            f"{chosen or 'no finalist'} was {'not ' if chosen else ''}scored on confirm for every target",
+            hint="`recombine run STUDY` resumes the study, so that its confirmation is finished",
+        )
+    return scored
 
 
 def _verdict_sentences(finding: Finding, content: Mapping[str, Any]) -> str:
