@@ -19,6 +19,8 @@ settings.register_profile("random", deadline=None, max_examples=1_000)
 settings.load_profile("fixed")
 
 _FREE_AGAIN_S = 60.0
+# Ray's workers step back behind everything else on the machine; beside two busy processes ours would hardly run.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 @pytest.hookimpl(tryfirst=True)  # before the groups are read

@@ -41,7 +41,7 @@ def start_head(token: str | None = None, *, num_cpus: int = 1) -> Iterator[HeadN
     folder = Path(tempfile.mkdtemp(prefix="rh-", dir="/tmp"))  # short: sockets live in it
     gcs, dashboard, client, agent_http, agent_grpc, metrics = free_ports(6)
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "HOME": str(folder)}
+    env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "HOME": str(folder), "RAY_worker_niceness": "0"}
     # A job runs `python`: the one these tests run with, and it finds our packages where they are.
     env["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     env["PATH"] = f"{Path(sys.executable).parent}:{env.get('PATH', '')}"

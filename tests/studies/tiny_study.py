@@ -79,7 +79,7 @@ def spoil_images(folder: Path) -> None:
 def environment() -> dict[str, str]:
     """The environment of a command line that knows nothing of other tests' clusters."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return env | {"OMP_NUM_THREADS": "1"}
+    return env | {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
 
 
 def command(*arguments: str | Path) -> list[str]:
