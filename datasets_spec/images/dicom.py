@@ -29,6 +29,7 @@ _TAGS: Final = (
     "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
     "BluePaletteColorLookupTableData", "PixelData",
 )  # fmt: skip
+MISSING_READER: Final = "DICOM: install recombine[dicom]"
 _MAX_BITS: Final = 32
 # Rows of a picture windowed at once: windows are computed in 8 bytes a pixel, several times over.
 _ROWS_AT_ONCE: Final = 256
@@ -60,8 +61,7 @@ def decode_dicom(data: bytes, limits: ImageLimits) -> Image.Image:
     try:
         import pydicom
     except ImportError:
-        detail = "DICOM: install recombine[dicom]"
-        raise ImageRefused(QuarantineReason.image_format, detail) from None
+        raise ImageRefused(QuarantineReason.image_format, MISSING_READER) from None
     try:
         # Every reader error of a foreign file is its own fault: pydicom raises whatever its parsing met.
         # Its warnings quote values.
@@ -73,6 +73,8 @@ def decode_dicom(data: bytes, limits: ImageLimits) -> Image.Image:
             return _picture(found)
     except ImageRefused:
         raise
+    except MemoryError:
+        raise ImageRefused(QuarantineReason.image_too_large) from None
     except Exception as error:  # noqa: BLE001
         is_compressed = isinstance(error, NotImplementedError | RuntimeError)
         reason = QuarantineReason.image_format if is_compressed else QuarantineReason.image_undecodable
