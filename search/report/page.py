@@ -27,7 +27,13 @@ from search.report.sections.subgroups import (
 )
 from search.report.sections.time_use import compute_time_use
 from search.report.sections.trials import TrialTable
-from search.report.self_contained import chart_library, content_security_policy, csv_download, script_json
+from search.report.self_contained import (
+    chart_library,
+    content_security_policy,
+    csv_download,
+    mark_commands,
+    script_json,
+)
 
 # A table of 53 x 53 cells would be 1.5 MB of the page; the CSV link holds them all in a tenth of that.
 MAX_TABLE_CELLS = 600
@@ -59,6 +65,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["commands"] = mark_commands
     return environment.get_template("page.html.j2").render(
         records=records,
         answer=compute_answer(records),

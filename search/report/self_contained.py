@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from search.evidence.spreadsheet import safe_cell
 
@@ -77,3 +77,18 @@ def csv_download(frame: pd.DataFrame) -> str:
     for row in frame.itertuples(index=False):
         writer.writerow(["" if value is None or value != value else safe_cell(value) for value in row])
     return "data:text/csv;base64," + base64.b64encode(out.getvalue().encode()).decode()
+
+
+def mark_commands(text: str) -> Markup:
+    """Sets what stands in backticks, as sentences for terminal and Markdown have it, as code; escapes the rest.
+
+    Args:
+        text: A sentence of ours.
+    """
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:  # one backtick is without another
+        return Markup(escape(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if place % 2 else Markup(escape(piece))
+        for place, piece in enumerate(pieces)
+    )

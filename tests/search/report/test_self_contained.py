@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.evidence.spreadsheet import FORMULA_PREFIXES
-from search.report.self_contained import content_security_policy, csv_download, script_json
+from search.report.self_contained import content_security_policy, csv_download, mark_commands, script_json
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.dictionaries(st.text(), inner)))
@@ -44,3 +44,17 @@ def test_no_downloaded_text_is_a_formula(names: list[str]) -> None:
     for row in rows:
         assert not row[0].startswith(FORMULA_PREFIXES)
         assert row[1] == "-0.5", "numbers stay numbers"
+
+
+def test_commands_in_a_sentence_are_code_and_nothing_else_is_markup() -> None:
+    assert str(mark_commands("Check <b> with `recombine data check`.")) == (
+        "Check &lt;b&gt; with <code>recombine data check</code>."
+    )
+    assert str(mark_commands("`<i>`")) == "<code>&lt;i&gt;</code>"
+    assert str(mark_commands("one ` alone")) == "one ` alone"
+
+
+@given(st.text())
+def test_a_sentence_never_becomes_an_element(text: str) -> None:
+    left = str(mark_commands(text)).replace("<code>", "").replace("</code>", "")
+    assert not set("<>") & set(left)
