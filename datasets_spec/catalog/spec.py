@@ -62,7 +62,8 @@ class SubsetSpec(BaseModel):
         role: ``id`` or ``ood`` as in Med-MAT: whether it is meant for training or for testing only.
         sources: Data sets it is built from, by the ids of the catalog's ``sources``.
         pool: Files whose rows are divided by the shares; relative to the catalog file.
-        test: Files of a published test set; all their rows are ``sealed``.
+        test: Files of a published test set; all their rows are ``sealed``, unless the subset has no pool and shares of
+            its own with ``train: 0``, which then divide them.
         image_root: Folder beneath which every image path must stay; relative to the catalog file.
         shares: Shares of this subset, instead of the catalog's.
         sampling: Sampling of this subset, instead of the catalog's.
@@ -117,6 +118,11 @@ class SubsetSpec(BaseModel):
         """The namespace its groups are named in."""
         return self.group_namespace or self.name
 
+    @property
+    def divides_test(self) -> bool:
+        """Whether the rows of its published test set are divided by its shares, and so not all ``sealed``."""
+        return bool(self.test) and not self.pool and self.shares is not None
+
     @field_validator("group_pattern")
     @classmethod
     def _has_one_group(cls, pattern: str | None) -> str | None:
@@ -148,6 +154,11 @@ class SubsetSpec(BaseModel):
             raise ValueError("has files, so it cannot be 'released: false'")
         if files and self.format is None:
             raise ValueError("needs a format: how are its files written?")
+        if self.divides_test and self.shares is not None and self.shares.train > 0:
+            raise ValueError(
+                "only test files, so its shares divide test rows, and these are never trained on: give `train: 0` and "
+                "shares of search, confirm and sealed, or leave shares out and all rows are sealed"
+            )
         stems: dict[str, str] = {}
         for file in files:
             stem = PurePosixPath(file).stem

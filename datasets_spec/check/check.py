@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_spec.catalog.catalog import Catalog
+from datasets_spec.catalog.divided_tests import divided_tests
 from datasets_spec.catalog.keys import Key
 from datasets_spec.check.blind_rules import BlindBaselines, blind_baselines
 from datasets_spec.check.words_alone import TextOnly, read_questions, words_alone
@@ -97,6 +98,7 @@ def check_store(store: Store, catalog: Catalog, *, sources: Sequence[str], eval_
     for name in (name for name in eval_sets if name in by_name):
         must_fix += [f"{name}: no row in '{split}'" for split in _EVAL_SPLITS if not by_name[name].audit.splits[split]]
         advice += _shortcuts(by_name[name])
+    advice += [f"{name}: {told}" for name, told in divided_tests(catalog, eval_sets).items()]
     must_fix += [f"{name}: no row to train on" for name in sources if not by_name[name].audit.splits["train"]]
     for leak in store.manifest.leaks:
         if leak.action == "warn":

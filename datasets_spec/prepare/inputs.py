@@ -32,7 +32,7 @@ class DataFile:
 
     Args:
         subset: Subset it belongs to.
-        role: ``pool`` or ``test``.
+        role: ``pool`` (divided by shares, as a test set is where the catalog says so) or ``test`` (sealed).
         file: As the catalog names it.
         path: Where it lies.
     """
@@ -56,7 +56,7 @@ def data_files(catalog: Catalog) -> list[DataFile]:
 
 def _declared_files(catalog: Catalog) -> Iterator[DataFile]:
     for subset in catalog.prepared:
-        for role, files in ((POOL, subset.pool), (TEST, subset.test)):
+        for role, files in ((POOL, subset.pool), (POOL if subset.divides_test else TEST, subset.test)):
             for file in files:
                 yield DataFile(subset=subset.name, role=role, file=file, path=catalog.base_dir / file)
 
