@@ -116,6 +116,7 @@ def as_plain(found: DataCheck) -> dict[str, Any]:
     """Return a check as JSON can hold it."""
     told = asdict(found)
     told["leaks"] = [leak.model_dump(mode="json") for leak in found.leaks]
+    told["must_fix"], told["advice"] = [*map(str, found.must_fix)], [*map(str, found.advice)]
     told["copy_search"] = found.copy_search.model_dump(mode="json")
     for plain, subset in zip(told["subsets"], found.subsets, strict=True):
         plain["audit"]["key"] = subset.audit.key.model_dump(mode="json")
@@ -123,7 +124,9 @@ def as_plain(found: DataCheck) -> dict[str, Any]:
 
 
 def show_check(found: DataCheck, eval_sets: Sequence[str]) -> None:
-    """Print a check on one screen: counts, what was set aside, leaks, shortcuts, what to mend."""
+    """Print a check on one screen: counts, what was set aside, leaks, shortcuts, what to decide, what to know."""
+    from datasets_spec.check.remarks import folded
+
     columns = ["subset", "key", "read", "kept", *SPLITS, "closed", "open", "box", "options", "images", "questions"]
     columns += ["copies", "leaked", "unsampled", "unusable", "patients", "licence"]
     print_table("Rows", columns, [_count_row(subset) for subset in found.subsets])
@@ -146,10 +149,10 @@ def show_check(found: DataCheck, eval_sets: Sequence[str]) -> None:
     columns = ["target", "split", "closed", "open", "chance", "constant letter", "longest option", "shortest option"]
     columns += ["words alone", "95 % (clusters)", "questions seen in train"]
     print_table("What needs no image (accuracy on closed questions)", columns, rows)
-    for text in found.advice:
-        print_line(f"note: {text}")
-    for text in found.must_fix or ("nothing",):
+    for text in folded(found.must_fix) or ["nothing"]:
         print_line(f"must be fixed: {text}")
+    for text in folded(found.advice):
+        print_line(f"note: {text}")
 
 
 def _print_filled(title: str, columns: list[str], rows: list[list[str]]) -> None:

@@ -68,7 +68,11 @@ def data_check(
     address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Show rows, unusable rows, leakage and shortcuts on one screen; exit code 1 if something must be fixed."""
+    """Show rows, unusable rows, leakage and shortcuts on one screen.
+
+    The last lines say first what must be fixed before a study can be trusted (exit code 1), then what to know; more
+    than three lines of one kind are one, with their number. --json has every line.
+    """
     from search.cli.data import check
 
     raise typer.Exit(check(study, overrides or [], address, as_json=as_json))

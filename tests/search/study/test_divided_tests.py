@@ -37,7 +37,7 @@ def test_plan_check_and_report_say_so(study_file: Path, tmp_path: Path, capsys: 
     study = load_study(study_file)
     store = write_store(study)
     found = check_store(store, study.catalog, sources=["ct-lung"], eval_sets=["mr-lung"])
-    assert [note for note in found.advice if note.startswith(said)]
+    assert [note for note in found.advice if str(note).startswith(said)]
     run = write_run(tmp_path / "run")
     assert 'id="divided-tests"' not in write_report(RunDir(run)).read_text(encoding="utf-8")
     info = json.loads((run / "run.json").read_text(encoding="utf-8"))
