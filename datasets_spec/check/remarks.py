@@ -36,7 +36,7 @@ def folded(remarks: Iterable[Remark]) -> list[str]:
     by_kind: dict[str, list[Remark]] = {}
     for remark in remarks:
         by_kind.setdefault(remark.kind or remark.text, []).append(remark)
-    lines = []
+    lines: list[str] = []
     for alike in by_kind.values():
         if len(alike) <= MOST_OF_A_KIND:
             lines += map(str, alike)

@@ -48,7 +48,8 @@ def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Itera
     rows: list[dict[str, Any]] = []
     for item in batch.to_pylist():
         where = {"subset": item["subset"], "role": item["role"], "file": item["file"]}
-        reader = get_reader(sources[item["subset"]].format)
+        source = sources[item["subset"]]
+        reader = get_reader(source.format, source.labelled)
         try:
             for record in reader(Path(item["path"]), subset=item["subset"]):
                 rows.append({**where, **_record_columns(record)})
