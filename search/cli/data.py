@@ -235,15 +235,17 @@ def init_catalog(folder: Path, out: Path | None) -> None:
     path = out or folder / "catalog.yaml"
     if path.exists():
         raise UserError(f"{path} exists and stays as it is", hint="choose another file with --out")
-    if path.resolve().parent != folder.resolve():
-        raise UserError("a catalog's paths start from its own folder", hint=f"write it into {folder}")
-    draft = draft_catalog(folder)
+    if not path.parent.is_dir():
+        raise UserError(f"{path.parent} is no folder", hint="make it first, or choose another file with --out")
+    draft = draft_catalog(folder, path.parent)
     path.write_text(draft.text, encoding="utf-8")
     for guess in draft.guesses:
         print_line(
             f"{guess.path}: {guess.format}, {guess.surety} ({guess.num_read} of {guess.num_tried} records read, "
             f"{guess.num_found} of {guess.num_images} images found)"
         )
+    for found in draft.folders:
+        print_line(f"{found.place}: image_folder, {found.surety} ({len(found.classes)} classes)")
     for unread in draft.unread:
         print_line(f"{unread}: in no format that is read; left out")
     print_line(f"wrote {path}; fill in its empty fields, then name it as `catalog` of a study")

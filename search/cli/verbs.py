@@ -109,10 +109,14 @@ def data_relations(
 
 @data_app.command("init-catalog")
 def data_init_catalog(
-    folder: Annotated[Path, typer.Argument(metavar="PATH", help="folder of question files and images")],
-    out: Annotated[Path | None, typer.Option(help="file to write; default: PATH/catalog.yaml")] = None,
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="folder of question files, or of images by class")],
+    out: Annotated[Path | None, typer.Option(help="file to write, anywhere; default: PATH/catalog.yaml")] = None,
 ) -> None:
-    """Draft a catalog for a folder: formats and image folders are guessed, and how sure that is."""
+    """Draft a catalog for a folder: formats, image folders and keys are guessed, and how sure that is.
+
+    Found are question files and tables in every format, and images by class (CLASS/*, train|val|test/CLASS/*). Each
+    guess says in the draft how sure it is; what nothing says is left empty, and `recombine plan` names its line.
+    """
     from search.cli.data import init_catalog
 
     init_catalog(folder, out)

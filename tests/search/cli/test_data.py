@@ -135,8 +135,11 @@ def test_a_draft_never_overwrites(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "table, doubtful (1 of 1 records read, 0 of 1 images found)" in capsys.readouterr().out
     with pytest.raises(UserError, match="stays as it is"):
         init_catalog(tmp_path, None)
-    with pytest.raises(UserError, match="its own folder"):
-        init_catalog(tmp_path, tmp_path.parent / "other.yaml")
+    (tmp_path / "elsewhere").mkdir()
+    init_catalog(tmp_path, tmp_path / "elsewhere" / "other.yaml")
+    assert 'pool: ["../a.csv"]' in (tmp_path / "elsewhere" / "other.yaml").read_text()
+    with pytest.raises(UserError, match="is no folder"):
+        init_catalog(tmp_path, tmp_path / "none" / "other.yaml")
 
 
 def test_an_export_needs_a_known_format_and_the_store_of_its_mix(tmp_path: Path) -> None:
