@@ -104,7 +104,7 @@ def first_cell(cells: dict[str, Any], names: tuple[str, ...]) -> str | None:
     """
     for name in names:
         value = cells.get(name)
-        if value is not None and not isinstance(value, str | int):
+        if isinstance(value, bool) or (value is not None and not isinstance(value, str | int)):
             raise RowError(QuarantineReason.malformed_row, f"'{name}' is not text")
         if value is not None and str(value).strip():
             require_text([str(value)])
