@@ -26,6 +26,7 @@ from datasets_spec.readers.choices import (
 )
 from datasets_spec.readers.files import rows_of
 from datasets_spec.readers.instructions import without_closing_lines, without_instruction
+from datasets_spec.readers.option_marks import with_capital_marks
 from datasets_spec.readers.records import GROUP_COLUMNS, RowError, cells_of, first_cell, paths_of, require_text
 from datasets_spec.readers.regions import region_of
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
@@ -66,6 +67,8 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
     region = region_of(cells)
     if region is not None:
         return RawSample(**common, **region.columns, question=text.strip(), flags=flags)
+    if not any(_OPTION_COLUMN.match(name) for name in cells if cells[name]):
+        text, cells["answer"] = with_capital_marks(text.strip(), _text(cells, "answer"))
     choice = _choice(cells, text.strip())
     answer = _text(cells, "answer_label" if choice.options and cells.get("answer_label") else "answer")
     if not answer.strip():
