@@ -16,6 +16,7 @@ from datasets_spec.images.files import ABSENT, file_state, resolve_beneath
 from datasets_spec.images.limits import ImageRefused
 from datasets_spec.readers import FORMATS, MADE_QUESTIONS, get_reader
 from datasets_spec.readers.files import SUFFIXES
+from datasets_spec.readers.image_files import completed
 from datasets_spec.sample import QuarantinedRow, RawSample
 
 NUM_RECORDS_TRIED = 64
@@ -142,7 +143,7 @@ def _children(folder: Path) -> list[Path]:
 
 def _is_there(root: Path, published: str) -> bool:
     try:
-        return file_state(resolve_beneath(root, published)) != ABSENT
+        return file_state(resolve_beneath(root, completed(root, published))) != ABSENT
     except ImageRefused:
         return False
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from datasets_spec.catalog.draft_files import MAX_FOLDERS_VISITED, SPLIT_WORDS
+from datasets_spec.catalog.draft_keys import names_a_class
 from datasets_spec.readers.image_files import is_image_name
 
 # Such folders say what their files are, not what they show.
@@ -95,8 +96,8 @@ def _layouts(folder: Path, found: Mapping[Path, bool], below: Mapping[Path, Sequ
 
 
 def _are_classes(children: Sequence[Path], found: Mapping[Path, bool]) -> bool:
-    """Whether folders are classes: most hold images themselves, and none is called as folders of files are."""
-    holding = sum(found[child] for child in children)
+    """Whether folders are classes: most hold images or are called as classes are, none is as folders of files are."""
+    holding = sum(found[child] or names_a_class(child.name) for child in children)
     return 2 * holding > len(children) > 0 and not any(_NO_CLASSES.match(child.name) for child in children)
 
 

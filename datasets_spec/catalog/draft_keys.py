@@ -17,6 +17,7 @@ ELEMENTS: Final = ("modality", "area", "task")
 # Published names as short as "CT of Brain" are words, not names; longer ones are found inside of longer names.
 _LEAST_NAME = 6
 _LEAST_PART = 14
+_ABSENCE = re.compile(r"\b(?:no|non|not|normal|healthy|control|negative|positive|abnormal|yes)\b")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -50,6 +51,15 @@ def guess_key(path: str, classes: Sequence[str] = ()) -> dict[str, ElementGuess]
     if "task" not in found and classes and all(label.strip().isdecimal() for label in classes):
         found["task"] = ElementGuess(value="Level Identification", surety="doubtful", why="the classes are numbers")
     return _with_implied(found)
+
+
+def names_a_class(text: str) -> bool:
+    """Whether a folder is called as classes are: after a finding, or after its absence.
+
+    Args:
+        text: Name of the folder.
+    """
+    return bool(_said("task", text)) or bool(_ABSENCE.search(_words(text)))
 
 
 def _published(path: str) -> dict[str, ElementGuess]:

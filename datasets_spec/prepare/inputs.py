@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 IMAGES_NAME = "images.parquet"
 # Raised when readers understand more, or what is written changes beside rows' content: stores are then prepared again,
-# while rows that stay the same keep their fingerprints. 1: options in more forms; keyed groups. 2: options marked a) and 1.
+# while rows that stay the same keep their fingerprints. 1: options in more forms; keyed groups. 2: options marked "a)".
 PREPARE_VERSION = 2
 
 

@@ -37,6 +37,19 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
 
 
+def completed(root: Path, published: str) -> str:
+    """Returns a path with its ending, where it is written without one (``000c1434d8d7``) and such a file is there.
+
+    Args:
+        root: Folder that the path starts from.
+        published: Path as written.
+    """
+    if is_image_name(published.rsplit("/", 1)[-1]) or published.startswith(("/", "~")) or ".." in published:
+        return published
+    endings = (ending for suffix in IMAGE_SUFFIXES for ending in (suffix, suffix.upper()))
+    return next((name for ending in endings if os.path.isfile(root / (name := f"{published}{ending}"))), published)
+
+
 def class_folders(top: Path, within: Path) -> list[str]:
     """Lists the folders of a folder that hold at least one image.
 

@@ -1,9 +1,8 @@
 """Images by class, as most classification sets are kept: one folder a class, or a table of file and label.
 
 - A folder: ``CLASS/any/folders/below/image.jpg``. Each image is a record, in the order of its path.
-- A table (CSV, TSV, JSON lines, Parquet, JSON): ``file`` (also ``image``, ``filename``, ``file_name``, ``image_path``,
-  ``path``, ``filepath``) and ``label`` (also ``class``, ``category``, ``diagnosis``, ``target``, ``dx``), and if known
-  ``group`` (``patient``, ``patient_id``, ``study``, ``study_id``).
+- A table (CSV, TSV, JSON lines, Parquet, JSON) of ``file`` and ``label``, and ``group`` where the patient is known. The
+  usual other names of these columns are below; the ending of a file may be left out.
 
 Every record becomes a closed question whose options are the classes; how it is put is said in ``wordings.yaml``.
 """
@@ -27,11 +26,14 @@ from datasets_spec.readers.class_questions import (
     question_for,
 )
 from datasets_spec.readers.files import iter_records, rows_of
-from datasets_spec.readers.image_files import IMAGE_SUFFIXES, class_folders, find_images
+from datasets_spec.readers.image_files import IMAGE_SUFFIXES, class_folders, completed, find_images
 from datasets_spec.readers.records import GROUP_COLUMNS, RowError, as_record, cells_of, first_cell, paths_of
 from datasets_spec.sample import QuarantinedRow, QuarantineReason, RawSample, option_text_key
 
-_FILE_NAMES = ("file", "image", "filename", "file_name", "image_path", "path", "filepath")
+_FILE_NAMES = (
+    *("file", "image", "filename", "file_name", "image_path", "path", "filepath"),
+    *("image_name", "image_id", "img", "id_code"),
+)
 _LABEL_NAMES = ("label", "class", "category", "diagnosis", "target", "dx")
 # A table without a label in its first records has no such column: the rest is not read for its classes.
 _NUM_PROBED = 1_000
@@ -120,7 +122,8 @@ def _table_rows(
     def build(index: int, record: dict[str, Any]) -> RawSample:
         cells = _cells(record)
         (image,) = _images(cells)
-        return _sample(index, image, _label(cells), image, about, classes, group=first_cell(cells, GROUP_COLUMNS))
+        place = image if about.image_root is None else completed(about.image_root, image)
+        return _sample(index, place, _label(cells), image, about, classes, group=first_cell(cells, GROUP_COLUMNS))
 
     return rows_of(path, subset, build)
 

@@ -68,10 +68,9 @@ def data_check(
     address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Show rows, unusable rows, leakage and shortcuts on one screen.
+    """Show rows, unusable rows, leakage and shortcuts on one screen; exit code 1 if something must be fixed.
 
-    The last lines say first what must be fixed before a study can be trusted (exit code 1), then what to know; more
-    than three lines of one kind are one, with their number. --json has every line.
+    It ends with what must be fixed, then what to know; more than three such lines are one (--json has all).
     """
     from search.cli.data import check
 
@@ -112,10 +111,9 @@ def data_init_catalog(
     folder: Annotated[Path, typer.Argument(metavar="PATH", help="folder of question files, or of images by class")],
     out: Annotated[Path | None, typer.Option(help="file to write, anywhere; default: PATH/catalog.yaml")] = None,
 ) -> None:
-    """Draft a catalog for a folder: formats, image folders and keys are guessed, and how sure that is.
+    """Draft a catalog of question files and of images by class (CLASS/*, train|val|test/CLASS/*, file and label).
 
-    Found are question files and tables in every format, and images by class (CLASS/*, train|val|test/CLASS/*). Each
-    guess says in the draft how sure it is; what nothing says is left empty, and `recombine plan` names its line.
+    Each guess says how sure it is. What no name says is left empty, and refused with its line until it is filled in.
     """
     from search.cli.data import init_catalog
 

@@ -54,6 +54,11 @@ def test_other_folders_are_no_classes(paths: list[str], tmp_path: Path) -> None:
     assert not found(tmp_path, *paths)
 
 
+def test_folders_of_patients_below_classes_are_no_classes(tmp_path: Path) -> None:
+    paths = [f"set/{label}/p{patient}/{patient}.png" for label in ("benign", "malignant") for patient in range(3)]
+    assert found(tmp_path, *paths) == {"set": (["set"], ["benign", "malignant"])}
+
+
 def test_folders_of_patients_are_doubted(tmp_path: Path) -> None:
     found(tmp_path, "p0001/1.png", "p0002/1.png")
     (guess,) = find_folders(tmp_path)

@@ -79,6 +79,14 @@ def test_a_table_of_file_and_label_is_the_same(tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_may_leave_the_endings_out(tmp_path: Path) -> None:
+    make(tmp_path / "eyes", "0a.png", "0b.JPG", "0c.d.png")
+    table = tmp_path / "train.csv"
+    table.write_text("id_code,diagnosis\n0a,0\n0b,1\n0c.d,1\n0e,1\n../train,1\n", encoding="utf-8")
+    rows = samples(table, image_root=tmp_path / "eyes")
+    assert [row.image_paths[0] for row in rows] == ["0a.png", "0b.JPG", "0c.d.png", "0e", "../train"]
+
+
 def test_rows_of_a_table_that_cannot_be_used_are_set_aside(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     lines = ["file,label", "1.png,a", ",a", "2.png,", f"3.png,{'x' * 300}", "4.png,b"]
