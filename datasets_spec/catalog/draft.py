@@ -7,9 +7,18 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from datasets_spec.catalog.draft_files import SPLIT_WORDS, TEST_WORDS, FileGuess, find_data_files, guess_file
+from datasets_spec.catalog.draft_files import (
+    MAX_DATA_FILES,
+    MAX_FOLDERS_VISITED,
+    SPLIT_WORDS,
+    TEST_WORDS,
+    FileGuess,
+    find_data_files,
+    guess_file,
+)
 from datasets_spec.catalog.draft_folders import FolderGuess, find_folders
 from datasets_spec.catalog.draft_keys import ELEMENTS, guess_key
 from datasets_spec.errors import UserError
@@ -98,7 +107,19 @@ def draft_catalog(top: Path, base: Path | None = None) -> Draft:
     for found in folders:
         lines += _folder_lines(_untaken(_subset_name(place.below(found.place)), taken), found, place)
     lines += [f"# not read: {_quoted(path.relative_to(top).as_posix())}" for path in unread]
+    lines += _cut_lines(top, files)
     return Draft(text="\n".join(lines) + "\n", guesses=tuple(read), folders=tuple(folders), unread=unread)
+
+
+def _cut_lines(top: Path, files: Sequence[Path]) -> list[str]:
+    lines = []
+    if next(islice(os.walk(top), MAX_FOLDERS_VISITED, None), None) is not None:
+        lines.append(
+            f"# only the first {MAX_FOLDERS_VISITED} folders were looked into: draft parts of it by themselves"
+        )
+    if len(files) == MAX_DATA_FILES:
+        lines.append(f"# only the first {MAX_DATA_FILES} data files were looked at: draft parts of it by themselves")
+    return lines
 
 
 def _class_folders(found: FolderGuess) -> set[Path]:

@@ -143,3 +143,21 @@ def test_whatever_folders_are_called_the_draft_names_them(names: list[str]) -> N
         drafted = yaml.safe_load(draft_catalog(top, Path(root)).text)
         assert drafted["name"] == top.name
         assert [Path(root) / file for subset in drafted["subsets"] for file in subset["pool"]] == [top / "set"]
+
+
+def test_a_draft_of_a_part_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for label in ("a", "b"):
+        save_picture(tmp_path / label / "1.png", 1)
+    assert "# only the first" not in draft_catalog(tmp_path).text
+    monkeypatch.setattr("datasets_spec.catalog.draft.MAX_FOLDERS_VISITED", 2)
+    assert "# only the first 2 folders were looked into" in draft_catalog(tmp_path).text
+
+
+def test_a_folder_named_by_a_relative_path_is_drafted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for label in ("a", "b"):
+        save_picture(tmp_path / "set" / label / "1.png", 1)
+    for here, top in (("set", "."), (".", "set"), ("set/a", "..")):
+        monkeypatch.chdir(tmp_path / here)
+        drafted = yaml.safe_load(draft_catalog(Path(top)).text)
+        assert drafted["name"] == "set"
+        assert [(subset["name"], subset["pool"]) for subset in drafted["subsets"]] == [("set", ["."])]

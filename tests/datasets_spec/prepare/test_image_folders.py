@@ -76,9 +76,10 @@ def test_copies_written_in_another_order_and_place_make_the_same_store(
 
 def test_what_changes_in_a_folder_is_noticed_and_set_aside(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "data" / "dermoscopy", tmp_path / "data")
-    path = tmp_path / "catalog.yaml"
-    path.write_text(draft_catalog(tmp_path / "data", tmp_path).text, encoding="utf-8")
+    path = tmp_path / "data" / "catalog.yaml"
+    path.write_text(draft_catalog(tmp_path / "data").text, encoding="utf-8")
     catalog = load_catalog(path)
+    assert catalog.spec.subsets[0].pool == (".",)
     before = prepare_store(catalog, tmp_path / "store", quarantine_limit=0.5)
     assert prepare_store(catalog, tmp_path / "store", quarantine_limit=0.5).was_current
     images = sorted((tmp_path / "data" / "nevus").iterdir())
@@ -91,6 +92,8 @@ def test_what_changes_in_a_folder_is_noticed_and_set_aside(root: Path, tmp_path:
     assert sum(counts.quarantined.values()) == 2
     assert counts.quarantined["path_outside_root"] == 1
     assert counts.kept == first.kept - 1
+    rows = open_store(tmp_path / "store").read("data", "train").to_pylist()
+    assert all(row["sample_id"].startswith("data/folder#") for row in rows)
 
 
 def test_a_folder_that_cannot_be_asked_about_stops_with_its_name(root: Path, tmp_path: Path) -> None:

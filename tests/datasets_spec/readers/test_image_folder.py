@@ -87,6 +87,14 @@ def test_a_table_may_leave_the_endings_out(tmp_path: Path) -> None:
     assert [row.image_paths[0] for row in rows] == ["0a.png", "0b.JPG", "0c.d.png", "0e", "../train"]
 
 
+def test_a_column_of_ids_is_no_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets_spec.readers.image_folder.MOST_CLASSES", 5)
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\n" + "".join(f"{number}.png,{number}\n" for number in range(6)), encoding="utf-8")
+    with pytest.raises(ReaderError, match="has 6 classes"):
+        list(read_rows(table, subset="s"))
+
+
 def test_rows_of_a_table_that_cannot_be_used_are_set_aside(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     lines = ["file,label", "1.png,a", ",a", "2.png,", f"3.png,{'x' * 300}", "4.png,b"]

@@ -132,7 +132,9 @@ def test_relations_accept_a_number_and_count(capsys: pytest.CaptureFixture[str])
 def test_a_draft_never_overwrites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text("image,question,answer\nx.png,Is it?,It is.\n")
     init_catalog(tmp_path, None)
-    assert "table, doubtful (1 of 1 records read, 0 of 1 images found)" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "table, doubtful (1 of 1 records read, 0 of 1 images found)" in shown
+    assert "fill in its 4 empty fields" in shown
     with pytest.raises(UserError, match="stays as it is"):
         init_catalog(tmp_path, None)
     (tmp_path / "elsewhere").mkdir()
