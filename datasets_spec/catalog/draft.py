@@ -159,7 +159,11 @@ def _file_lines(name: str, members: Sequence[FileGuess], place: _Place) -> list[
             f"{guess.num_read} read, {guess.num_closed} with options; {guess.num_found} of {guess.num_images} images "
             "found"
         )
-    if first.image_root is None:
+    if first.image_root is None and first.has_absolute:
+        lines.append(
+            "    image_root:  # fill in, and write its image paths, which are absolute, relative to that folder"
+        )
+    elif first.image_root is None:
         lines.append("    image_root:  # fill in: its images were found neither here nor beside")
     elif first.image_root.resolve() != place.base:
         found = first.num_found / max(1, first.num_images)

@@ -48,6 +48,7 @@ class FileGuess:
         classes: Labels of the records, where the format is made of classes.
         boxes: What boxes seem to mean, where there are any.
         image_folders: Folders of the images that were found.
+        has_absolute: Whether image paths start at a root or a drive, which no image root can help.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class FileGuess:
     classes: tuple[str, ...] = ()
     boxes: BoxGuess | None = None
     image_folders: frozenset[Path] = frozenset()
+    has_absolute: bool = False
 
     @property
     def surety(self) -> str:
@@ -108,6 +110,7 @@ def guess_file(path: Path, top: Path) -> FileGuess | None:
         classes=tuple(sorted({sample.label for sample in samples})) if name in MADE_QUESTIONS else (),
         boxes=guess_boxes(samples, root),
         image_folders=frozenset((root / image).parent for image in published) if root else frozenset(),
+        has_absolute=any(image.startswith(("/", "\\", "~")) or image[1:2] == ":" for image in published),
     )
 
 

@@ -141,7 +141,8 @@ def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: Ima
         return
     _order_options(row, seed)
     shared = [row["question"], row["answer"], row["answer_kind"], row["image_hashes"]]
-    row["content_hash"] = content_hash([*shared, sorted(row["options"])])
+    # How a made question is put, and which options were drawn, makes no other row of the same image and class.
+    row["content_hash"] = content_hash(shared[1:] if source.labelled else [*shared, sorted(row["options"])])
     row["row_hash"] = content_hash([*shared, row["options"], row["answer_index"]])
     row.update(comparison_keys(row))
 

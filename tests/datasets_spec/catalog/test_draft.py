@@ -161,3 +161,9 @@ def test_a_folder_named_by_a_relative_path_is_drafted(tmp_path: Path, monkeypatc
         drafted = yaml.safe_load(draft_catalog(Path(top)).text)
         assert drafted["name"] == "set"
         assert [(subset["name"], subset["pool"]) for subset in drafted["subsets"]] == [("set", ["."])]
+
+
+@pytest.mark.parametrize("path", ["/data/1.png", "C:\\\\data\\\\1.png", "~/1.png"])
+def test_absolute_paths_are_said_to_be_the_fault(path: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"file,label\n{path},a\n{path},b\n")
+    assert "which are absolute, relative to that folder" in draft_catalog(tmp_path).text

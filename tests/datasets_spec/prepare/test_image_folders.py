@@ -96,6 +96,19 @@ def test_what_changes_in_a_folder_is_noticed_and_set_aside(root: Path, tmp_path:
     assert all(row["sample_id"].startswith("data/folder#") for row in rows)
 
 
+def test_copies_in_a_class_are_one_row_and_in_two_classes_contradict(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "data" / "dermoscopy", tmp_path / "data")
+    nevus = sorted((tmp_path / "data" / "nevus").iterdir())
+    for number in range(6):  # of six wordings some differ
+        shutil.copyfile(nevus[0], tmp_path / "data" / "nevus" / f"copy {number}.png")
+    shutil.copyfile(nevus[1], tmp_path / "data" / "melanoma" / "other.png")
+    path = tmp_path / "catalog.yaml"
+    path.write_text(draft_catalog(tmp_path / "data", tmp_path).text, encoding="utf-8")
+    (counts,) = prepare_store(load_catalog(path), tmp_path / "store").manifest.subsets.values()
+    assert counts.duplicates == 6
+    assert counts.contradicting == 2
+
+
 def test_a_folder_that_cannot_be_asked_about_stops_with_its_name(root: Path, tmp_path: Path) -> None:
     for label in ("a", "b"):
         (tmp_path / "data" / label).mkdir(parents=True)
