@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.errors import ReaderError
+from datasets_spec.nearest import nearest_of
 from datasets_spec.readers.class_questions import (
     MOST_CHARACTERS,
     MOST_CLASSES,
@@ -53,8 +54,11 @@ def read_rows(path: Path, *, subset: str, about: LabelledSubset | None = None) -
     about = about or LabelledSubset()
     prefix = _prefix(path, about.image_root) if path.is_dir() else ""
     labels: set[str] = set()
-    for file in dict.fromkeys((path, *about.files)):
+    files = tuple(dict.fromkeys((path, *about.files)))
+    for file in files:
         labels |= _labels_of(file, about)
+    if all(file.is_dir() for file in files):  # a table's labels are text of rows, which no message may hold
+        _require_no_misspelling(path, labels, about)
     classes = distinct_names(labels, about)
     if path.is_dir() and not labels:
         raise ReaderError(
@@ -72,6 +76,18 @@ def read_rows(path: Path, *, subset: str, about: LabelledSubset | None = None) -
         yield from _folder_rows(path, prefix, subset, about, classes)
     else:
         yield from _table_rows(path, subset, about, classes)
+
+
+def _require_no_misspelling(path: Path, labels: set[str], about: LabelledSubset) -> None:
+    """Refuses a name for a class that is not there while one like it has none: it would be an option never right."""
+    found = {unicodedata.normalize("NFC", label) for label in labels}
+    unnamed = sorted(found - about.class_names.keys())
+    for label in sorted(about.class_names.keys() - found) if labels else ():
+        if (near := nearest_of(label, unnamed)) is not None:
+            raise ReaderError(
+                f"{path} has no class '{label}', which class_names names. Did you mean '{near}'?",
+                hint="a class that no image has may be named once all others are",
+            )
 
 
 def _labels_of(file: Path, about: LabelledSubset) -> set[str]:

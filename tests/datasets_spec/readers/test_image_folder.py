@@ -241,6 +241,14 @@ def test_folders_without_a_question_in_them_are_refused(paths: list[str], messag
         list(read_rows(tmp_path, subset="s"))
 
 
+def test_a_misspelt_class_name_is_no_option_that_is_never_right(tmp_path: Path) -> None:
+    make(tmp_path, "normal/1.png", "cyst/1.png")
+    with pytest.raises(ReaderError, match=r"no class 'nromal', which class_names names\. Did you mean 'normal'"):
+        samples(tmp_path, class_names={"nromal": "no finding", "cyst": "a cyst"})
+    named = {"normal": "no finding", "cyst": "a cyst", "tumour": "a tumour"}
+    assert all(len(row.options) == 3 for row in samples(tmp_path, class_names=named))
+
+
 def test_classes_that_the_catalog_names_are_options(tmp_path: Path) -> None:
     make(tmp_path, "a/1.png")
     (row,) = samples(tmp_path, class_names={"a": "cyst", "b": "tumour"})
