@@ -52,19 +52,27 @@ def read_rows(path: Path, *, subset: str, about: LabelledSubset | None = None) -
         ReaderError: It cannot be read, lies outside the image root, or has fewer than two classes.
     """
     about = about or LabelledSubset()
-    prefix = _prefix(path, about.image_root) if path.is_dir() else ""
+    if path.is_dir():
+        prefix = _prefix(path, about.image_root)
+        yield from _folder_rows(path, prefix, subset, about, _classes_of(path, about))
+    else:
+        yield from _table_rows(path, subset, about, _classes_of(path, about))
+
+
+def _classes_of(path: Path, about: LabelledSubset) -> dict[str, str]:
+    """Readable names of all classes of the subset, by what they are compared by."""
     labels: set[str] = set()
     files = tuple(dict.fromkeys((path, *about.files)))
     for file in files:
         labels |= _labels_of(file, about)
-    if all(file.is_dir() for file in files):  # a table's labels are text of rows, which no message may hold
-        _require_no_misspelling(path, labels, about)
-    classes = distinct_names(labels, about)
     if path.is_dir() and not labels:
         raise ReaderError(
             f"{path} holds no image in a folder of its class",
             hint=f"one folder a class, with files in {' '.join(IMAGE_SUFFIXES)}; or a table of file and label",
         )
+    if all(file.is_dir() for file in files):  # a table's labels are text of rows, which no message may hold
+        _require_no_misspelling(path, labels, about)
+    classes = distinct_names(labels, about)
     if labels and len(classes) < 2:
         raise ReaderError(
             f"{path} has images of one class only, and a question needs two options at least",
@@ -72,10 +80,7 @@ def read_rows(path: Path, *, subset: str, about: LabelledSubset | None = None) -
         )
     if len(classes) > MOST_CLASSES:
         raise ReaderError(f"{path} has {len(classes)} classes", hint="a column of ids or free text is no label")
-    if path.is_dir():
-        yield from _folder_rows(path, prefix, subset, about, classes)
-    else:
-        yield from _table_rows(path, subset, about, classes)
+    return classes
 
 
 def _require_no_misspelling(path: Path, labels: set[str], about: LabelledSubset) -> None:
