@@ -13,8 +13,8 @@ from cluster.errors import ClusterError
 
 # The closed list of a trial's states, as in search.vocabulary.Status; a test holds the two together.
 TRIAL_STATES = ("finished", "stopped_early", "failed", "oom", "timeout", "diverged")
-# The same rule as a subset's name in a catalog, with a bound on its length.
-_SUBSET_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+# The same rule as a subset's name in a catalog; a test holds the two together.
+_SUBSET_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 # Each target is a time series of its own; the largest catalog known to us has 53 subsets.
 MOST_TARGETS = 100
 
@@ -88,5 +88,5 @@ def _check_targets(targets: Sequence[str]) -> None:
         if not _SUBSET_NAME.fullmatch(target):
             raise ClusterError(
                 f"Target number {position} is not the name of a subset; it would be readable by everyone.",
-                hint="Small letters, digits, '_', '.' and '-', at most 64.",
+                hint="Small letters, digits, '_', '.' and '-', at most 100.",
             )

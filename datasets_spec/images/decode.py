@@ -132,6 +132,8 @@ def _check_header(size: tuple[int, int], mode: str, limits: ImageLimits) -> None
 
 
 def _reason_of(error: Exception) -> QuarantineReason:
+    if isinstance(error, MemoryError):
+        return QuarantineReason.image_too_large
     text = str(error).casefold()
     is_cut = "truncated" in text or isinstance(error, EOFError)
     return QuarantineReason.image_truncated if is_cut else QuarantineReason.image_undecodable

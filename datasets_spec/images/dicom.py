@@ -10,6 +10,7 @@ import logging
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
+from datasets_spec.images.dicom_bounds import inflated, require_bounded_frame
 from datasets_spec.sample import QuarantineReason
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ _TAGS: Final = (
     "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
     "BluePaletteColorLookupTableData", "PixelData",
 )  # fmt: skip
+MISSING_READER: Final = "DICOM: install recombine[dicom]"
+_MAX_BITS: Final = 32
+# Rows of a picture windowed at once: windows are computed in 8 bytes a pixel, several times over.
+_ROWS_AT_ONCE: Final = 256
 _COLOUR: Final = ("RGB", "YBR_FULL", "YBR_FULL_422")
 _GREY: Final = ("MONOCHROME1", "MONOCHROME2")
 
@@ -56,18 +61,20 @@ def decode_dicom(data: bytes, limits: ImageLimits) -> Image.Image:
     try:
         import pydicom
     except ImportError:
-        detail = "DICOM: install recombine[dicom]"
-        raise ImageRefused(QuarantineReason.image_format, detail) from None
+        raise ImageRefused(QuarantineReason.image_format, MISSING_READER) from None
     try:
         # Every reader error of a foreign file is its own fault: pydicom raises whatever its parsing met.
         # Its warnings quote values.
         logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
         with quiet_warnings():
-            found = pydicom.dcmread(BytesIO(data), specific_tags=list(_TAGS))
+            found = pydicom.dcmread(BytesIO(inflated(data, limits)), specific_tags=list(_TAGS))
             _require_picture(found, limits)
+            require_bounded_frame(found)
             return _picture(found)
     except ImageRefused:
         raise
+    except MemoryError:
+        raise ImageRefused(QuarantineReason.image_too_large) from None
     except Exception as error:  # noqa: BLE001
         is_compressed = isinstance(error, NotImplementedError | RuntimeError)
         reason = QuarantineReason.image_format if is_compressed else QuarantineReason.image_undecodable
@@ -84,12 +91,14 @@ def _require_picture(found: Any, limits: ImageLimits) -> None:
         raise ImageRefused(QuarantineReason.image_format, "more than one frame")
     if int(found.Rows) * int(found.Columns) > limits.max_mpx * 1e6:
         raise ImageRefused(QuarantineReason.image_too_large, f"{found.Columns}x{found.Rows} pixels")
+    if int(found.SamplesPerPixel) not in (1, 3) or int(found.BitsAllocated) > _MAX_BITS:
+        raise ImageRefused(QuarantineReason.image_format, "samples that are not read here")
 
 
 def _picture(found: Any) -> Image.Image:
     import numpy as np
     from PIL import Image
-    from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
+    from pydicom.pixels import apply_color_lut
 
     from datasets_spec.images.limits import ImageRefused
 
@@ -104,21 +113,30 @@ def _picture(found: Any) -> Image.Image:
     if kind not in _GREY:
         raise ImageRefused(QuarantineReason.image_format, "colours that are not read here")
     has_window = "VOILUTSequence" in found or ("WindowCenter" in found and "WindowWidth" in found)
-    if has_window:
-        shown = np.asarray(apply_voi_lut(apply_modality_lut(pixels, found), found), dtype=np.float64)
-        low, high = _range_of(found, shown)
-        grey = (shown.clip(low, high) - low) * (255.0 / max(high - low, 1e-9))
-    elif int(found.BitsStored) == 8 and not int(found.PixelRepresentation):
-        grey = pixels.astype(np.float64)
-    else:
+    if not has_window and (int(found.BitsStored) != 8 or int(found.PixelRepresentation)):
         detail = "more than 8 bits and no window in the file; convert it first"
         raise ImageRefused(QuarantineReason.image_format, detail)
-    if kind == "MONOCHROME1":  # the smallest value is white
-        grey = 255.0 - grey
-    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+    grey = np.empty(pixels.shape, dtype=np.uint8)
+    for start in range(0, len(pixels), _ROWS_AT_ONCE):
+        rows = pixels[start : start + _ROWS_AT_ONCE]
+        shown = _windowed(rows, found) if has_window else rows
+        if kind == "MONOCHROME1":  # the smallest value is white
+            shown = 255 - shown
+        grey[start : start + _ROWS_AT_ONCE] = np.rint(shown)
+    return Image.fromarray(grey).convert("RGB")
 
 
-def _range_of(found: Any, shown: Any) -> tuple[float, float]:
+def _windowed(pixels: Any, found: Any) -> Any:
+    """Greys of 0 to 255 by the file's own window, not yet rounded."""
+    import numpy as np
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+    shown = np.asarray(apply_voi_lut(apply_modality_lut(pixels, found), found), dtype=np.float64)
+    low, high = _range_of(found)
+    return (shown.clip(low, high) - low) * (255.0 / max(high - low, 1e-9))
+
+
+def _range_of(found: Any) -> tuple[float, float]:
     """Black and white after the window: pydicom spreads it over the whole range of the stored values."""
     import numpy as np
     from pydicom.pixels import apply_modality_lut

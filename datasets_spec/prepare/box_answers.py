@@ -50,8 +50,8 @@ def place_box(row: dict[str, Any], sizes: Sequence[tuple[int, int]], source: Sub
 def _box_of_mask(row: dict[str, Any], size: tuple[int, int], source: SubsetSource, limits: ImageLimits) -> Box | None:
     place = resolve_beneath(Path(source.image_root), row["mask_path"])
     state = file_state(place)
+    row.update(mask_num_bytes=state.num_bytes, mask_mtime_ns=state.mtime_ns)  # also where it is not there yet
     mask = decode(read_image(place, limits), limits)
-    row.update(mask_num_bytes=state.num_bytes, mask_mtime_ns=state.mtime_ns)
     if mask.size != size:
         raise ImageRefused(
             _UNUSABLE, f"the mask has {mask.size[0]}x{mask.size[1]} pixels, the image {size[0]}x{size[1]}"

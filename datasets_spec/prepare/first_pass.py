@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.errors import UserError
-from datasets_spec.images.decode import decode, hash_of
-from datasets_spec.images.files import ABSENT, FileState, file_state, read_image, resolve_beneath
+from datasets_spec.images.files import FileState
 from datasets_spec.images.limits import ImageLimits, ImageRefused
+from datasets_spec.prepare.attempts import MAX_ATTEMPTS, begin
 from datasets_spec.prepare.box_answers import place_box
 from datasets_spec.prepare.contradictions import comparison_keys
 from datasets_spec.prepare.inputs import SubsetSource
+from datasets_spec.prepare.limited_process import LimitedProcess
+from datasets_spec.prepare.open_image import OpenedImage, find_image, open_image
 from datasets_spec.prepare.option_order import keeps_published_order, option_order
 from datasets_spec.prepare.staged_rows import staged_table
 from datasets_spec.readers import get_reader
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 ROWS_PER_BLOCK = 256
 # Pixel hashes remembered by a worker: questions about one image stand close together in published files.
 NUM_REMEMBERED_IMAGES = 4096
+OpenOne = Callable[[Path, FileState], OpenedImage]
 
 
 def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Iterator[pa.Table]:
@@ -63,22 +65,27 @@ def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Itera
         yield staged_table(rows)
 
 
-def read_and_count(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Iterator[pa.Table]:
+def read_and_count(batch: pa.Table, *, sources: Mapping[str, SubsetSource], staging: Path) -> Iterator[pa.Table]:
     """Reads files as :func:`read_files` does; behind the rows of each comes one that says how many there were.
 
     Args:
         batch: As for :func:`read_files`.
         sources: Subsets by name.
+        staging: Folder of staged rows, where attempts are counted.
 
     Yields:
         Tables of :func:`staging_schema`; the last row of a file has ``num_read`` and stands for no record.
     """
     for position, item in enumerate(batch.to_pylist()):
         num_read = 0
+        where = {"subset": item["subset"], "role": item["role"], "file": item["file"]}
+        if begin(staging, ["read", *where.values()]) > MAX_ATTEMPTS:
+            ended = f"{item['file']}: the process that read it ended {MAX_ATTEMPTS} times; does memory run out?"
+            yield staged_table([{**where, "index": -1, "failure": ended}])
+            continue
         for table in read_files(batch.slice(position, 1), sources=sources):
             num_read += table.column("failure").null_count
             yield table
-        where = {"subset": item["subset"], "role": item["role"], "file": item["file"]}
         yield staged_table([{**where, "index": -1, "num_read": num_read}])
 
 
@@ -102,28 +109,58 @@ def _record_columns(record: RawSample | QuarantinedRow) -> dict[str, Any]:
     }
 
 
-def open_images(table: pa.Table, *, sources: Mapping[str, SubsetSource], seed: int, limits: ImageLimits) -> pa.Table:
+def open_images(
+    table: pa.Table, *, sources: Mapping[str, SubsetSource], seed: int, limits: ImageLimits, staging: Path
+) -> pa.Table:
     """Opens every image of every row, orders options and computes the hashes.
+
+    Rows whose process ended while they were here come back: their images are then opened in a process of their own.
 
     Args:
         table: Staged rows from :func:`read_files`.
         sources: Subsets by name.
         seed: Seed of the store.
         limits: What an image may cost.
+        staging: Folder of staged rows, where attempts are counted.
     """
     rows = table.to_pylist()
-    for row in rows:
-        if row["num_read"] is None and row["failure"] is None and row["reason"] is None:
-            _check_row(row, sources[row["subset"]], seed, limits)
+    first, last = (f"{row['subset']}/{row['role']}/{row['file']} row {row['index']}" for row in (rows[0], rows[-1]))
+    attempt = begin(staging, ["open", first, last, len(rows)])
+    if attempt > MAX_ATTEMPTS:
+        rows[0]["failure"] = f"the process that opened the images from {first} to {last} has ended {MAX_ATTEMPTS} times"
+    elif attempt > 1:
+        with LimitedProcess(limits) as process:
+            _check_rows(rows, sources, seed, limits, lru_cache(NUM_REMEMBERED_IMAGES)(process.open_image), True)
+    else:
+        _check_rows(rows, sources, seed, limits, partial(_remembered, limits=limits), False)
     return staged_table(rows)
 
 
-def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: ImageLimits) -> None:
+def _check_rows(
+    rows: Sequence[dict[str, Any]],
+    sources: Mapping[str, SubsetSource],
+    seed: int,
+    limits: ImageLimits,
+    open_one: OpenOne,
+    is_careful: bool,
+) -> None:
+    for row in rows:
+        if row["num_read"] is None and row["failure"] is None and row["reason"] is None:
+            source = sources[row["subset"]]
+            if is_careful and row["mask_path"] is not None:
+                mask = _opened(source.image_root, row["mask_path"], open_one)
+                if mask.reason is not None:
+                    row.update(reason=mask.reason, detail=f"mask {mask.detail}".rstrip())
+                    continue
+            _check_row(row, source, seed, limits, open_one)
+
+
+def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: ImageLimits, open_one: OpenOne) -> None:
     row["groups"] = _groups(row["groups"], row["image_paths"], source)
     if not _is_selected(row, source):
         row.update(reason=QuarantineReason.not_selected.value, detail="")
         return
-    opened = [_opened(source.image_root, published, limits) for published in row["image_paths"]]
+    opened = [_opened(source.image_root, published, open_one) for published in row["image_paths"]]
     row["image_num_bytes"] = [image.state.num_bytes for image in opened]
     row["image_mtimes_ns"] = [image.state.mtime_ns for image in opened]
     refused = [(i, image) for i, image in enumerate(opened) if image.reason is not None]
@@ -178,38 +215,11 @@ def _groups(known: list[str], paths: list[str], source: SubsetSource) -> list[st
     return sorted(hashlib.sha256(f"{source.namespace}\0{name}".encode()).hexdigest()[:16] for name in found)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _OpenedImage:
-    state: FileState
-    bytes_hash: str = ""
-    pixel_hash: str = ""
-    looks: tuple[int, ...] = ()
-    size: tuple[int, int] = (0, 0)
-    reason: str | None = None
-    detail: str = ""
-
-
-def _opened(root: str, published: str, limits: ImageLimits) -> _OpenedImage:
-    try:
-        path = resolve_beneath(Path(root), published)
-    except ImageRefused as error:
-        return _OpenedImage(state=ABSENT, reason=error.reason.value, detail=error.detail)
-    return _hashed(path, file_state(path), limits)
+def _opened(root: str, published: str, open_one: OpenOne) -> OpenedImage:
+    found = find_image(root, published)
+    return found if isinstance(found, OpenedImage) else open_one(*found)
 
 
 @lru_cache(maxsize=NUM_REMEMBERED_IMAGES)
-def _hashed(path: Path, state: FileState, limits: ImageLimits) -> _OpenedImage:
-    from datasets_spec.copies.perceptual_hash import as_numbers, looks_of
-
-    try:
-        data = read_image(path, limits)
-        image = decode(data, limits)
-    except ImageRefused as error:
-        return _OpenedImage(state=state, reason=error.reason.value, detail=error.detail)
-    return _OpenedImage(
-        state=state,
-        bytes_hash=hashlib.sha256(data).hexdigest(),
-        pixel_hash=hash_of(image),
-        looks=tuple(as_numbers(looks_of(image))),
-        size=image.size,
-    )
+def _remembered(path: Path, state: FileState, limits: ImageLimits) -> OpenedImage:
+    return open_image(path, state, limits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -12,31 +14,32 @@ from datasets_spec.atomic import sync, sync_folders
 from datasets_spec.canonical import short_hash
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import group_copies
-from datasets_spec.errors import StoreError
+from datasets_spec.errors import StoreError, UserError
 from datasets_spec.images.limits import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_MPX, ImageLimits
+from datasets_spec.prepare.attempts import num_repeated
 from datasets_spec.prepare.counts import build_manifest
+from datasets_spec.prepare.current_store import is_current, readable_manifest, tally_of
 from datasets_spec.prepare.inputs import (
     IMAGES_NAME,
     absent_subsets,
     data_files,
-    images_unchanged,
     inputs_fingerprint,
     require_inputs,
     subset_sources,
 )
-from datasets_spec.prepare.quarantine import Tally, require_within_limit, write_quarantine
+from datasets_spec.prepare.quarantine import require_within_limit, write_quarantine
 from datasets_spec.prepare.second_pass import write_row_list
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging, tie_rows, write_image_states
-from datasets_spec.sample import QuarantineReason
+from datasets_spec.sample import QuarantinedRow
 from datasets_spec.splits.row_plan import make_plan
-from datasets_spec.store.damages import find_damages
 from datasets_spec.store.generations import GENERATIONS, LEASE_NAME, locked, remove_unheld
-from datasets_spec.store.manifest import StoreManifest, read_manifest, write_manifest
+from datasets_spec.store.manifest import StoreManifest, write_manifest
 from datasets_spec.store.remarks import tell_patients_and_contradictions
 from datasets_spec.store.secret import make_secret
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME
 
 STAGING = "staging"
+REFUSED_NAME = "quarantine-refused.parquet"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,22 +96,31 @@ def prepare_store(
         for name, lacking in absent_subsets(catalog).items():
             tell(f"{name}: left out, {lacking} is not there")
     fingerprint = inputs_fingerprint(catalog, seed=seed, limits=limits)
-    with locked(store_dir):
-        before = _readable_manifest(store_dir)
-        if before and _is_current(before, catalog, store_dir, fingerprint, check_hashes, tell):
-            tell(f"the store {store_dir} is current: nothing to do")
-            tallies = {name: _tally_of(before, name) for name in before.subsets}
-            require_within_limit(tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
-            return PreparedStore(manifest=before, was_current=True)
+    before = readable_manifest(store_dir)
+    # Looked at without the lock, which a store on a read-only mount cannot give.
+    if before and is_current(before, catalog, store_dir, fingerprint=fingerprint, check_hashes=check_hashes, tell=tell):
+        tell(f"the store {store_dir} is current: nothing to do")
+        tallies = {name: tally_of(before, name) for name in before.subsets}
+        require_within_limit(tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
+        return PreparedStore(manifest=before, was_current=True)
+    with locked(store_dir) as has_lock:
+        if not has_lock:
+            tell(f"{store_dir} is on a file system without locks: prepare it from one place at a time")
         generation = store_dir / GENERATIONS / f"{short_hash(fingerprint)}-{uuid.uuid4().hex[:8]}"
         generation.mkdir(parents=True)
         (generation / LEASE_NAME).touch()
         try:
-            manifest = _build(catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell)
-        except BaseException:
+            if has_lock:
+                _remove_left_staging(store_dir)
+            manifest, aside = _build(catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell)
+        except BaseException as error:
             shutil.rmtree(generation, ignore_errors=True)
+            if _is_full(error):
+                raise _no_space(store_dir) from None
             raise
+        write_quarantine(aside, store_dir / QUARANTINE_NAME)
         write_manifest(store_dir, manifest)
+        (store_dir / REFUSED_NAME).unlink(missing_ok=True)
         held = remove_unheld(store_dir, manifest.generation).held
     same = ", the same rows as before" if before and before.fingerprint == manifest.fingerprint else ""
     tell(f"the store {store_dir} is ready: fingerprint {short_hash(manifest.fingerprint)}{same}")
@@ -127,17 +139,20 @@ def _build(
     limits: ImageLimits,
     fingerprint: str,
     tell: Callable[[str], None],
-) -> StoreManifest:
+) -> tuple[StoreManifest, list[QuarantinedRow]]:
     from datasets_spec.prepare.ray_jobs import compare_pairs, stage_rows, store_rows
     from datasets_spec.prepare.shared_folder import require_shared_folder
 
     files, sources = data_files(catalog), subset_sources(catalog)
     secret_path = make_secret(store_dir)
-    staging = _private_staging(store_dir, generation)
+    staging = _private_staging(generation)
     inputs = [item.path for item in files] + [Path(source.image_root) for source in sources.values()]
     require_shared_folder(generation, inputs, tell)
     tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
     stage_rows(files, sources, staging, seed=seed, limits=limits)
+    repeated = num_repeated(staging)
+    if repeated:
+        tell(f"{repeated} tasks were begun again, for their process had ended; images then had a process of their own")
     survey = survey_staging(staging, files, sources)
     shares = {name: catalog.shares(name) for name in catalog.names}
     sampling = {name: catalog.sampling(name) for name in catalog.names}
@@ -149,9 +164,8 @@ def _build(
     plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling, policy=policy)
     survey.set_aside(plan.removed)
     require_balance(survey, plan)
-    write_quarantine(survey.quarantined, store_dir / QUARANTINE_NAME)
     _tell_counts(survey, tell)
-    require_within_limit(survey.tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
+    _require_within_limit(survey, quarantine_limit, store_dir / REFUSED_NAME)
     num_rows = sum(len(rows) for rows in plan.partitions.values())
     tell(f"writing {num_rows} rows in {len(plan.partitions)} partitions")
     parts = store_rows(plan, sources, staging, generation, limits=limits, secret_path=secret_path)
@@ -167,19 +181,45 @@ def _build(
         catalog, plan, survey, parts, seed=seed, search=search, inputs_fingerprint=fingerprint, generation=name
     )
     tell_patients_and_contradictions(manifest.subsets, tell)
-    return manifest
+    return manifest, survey.quarantined
 
 
-def _private_staging(store_dir: Path, generation: Path) -> Path:
+def _require_within_limit(survey: Survey, limit: float, list_path: Path) -> None:
+    """Lists the rows of a refused preparation in a file of its own: that of the store is about what is stored."""
+    try:
+        require_within_limit(survey.tallies, limit, list_path)
+    except UserError:
+        write_quarantine(survey.quarantined, list_path)
+        raise
+
+
+def _is_full(error: BaseException) -> bool:
+    # As text: it may come out of a worker, wrapped by Ray, or out of Arrow.
+    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
+
+
+def _no_space(store_dir: Path) -> StoreError:
+    free_gib = shutil.disk_usage(store_dir).free / 2**30
+    return StoreError(
+        f"no space is left for the store {store_dir} ({free_gib:.1f} GiB free, now that the unfinished part is gone)",
+        hint="make room, or give the study another `store`, and prepare again; Ray's own folder may be the full one",
+    )
+
+
+def _private_staging(generation: Path) -> Path:
     """Makes the folder of staged rows, which hold paths and hashes of patients as links need them.
 
-    Only its owner can open it. What a killed preparation left of its own goes: the caller holds the lock.
+    Only its owner can open it.
     """
-    for left in (store_dir / GENERATIONS).glob(f"*/{STAGING}"):
-        shutil.rmtree(left, ignore_errors=True)
     staging = generation / STAGING
     staging.mkdir(mode=0o700)
     return staging
+
+
+def _remove_left_staging(store_dir: Path) -> None:
+    """Removes what a killed preparation left; the caller holds the lock, so none is at work."""
+    for left in (store_dir / GENERATIONS).glob(f"*/{STAGING}"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _tell_counts(survey: Survey, tell: Callable[[str], None]) -> None:
@@ -187,45 +227,3 @@ def _tell_counts(survey: Survey, tell: Callable[[str], None]) -> None:
         aside = ", ".join(f"{reason.value} {num}" for reason, num in tally.reasons.most_common())
         kept = tally.read - sum(tally.reasons.values())
         tell(f"{name}: {kept} of {tally.read} rows kept" + (f" (set aside: {aside})" if aside else ""))
-
-
-def _readable_manifest(store_dir: Path) -> StoreManifest | None:
-    try:
-        return read_manifest(store_dir)
-    except StoreError:
-        # A damaged store is rebuilt: it holds nothing that its inputs do not.
-        return None
-
-
-def _is_current(
-    manifest: StoreManifest,
-    catalog: Catalog,
-    store_dir: Path,
-    fingerprint: str,
-    check_hashes: bool,
-    tell: Callable[[str], None],
-) -> bool:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if manifest.inputs_fingerprint != fingerprint:
-        return False
-    damages = find_damages(store_dir, manifest, check_hashes=check_hashes)
-    if damages:
-        tell(f"{len(damages)} files of the store are damaged, the first {damages[0]}: all are written again")
-        return False
-    try:
-        states = pq.read_table(store_dir / manifest.generation / IMAGES_NAME, page_checksum_verification=True)
-    except (OSError, pa.ArrowException):
-        tell(f"{IMAGES_NAME} of the store is damaged: all files are written again")
-        return False
-    return images_unchanged(states, subset_sources(catalog))
-
-
-def _tally_of(manifest: StoreManifest, name: str) -> Tally:
-    counts = manifest.subsets[name]
-    tally = Tally(read=counts.read)
-    tally.reasons[QuarantineReason.not_selected] = counts.not_selected
-    tally.reasons[QuarantineReason.not_sampled] = counts.not_sampled
-    tally.reasons.update({QuarantineReason(reason): num for reason, num in counts.quarantined.items()})
-    return tally

@@ -44,7 +44,7 @@ def _quiet_context() -> Iterator[None]:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_options.preserve_order = True
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)  # what fails is raised, and said by us
     try:
         yield
     finally:
@@ -78,14 +78,17 @@ def stage_rows(
     with _quiet_context():
         dataset = ray.data.from_arrow(_blocks(table))
         dataset = dataset.map_batches(
-            read_and_count, batch_size=1, batch_format="pyarrow", fn_kwargs={"sources": sources}
+            read_and_count,
+            batch_size=1,
+            batch_format="pyarrow",
+            fn_kwargs={"sources": sources, "staging": staging.absolute()},
         )
         dataset = dataset.repartition(target_num_rows_per_block=ROWS_PER_BLOCK)
         dataset = dataset.map_batches(
             open_images,
             batch_size=None,
             batch_format="pyarrow",
-            fn_kwargs={"sources": sources, "seed": seed, "limits": limits},
+            fn_kwargs={"sources": sources, "seed": seed, "limits": limits, "staging": staging.absolute()},
         )
         dataset.write_parquet(str(staging), partition_cols=["subset"])
 

@@ -38,6 +38,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_pairs)
+_LENIENT = json.JSONDecoder(parse_constant=lambda name: None, parse_int=len, parse_float=len)
 
 
 class _Window:
@@ -79,21 +80,19 @@ class _Window:
                 return ""
             self.fill()
 
-    def value(self) -> Any:
-        """Returns the value at the position and moves behind it."""
+    def value(self) -> Any | RowError:
+        """Returns the value at the position, or what is wrong with it, and moves behind it."""
         while True:
             try:
-                value, end = _DECODER.raw_decode(self.text, self.position)
+                value, end, is_closed = self._decoded()
             except json.JSONDecodeError as error:
                 is_cut = error.pos > len(self.text) - _CUT_MARGIN or error.msg.startswith("Unterminated")
                 if self.is_at_end or not is_cut:
                     raise self.error(error.msg, error.pos) from None
-            except (ValueError, RecursionError):
-                # NaN, integers of thousands of digits, brackets nested beyond the interpreter's stack.
-                raise ReaderError(f"{self._name} holds NaN, a huge number or too deep nesting") from None
+            except RecursionError:
+                raise self.error("nested too deeply", self.position) from None
             else:
                 # A number near the window's end may go on behind it: of "1e" json takes the 1.
-                is_closed = isinstance(value, dict | list | str)
                 if is_closed or end <= len(self.text) - _CUT_MARGIN or self.is_at_end:
                     self.position = end
                     return value
@@ -101,6 +100,19 @@ class _Window:
                 raise self.error(f"a record of more than {MAX_RECORD_CHARS:,} characters", self.position)
             # Doubling: a long record is tried a handful of times, not once a chunk.
             self.fill(len(self.text) - self.position)
+
+    def _decoded(self) -> tuple[Any | RowError, int, bool]:
+        """Returns the value at the position, where it ends, and whether more text could not change it."""
+        try:
+            value, end = _DECODER.raw_decode(self.text, self.position)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            # One record's fault: its end is found all the same, and the others are read.
+            skipped, end = _LENIENT.raw_decode(self.text, self.position)
+            error = RowError(QuarantineReason.malformed_row, "NaN, infinity or a number of thousands of digits")
+            return error, end, isinstance(skipped, dict | list)
+        return value, end, isinstance(value, dict | list | str)
 
     def error(self, message: str, at: int) -> ReaderError:
         """Returns the error for something wrong at a place of the window."""
@@ -117,8 +129,8 @@ class _Window:
         return self._line + num_lines, at - self.text.rfind("\n", 0, at)
 
 
-def iter_array(file: BinaryIO, name: str) -> Iterator[Any]:
-    """Yields the items of a file that must hold one JSON array.
+def iter_array(file: BinaryIO, name: str) -> Iterator[Any | RowError]:
+    """Yields the items of a file that must hold one JSON array; one with a number that JSON has not as an error.
 
     Args:
         file: The file.
@@ -133,7 +145,8 @@ def iter_array(file: BinaryIO, name: str) -> Iterator[Any]:
         # Two records one after the other are the likelier mistake, and have another remedy.
         if window.peek():
             raise window.error("Extra data", window.position)
-        raise ReaderError(f"{name} holds one JSON {type(value).__name__}, not an array of records")
+        kind = "value" if isinstance(value, RowError) else type(value).__name__
+        raise ReaderError(f"{name} holds one JSON {kind}, not an array of records")
     window.position += 1
     if window.peek() == "]":
         window.position += 1

@@ -120,16 +120,17 @@ def count_leaks(rows: Sequence[Watched], policy: LeakagePolicy) -> tuple[LeakCou
     for row in rows:
         for link in row.all_links:
             places.setdefault(link, set()).add((row.subset, SPLITS.index(row.split)))
-    counts: Counter[tuple[int, str, str, str, str]] = Counter()
+    counts: Counter[tuple[int, str, str, str, str, Action]] = Counter()
     for row in rows:
         own = SPLITS.index(row.split)
-        strongest: dict[tuple[str, int], int] = {}
+        ties: dict[tuple[str, int], set[int]] = {}
         for link in row.all_links:
-            level = LEVELS.index(level_of(link))
             for place in places[link]:
                 if place[1] > own:
-                    strongest[place] = min(level, strongest.get(place, level))
-        counts.update((level, row.subset, row.split, name, SPLITS[late]) for (name, late), level in strongest.items())
+                    ties.setdefault(place, set()).add(LEVELS.index(level_of(link)))
+        for (name, late), levels in ties.items():
+            done = _action_on(levels, policy)
+            counts[min(levels), row.subset, row.split, name, SPLITS[late], done] += 1
     return tuple(
         LeakCount(
             level=LEVELS[level],
@@ -138,7 +139,13 @@ def count_leaks(rows: Sequence[Watched], policy: LeakagePolicy) -> tuple[LeakCou
             seen_subset=seen_subset,
             seen_split=seen_split,
             num_rows=num,
-            action=policy.action(LEVELS[level]),
+            action=action,
         )
-        for (level, subset, split, seen_subset, seen_split), num in sorted(counts.items())
+        for (level, subset, split, seen_subset, seen_split, action), num in sorted(counts.items())
     )
+
+
+def _action_on(levels: set[int], policy: LeakagePolicy) -> Action:
+    """What is done about rows that several levels tie: equal files that may stay go all the same as equal pixels."""
+    found = [policy.action(LEVELS[level]) for level in sorted(levels)]
+    return next((action for action in found if action != "warn"), "warn")

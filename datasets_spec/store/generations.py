@@ -150,11 +150,14 @@ def collect_garbage(store_dir: Path) -> Removal:
 
 
 @contextmanager
-def locked(store_dir: Path) -> Iterator[None]:
+def locked(store_dir: Path) -> Iterator[bool]:
     """Holds the store's lock; the operating system frees it when the process ends, however it ends.
 
     Args:
         store_dir: The store; made if absent.
+
+    Yields:
+        Whether there is a lock: some file systems have none.
 
     Raises:
         StoreError: Another process prepares it, or the folder cannot be written.
@@ -171,4 +174,7 @@ def locked(store_dir: Path) -> Iterator[None]:
             raise StoreError(
                 f"another process is preparing {store_dir}", hint="wait for it, or choose another folder"
             ) from None
-        yield
+        except OSError:
+            yield False
+            return
+        yield True

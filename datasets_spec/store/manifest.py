@@ -15,6 +15,7 @@ from datasets_spec.splits.leak_levels import LeakCount
 MANIFEST_NAME = "manifest.json"
 # Raised whenever the content of stored rows changes for equal inputs, so that old stores are rebuilt.
 STORE_VERSION = 2
+_REBUILD = "prepare the store again: recombine data prepare"
 
 
 class PartFile(BaseModel):
@@ -149,14 +150,19 @@ def read_manifest(store_dir: Path) -> StoreManifest | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError):
-        raise StoreError(f"cannot read {path}", hint="prepare the store again") from None
+        raise StoreError(f"cannot read {path}", hint=_REBUILD) from None
     try:
         manifest = StoreManifest.model_validate_json(text)
     except ValidationError as error:
         raise StoreError(
             f"{path} is damaged or of another version ({error.error_count()} problems)",
-            hint="delete the store and prepare it again",
+            hint=_REBUILD,
         ) from None
+    if manifest.version != STORE_VERSION:
+        raise StoreError(
+            f"{path} is of version {manifest.version}, this program reads {STORE_VERSION}",
+            hint=_REBUILD,
+        )
     return manifest
 
 

@@ -30,11 +30,13 @@ from search.strategies.surrogate.acquisition import (
 )
 from search.strategies.surrogate.gaussian_process import Grid, Prediction
 from search.strategies.surrogate.knowledge import OBJECTIVE, Knowledge, ProxyTable, learn
+from search.strategies.surrogate.own_result import allow_for_luck
 from search.vocabulary import Status
 
 Floats = NDArray[np.float64]
 # With fewer results there is nothing to fit.
 MIN_RESULTS: Final = 3
+INTERVAL: Final = 1.6449  # deviations on each side of a central interval of 90 %
 # Candidates that a quick look at the likeliest hyper-parameters leaves for a full one.
 NUM_SCREENED: Final = 512
 SCREENING_BLOCK: Final = 8192
@@ -112,16 +114,35 @@ class RecombineStrategy:
             return None
         candidate, value = found
         reason = f"highest posterior mean, {value:.1%}"
+        expected = self.predict(history, [candidate], target=target)
+        if expected is not None:
+            low, high = (float(expected.mean[0]) + side * INTERVAL * float(expected.deviation[0]) for side in (-1, 1))
+            reason += f", expected again {expected.mean[0]:.1%} (90 %: {max(low, 0):.1%} to {min(high, 1):.1%})"
         return Suggestion(candidate=candidate, reason=_marked(reason, knowledge.extrapolation(candidate)))
 
     def predict(
         self, history: Sequence[Observation], candidates: Sequence[Candidate], *, target: str | None = None
     ) -> Prediction | None:
-        """Mean and deviation of the noise-free score of candidates; None while there is nothing to go by."""
+        """Mean and deviation of the noise-free score of candidates; None while there is nothing to go by.
+
+        Where a candidate has one result, that it may have been lucky is allowed for.
+        """
         knowledge = self._learn(history)
         if knowledge is None or knowledge.num_results < MIN_RESULTS:
             return None
-        return knowledge.predict(candidates, self._asked(knowledge, target))
+        found = knowledge.predict(candidates, self._asked(knowledge, target))
+        mean, deviation = found.mean.copy(), found.deviation.copy()
+        for place, candidate in enumerate(candidates):
+            others = [o for o in history if o.candidate.identity != candidate.identity]
+            if len(others) != len(history) - 1:
+                continue
+            without = self._learn(others)
+            if without is None or without.num_results < MIN_RESULTS or without.targets != knowledge.targets:
+                continue
+            alone = Prediction(mean=mean[[place]], deviation=deviation[[place]])
+            fair = allow_for_luck(alone, without.predict([candidate], self._asked(without, target)))
+            mean[place], deviation[place] = fair.mean[0], fair.deviation[0]
+        return Prediction(mean=mean, deviation=deviation)
 
     def _learn(self, history: Sequence[Observation]) -> Knowledge | None:
         options = self._options

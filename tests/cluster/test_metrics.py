@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from annotated_types import MaxLen
 
 from cluster.errors import ClusterError
 from cluster.metrics import MOST_TARGETS, TRIAL_STATES, StudyMetrics, _check_targets
+from datasets_spec.catalog.spec import SubsetSpec
 from tests.makers.ray_head import HeadNode
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -63,7 +65,14 @@ def test_needs_a_connection() -> None:
         StudyMetrics(["a"])
 
 
-@pytest.mark.parametrize("name", ["Patient 7, John", "", "a" * 65, 'a"b', "ünder"])
+def test_every_name_that_a_catalog_allows_can_be_a_tag() -> None:
+    (longest,) = (rule.max_length for rule in SubsetSpec.model_fields["name"].metadata if isinstance(rule, MaxLen))
+    _check_targets(["a" * longest])
+    with pytest.raises(ClusterError, match=f"at most {longest}"):
+        _check_targets(["a" * (longest + 1)])
+
+
+@pytest.mark.parametrize("name", ["Patient 7, John", "", "a" * 101, 'a"b', "ünder"])
 def test_nothing_but_names_of_subsets_becomes_a_tag(name: str) -> None:
     with pytest.raises(ClusterError, match="not the name") as caught:
         _check_targets(["fine", name])

@@ -147,3 +147,86 @@ def test_a_row_with_a_dicom_image_is_staged(tmp_path: Path) -> None:
     (tmp_path / "scan.dcm").write_bytes(dicom(np.full((10, 20), 7, dtype=np.uint8)))
     (row,) = staged(tmp_path, [asked(Answer="normal") | {"image": "scan.dcm"}])
     assert (row["reason"], row["answer"]) == (None, "normal")
+
+
+def encoded(data: bytes, syntax: str, frame: bytes | None = None) -> bytes:
+    """A DICOM file with the pixels of another under a transfer syntax; a frame of it where it is compressed."""
+    from pydicom.encaps import encapsulate
+
+    found = pydicom.dcmread(BytesIO(data))
+    found.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
+    if frame is not None:
+        found.PixelData = encapsulate([frame])
+        found["PixelData"].is_undefined_length = True
+    buffer = BytesIO()
+    found.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+DEFLATED, RLE, JPEG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50"
+
+
+def run_lengths(*segments: bytes) -> bytes:
+    """A frame of run lengths."""
+    import struct
+
+    starts = [64 + sum(len(segment) for segment in segments[:number]) for number in range(len(segments))]
+    return struct.pack("<L15L", len(segments), *starts, *[0] * (15 - len(segments))) + b"".join(segments)
+
+
+def test_a_deflated_file_shows_what_it_held_before() -> None:
+    plain = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
+    assert np.array_equal(grey(encoded(dicom(plain), DEFLATED)), plain)
+    assert refused(encoded(dicom(plain), DEFLATED)[:-9])[0] == "image_truncated"
+
+
+def test_a_deflated_bomb_is_refused_before_it_unfolds() -> None:
+    import tracemalloc
+
+    bomb = encoded(dicom(np.zeros((4, 4), dtype=np.uint8), EncapsulatedDocument=bytes(100_000_000)), DEFLATED)
+    assert len(bomb) < 200_000
+    limits = ImageLimits(max_mpx=1.0, max_bytes=4_000_000)
+    tracemalloc.start()
+    with pytest.raises(ImageRefused) as caught:
+        decode(bomb, limits)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (caught.value.reason.value, caught.value.detail) == (
+        "image_too_large",
+        "inflates to more than 4000000 bytes",
+    )
+    assert peak_bytes < 3 * limits.max_bytes
+
+
+def test_run_lengths_are_read_and_their_bombs_refused() -> None:
+    plain = np.repeat(np.arange(4, dtype=np.uint8), 4).reshape(4, 4)
+    runs = b"".join(bytes([253, value]) for value in range(4))  # each value four times
+    assert np.array_equal(grey(encoded(dicom(plain), RLE, run_lengths(runs))), plain)
+    bomb = run_lengths(bytes([129, 0]) * 100_000)
+    assert refused(encoded(dicom(plain), RLE, bomb)) == ("image_too_large", "run lengths of more than 16 pixels")
+
+
+def test_a_picture_inside_must_have_the_size_that_the_file_says() -> None:
+    def jpeg(width: int, height: int) -> bytes:
+        buffer = BytesIO()
+        Image.new("L", (width, height), 128).save(buffer, "JPEG")
+        return buffer.getvalue()
+
+    shell = dicom(np.zeros((16, 16), dtype=np.uint8))
+    assert grey(encoded(shell, JPEG, jpeg(16, 16))).tolist() == [[128] * 16] * 16
+    assert refused(encoded(shell, JPEG, jpeg(3000, 3000))) == (
+        "image_undecodable",
+        "3000x3000 pixels inside a DICOM picture of 16x16",
+    )
+    assert refused(encoded(shell, JPEG, b"no picture at all"))[0] == "image_format"
+
+
+def test_samples_that_no_picture_has_are_refused() -> None:
+    assert refused(dicom(np.zeros((4, 4), dtype=np.uint8), SamplesPerPixel=200))[0] == "image_format"
+
+
+def test_a_tall_picture_is_windowed_as_its_rows_are() -> None:
+    deep = np.random.default_rng(0).integers(0, 3000, (700, 3), dtype=np.int16)
+    window = {"RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 40, "WindowWidth": 400}
+    one_by_one = np.concatenate([grey(dicom(deep[row : row + 1], **window)) for row in range(0, 700, 50)])
+    assert np.array_equal(grey(dicom(deep, **window))[::50], one_by_one)

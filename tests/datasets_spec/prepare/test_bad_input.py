@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pyarrow as pa
@@ -32,7 +33,8 @@ def staged(case: BadFile, root: Path) -> list[dict[str, Any]]:
     files = pa.table({"subset": ["s"], "role": ["pool"], "file": [case.file], "path": [str(root / case.file)]})
     rows: list[dict[str, Any]] = []
     for block in read_files(files, sources={"s": source}):
-        rows += open_images(block, sources={"s": source}, seed=0, limits=ImageLimits()).to_pylist()
+        staging = Path(mkdtemp(dir=root))
+        rows += open_images(block, sources={"s": source}, seed=0, limits=ImageLimits(), staging=staging).to_pylist()
     return rows
 
 

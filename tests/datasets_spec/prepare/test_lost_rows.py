@@ -44,8 +44,11 @@ def read_corpus(root: Path) -> tuple[list[DataFile], dict[str, SubsetSource], li
     columns = {name: [getattr(item, name) for item in files] for name in ("subset", "role", "file")}
     batch = pa.table({**columns, "path": [str(item.path) for item in files]})
     sources = {SUBSET: source}
+    staging = root / "attempts"
+    staging.mkdir()
     blocks = [
-        open_images(block, sources=sources, seed=0, limits=LIMITS) for block in read_and_count(batch, sources=sources)
+        open_images(block, sources=sources, seed=0, limits=LIMITS, staging=staging)
+        for block in read_and_count(batch, sources=sources, staging=staging)
     ]
     return files, sources, blocks
 

@@ -83,6 +83,15 @@ def test_a_record_without_end_is_refused_early(monkeypatch: pytest.MonkeyPatch) 
     assert file.tell() < 5000
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+def test_a_number_that_json_has_not_costs_its_record_and_no_other(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(json_stream, "CHUNK_BYTES", chunk)
+    text = '[{"a": 1}, {"a": [1, NaN], "b": "}"}, -Infinity, ' + "9" * 5000 + ', {"a": 2}]'
+    found = list(iter_array(io.BytesIO(text.encode()), "f"))
+    assert [isinstance(item, RowError) for item in found] == [False, True, True, True, False]
+    assert (found[0], found[-1]) == ({"a": 1}, {"a": 2})
+
+
 def test_lines_stand_for_themselves() -> None:
     data = b'\xef\xbb\xbf{"a": 1}\n\n  \n{"a": \n{"a": NaN}\n"\xff"\n{"a": 2, "a": 3}\r\n{"a": 4}'
     found = list(iter_lines(io.BytesIO(data)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +34,9 @@ def staged(root: Path, records: list[dict[str, Any]], **changes: Any) -> list[di
     write_records(path, records)
     files = pa.table({"subset": ["s"], "role": ["pool"], "file": ["f"], "path": [str(path)]})
     sources = {"s": source(root, **changes)}
-    tables = [open_images(t, sources=sources, seed=0, limits=ImageLimits()) for t in read_files(files, sources=sources)]
+    staging = Path(mkdtemp(dir=root))
+    settings: dict[str, Any] = {"sources": sources, "seed": 0, "limits": ImageLimits(), "staging": staging}
+    tables = [open_images(t, **settings) for t in read_files(files, sources=sources)]
     return [row for table in tables for row in table.to_pylist()]
 
 

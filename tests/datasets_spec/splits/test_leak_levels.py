@@ -67,8 +67,14 @@ def test_a_level_that_only_warns_keeps_its_rows_and_is_still_counted(level: str)
     # Equal files show equal pixels: to keep them, both levels have to warn.
     kept = [] if level == "bytes" else [LEVELS.index(level)]
     assert removed(plan) == [row for row in range(4) if row not in kept]
-    assert {leak.level: leak.action for leak in plan.leaks}[level] == "warn"
+    actions = {leak.level: leak.action for leak in plan.leaks}
+    assert actions == {**dict.fromkeys(LEVELS, "drop"), **({} if level == "bytes" else {level: "warn"})}
     assert sum(leak.num_rows for leak in plan.leaks) == 4
+
+
+def test_equal_files_that_may_stay_are_refused_where_equal_pixels_are() -> None:
+    with pytest.raises(LeakageError, match=r"bytes: 1 rows of pool"):
+        plan_for(LeakagePolicy(bytes="warn", pixels="refuse"))
 
 
 def test_with_the_guard_off_everything_stays() -> None:

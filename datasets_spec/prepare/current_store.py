@@ -1,0 +1,102 @@
+"""Whether a store still is what its inputs lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from datasets_spec.catalog.catalog import Catalog
+from datasets_spec.errors import StoreError
+from datasets_spec.images.dicom import MISSING_READER
+from datasets_spec.prepare.inputs import IMAGES_NAME, images_unchanged, subset_sources
+from datasets_spec.prepare.quarantine import Tally
+from datasets_spec.sample import QuarantineReason
+from datasets_spec.store.damages import find_damages
+from datasets_spec.store.manifest import StoreManifest, read_manifest
+from datasets_spec.store.store import QUARANTINE_NAME
+
+
+def readable_manifest(store_dir: Path) -> StoreManifest | None:
+    """Returns a store's manifest; None where there is none that can be read.
+
+    Args:
+        store_dir: The store.
+    """
+    try:
+        return read_manifest(store_dir)
+    except StoreError:
+        # A damaged store is rebuilt: it holds nothing that its inputs do not.
+        return None
+
+
+def is_current(
+    manifest: StoreManifest,
+    catalog: Catalog,
+    store_dir: Path,
+    *,
+    fingerprint: str,
+    check_hashes: bool,
+    tell: Callable[[str], None],
+) -> bool:
+    """Says whether a store was made of these inputs, is whole, and would not be made otherwise now.
+
+    Args:
+        manifest: Its manifest.
+        catalog: What it should hold.
+        store_dir: The store.
+        fingerprint: Hash of the inputs as they are now.
+        check_hashes: Whether files are compared with their hashes, not by size alone.
+        tell: Told what is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if manifest.inputs_fingerprint != fingerprint:
+        return False
+    damages = find_damages(store_dir, manifest, check_hashes=check_hashes)
+    if damages:
+        tell(f"{len(damages)} files of the store are damaged, the first {damages[0]}: all are written again")
+        return False
+    try:
+        states = pq.read_table(store_dir / manifest.generation / IMAGES_NAME, page_checksum_verification=True)
+    except (OSError, pa.ArrowException):
+        tell(f"{IMAGES_NAME} of the store is damaged: all files are written again")
+        return False
+    if not images_unchanged(states, subset_sources(catalog)):
+        return False
+    if _lacked_a_reader(manifest, store_dir) and find_spec("pydicom") is not None:
+        tell("images were set aside for want of a reader that is there now: all files are written again")
+        return False
+    return True
+
+
+def _lacked_a_reader(manifest: StoreManifest, store_dir: Path) -> bool:
+    """Whether rows were set aside because what reads their images was not installed."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    reason = QuarantineReason.image_format.value
+    if not any(counts.quarantined.get(reason) for counts in manifest.subsets.values()):
+        return False
+    try:
+        details = pq.read_table(store_dir / QUARANTINE_NAME, columns=["detail"]).column("detail")
+    except (OSError, pa.ArrowException):
+        return False
+    return bool(pc.any(pc.match_substring(details, MISSING_READER)).as_py())
+
+
+def tally_of(manifest: StoreManifest, name: str) -> Tally:
+    """Returns what a manifest says of the rows of a subset.
+
+    Args:
+        manifest: The manifest.
+        name: The subset.
+    """
+    counts = manifest.subsets[name]
+    tally = Tally(read=counts.read)
+    tally.reasons[QuarantineReason.not_selected] = counts.not_selected
+    tally.reasons[QuarantineReason.not_sampled] = counts.not_sampled
+    tally.reasons.update({QuarantineReason(reason): num for reason, num in counts.quarantined.items()})
+    return tally

@@ -1,0 +1,111 @@
+"""An image that ends the process which opens it is set aside, and only it; Ray alone would try it for ever.
+
+No image that is known to us does so. In its place stands a hook in the environment of the test's processes: what opens
+an image with a certain mark is killed, or asks for more memory than there is.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from datasets_spec.images.files import file_state
+from datasets_spec.images.limits import ImageLimits
+from datasets_spec.prepare.attempts import MAX_ATTEMPTS, begin, num_repeated
+from datasets_spec.prepare.first_pass import open_images, read_and_count
+from datasets_spec.prepare.limited_process import LimitedProcess, limit_mib
+from datasets_spec.prepare.open_image import open_image
+from tests.datasets_spec.readers.test_regions import source
+from tests.makers.corpus import mat_pool, mat_record, save_picture, subset_lines, write_catalog, write_json
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+NUM_ROWS = 12
+KILLER, EATER = b"this one kills", b"this one eats memory"
+HOOK = f"""
+import os, signal
+from PIL import Image
+real = Image.open
+
+def opened(file, *args, **kwargs):
+    data = file.getvalue() if hasattr(file, "getvalue") else b""
+    if {KILLER!r} in data:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if {EATER!r} in data:
+        bytes(10**11)
+    return real(file, *args, **kwargs)
+
+Image.open = opened
+"""
+PREPARE = """
+import sys, ray
+from pathlib import Path
+from datasets_spec.catalog.catalog import load_catalog
+from datasets_spec.prepare.prepare_store import prepare_store
+ray.init(address="local", num_cpus=1, log_to_driver=False, include_dashboard=False)
+prepare_store(load_catalog(sys.argv[1]), Path(sys.argv[2]), quarantine_limit=0.5, on_event=print)
+"""
+
+
+def spoil(path: Path, mark: bytes) -> None:
+    """Appends a mark behind a picture's end."""
+    path.write_bytes(path.read_bytes() + mark)
+
+
+@pytest.mark.ray
+def test_images_that_end_their_process_are_set_aside_and_no_other(tmp_path: Path) -> None:
+    write_json(tmp_path / "pool.json", mat_pool(tmp_path, "pool", NUM_ROWS, first=0))
+    for number, mark in ((3, KILLER), (7, EATER)):
+        spoil(tmp_path / "images" / f"pool/p{number}/im ({number}).png", mark)
+    write_catalog(tmp_path, [subset_lines("pool", pool=["pool.json"])])
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text(HOOK)
+    command = [sys.executable, "-c", PREPARE, str(tmp_path / "catalog.yaml"), str(tmp_path / "store")]
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path / 'hook'}:{REPOSITORY}"}
+    done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "tasks were begun again, for their process had ended" in done.stdout, done.stdout
+    assert f"pool: {NUM_ROWS - 2} of {NUM_ROWS} rows kept (set aside: image_too_large 2)" in done.stdout
+    aside = pq.read_table(tmp_path / "store" / "quarantine.parquet").to_pylist()
+    assert [row["index"] for row in aside] == [3, 7]
+    assert f"ended the process that opened it, which may take {limit_mib(ImageLimits())} MiB" in aside[0]["detail"]
+
+
+def test_a_process_of_its_own_says_of_an_image_what_this_one_does(tmp_path: Path) -> None:
+    save_picture(tmp_path / "a.png", 1)
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    limits = ImageLimits(max_mpx=1.0)
+    with LimitedProcess(limits) as process:
+        for path in (tmp_path / "a.png", tmp_path / "b.png"):
+            state = file_state(path)
+            assert process.open_image(path, state) == open_image(path, state, limits)
+
+
+def test_work_is_counted_by_what_it_is(tmp_path: Path) -> None:
+    assert [begin(tmp_path, ["open", "a"]), begin(tmp_path, ["open", "b"]), begin(tmp_path, ["open", "a"])] == [1, 1, 2]
+    assert num_repeated(tmp_path) == 1
+
+
+def test_what_ends_its_process_again_and_again_is_given_up_with_words(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    save_picture(tmp_path / "a.png", 1)
+    write_json(tmp_path / "f.json", [mat_record(0, "a.png", 0)])
+    batch = pa.table({"subset": ["s"], "role": ["pool"], "file": ["f.json"], "path": [str(tmp_path / "f.json")]})
+    sources = {"s": source(tmp_path)}
+    rows = next(read_and_count(batch, sources=sources, staging=tmp_path))
+    outcomes = [
+        open_images(rows, sources=sources, seed=0, limits=ImageLimits(), staging=tmp_path).to_pylist()[0]["failure"]
+        for _ in range(MAX_ATTEMPTS + 1)
+    ]
+    assert outcomes[:-1] == [None] * MAX_ATTEMPTS
+    where = "s/pool/f.json row 0"
+    assert outcomes[-1] == f"the process that opened the images from {where} to {where} has ended {MAX_ATTEMPTS} times"
+    for _ in range(MAX_ATTEMPTS - 1):
+        list(read_and_count(batch, sources=sources, staging=tmp_path))
+    (told,) = next(read_and_count(batch, sources=sources, staging=tmp_path)).to_pylist()
+    assert told["failure"] == f"f.json: the process that read it ended {MAX_ATTEMPTS} times; does memory run out?"
