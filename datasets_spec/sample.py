@@ -186,4 +186,4 @@ def file_stem(file: str) -> str:
     Args:
         file: File as the catalog names it.
     """
-    return PurePosixPath(file).stem
+    return PurePosixPath(file).stem or "folder"  # "." is the catalog's own folder

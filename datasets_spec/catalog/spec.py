@@ -13,7 +13,7 @@ from datasets_spec.catalog.keys import Ability, Key
 from datasets_spec.splits.leak_levels import LeakagePolicy
 from datasets_spec.splits.shares import Role, SamplingSpec, SplitShares
 
-Format = Literal["med_mat", "med_mim", "llava", "sharegpt", "hf_messages", "table"]
+Format = Literal["med_mat", "med_mim", "llava", "sharegpt", "hf_messages", "table", "image_folder"]
 # Lower case only: names become folder names, and some file systems ignore case.
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
 
@@ -61,8 +61,10 @@ class SubsetSpec(BaseModel):
         released: False for a subset that is known but whose files nobody can have yet; it is listed, not prepared.
         role: ``id`` or ``ood`` as in Med-MAT: whether it is meant for training or for testing only.
         sources: Data sets it is built from, by the ids of the catalog's ``sources``.
-        pool: Files whose rows are divided by the shares; relative to the catalog file.
-        test: Files of a published test set; all their rows are ``sealed``.
+        pool: Files (of an ``image_folder`` also folders) whose rows are divided by the shares; relative to the catalog
+            file.
+        test: Files of a published test set; all their rows are ``sealed``, unless the subset has no pool and shares of
+            its own with ``train: 0``, which then divide them.
         image_root: Folder beneath which every image path must stay; relative to the catalog file.
         shares: Shares of this subset, instead of the catalog's.
         sampling: Sampling of this subset, instead of the catalog's.
@@ -73,6 +75,8 @@ class SubsetSpec(BaseModel):
             are read as boxes.
         box_form: What the four numbers of a published box mean; needed where there are any, because it cannot be
             told from them.
+        class_names: Readable names of an ``image_folder``'s classes, by folder or label; a class named here is an
+            option even where no image has it.
         source_pattern: Keep only rows whose published source contains this regular expression: Med-MIM's files
             mix sources of different modalities.
         licence: Licence of the data.
@@ -101,6 +105,7 @@ class SubsetSpec(BaseModel):
     group_namespace: str | None = None
     answer_kind: Literal["any", "closed", "open", "box"] = "any"
     box_form: BoxForm | None = None
+    class_names: dict[str, str] = Field(default_factory=dict)
     source_pattern: str | None = None
     licence: str | None = None
     origin: str | None = None
@@ -116,6 +121,11 @@ class SubsetSpec(BaseModel):
     def namespace(self) -> str:
         """The namespace its groups are named in."""
         return self.group_namespace or self.name
+
+    @property
+    def divides_test(self) -> bool:
+        """Whether the rows of its published test set are divided by its shares, and so not all ``sealed``."""
+        return bool(self.test) and not self.pool and self.shares is not None
 
     @field_validator("group_pattern")
     @classmethod
@@ -148,6 +158,15 @@ class SubsetSpec(BaseModel):
             raise ValueError("has files, so it cannot be 'released: false'")
         if files and self.format is None:
             raise ValueError("needs a format: how are its files written?")
+        if self.divides_test and self.shares is not None and self.shares.train > 0:
+            raise ValueError(
+                "only test files, so its shares divide test rows, and these are never trained on: give `train: 0` and "
+                "shares of search, confirm and sealed, or leave shares out and all rows are sealed"
+            )
+        if self.class_names and self.format != "image_folder":
+            raise ValueError("class_names are for the format image_folder; other formats bring their questions")
+        if not all(name.strip() for name in self.class_names.values()):
+            raise ValueError("an empty name under class_names")
         stems: dict[str, str] = {}
         for file in files:
             stem = PurePosixPath(file).stem

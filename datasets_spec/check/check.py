@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_spec.catalog.catalog import Catalog
+from datasets_spec.catalog.divided_tests import divided_tests
 from datasets_spec.catalog.keys import Key
 from datasets_spec.check.blind_rules import BlindBaselines, blind_baselines
+from datasets_spec.check.remarks import Remark
 from datasets_spec.check.words_alone import TextOnly, read_questions, words_alone
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.sample import SPLITS, Flag
@@ -73,8 +75,8 @@ class DataCheck:
     leaks: tuple[LeakCount, ...]
     copy_search: CopySearch
     common_sources: tuple[tuple[str, str, tuple[str, ...]], ...]
-    must_fix: tuple[str, ...]
-    advice: tuple[str, ...]
+    must_fix: tuple[Remark, ...]
+    advice: tuple[Remark, ...]
 
 
 def check_store(store: Store, catalog: Catalog, *, sources: Sequence[str], eval_sets: Sequence[str]) -> DataCheck:
@@ -95,20 +97,20 @@ def check_store(store: Store, catalog: Catalog, *, sources: Sequence[str], eval_
     by_name = {subset.audit.name: subset for subset in subsets}
     must_fix, advice = [], []
     for name in (name for name in eval_sets if name in by_name):
-        must_fix += [f"{name}: no row in '{split}'" for split in _EVAL_SPLITS if not by_name[name].audit.splits[split]]
+        empty = [split for split in _EVAL_SPLITS if not by_name[name].audit.splits[split]]
+        must_fix += [Remark(subset=name, text=f"no row in '{split}'") for split in empty]
         advice += _shortcuts(by_name[name])
-    must_fix += [f"{name}: no row to train on" for name in sources if not by_name[name].audit.splits["train"]]
-    for leak in store.manifest.leaks:
-        if leak.action == "warn":
-            must_fix.append(
-                f"{leak.subset}: {leak.num_rows} rows of '{leak.split}' show what {leak.seen_subset} "
-                f"('{leak.seen_split}') shows ({leak.level}), and the catalog keeps them"
-            )
+    for name, told in divided_tests(catalog, eval_sets).items():
+        advice.append(Remark(subset=name, text=told, kind="divided test set"))
+    without = [name for name in sources if not by_name[name].audit.splits["train"]]
+    must_fix += [Remark(subset=name, text="no row to train on") for name in without]
+    must_fix += [_kept_leak(leak) for leak in store.manifest.leaks if leak.action == "warn"]
     for subset in subsets:
         advice += _oddities(subset)
     advice += _twins(store, sources, eval_sets)
     if store.manifest.copy_search.num_cut:
-        advice.append(f"{store.manifest.copy_search.num_cut} images have more lookalikes than were followed")
+        num_cut = store.manifest.copy_search.num_cut
+        advice.append(Remark(subset="all", text=f"{num_cut} images have more lookalikes than were followed"))
     return DataCheck(
         fingerprint=store.fingerprint,
         subsets=subsets,
@@ -117,6 +119,15 @@ def check_store(store: Store, catalog: Catalog, *, sources: Sequence[str], eval_
         common_sources=_common_sources(catalog, by_name),
         must_fix=tuple(must_fix),
         advice=tuple(advice),
+    )
+
+
+def _kept_leak(leak: LeakCount) -> Remark:
+    return Remark(
+        subset=leak.subset,
+        text=f"{leak.num_rows} rows of '{leak.split}' show what {leak.seen_subset} ('{leak.seen_split}') shows "
+        f"({leak.level}), and the catalog keeps them",
+        kind=f"leak {leak.split} {leak.seen_split} {leak.level}",
     )
 
 
@@ -141,7 +152,7 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
     )
 
 
-def _shortcuts(subset: SubsetCheck) -> list[str]:
+def _shortcuts(subset: SubsetCheck) -> list[Remark]:
     told = []
     for split, blind in subset.audit.blind.items():
         if split == "train" or blind.chance is None:
@@ -155,13 +166,12 @@ def _shortcuts(subset: SubsetCheck) -> list[str]:
         }
         for rule, accuracy in rules.items():
             if accuracy is not None and accuracy > blind.chance + SHORTCUT_MARGIN:
-                told.append(
-                    f"{subset.audit.name}: {rule} reaches {accuracy:.0%} of '{split}', chance {blind.chance:.0%}"
-                )
+                text = f"{rule} reaches {accuracy:.0%} of '{split}', chance {blind.chance:.0%}"
+                told.append(Remark(subset=subset.audit.name, text=text, kind=f"shortcut {rule.rsplit(maxsplit=1)[0]}"))
     return told
 
 
-def _twins(store: Store, sources: Sequence[str], eval_sets: Sequence[str]) -> list[str]:
+def _twins(store: Store, sources: Sequence[str], eval_sets: Sequence[str]) -> list[Remark]:
     """Sources that hold images of a target's own training rows: no leak, but what they teach is the target itself."""
     images = {
         name: {h for row in read_questions(store, name, "train") for h in row["image_hashes"]}
@@ -173,30 +183,31 @@ def _twins(store: Store, sources: Sequence[str], eval_sets: Sequence[str]) -> li
         for source in (name for name in sources if name in images and name != target):
             shared = images[source] & images[target]
             if shared:
-                told.append(
-                    f"{source}: {len(shared)} of its training images are training images of {target} too; trained on "
-                    f"{source}, {target} is held out by name only"
+                text = (
+                    f"{len(shared)} of its training images are training images of {target} too; trained on {source}, "
+                    f"{target} is held out by name only"
                 )
+                told.append(Remark(subset=source, text=text, kind=f"twin of {target}"))
     return told
 
 
-def _oddities(subset: SubsetCheck) -> list[str]:
+def _oddities(subset: SubsetCheck) -> list[Remark]:
     audit = subset.audit
-    told = []
+    told: list[tuple[str, str]] = []  # sentence, kind
     if audit.kept == 0:
-        told.append(f"{audit.name}: nothing is stored of it")
+        told.append(("nothing is stored of it", ""))
     contradicting = audit.flags.get(Flag.gold_text_contradicts_option.value, 0)
     if contradicting:
-        told.append(f"{audit.name}: {contradicting} answers contradict the option their letter names")
+        told.append((f"{contradicting} answers contradict the option their letter names", "letter"))
     if audit.patients_in_part is not None:
-        told.append(f"{audit.name}: {audit.patients_in_part}, and of these one patient may be in several splits")
+        told.append((f"{audit.patients_in_part}, and of these one patient may be in several splits", "in part"))
     elif audit.kept and not audit.groups_known:
-        told.append(f"{audit.name}: patients are unknown, so one may be in several splits")
+        told.append(("patients are unknown, so one may be in several splits", ""))
     if audit.contradiction is not None:
-        told.append(f"{audit.name}: {audit.contradiction}; one of each two is wrong: look at both")
+        told.append((f"{audit.contradiction}; one of each two is wrong: look at both", "contradiction"))
     if audit.kept and subset.licence is None:
-        told.append(f"{audit.name}: the catalog names no licence")
-    return told
+        told.append(("the catalog names no licence", ""))
+    return [Remark(subset=audit.name, text=text, kind=kind) for text, kind in told]
 
 
 def _common_sources(catalog: Catalog, by_name: dict[str, SubsetCheck]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:

@@ -50,7 +50,8 @@ def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Itera
     rows: list[dict[str, Any]] = []
     for item in batch.to_pylist():
         where = {"subset": item["subset"], "role": item["role"], "file": item["file"]}
-        reader = get_reader(sources[item["subset"]].format)
+        source = sources[item["subset"]]
+        reader = get_reader(source.format, source.labelled)
         try:
             for record in reader(Path(item["path"]), subset=item["subset"]):
                 rows.append({**where, **_record_columns(record)})
@@ -177,7 +178,8 @@ def _check_row(row: dict[str, Any], source: SubsetSource, seed: int, limits: Ima
         return
     _order_options(row, seed)
     shared = [row["question"], row["answer"], row["answer_kind"], row["image_hashes"]]
-    row["content_hash"] = content_hash([*shared, sorted(row["options"])])
+    # How a made question is put, and which options were drawn, makes no other row of the same image and class.
+    row["content_hash"] = content_hash(shared[1:] if source.labelled else [*shared, sorted(row["options"])])
     row["row_hash"] = content_hash([*shared, row["options"], row["answer_index"]])
     row.update(comparison_keys(row))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,13 @@ from typing import TYPE_CHECKING
 from datasets_spec.boxes import BoxForm
 from datasets_spec.canonical import content_hash
 from datasets_spec.catalog.catalog import Catalog
+from datasets_spec.catalog.spec import SubsetSpec
 from datasets_spec.errors import MissingImagesError, ReaderError
 from datasets_spec.images.files import ABSENT, file_state, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
+from datasets_spec.readers import MADE_QUESTIONS
+from datasets_spec.readers.class_questions import LabelledSubset
+from datasets_spec.readers.image_files import find_images
 from datasets_spec.splits.row_plan import POOL, TEST
 from datasets_spec.store.manifest import STORE_VERSION
 
@@ -22,8 +27,8 @@ if TYPE_CHECKING:
 
 IMAGES_NAME = "images.parquet"
 # Raised when readers understand more, or what is written changes beside rows' content: stores are then prepared again,
-# while rows that stay the same keep their fingerprints. 1: options in more forms; keyed groups.
-PREPARE_VERSION = 1
+# while rows that stay the same keep their fingerprints. 1: options in more forms; keyed groups. 2: options marked "a)".
+PREPARE_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +37,7 @@ class DataFile:
 
     Args:
         subset: Subset it belongs to.
-        role: ``pool`` or ``test``.
+        role: ``pool`` (divided by shares, as a test set is where the catalog says so) or ``test`` (sealed).
         file: As the catalog names it.
         path: Where it lies.
     """
@@ -56,7 +61,7 @@ def data_files(catalog: Catalog) -> list[DataFile]:
 
 def _declared_files(catalog: Catalog) -> Iterator[DataFile]:
     for subset in catalog.prepared:
-        for role, files in ((POOL, subset.pool), (TEST, subset.test)):
+        for role, files in ((POOL, subset.pool), (POOL if subset.divides_test else TEST, subset.test)):
             for file in files:
                 yield DataFile(subset=subset.name, role=role, file=file, path=catalog.base_dir / file)
 
@@ -69,12 +74,16 @@ def absent_subsets(catalog: Catalog) -> dict[str, str]:
     """
     missing: dict[str, str] = {}
     for item in _declared_files(catalog):
-        if not item.path.is_file():
+        if not _is_there(catalog, item):
             missing.setdefault(item.subset, str(item.path))
     for name in catalog.names:
         if not catalog.image_root(name).is_dir():
             missing.setdefault(name, f"{catalog.image_root(name)}/")
     return missing
+
+
+def _is_there(catalog: Catalog, item: DataFile) -> bool:
+    return item.path.is_file() or (catalog.subset(item.subset).format in MADE_QUESTIONS and item.path.is_dir())
 
 
 def subset_sources(catalog: Catalog) -> dict[str, SubsetSource]:
@@ -92,9 +101,21 @@ def subset_sources(catalog: Catalog) -> dict[str, SubsetSource]:
             source_pattern=subset.source_pattern,
             group_pattern=subset.group_pattern,
             namespace=subset.namespace,
+            labelled=_labelled(catalog, subset) if subset.format in MADE_QUESTIONS else None,
         )
         for subset in catalog.prepared
     }
+
+
+def _labelled(catalog: Catalog, subset: SubsetSpec) -> LabelledSubset:
+    return LabelledSubset(
+        modality=subset.modality,
+        area=subset.area,
+        task=subset.task,
+        class_names=subset.class_names,
+        image_root=catalog.image_root(subset.name).absolute(),
+        files=tuple((catalog.base_dir / file).absolute() for file in sorted((*subset.pool, *subset.test))),
+    )
 
 
 def require_inputs(catalog: Catalog) -> None:
@@ -121,7 +142,7 @@ def require_inputs(catalog: Catalog) -> None:
                 hint="download files and images there, or give the folder that holds them",
             )
         return
-    absent_files = [item for item in _declared_files(catalog) if not item.path.is_file()]
+    absent_files = [item for item in _declared_files(catalog) if not _is_there(catalog, item)]
     if absent_files:
         listed = "\n".join(f"  {item.subset}: {item.path}" for item in absent_files)
         raise ReaderError(
@@ -152,11 +173,13 @@ def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> s
             del dumped[note]
         if dumped["box_form"] is None:  # younger than stores: without it they stay as they are
             del dumped["box_form"]
+        if not dumped["class_names"]:
+            del dumped["class_names"]
         dumped["shares"] = catalog.shares(name).model_dump(mode="json")
         dumped["sampling"] = catalog.sampling(name).model_dump(mode="json")
         dumped["image_root"] = str(catalog.image_root(name).absolute())
         dumped["pool"], dumped["test"] = sorted(dumped["pool"]), sorted(dumped["test"])
-    files = {f"{item.subset}/{item.role}/{item.file}": _file_hash(item.path) for item in data_files(catalog)}
+    files = {f"{item.subset}/{item.role}/{item.file}": _content(catalog, item) for item in data_files(catalog)}
     return content_hash(
         {
             "version": STORE_VERSION,
@@ -171,6 +194,16 @@ def inputs_fingerprint(catalog: Catalog, *, seed: int, limits: ImageLimits) -> s
             "max_image_bytes": limits.max_bytes,
         }
     )
+
+
+def _content(catalog: Catalog, item: DataFile) -> str:
+    if not item.path.is_dir():
+        return _file_hash(item.path)
+    # Names only: whether an image has changed is told by its size and time, as with every format.
+    digest = hashlib.sha256()
+    for found in find_images(item.path, catalog.image_root(item.subset)):
+        digest.update(os.fsencode(found.path) + b"\0")
+    return digest.hexdigest()
 
 
 def _file_hash(path: Path) -> str:
@@ -208,6 +241,7 @@ class SubsetSource:
         group_pattern: Finds the patient in an image path.
         namespace: Namespace of its groups.
         box_form: What the numbers of a published box mean.
+        labelled: What questions are made by, for a format that brings none.
     """
 
     format: str
@@ -217,3 +251,4 @@ class SubsetSource:
     group_pattern: str | None
     namespace: str
     box_form: BoxForm | None = None
+    labelled: LabelledSubset | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Protocol, cast
 
 from datasets_spec.errors import UserError
 from datasets_spec.nearest import nearest_of
+from datasets_spec.readers.class_questions import LabelledSubset
 from datasets_spec.sample import QuarantinedRow, RawSample
 
 _MODULES = {
@@ -18,7 +20,10 @@ _MODULES = {
     "sharegpt": "datasets_spec.readers.sharegpt",
     "hf_messages": "datasets_spec.readers.hf_messages",
     "table": "datasets_spec.readers.table",
+    "image_folder": "datasets_spec.readers.image_folder",
 }
+# Their questions are made by what the catalog says of the subset; all others bring theirs.
+MADE_QUESTIONS = ("image_folder",)
 
 
 FORMATS = tuple(_MODULES)
@@ -37,11 +42,12 @@ class Reader(Protocol):
         ...
 
 
-def get_reader(format_name: str) -> Reader:
+def get_reader(format_name: str, about: LabelledSubset | None = None) -> Reader:
     """Returns the reader of a format.
 
     Args:
         format_name: One of ``FORMATS``.
+        about: What the catalog says of the subset, for formats of ``MADE_QUESTIONS``.
 
     Raises:
         UserError: There is no such format; names the nearest.
@@ -52,4 +58,5 @@ def get_reader(format_name: str) -> Reader:
             f"no reader for the format '{format_name}'" + (f". Did you mean '{near}'?" if near else ""),
             hint=f"formats: {', '.join(_MODULES)}",
         )
-    return cast(Reader, importlib.import_module(_MODULES[format_name]).read_rows)
+    read_rows = importlib.import_module(_MODULES[format_name]).read_rows
+    return cast(Reader, functools.partial(read_rows, about=about) if format_name in MADE_QUESTIONS else read_rows)

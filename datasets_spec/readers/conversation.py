@@ -12,6 +12,7 @@ from datasets_spec.readers.choices import (
     without_image_tags,
 )
 from datasets_spec.readers.instructions import without_instruction
+from datasets_spec.readers.option_marks import with_capital_marks
 from datasets_spec.readers.records import RowError, as_record, text_of
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantineReason, RawSample, option_text_key
 
@@ -68,6 +69,7 @@ def sample_from(
     text, tag_flags = without_image_tags(without_instruction(question))
     if len(set(paths)) < len(paths):
         tag_flags = (*tag_flags, Flag.same_image_twice.value)
+    text, answer = with_capital_marks(text, answer)
     choice = split_options(text)
     if not choice.question:
         raise RowError(QuarantineReason.empty_question)

@@ -13,6 +13,7 @@ from typing import Any
 from datasets_spec.readers.choices import gold_option, require_open, split_options, without_image_tags
 from datasets_spec.readers.files import rows_of
 from datasets_spec.readers.instructions import without_instruction
+from datasets_spec.readers.option_marks import with_capital_marks
 from datasets_spec.readers.records import RowError, paths_of, require_text, text_of
 from datasets_spec.readers.regions import region_of
 from datasets_spec.sample import OPEN_ANSWER, QuarantinedRow, QuarantineReason, RawSample
@@ -52,6 +53,7 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
         return RawSample(**common, **region.columns, question=text, flags=tag_flags)
     if not is_closed:
         return _open_sample(common, text, answer.strip(), tag_flags)
+    text, answer = with_capital_marks(text, answer)
     choice = split_options(text)
     if not choice.question:
         raise RowError(QuarantineReason.empty_question)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from datasets_spec.readers.instructions import without_closing_lines
+from datasets_spec.readers.records import RowError
+from datasets_spec.sample import QuarantineReason, option_text_key
+
 # Med-MAT's files print "A: text", its paper "A. text"; Med-MIM prints "A: text", LLaVA-like files "(A) text" too. Two
 # letters catch a 27th option.
 _OPTION_LINE = re.compile(r"\s*(\(?)([A-Z]{1,2})\s*([:.)])\s*(.*)\Z")
@@ -17,6 +21,13 @@ _BARE_LETTER = re.compile(
     r"\s*(?:(?:the\s+)?(?:correct\s+)?(?:answer|option|choice)(?:\s+is)?\s*:?\s*)?[(\[]?[a-z][)\]]?\s*[.:]?\s*\Z",
     re.IGNORECASE,
 )
+
+# Small letters and numbers mark lines of every kind; within a line only "a)" and "(1)" are taken for marks.
+_MARK = r"(?P<open>\(?)(?P<mark>[a-z]|[1-9]|1\d|2[0-6])(?P<close>[:.)])"
+_SMALL_LINE = re.compile(rf"^[ \t]*{_MARK}[ \t]+(?=\S)", re.MULTILINE)
+_SMALL_INLINE = re.compile(r"(?:(?<=\s)|(?<=\?))(?P<open>\(?)(?P<mark>[a-z]|[1-9]|1\d|2[0-6])(?P<close>\))\s*(?=\S)")
+_BARE_MARK = re.compile(r"\s*\(?(?P<mark>[a-z]|[1-9]|1\d|2[0-6])[:.)]?\s*")
+_MARKED_TEXT = re.compile(r"\s*\(?(?P<mark>[a-z]|[1-9]|1\d|2[0-6])\s*[:.)]\s*(?P<text>.+)", re.DOTALL)
 
 
 class MarkedOption(NamedTuple):
@@ -143,3 +154,61 @@ def names_an_option(question: str, answer: str) -> bool:
     return listed and bool(
         re.search(rf"(?:\A|[\s(])[A-Z]\s*[:.)]\s*{wanted}\s*(?:\Z|[\s,;.(])", question, re.IGNORECASE)
     )
+
+
+def with_capital_marks(text: str, answer: str) -> tuple[str, str]:
+    """Rewrites a list marked ``a) b)`` or ``1. 2.`` with capital letters, where the answer names one of its options.
+
+    Without that, such lines may be anything: findings to describe, steps, a report's parts.
+
+    Args:
+        text: Question with its closing lines.
+        answer: The answer as published.
+
+    Returns:
+        Question and answer; as they were where there is no such list, or one with capitals.
+
+    Raises:
+        RowError: The answer names a mark of a list that is none of options from first to last, or one option by its
+            mark and another by its text.
+    """
+    shortened, _ = without_closing_lines(text)
+    if options_by_line(shortened)[1] or options_on_one_line(shortened)[1]:
+        return text, answer
+    found = _small_marks(shortened)
+    bare = _BARE_MARK.fullmatch(answer)
+    if not found:
+        if bare and len(_SMALL_LINE.findall(shortened)) > 1:
+            raise RowError(QuarantineReason.options_not_found, "the answer is a mark, its list is not whole")
+        return text, answer
+    ends = [match.start() for match in found[1:]] + [len(shortened)]
+    texts = [shortened[match.end() : end].strip(" ,;\n") for match, end in zip(found, ends, strict=True)]
+    keys, named = [option_text_key(option) for option in texts], option_text_key(answer)
+    marked = bare or _MARKED_TEXT.fullmatch(answer)
+    by_mark = [number for number, match in enumerate(found) if marked and marked["mark"] == match["mark"]]
+    by_text = [number for number, key in enumerate(keys) if key == named]
+    if by_mark and by_text and by_mark != by_text:
+        raise RowError(QuarantineReason.answer_not_in_options, "it is one option's mark and another's text")
+    if not all(texts) or not (by_mark or by_text):
+        return text, answer
+    said = answer[marked.start("text") :] if marked and not bare and by_mark else ""
+    letter = chr(65 + (by_mark or by_text)[0])
+    lines = [f"{chr(65 + number)}) {' '.join(option.split())}" for number, option in enumerate(texts)]
+    rest = text[len(shortened) :]
+    return "\n".join([shortened[: found[0].start()].rstrip(), *lines]) + rest, f"{letter}) {said}".removesuffix(") ")
+
+
+def _small_marks(text: str) -> list[re.Match[str]]:
+    """The marks of a list that goes from a or 1 to the end of a text, all in one style; none where there is none."""
+    for pattern in (_SMALL_LINE, _SMALL_INLINE):
+        marks = list(pattern.finditer(text))
+        starts = [at for at, match in enumerate(marks) if match["mark"] in ("a", "1")]
+        run = marks[starts[-1] :] if starts else []
+        expected = [chr(97 + n) if run[0]["mark"] == "a" else str(n + 1) for n in range(len(run))]
+        is_whole = [match["mark"] for match in run] == expected
+        is_alike = len({(match["open"], match["close"]) for match in run}) == 1
+        # A line of its own that is not marked says that the list is not all, or not the end.
+        num_lines = len([line for line in text[run[0].start() :].splitlines() if line.strip()]) if run else 0
+        if len(run) > 1 and is_whole and is_alike and num_lines in (1, len(run)):
+            return run
+    return []

@@ -9,6 +9,8 @@ from typing import Any
 from datasets_spec.sample import QuarantinedRow, QuarantineReason
 
 DUPLICATE_KEYS = "\0duplicate keys"
+# Columns of a table that name the patient or the study.
+GROUP_COLUMNS = ("group", "patient", "patient_id", "study", "study_id")
 
 
 class RowError(Exception):
@@ -73,6 +75,41 @@ def paths_of(value: Any) -> tuple[str, ...]:
         raise RowError(QuarantineReason.image_count_mismatch, "no image")
     require_text(paths)
     return tuple(paths)
+
+
+def cells_of(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a row of a table under names whose case and spaces do not count.
+
+    Args:
+        record: The row.
+
+    Raises:
+        RowError: Two columns then have one name.
+    """
+    cells = {" ".join(name.split()).casefold(): value for name, value in record.items()}
+    if len(cells) < len(record):
+        raise RowError(QuarantineReason.malformed_row, "two columns differ in case only")
+    return cells
+
+
+def first_cell(cells: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    """Returns the first of some columns that is filled, as text without outer whitespace; None where none is.
+
+    Args:
+        cells: A row, see :func:`cells_of`.
+        names: Columns.
+
+    Raises:
+        RowError: One holds neither text nor a whole number.
+    """
+    for name in names:
+        value = cells.get(name)
+        if isinstance(value, bool) or (value is not None and not isinstance(value, str | int)):
+            raise RowError(QuarantineReason.malformed_row, f"'{name}' is not text")
+        if value is not None and str(value).strip():
+            require_text([str(value)])
+            return str(value).strip()
+    return None
 
 
 def source_of(record: dict[str, Any]) -> str | None:

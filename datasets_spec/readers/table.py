@@ -26,12 +26,12 @@ from datasets_spec.readers.choices import (
 )
 from datasets_spec.readers.files import rows_of
 from datasets_spec.readers.instructions import without_closing_lines, without_instruction
-from datasets_spec.readers.records import RowError, paths_of, require_text
+from datasets_spec.readers.option_marks import with_capital_marks
+from datasets_spec.readers.records import GROUP_COLUMNS, RowError, cells_of, first_cell, paths_of, require_text
 from datasets_spec.readers.regions import region_of
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
 
 _IMAGE_NAMES = ("image", "images", "image_path", "figure_path", "file_name")
-_GROUP_NAMES = ("group", "patient", "patient_id", "study", "study_id")
 _LABEL_NAMES = ("label", "caption")
 _OPTION_COLUMN = re.compile(r"(?:option|choice)[ _-]?([a-z])\Z|([a-z])\Z")
 _NUMBERED_IMAGE = re.compile(r"image_?(\d+)\Z")
@@ -51,7 +51,7 @@ def read_rows(path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow
 
 
 def _sample(index: int, record: dict[str, Any]) -> RawSample:
-    cells = _folded(record)
+    cells = cells_of(record)
     paths = _paths(cells)
     text, flags = without_image_tags(without_instruction(_text(cells, "question")))
     if len(set(paths)) < len(paths):
@@ -61,12 +61,14 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
     common: dict[str, Any] = {
         "index": index,
         "image_paths": paths,
-        "group": _first(cells, _GROUP_NAMES),
-        "source": _first(cells, ("source",)),
+        "group": first_cell(cells, GROUP_COLUMNS),
+        "source": first_cell(cells, ("source",)),
     }
     region = region_of(cells)
     if region is not None:
         return RawSample(**common, **region.columns, question=text.strip(), flags=flags)
+    if not any(_OPTION_COLUMN.match(name) for name in cells if cells[name]):
+        text, cells["answer"] = with_capital_marks(text.strip(), _text(cells, "answer"))
     choice = _choice(cells, text.strip())
     answer = _text(cells, "answer_label" if choice.options and cells.get("answer_label") else "answer")
     if not answer.strip():
@@ -86,16 +88,9 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
         answer_index=gold,
         answer=answer.strip(),
         answer_kind="closed" if choice.options else "open",
-        label=_first(cells, _LABEL_NAMES) or default_label,
+        label=first_cell(cells, _LABEL_NAMES) or default_label,
         flags=flags,
     )
-
-
-def _folded(record: dict[str, Any]) -> dict[str, Any]:
-    cells = {" ".join(name.split()).casefold(): value for name, value in record.items()}
-    if len(cells) < len(record):
-        raise RowError(QuarantineReason.malformed_row, "two columns differ in case only")
-    return cells
 
 
 def _text(cells: dict[str, Any], name: str) -> str:
@@ -104,17 +99,6 @@ def _text(cells: dict[str, Any], name: str) -> str:
         raise RowError(QuarantineReason.malformed_row, f"'{name}' is not text")
     require_text([value])
     return value
-
-
-def _first(cells: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    for name in names:
-        value = cells.get(name)
-        if value is not None and not isinstance(value, str | int):
-            raise RowError(QuarantineReason.malformed_row, f"'{name}' is not text")
-        if value is not None and str(value).strip():
-            require_text([str(value)])
-            return str(value).strip()
-    return None
 
 
 def _paths(cells: dict[str, Any]) -> tuple[str, ...]:

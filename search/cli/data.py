@@ -116,6 +116,7 @@ def as_plain(found: DataCheck) -> dict[str, Any]:
     """Return a check as JSON can hold it."""
     told = asdict(found)
     told["leaks"] = [leak.model_dump(mode="json") for leak in found.leaks]
+    told["must_fix"], told["advice"] = [*map(str, found.must_fix)], [*map(str, found.advice)]
     told["copy_search"] = found.copy_search.model_dump(mode="json")
     for plain, subset in zip(told["subsets"], found.subsets, strict=True):
         plain["audit"]["key"] = subset.audit.key.model_dump(mode="json")
@@ -123,7 +124,9 @@ def as_plain(found: DataCheck) -> dict[str, Any]:
 
 
 def show_check(found: DataCheck, eval_sets: Sequence[str]) -> None:
-    """Print a check on one screen: counts, what was set aside, leaks, shortcuts, what to mend."""
+    """Print a check on one screen: counts, what was set aside, leaks, shortcuts, what to decide, what to know."""
+    from datasets_spec.check.remarks import folded
+
     columns = ["subset", "key", "read", "kept", *SPLITS, "closed", "open", "box", "options", "images", "questions"]
     columns += ["copies", "leaked", "unsampled", "unusable", "patients", "licence"]
     print_table("Rows", columns, [_count_row(subset) for subset in found.subsets])
@@ -146,10 +149,10 @@ def show_check(found: DataCheck, eval_sets: Sequence[str]) -> None:
     columns = ["target", "split", "closed", "open", "chance", "constant letter", "longest option", "shortest option"]
     columns += ["words alone", "95 % (clusters)", "questions seen in train"]
     print_table("What needs no image (accuracy on closed questions)", columns, rows)
-    for text in found.advice:
-        print_line(f"note: {text}")
-    for text in found.must_fix or ("nothing",):
+    for text in folded(found.must_fix) or ["nothing"]:
         print_line(f"must be fixed: {text}")
+    for text in folded(found.advice):
+        print_line(f"note: {text}")
 
 
 def _print_filled(title: str, columns: list[str], rows: list[list[str]]) -> None:
@@ -232,18 +235,21 @@ def init_catalog(folder: Path, out: Path | None) -> None:
     path = out or folder / "catalog.yaml"
     if path.exists():
         raise UserError(f"{path} exists and stays as it is", hint="choose another file with --out")
-    if path.resolve().parent != folder.resolve():
-        raise UserError("a catalog's paths start from its own folder", hint=f"write it into {folder}")
-    draft = draft_catalog(folder)
+    if not path.parent.is_dir():
+        raise UserError(f"{path.parent} is no folder", hint="make it first, or choose another file with --out")
+    draft = draft_catalog(folder, path.parent)
     path.write_text(draft.text, encoding="utf-8")
     for guess in draft.guesses:
         print_line(
             f"{guess.path}: {guess.format}, {guess.surety} ({guess.num_read} of {guess.num_tried} records read, "
             f"{guess.num_found} of {guess.num_images} images found)"
         )
+    for found in draft.folders:
+        print_line(f"{found.place}: image_folder, {found.surety} ({len(found.classes)} classes)")
     for unread in draft.unread:
         print_line(f"{unread}: in no format that is read; left out")
-    print_line(f"wrote {path}; fill in its empty fields, then name it as `catalog` of a study")
+    num_empty = draft.text.count(":  # fill in")
+    print_line(f"wrote {path}; fill in its {num_empty} empty fields, then name it as `catalog` of a study")
 
 
 def unpack(table: Path, folder: Path) -> None:

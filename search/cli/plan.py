@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.catalog.keys import shared_elements
 from search.cli.console import print_line, print_table
 from search.engine.setup import IMAGES_OF_ABILITY
@@ -45,6 +46,8 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     )
     if (line := own_keys_line(study)) is not None:
         print_line(line)
+    if (line := divided_tests_line(study.catalog, spec.eval_sets)) is not None:
+        print_line(f"note: {line}")
     if facts.counts:
         splits = ("train", "search", "confirm", "sealed")
         names = [

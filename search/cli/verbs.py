@@ -68,7 +68,10 @@ def data_check(
     address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Show rows, unusable rows, leakage and shortcuts on one screen; exit code 1 if something must be fixed."""
+    """Show rows, unusable rows, leakage and shortcuts on one screen; exit code 1 if something must be fixed.
+
+    It ends with what must be fixed, then what to know; more than three such lines are one (--json has all).
+    """
     from search.cli.data import check
 
     raise typer.Exit(check(study, overrides or [], address, as_json=as_json))
@@ -105,10 +108,13 @@ def data_relations(
 
 @data_app.command("init-catalog")
 def data_init_catalog(
-    folder: Annotated[Path, typer.Argument(metavar="PATH", help="folder of question files and images")],
-    out: Annotated[Path | None, typer.Option(help="file to write; default: PATH/catalog.yaml")] = None,
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="folder of question files, or of images by class")],
+    out: Annotated[Path | None, typer.Option(help="file to write, anywhere; default: PATH/catalog.yaml")] = None,
 ) -> None:
-    """Draft a catalog for a folder: formats and image folders are guessed, and how sure that is."""
+    """Draft a catalog of question files and of images by class (CLASS/*, train|val|test/CLASS/*, file and label).
+
+    Each guess says how sure it is. What no name says is left empty, and refused with its line until it is filled in.
+    """
     from search.cli.data import init_catalog
 
     init_catalog(folder, out)

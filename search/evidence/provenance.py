@@ -9,6 +9,7 @@ from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
+from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.store.manifest import StoreManifest
 from search.evidence.early_stopping import compute_early_stopping
 from search.evidence.timeline import compute_phase_seconds, compute_slot_use
@@ -46,6 +47,7 @@ def run_info(
         "hardware": {"processors": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
         "backbone": spec.backbone.model_dump(mode="json"),
         "foreign_catalog": foreign_catalog_warning(study),
+        "divided_tests": divided_tests_line(study.catalog, spec.eval_sets),
         "store_fingerprint": manifest.fingerprint,
         "task_map": f"{study.task_map.name} {study.task_map.version}",
         "quarantine": {name: dict(c.quarantined) for name, c in counts.items() if c.quarantined},

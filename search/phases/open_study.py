@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.errors import UserError
 from search.engine.recorder import Recorder
 from search.engine.setup import build_engine
@@ -82,6 +83,8 @@ def open_run(
         opened.decide(_backbone_decision(spec.backbone, backbone))
         if (warning := foreign_catalog_warning(study)) is not None:
             opened.decide(f"WARNING: {warning}")
+        if (line := divided_tests_line(study.catalog, spec.eval_sets)) is not None:
+            opened.decide(line)
         engine = build_engine(opened)
         try:
             yield opened.with_engine(engine)

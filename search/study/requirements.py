@@ -49,7 +49,8 @@ def require_rows(study: Study, count: Callable[[str, str], int | None]) -> None:
     if missing:
         raise UserError(
             "the data do not suffice for this study:\n    " + "\n    ".join(missing),
-            hint="lower num_samples, change the catalog's shares, or see `recombine data check`",
+            hint="lower num_samples, change the catalog's shares (a target with test files only needs its own, with "
+            "`train: 0`), or see `recombine data check`",
         )
 
 

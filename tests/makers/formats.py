@@ -13,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datasets_spec.readers import Reader, get_reader
+from datasets_spec.readers.class_questions import LabelledSubset
 from tests.makers.corpus import LABELS, mat_record, mim_record
 
 Record = dict[str, Any]
@@ -46,6 +48,10 @@ def table_record(index: int, image: str, gold: int) -> Record:
     return {"image": image, "question": QUESTION, **options, "answer": chr(65 + gold)}
 
 
+def labelled_record(index: int, image: str, gold: int) -> Record:
+    return {"file": image, "label": LABELS[gold]}
+
+
 def mim_like(index: int, image: str, gold: int) -> Record:
     options = {chr(65 + number): label for number, label in enumerate(LABELS)}
     return mim_record([image], QUESTION, options, f"{chr(65 + gold)}: {LABELS[gold]}")
@@ -53,11 +59,15 @@ def mim_like(index: int, image: str, gold: int) -> Record:
 
 @dataclass(frozen=True, kw_only=True)
 class FormatCase:
-    """A format: a good record, the fields it cannot go without, and the files that can hold it."""
+    """A format: a good record, the fields it cannot go without, the files that can hold it, how it makes questions."""
 
     record: Callable[[int, str, int], Record]
     needed: tuple[str, ...]
     suffixes: tuple[str, ...]
+    about: LabelledSubset | None = None
+
+    def reader(self, name: str) -> Reader:
+        return get_reader(name, self.about)
 
 
 FORMAT_CASES = {
@@ -78,6 +88,13 @@ FORMAT_CASES = {
         record=table_record,
         needed=("image", "question", "answer"),
         suffixes=(".json", ".jsonl", ".csv", ".tsv", ".parquet"),
+    ),
+    "image_folder": FormatCase(
+        record=labelled_record,
+        needed=("file", "label"),
+        suffixes=(".json", ".jsonl", ".csv", ".tsv", ".parquet"),
+        # Named, so that a table with rows of one class only is a good one.
+        about=LabelledSubset(class_names={label: label for label in LABELS}),
     ),
 }
 

@@ -31,7 +31,7 @@ def test_paths_start_from_the_catalog_file_and_subsets_override(tmp_path: Path) 
             subset_lines("a", pool=["a.json"]),
             subset_lines(
                 "b",
-                test=["b.json"],
+                pool=["b.json"],
                 image_root="elsewhere",
                 shares={"train": 1.0, "search": 0.0, "confirm": 0.0, "sealed": 0.0},
             ),

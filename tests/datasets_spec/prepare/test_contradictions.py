@@ -82,8 +82,8 @@ def test_both_are_counted_and_said(tmp_path: Path, local_ray: None) -> None:
     assert any("2 rows show a picture that another row answers differently, such as pool.json row 7" in t for t in told)
     store = open_store(tmp_path / "store")
     found = check_store(store, catalog, sources=[], eval_sets=[])
-    assert any("patients of 30 of 35 rows are known" in note for note in found.advice)
-    assert any("pool.json row 7 and pool.json row 34" in note for note in found.advice)
+    assert any("patients of 30 of 35 rows are known" in note.text for note in found.advice)
+    assert any("pool.json row 7 and pool.json row 34" in note.text for note in found.advice)
     splits: dict[str, set[str]] = {}
     for split in SPLITS:
         for row in store.read("s", split, columns=["group"]).to_pylist():

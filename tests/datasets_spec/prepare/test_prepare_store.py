@@ -471,8 +471,8 @@ def test_the_check_counts_everything_and_says_what_must_be_fixed(prepared: Prepa
     assert set(by_name["02"].text_only) == {"search", "confirm", "sealed"}
     assert by_name["spoiled"].text_only == {}
     # Published test files have nothing to train on; naming them as a source is the user's mistake.
-    assert found.must_fix == ("tested: no row to train on",)
-    assert any("patients are unknown" in text for text in found.advice)
+    assert [str(remark) for remark in found.must_fix] == ["tested: no row to train on"]
+    assert any("patients are unknown" in note.text for note in found.advice)
     json.dumps(as_plain(found))
 
 
@@ -488,7 +488,7 @@ def test_a_leak_that_the_catalog_keeps_must_be_fixed(tmp_path: Path, local_ray: 
     store = open_store(tmp_path / "store")
     assert store.manifest.subsets["pool"].kept == 30
     (problem,) = check_store(store, catalog, sources=["pool"], eval_sets=[]).must_fix
-    assert "show what test ('sealed') shows (bytes)" in problem
+    assert "show what test ('sealed') shows (bytes)" in problem.text
     refusing = write_catalog(tmp_path, subsets, leakage={**off, "bytes": "refuse"})
     with pytest.raises(LeakageError, match="bytes: 1 rows of pool"):
         prepare_store(refusing, tmp_path / "store")
@@ -508,7 +508,7 @@ def test_subsets_whose_files_are_absent_are_left_out_and_said(tmp_path: Path, lo
     store = open_store(tmp_path / "store")
     assert (store.manifest.subsets["here"].kept, store.manifest.subsets["gone"].read) == (12, 0)
     found = check_store(store, catalog, sources=["gone"], eval_sets=["here"])
-    assert "gone: no row to train on" in found.must_fix
+    assert "gone: no row to train on" in [str(remark) for remark in found.must_fix]
 
 
 @pytest.mark.parametrize("export_format", EXPORT_FORMATS)

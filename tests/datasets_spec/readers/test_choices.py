@@ -141,7 +141,7 @@ def test_a_letter_without_options_is_set_aside(answer: str, format_name: str, tm
     ("asked", "answer"),
     [
         ("Is the lesion (A) benign (B) malignant", "benign"),
-        ("Is it?\n(a) round\n(b) square", "square"),
+        ("Is it?\n(a) round\n(b) square\nThink about it first.", "square"),
         ("Is it?\nA: round\nB: square\nThink about it first.", "B: square"),
         ("Is it round? Answer with the option letter only.", "round"),
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from datasets_spec.errors import ReaderError
 from datasets_spec.prepare.first_pass import read_files
 from datasets_spec.prepare.inputs import SubsetSource
-from datasets_spec.readers import FORMATS, get_reader
+from datasets_spec.readers import FORMATS, MADE_QUESTIONS
 from datasets_spec.sample import QuarantinedRow, RawSample
 from tests.makers.corpus import LABELS
 from tests.makers.formats import FORMAT_CASES, QUESTION, write_records
@@ -46,8 +46,8 @@ def test_every_record_is_one_sample_or_one_reason_in_order(name: str, suffix: st
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"f{suffix}"
         write_records(path, records_of(name, plan))
-        rows = list(get_reader(name)(path, subset="s"))
-        assert rows == list(get_reader(name)(path, subset="s"))
+        rows = list(FORMAT_CASES[name].reader(name)(path, subset="s"))
+        assert rows == list(FORMAT_CASES[name].reader(name)(path, subset="s"))
     assert [row.index for row in rows] == list(range(len(plan)))
     assert [isinstance(row, QuarantinedRow) for row in rows] == [emptied is not None for emptied in plan]
     for row in rows:
@@ -59,10 +59,12 @@ def test_every_record_is_one_sample_or_one_reason_in_order(name: str, suffix: st
 def test_a_record_says_the_same_in_every_format_and_file(name: str, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"f{suffix}"
     write_records(path, records_of(name, [None, None]))
-    _, sample = get_reader(name)(path, subset="s")
+    _, sample = FORMAT_CASES[name].reader(name)(path, subset="s")
     assert isinstance(sample, RawSample)
-    assert (sample.question, sample.options, sample.answer) == (QUESTION, LABELS, LABELS[1])
-    assert (sample.answer_index, sample.answer_kind, sample.label) == (1, "closed", LABELS[1])
+    if name not in MADE_QUESTIONS:
+        assert (sample.question, sample.options, sample.answer_index) == (QUESTION, LABELS, 1)
+    assert (sample.answer, sample.answer_kind, sample.label) == (LABELS[1], "closed", LABELS[1])
+    assert (set(sample.options), sample.options[sample.answer_index]) == (set(LABELS), LABELS[1])
     assert sample.image_paths == ("im ages/1 (1).png",)
     assert sample.flags == ()
 
@@ -73,7 +75,13 @@ def test_staging_loses_no_row_between_its_blocks(name: str, suffix: str, tmp_pat
     path = tmp_path / f"f{suffix}"
     write_records(path, records_of(name, plan))
     source = SubsetSource(
-        format=name, image_root=".", answer_kind="any", source_pattern=None, group_pattern=None, namespace="s"
+        format=name,
+        image_root=".",
+        answer_kind="any",
+        source_pattern=None,
+        group_pattern=None,
+        namespace="s",
+        labelled=FORMAT_CASES[name].about,
     )
     files = pa.table({"subset": ["s"], "role": ["pool"], "file": ["f"], "path": [str(path)]})
     blocks = list(read_files(files, sources={"s": source}))
@@ -89,28 +97,28 @@ def test_details_and_refusals_hold_no_text_of_the_file(name: str, suffix: str, t
     secret = {key: "secret" if isinstance(value, str) else value for key, value in record.items()}
     path = tmp_path / f"f{suffix}"
     write_records(path, [secret])
-    for row in get_reader(name)(path, subset="s"):
+    for row in FORMAT_CASES[name].reader(name)(path, subset="s"):
         if isinstance(row, QuarantinedRow):
             assert "secret" not in row.detail
     path.write_bytes(b"secret \xff secret")
     if suffix == ".jsonl":
-        (row,) = get_reader(name)(path, subset="s")
+        (row,) = FORMAT_CASES[name].reader(name)(path, subset="s")
         assert isinstance(row, QuarantinedRow)
         assert "secret" not in row.detail
     else:
         with pytest.raises(ReaderError) as caught:
-            list(get_reader(name)(path, subset="s"))
+            list(FORMAT_CASES[name].reader(name)(path, subset="s"))
         assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("name", "suffix"), CASES)
 def test_files_that_are_not_there_or_empty_are_refused_or_have_no_rows(name: str, suffix: str, tmp_path: Path) -> None:
     with pytest.raises(ReaderError, match="cannot read"):
-        list(get_reader(name)(tmp_path / f"none{suffix}", subset="s"))
+        list(FORMAT_CASES[name].reader(name)(tmp_path / f"none{suffix}", subset="s"))
     empty = tmp_path / f"empty{suffix}"
     empty.touch()
     if suffix == ".jsonl":
-        assert list(get_reader(name)(empty, subset="s")) == []
+        assert list(FORMAT_CASES[name].reader(name)(empty, subset="s")) == []
     else:
         with pytest.raises(ReaderError):
-            list(get_reader(name)(empty, subset="s"))
+            list(FORMAT_CASES[name].reader(name)(empty, subset="s"))

@@ -22,7 +22,7 @@ def checked(root: Path, **num_rows: int) -> DataCheck:
     return check_store(store, study.catalog, sources=sources, eval_sets=study.spec.eval_sets)
 
 
-def test_the_screen_names_every_subset_and_ends_with_what_must_be_fixed(
+def test_the_screen_names_every_subset_and_says_first_what_must_be_fixed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = checked(tmp_path)
@@ -33,7 +33,15 @@ def test_the_screen_names_every_subset_and_ends_with_what_must_be_fixed(
         assert name in shown
     assert "What needs no image" in shown
     assert "words alone" in shown
-    assert shown.rstrip().endswith("must be fixed: nothing")
+    lines = shown.rstrip().splitlines()
+    first = lines.index("must be fixed: nothing")
+    assert all(line.startswith("note: ") for line in lines[first + 1 :])
+    assert not any(line.startswith("note: ") for line in lines[:first])
+    alike = "(8 such lines; the others: ct-brain-new, ct-lung, mr-brain, ...)"
+    assert f"note: ct-brain: patients are unknown, so one may be in several splits {alike}" in lines
+    assert f"note: ct-brain: the catalog names no licence {alike}" in lines
+    advice = as_plain(found)["advice"]
+    assert sum("patients are unknown" in line for line in advice) == 8
 
 
 def test_a_leak_that_is_kept_is_on_the_screen_and_in_the_json(
@@ -51,7 +59,7 @@ def test_a_leak_that_is_kept_is_on_the_screen_and_in_the_json(
     shown = capsys.readouterr().out
     assert f"must be fixed: {one}: 3 rows of 'train' show what {two} ('sealed') shows (near)" in shown
     told = json.loads(json.dumps(as_plain(found)))
-    assert told["must_fix"] == list(found.must_fix)
+    assert told["must_fix"] == [str(remark) for remark in found.must_fix]
     assert told["leaks"][0]["level"] == "near"
 
 
@@ -61,9 +69,11 @@ def test_a_source_with_a_targets_own_training_images_is_named(tmp_path: Path) ->
     store = write_store(study)
     (target,) = study.spec.eval_sets
     found = check_store(store, study.catalog, sources=["ct-lung", "ct-brain"], eval_sets=[target])
-    told = [note for note in found.advice if "held out by name only" in note]
-    assert [note.split(":")[0] for note in told] == ["ct-lung", "ct-brain"]
-    assert not [n for n in check_store(store, study.catalog, sources=[], eval_sets=[target]).advice if "by name" in n]
+    told = [note for note in found.advice if "held out by name only" in note.text]
+    assert [note.subset for note in told] == ["ct-lung", "ct-brain"]
+    assert not [
+        n for n in check_store(store, study.catalog, sources=[], eval_sets=[target]).advice if "by name" in n.text
+    ]
 
 
 def test_a_damaged_file_is_named_with_the_command_that_mends_it(
@@ -122,11 +132,16 @@ def test_relations_accept_a_number_and_count(capsys: pytest.CaptureFixture[str])
 def test_a_draft_never_overwrites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text("image,question,answer\nx.png,Is it?,It is.\n")
     init_catalog(tmp_path, None)
-    assert "table, doubtful (1 of 1 records read, 0 of 1 images found)" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "table, doubtful (1 of 1 records read, 0 of 1 images found)" in shown
+    assert "fill in its 4 empty fields" in shown
     with pytest.raises(UserError, match="stays as it is"):
         init_catalog(tmp_path, None)
-    with pytest.raises(UserError, match="its own folder"):
-        init_catalog(tmp_path, tmp_path.parent / "other.yaml")
+    (tmp_path / "elsewhere").mkdir()
+    init_catalog(tmp_path, tmp_path / "elsewhere" / "other.yaml")
+    assert 'pool: ["../a.csv"]' in (tmp_path / "elsewhere" / "other.yaml").read_text()
+    with pytest.raises(UserError, match="is no folder"):
+        init_catalog(tmp_path, tmp_path / "none" / "other.yaml")
 
 
 def test_an_export_needs_a_known_format_and_the_store_of_its_mix(tmp_path: Path) -> None:

@@ -1,0 +1,131 @@
+"""Images in folders named after their class, in an order that no file system decides."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets_spec.errors import ReaderError
+from datasets_spec.readers.records import RowError
+from datasets_spec.sample import QuarantineReason
+
+# Files that are looked at, whatever their case; what decodes them goes by their content. Others (Thumbs.db, notes,
+# outlines beside the pictures) are no records, as for torchvision's ImageFolder.
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".dcm", ".dicom")
+SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
+# Class, patient, study, series: deeper folders are a mistake, or made to exhaust a program.
+_MOST_DEPTH = 16
+
+
+class FoundImage(NamedTuple):
+    """A file: its class, its path below the folder, and what is wrong with it."""
+
+    label: str
+    path: str
+    error: RowError | None
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file counts as an image; hidden ones never do.
+
+    Args:
+        name: Name of the file.
+    """
+    return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def completed(root: Path, published: str) -> str:
+    """Returns a path with its ending, where it is written without one (``000c1434d8d7``) and such a file is there.
+
+    Args:
+        root: Folder that the path starts from.
+        published: Path as written.
+    """
+    if is_image_name(published.rsplit("/", 1)[-1]) or published.startswith(("/", "~")) or ".." in published:
+        return published
+    endings = (ending for suffix in IMAGE_SUFFIXES for ending in (suffix, suffix.upper()))
+    return next((name for ending in endings if os.path.isfile(root / (name := f"{published}{ending}"))), published)
+
+
+def class_folders(top: Path, within: Path) -> list[str]:
+    """Lists the folders of a folder that hold at least one image.
+
+    Args:
+        top: The folder.
+        within: Folder that links must not lead out of.
+
+    Raises:
+        ReaderError: It cannot be listed, or its folders are splits rather than classes.
+    """
+    folders = [name for name, is_folder in _listed(top) if is_folder]
+    if folders and all(name.casefold() in SPLIT_NAMES for name in folders):
+        raise ReaderError(
+            f"{top} holds splits ({', '.join(folders)}), not classes",
+            hint="give the folders themselves: those to divide as `pool`, a published test set as `test`",
+        )
+    return [name for name in folders if any(found.error is None for found in _images_of(top, name, within))]
+
+
+def find_images(top: Path, within: Path) -> Iterator[FoundImage]:
+    """Yields every image below a folder, class by class.
+
+    Only the names of the folders on the way are held in memory. A linked folder is entered where it stays beneath
+    ``within``; one that leads out of it, or back, is a single record with an error.
+
+    Args:
+        top: The folder that holds one folder a class.
+        within: Folder that links must not lead out of.
+
+    Raises:
+        ReaderError: A folder cannot be listed.
+    """
+    for name, is_folder in _listed(top):
+        if is_folder:
+            yield from _images_of(top, name, within)
+        elif is_image_name(name):
+            yield FoundImage("", name, RowError(QuarantineReason.malformed_row, "lies in no folder of a class"))
+
+
+def _images_of(top: Path, label: str, within: Path) -> Iterator[FoundImage]:
+    for path, error in _below(os.path.realpath(within), str(top / label), label, (os.path.realpath(top),)):
+        yield FoundImage(label, path, error or _unwritable(path))
+
+
+def _below(within: str, folder: str, path: str, above: tuple[str, ...]) -> Iterator[tuple[str, RowError | None]]:
+    real = os.path.realpath(folder)
+    if os.path.commonpath((within, real)) != within:
+        yield path, RowError(QuarantineReason.path_outside_root, "a linked folder")
+    elif real in above:
+        yield path, RowError(QuarantineReason.malformed_row, "a linked folder leads back to itself")
+    elif len(above) > _MOST_DEPTH:
+        yield path, RowError(QuarantineReason.malformed_row, f"more than {_MOST_DEPTH} folders deep")
+    else:
+        for name, is_folder in _listed(Path(folder)):
+            if is_folder:
+                yield from _below(within, os.path.join(real, name), f"{path}/{name}", (*above, real))
+            elif is_image_name(name):
+                yield f"{path}/{name}", None
+
+
+def _listed(folder: Path) -> list[tuple[str, bool]]:
+    """Names in a folder and whether each is a folder, ordered by spelling: the same on every file system."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+    except OSError as error:
+        raise ReaderError(
+            f"cannot read the folder {folder}: {error.strerror or type(error).__name__}",
+            hint="check the pool and test paths of the catalog",
+        ) from None
+    return sorted(found, key=lambda item: (unicodedata.normalize("NFC", item[0]), item[0]))
+
+
+def _unwritable(path: str) -> RowError | None:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return RowError(QuarantineReason.malformed_row, "the file's name is not UTF-8 text")
+    return None
