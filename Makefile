@@ -10,7 +10,7 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
   print(*p["project"]["dependencies"], *p["dependency-groups"]["dev"], sep="\n")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-figures test test-slow bench bench-data bench-trials lint clean
+.PHONY: help install demo demo-figures found-pages test test-slow bench bench-data bench-trials lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -58,6 +58,9 @@ demo-figures: install ## the demo anew, with the figures and the picture that RE
 	$(BIN)/recombine demo build/demo
 	$(BIN)/recombine report build/demo/study.yaml --summary docs/demo.json
 	$(BIN)/python -m tests.makers.chromium build/demo/runs/phantom-demo/report/index.html docs/report.png
+
+found-pages: install ## three studies that end without "train on", and the pictures of their pages (15 min, Chromium)
+	$(BIN)/python -m tests.makers.found_studies
 
 lint: install ## ruff (rules and format) and mypy --strict
 	$(BIN)/ruff check .
