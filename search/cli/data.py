@@ -248,8 +248,10 @@ def init_catalog(folder: Path, out: Path | None) -> None:
         print_line(f"{found.place}: image_folder, {found.surety} ({len(found.classes)} classes)")
     for unread in draft.unread:
         print_line(f"{unread}: in no format that is read; left out")
-    num_empty = draft.text.count(":  # fill in")
-    print_line(f"wrote {path}; fill in its {num_empty} empty fields, then name it as `catalog` of a study")
+    num_empty, num_doubtful = draft.text.count(":  # fill in"), draft.text.count("  # doubtful")
+    left = [f"fill in its {num_empty} empty fields"] if num_empty else []
+    left += [f"look at its {num_doubtful} doubtful guesses"] if num_doubtful else []
+    print_line(f"wrote {path}; {' and '.join([*left, 'name it as `catalog` of a study'])}")
 
 
 def unpack(table: Path, folder: Path) -> None:

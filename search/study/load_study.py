@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasets_spec.catalog.catalog import Catalog, load_catalog
 from datasets_spec.catalog.keys import load_task_map
-from datasets_spec.errors import SpecError
+from datasets_spec.errors import SpecError, UserError
 from datasets_spec.spec_files.spec_file import load_spec, locate
 from search.study.checks import find_mistakes
 from search.study.licences_and_costs import with_catalog
@@ -28,7 +28,15 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         SpecError: anything is wrong; all problems at once, each with file, line and column.
         UserError: the file, catalog or task map cannot be read.
     """
-    spec = load_spec(path, StudySpec, overrides=overrides)
+    try:
+        spec = load_spec(path, StudySpec, overrides=overrides)
+    except SpecError as error:
+        if any(problem.where == "subsets" for problem in error.problems):
+            raise UserError(
+                f"{path} is a catalog, not a study",
+                hint=f"`recombine init DIR` writes a study file; name this one in it: `catalog: {path.name}`",
+            ) from None
+        raise
     base = path.resolve().parent
     if spec.catalog.endswith((".yaml", ".yml")) and not (base / spec.catalog).is_file():
         missing = locate(path, ("catalog",), overrides=overrides, message="there is no such file", found=spec.catalog)

@@ -178,3 +178,10 @@ def test_what_the_catalog_does_not_say_is_a_mistake(tmp_path: Path) -> None:
     assert found["space.composition.must_have.0"] == "its licence is 'not stated', which `licences` leaves out"
     assert "has no sample_cost in the catalog" in found["space.composition.sources.0"]
     assert "control_sources.0" in found
+
+
+def test_a_catalog_in_place_of_a_study_is_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.yaml"
+    path.write_text("name: mine\nsubsets: []\n")
+    with pytest.raises(UserError, match=r"catalog.yaml is a catalog, not a study\n.*`catalog: catalog.yaml`"):
+        load_study(path)
