@@ -9,8 +9,8 @@ from typing import Any
 from cluster.connect import connect, disconnect
 from cluster.doctor_check import Check, Status
 from cluster.errors import ClusterError
+from cluster.jobs_client import open_client
 from cluster.machine import find_origins
-from cluster.submit import open_client
 
 _ANSWER_TIMEOUT_S = 60.0
 

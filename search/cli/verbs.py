@@ -12,6 +12,7 @@ from cluster.errors import ClusterError
 from datasets_spec.errors import RecombineError
 from search.cli.bench_verbs import bench_app
 from search.cli.console import print_error
+from search.cli.job_verbs import job_app
 
 app = typer.Typer(
     name="recombine",
@@ -30,6 +31,7 @@ design_app = typer.Typer(
 )
 app.add_typer(design_app, name="design")
 app.add_typer(bench_app, name="bench")
+app.add_typer(job_app)
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study's YAML file")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="replace values of the file")]
@@ -231,20 +233,6 @@ def explain(
         num_trials=num_trials,
         as_json=as_json,
     )
-
-
-@app.command()
-def submit(
-    study: StudyFile,
-    address: Annotated[str, typer.Option("--address", help="the cluster's dashboard, http://host:8265")],
-    overrides: Overrides = None,
-    run_dir: RunDirOption = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="return as soon as the job is submitted")] = False,
-) -> None:
-    """Run a study as a Ray job on a cluster; follows its output and ends with its exit code."""
-    from search.cli.submit import submit_study
-
-    raise typer.Exit(submit_study(study, overrides or [], run_dir, address, follow=not no_wait))
 
 
 @app.command()

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.submit import open_client, stop_job, submit
+from cluster.jobs_client import open_client
+from cluster.submit import stop_job, submit
 from tests.makers.ray_head import HeadNode, free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -110,7 +111,7 @@ def test_interrupt_leaves_the_job_running_and_says_how_to_go_on(head: HeadNode, 
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from pathlib import Path; from cluster.submit import submit\n"
         "command = ['sh', '-c', 'echo started; sleep 120']\n"
-        "sys.exit(submit(address=sys.argv[1], working_dir=Path(sys.argv[2]), submission_id='long-one',\n"
+        "sys.exit(submit(address=sys.argv[1], working_dir=Path(sys.argv[2]), name='recombine-long-one',\n"
         "  entrypoint=command, on_line=lambda line: print(line, flush=True)))\n"
     )
     process = subprocess.Popen(
@@ -127,17 +128,17 @@ def test_interrupt_leaves_the_job_running_and_says_how_to_go_on(head: HeadNode, 
         if line.strip() == "started":
             process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 130
-    assert any("ray job stop" in line and "long-one" in line for line in seen)
+    assert any("ray job stop" in line and "recombine-long-one-try1" in line for line in seen)
     assert not any("Traceback" in line for line in seen)
     os.environ["RAY_AUTH_TOKEN"] = head.token
     try:
         client = open_client(head.address_http)
-        assert client.get_job_status("long-one").value == "RUNNING"
-        stop_job(address=head.address_http, job_id="long-one")
+        assert client.get_job_status("recombine-long-one-try1").value == "RUNNING"
+        stop_job(address=head.address_http, job_id="recombine-long-one-try1")
         deadline = time.monotonic() + 20
-        while not client.get_job_status("long-one").is_terminal() and time.monotonic() < deadline:
+        while not client.get_job_status("recombine-long-one-try1").is_terminal() and time.monotonic() < deadline:
             time.sleep(0.2)
-        assert client.get_job_status("long-one").value == "STOPPED"
+        assert client.get_job_status("recombine-long-one-try1").value == "STOPPED"
     finally:
         del os.environ["RAY_AUTH_TOKEN"]
 

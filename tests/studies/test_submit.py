@@ -32,6 +32,15 @@ def test_a_submitted_study_has_the_outcome_of_a_local_one(head: HeadNode, runs: 
     # The local study went on; up to the end of the search both are the same study.
     shared = local[local["stage"].isin(["baseline", "search"]) & (local["split"] != "sealed")]
     pd.testing.assert_frame_equal(mine, shared.reset_index(drop=True))
+    again = _submit(study, tmp_path / "submitted", head, head.token)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == f"this study has ended; report: {tmp_path / 'submitted' / 'report' / 'index.html'}\n"
+    env = environment() | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": head.token}
+    listed = subprocess.run(
+        [*command("jobs"), "--address", head.address_http], env=env, capture_output=True, text=True, check=True
+    )
+    (row,) = (line for line in listed.stdout.splitlines() if str(tmp_path / "submitted") in line)
+    assert "succeeded" in row
 
 
 def test_a_wrong_token_is_said_and_nothing_runs(head: HeadNode, tmp_path: Path) -> None:

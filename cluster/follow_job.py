@@ -1,0 +1,125 @@
+"""A job's output from its first line to its end, through lost connections."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+from cluster.errors import ClusterError
+from cluster.jobs_client import explained, open_client
+
+_RECONNECT_PAUSE_S = 2.0
+# A dashboard that is restarted, or a network that is gone, comes back within a minute or is worth a look.
+_LOST_AFTER_S = 60.0
+# What a shell returns for a program ended by Ctrl-C.
+EXIT_INTERRUPTED = 130
+
+
+class ConnectionLostError(ClusterError):
+    """Nobody has answered for a while; the job may go on."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+def follow_job(*, address: str, job_id: str, on_line: Callable[[str], None]) -> int:
+    """Passes on a job's output from its first line.
+
+    Args:
+        address: The dashboard's address.
+        job_id: The job.
+        on_line: Called with each line.
+
+    Returns:
+        The exit code of its command; 130 when following was interrupted, which leaves the job running.
+
+    Raises:
+        ConnectionLostError: Nobody has answered for a minute.
+        ClusterError: As for :func:`jobs_client.open_client`.
+    """
+    client = open_client(address)
+    try:
+        with explained(address):
+            return _exit_code(asyncio.run(_pass_on(client, address, job_id, on_line)), on_line)
+    except KeyboardInterrupt:
+        on_line(f"Stopped following; {job_id} goes on.")
+        say_how_to_go_on(address, job_id, on_line)
+        return EXIT_INTERRUPTED
+    except ClusterError:
+        on_line(f"Following {job_id} ended early; the job itself may go on.")
+        say_how_to_go_on(address, job_id, on_line)
+        raise
+
+
+async def _pass_on(client: Any, address: str, job_id: str, on_line: Callable[[str], None]) -> Any:
+    async for line in _lines(client, address, job_id):
+        on_line(line)
+    return await _asked(lambda: client.get_job_info(job_id), address)
+
+
+async def _lines(client: Any, address: str, job_id: str) -> AsyncIterator[str]:
+    """A job's lines to its end, through lost connections: the log is sent from its start each time."""
+    num_passed = 0
+    while True:
+        num_seen, rest = 0, ""
+        # A lost connection; the job, asked for next, tells whether the cluster is lost as well.
+        with suppress(RuntimeError, OSError):
+            async for chunk in client.tail_job_logs(job_id):
+                *lines, rest = (rest + chunk).split("\n")
+                for line in lines:
+                    num_seen += 1
+                    if num_seen > num_passed:
+                        num_passed = num_seen
+                        yield line.rstrip("\r")
+        if (await _asked(lambda: client.get_job_info(job_id), address)).status.is_terminal():
+            # Whole: the job may have ended while nobody answered.
+            text = await _asked(lambda: client.get_job_logs(job_id), address)
+            for line in text.removesuffix("\n").split("\n")[num_passed:] if text else ():
+                yield line.rstrip("\r")
+            return
+        await asyncio.sleep(_RECONNECT_PAUSE_S)
+
+
+async def _asked(question: Callable[[], Any], address: str) -> Any:
+    """What the cluster answers, asked again while nobody does."""
+    deadline = time.monotonic() + _LOST_AFTER_S
+    while True:
+        try:
+            return question()
+        except OSError as error:  # of the HTTP client too; a refusal is a RuntimeError
+            if time.monotonic() > deadline:
+                raise ConnectionLostError(
+                    f"Nobody has answered at {address} for {_LOST_AFTER_S:.0f} s.",
+                    hint="The same command attaches to the study again, or resumes it on a new cluster.",
+                ) from error
+        await asyncio.sleep(_RECONNECT_PAUSE_S)
+
+
+def _exit_code(info: Any, on_line: Callable[[str], None]) -> int:
+    status = str(getattr(info.status, "value", info.status))
+    if status == "SUCCEEDED":
+        return 0
+    code = info.driver_exit_code
+    if code is None:
+        # The command itself never ran: its folder or its environment could not be made.
+        on_line(f"{info.submission_id} {status.lower()}: {info.message}")
+        return 1
+    # Ended by signal n: what a shell would return.
+    return 128 - int(code) if code < 0 else max(1, int(code))
+
+
+def say_how_to_go_on(address: str, job_id: str, on_line: Callable[[str], None]) -> None:
+    """Names the commands that follow, ask about and stop a job.
+
+    Args:
+        address: The dashboard's address.
+        job_id: The job.
+        on_line: Called with each line.
+    """
+    ray_job = f"RAY_AUTH_MODE=token ray job {{}} --address {shlex.quote(address)}"
+    on_line(f"  follow: {ray_job.format('logs')} --follow {job_id}")
+    on_line(f"  status: {ray_job.format('status')} {job_id}")
+    on_line(f"  stop:   {ray_job.format('stop')} {job_id}")

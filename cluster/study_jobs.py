@@ -1,0 +1,100 @@
+"""The jobs of a study on a cluster: named after its directory, so that the same command finds them again.
+
+A cluster forgets its jobs when it ends, and refuses a name that it has seen; attempts are therefore numbered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+PREFIX: Final = "recombine-"
+_ATTEMPT: Final = re.compile(r"-try(\d+)$")
+# Shown beside a job in the dashboard, and read back here.
+_STUDY, _RUN_DIR = "study", "run_dir"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyJob:
+    """A job that runs a study.
+
+    Args:
+        job_id: Its id on the cluster.
+        study: Name of the study.
+        run_dir: Its directory.
+        status: ``PENDING``, ``RUNNING``, ``STOPPED``, ``SUCCEEDED`` or ``FAILED``.
+        started_s: When it began, in seconds since 1970; None before.
+    """
+
+    job_id: str
+    study: str
+    run_dir: str
+    status: str
+    started_s: float | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it will not go on."""
+        return self.status not in ("PENDING", "RUNNING")
+
+    @property
+    def attempt(self) -> int:
+        """Number of the attempt, from 1."""
+        found = _ATTEMPT.search(self.job_id)
+        return int(found[1]) if found else 0
+
+
+def name_of(run_dir: Path) -> str:
+    """Returns what all jobs of a study begin with.
+
+    Args:
+        run_dir: The study's directory.
+    """
+    place = str(run_dir.resolve())
+    words = re.sub(r"[^a-z0-9]+", "-", run_dir.name.lower()).strip("-")[:40] or "study"
+    return f"{PREFIX}{words}-{hashlib.sha256(place.encode()).hexdigest()[:10]}"
+
+
+def metadata_of(study: str, run_dir: Path) -> dict[str, str]:
+    """Returns what the dashboard shows beside a job.
+
+    Args:
+        study: Name of the study.
+        run_dir: Its directory.
+    """
+    return {_STUDY: study, _RUN_DIR: str(run_dir.resolve())}
+
+
+def next_id(name: str, jobs: list[StudyJob]) -> str:
+    """Returns the id of a study's next attempt.
+
+    Args:
+        name: What its jobs begin with.
+        jobs: Those that the cluster knows.
+    """
+    return f"{name}-try{max((job.attempt for job in jobs), default=0) + 1}"
+
+
+def list_study_jobs(client: Any, name: str | None = None) -> list[StudyJob]:
+    """Lists the jobs that run studies, the latest first.
+
+    Args:
+        client: Of the Jobs API.
+        name: Only those of one study, as :func:`name_of` has it.
+    """
+    found = [
+        StudyJob(
+            job_id=job.submission_id,
+            study=(job.metadata or {}).get(_STUDY, ""),
+            run_dir=(job.metadata or {}).get(_RUN_DIR, ""),
+            status=str(getattr(job.status, "value", job.status)),
+            started_s=job.start_time / 1000 if job.start_time else None,
+        )
+        for job in client.list_jobs()
+        if (job.submission_id or "").startswith(PREFIX)
+    ]
+    wanted = [job for job in found if name is None or _ATTEMPT.sub("", job.job_id) == name]
+    return sorted(wanted, key=lambda job: (job.started_s or 0.0, job.attempt), reverse=True)

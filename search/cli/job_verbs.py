@@ -1,0 +1,67 @@
+"""`recombine submit`, `jobs`, `attach`, `logs`, `stop`: studies as jobs of a Ray cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+job_app = typer.Typer()
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study's YAML file")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="replace values of the file")]
+RunDirOption = Annotated[
+    Path | None, typer.Option("--run-dir", help="study directory; default: runs/NAME beside the file")
+]
+Dashboard = Annotated[str, typer.Option("--address", help="the cluster's dashboard, http://host:8265")]
+
+
+@job_app.command()
+def submit(
+    study: StudyFile,
+    address: Dashboard,
+    overrides: Overrides = None,
+    run_dir: RunDirOption = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="return as soon as the job is submitted")] = False,
+) -> None:
+    """Run a study as a Ray job on a cluster; follows its output and ends with its exit code.
+
+    Given again, it attaches to the job while that runs, resumes the study where it was stopped, and names the report
+    of one that has ended. Exit code 75: the cluster has not answered for a minute; the job may go on.
+    """
+    from search.cli.jobs import submit_study
+
+    raise typer.Exit(submit_study(study, overrides or [], run_dir, address, follow=not no_wait))
+
+
+@job_app.command()
+def jobs(address: Dashboard) -> None:
+    """List the studies that were submitted to a cluster, the latest first."""
+    from search.cli.jobs import list_jobs
+
+    list_jobs(address)
+
+
+@job_app.command()
+def attach(study: StudyFile, address: Dashboard, overrides: Overrides = None, run_dir: RunDirOption = None) -> None:
+    """Follow the latest job of a study from its first line; ends with its exit code, Ctrl-C leaves it running."""
+    from search.cli.jobs import follow_study
+
+    raise typer.Exit(follow_study(study, overrides or [], run_dir, address))
+
+
+@job_app.command()
+def logs(study: StudyFile, address: Dashboard, overrides: Overrides = None, run_dir: RunDirOption = None) -> None:
+    """Print what the latest job of a study has said so far."""
+    from search.cli.jobs import print_logs
+
+    print_logs(study, overrides or [], run_dir, address)
+
+
+@job_app.command()
+def stop(study: StudyFile, address: Dashboard, overrides: Overrides = None, run_dir: RunDirOption = None) -> None:
+    """Ask the job of a study to save and end; `recombine submit` goes on from there."""
+    from search.cli.jobs import stop_study
+
+    stop_study(study, overrides or [], run_dir, address)

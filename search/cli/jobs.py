@@ -1,0 +1,126 @@
+"""`recombine submit` and what asks about its job afterwards: `jobs`, `attach`, `logs`, `stop`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets_spec.errors import RecombineError, UserError
+from search.cli.console import print_line, print_table
+from search.ledger.records import Kind
+from search.study.load_study import load_study
+from search.study.run_dir import RunDir, RunFile, read_resolved, run_dir_of
+from search.study.spec import StudySpec
+
+if TYPE_CHECKING:
+    from cluster.study_jobs import StudyJob
+
+
+def submit_study(
+    study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str, *, follow: bool
+) -> int:
+    """Run a study as a Ray job; study file, data and directory lie on storage that the cluster sees too.
+
+    The study is checked here first, so that a mistake costs no job. One that has ended is not run again, and one
+    that runs is attached to.
+    """
+    import tempfile
+
+    from cluster.study_jobs import metadata_of, name_of
+    from cluster.submit import submit
+
+    study = load_study(study_file, overrides)
+    directory = run_dir_of(study_file, study.spec, run_dir)
+    if has_ended(directory, study.spec):
+        print_line(f"this study has ended; report: {directory / RunFile.page}")
+        return 0
+    command = ["recombine", "run", str(study_file.resolve()), *overrides, "--run-dir", str(directory.root.resolve())]
+    with tempfile.TemporaryDirectory() as empty:  # the Jobs API wants a folder to upload
+        return submit(
+            address=address,
+            working_dir=Path(empty),
+            entrypoint=command,
+            name=name_of(directory.root),
+            metadata=metadata_of(study.spec.name, directory.root),
+            on_line=print_line,
+            follow=follow,
+        )
+
+
+def has_ended(directory: RunDir, spec: StudySpec) -> bool:
+    """Whether a directory holds this very study, with its end on record and a page to show for it."""
+    if not (directory / RunFile.page).is_file():
+        return False
+    try:
+        is_same = read_resolved(directory) == spec
+        return is_same and any(record["kind"] == Kind.ended for record in directory.read_records())
+    except RecombineError:
+        return False  # the job says what is wrong with it
+
+
+def list_jobs(address: str) -> None:
+    """Print the jobs that run studies on a cluster, the latest first."""
+    from cluster.jobs_client import explained, open_client
+    from cluster.study_jobs import list_study_jobs
+
+    client = open_client(address)
+    with explained(address):
+        jobs = list_study_jobs(client)
+    if not jobs:
+        print_line(f"no study was submitted to {address} since it started")
+        return
+    rows = [[job.study, job.status.lower(), _shown(job.started_s), job.run_dir, job.job_id] for job in jobs]
+    print_table("Studies on this cluster", ["study", "status", "started (UTC)", "directory", "job"], rows)
+
+
+def follow_study(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> int:
+    """Pass on the output of a study's latest job from its first line, to its end."""
+    from cluster.follow_job import follow_job
+
+    job = _latest(study_file, overrides, run_dir, address)
+    return follow_job(address=address, job_id=job.job_id, on_line=print_line)
+
+
+def print_logs(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> None:
+    """Print what a study's latest job has said so far."""
+    from cluster.jobs_client import explained, open_client
+
+    job = _latest(study_file, overrides, run_dir, address)
+    with explained(address):
+        text = open_client(address).get_job_logs(job.job_id)
+    for line in text.splitlines():
+        print_line(line)
+
+
+def stop_study(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> None:
+    """Ask a study's job to end; the same study goes on from there when it is submitted again."""
+    from cluster.submit import STOP_WAIT_S, stop_job
+
+    job = _latest(study_file, overrides, run_dir, address)
+    if job.has_ended:
+        print_line(f"{job.job_id} has ended already ({job.status.lower()})")
+        return
+    stop_job(address=address, job_id=job.job_id)
+    print_line(f"{job.job_id} is asked to end, and has {STOP_WAIT_S} s to save; `recombine submit` goes on from there")
+
+
+def _latest(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> StudyJob:
+    from cluster.jobs_client import explained, open_client
+    from cluster.study_jobs import list_study_jobs, name_of
+
+    directory = run_dir_of(study_file, load_study(study_file, overrides).spec, run_dir)
+    client = open_client(address)
+    with explained(address):
+        jobs = list_study_jobs(client, name_of(directory.root))
+    if not jobs:
+        raise UserError(
+            f"the cluster at {address} has no job of {directory}",
+            hint="`recombine jobs --address ADDRESS` lists those it has; `recombine submit` starts one",
+        )
+    return jobs[0]
+
+
+def _shown(started_s: float | None) -> str:
+    return "-" if started_s is None else datetime.fromtimestamp(started_s, UTC).strftime("%Y-%m-%d %H:%M")

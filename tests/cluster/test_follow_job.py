@@ -1,0 +1,129 @@
+"""A job is followed through a dashboard that is away for a while, and given up with a code of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from cluster import follow_job
+from cluster.errors import ClusterError
+from cluster.follow_job import ConnectionLostError
+from cluster.jobs_client import _protect_token, open_client
+from cluster.submit import submit
+from tests.makers.ray_head import HeadNode, free_ports
+
+PROGRAM = "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.5; done; exit 4"
+
+
+class Network:
+    """Passes bytes from a port to the dashboard; can be cut and mended."""
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.removeprefix("http://").partition(":")
+        self.target = (host, int(port))
+        self.port = free_ports(1)[0]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._open: list[socket.socket] = []
+        self._server: socket.socket | None = None
+        self.mend()
+
+    def mend(self) -> None:
+        server = socket.socket()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", self.port))
+        server.listen(16)
+        self._server = server
+        threading.Thread(target=self._accept, args=(server,), daemon=True).start()
+
+    def cut(self) -> None:
+        assert self._server is not None
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for each in self._open:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self._open.clear()
+
+    def _accept(self, server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = server.accept()
+                far = socket.create_connection(self.target)
+                self._open += [near, far]
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=_pump, args=(one, other), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    for each in (source, sink):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+
+
+def followed(network: Network, folder: Path, on_line: Callable[[str], None]) -> int:
+    folder.mkdir()
+    return submit(address=network.address, working_dir=folder, entrypoint=["sh", "-c", PROGRAM], on_line=on_line)
+
+
+@pytest.mark.ray
+def test_a_connection_that_comes_back_loses_no_line(
+    head: HeadNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
+    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.3)
+    network, lines = Network(head.address_http), list[str]()
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if line == "line 2":
+            network.cut()
+            threading.Timer(2.0, network.mend).start()
+
+    assert followed(network, tmp_path / "empty", on_line) == 4
+    assert [line for line in lines if line.startswith("line")] == [f"line {number}" for number in range(1, 9)]
+
+
+@pytest.mark.ray
+def test_a_cluster_that_stays_away_is_given_up_with_its_own_code(
+    head: HeadNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
+    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.2)
+    monkeypatch.setattr(follow_job, "_LOST_AFTER_S", 2.0)
+    network, lines = Network(head.address_http), list[str]()
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if line == "line 2":
+            network.cut()
+
+    started = time.monotonic()
+    with pytest.raises(ConnectionLostError, match="Nobody has answered") as caught:
+        followed(network, tmp_path / "empty", on_line)
+    assert time.monotonic() - started >= 2.0
+    assert caught.value.exit_code == 75
+    assert any("the job itself may go on" in line for line in lines)
+
+
+def test_the_token_crosses_no_public_network_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    for address in ("http://8.8.8.8:8265", "http://[2001:4860:4860::8888]:8265"):
+        with pytest.raises(ClusterError, match="is a public address") as caught:
+            open_client(address)
+        assert "ssh -L" in str(caught.value)
+
+
+def test_over_a_private_network_it_is_said() -> None:
+    lines: list[str] = []
+    _protect_token("10.1.2.3", 8265, lines.append)
+    assert lines == ["The token goes to 10.1.2.3 unencrypted; who reads this network can use it."]
