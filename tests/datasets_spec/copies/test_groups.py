@@ -16,7 +16,7 @@ from datasets_spec.copies.shortlist import MAX_BITS, MAX_LOW_BITS, shortlist
 from datasets_spec.images.decode import decode, hash_of
 from datasets_spec.images.limits import ImageLimits
 from tests.makers.corpus import encoded
-from tests.makers.planted import FLIP, MILD, phantom_image, photo_like_image
+from tests.makers.planted import FLIP, MILD, STRONG, phantom_image, photo_like_image
 
 MAKERS: dict[str, Callable[[int], Image.Image]] = {"phantom": phantom_image, "photo-like": photo_like_image}
 LIMITS = ImageLimits()
@@ -86,6 +86,14 @@ def test_the_same_scene_with_other_noise_is_another_image() -> None:
     agreement = compare(one, two)
     assert agreement.structure > 0.8
     assert not agreement.is_copy
+
+
+@pytest.mark.parametrize("number", [0, 1, 6, 9, 12, 15, 20])
+def test_a_heavy_jpeg_is_a_copy_whichever_way_round_shows_it(number: int) -> None:
+    original = phantom_image(number)
+    copy = STRONG["JPEG 50"](original, np.random.default_rng(0))
+    assert compare(original, copy).is_copy
+    assert compare(copy, original).is_copy
 
 
 def test_looks_survive_arrow() -> None:
