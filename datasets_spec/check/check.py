@@ -100,15 +100,17 @@ def check_store(store: Store, catalog: Catalog, *, sources: Sequence[str], eval_
     must_fix += [f"{name}: no row to train on" for name in sources if not by_name[name].audit.splits["train"]]
     for leak in store.manifest.leaks:
         if leak.action == "warn":
-            must_fix.append(
+            told = (
                 f"{leak.subset}: {leak.num_rows} rows of '{leak.split}' show what {leak.seen_subset} "
                 f"('{leak.seen_split}') shows ({leak.level}), and the catalog keeps them"
             )
+            # Neighbouring slices are a guess about patients: no reason to stop anybody.
+            is_guess = leak.level == "slices"
+            (advice if is_guess else must_fix).append(told + ("; name patients by `group_pattern`" if is_guess else ""))
     for subset in subsets:
         advice += _oddities(subset)
     advice += _twins(store, sources, eval_sets)
-    if store.manifest.copy_search.num_cut:
-        advice.append(f"{store.manifest.copy_search.num_cut} images have more lookalikes than were followed")
+    advice += _not_followed(store.manifest.copy_search)
     return DataCheck(
         fingerprint=store.fingerprint,
         subsets=subsets,
@@ -118,6 +120,18 @@ def check_store(store: Store, catalog: Catalog, *, sources: Sequence[str], eval_
         must_fix=tuple(must_fix),
         advice=tuple(advice),
     )
+
+
+def _not_followed(search: CopySearch) -> list[str]:
+    told = []
+    if search.num_cut:
+        told.append(f"{search.num_cut} images have more lookalikes than were followed")
+    if search.num_over_budget:
+        told.append(
+            f"{search.num_over_budget} pairs of images that look alike were not compared by pixels, because "
+            f"{search.num_compared} look more alike; about {search.num_expected} of them may be copies"
+        )
+    return told
 
 
 def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool) -> SubsetCheck:

@@ -197,7 +197,7 @@ def _opened(root: str, published: str, limits: ImageLimits) -> _OpenedImage:
 
 @lru_cache(maxsize=NUM_REMEMBERED_IMAGES)
 def _hashed(path: Path, state: FileState, limits: ImageLimits) -> _OpenedImage:
-    from datasets_spec.copies.perceptual_hash import as_numbers, looks_of
+    from datasets_spec.copies.looks import as_numbers, looks_of
 
     try:
         data = read_image(path, limits)

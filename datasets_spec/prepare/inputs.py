@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 IMAGES_NAME = "images.parquet"
 # Raised when readers understand more, or what is written changes beside rows' content: stores are then prepared again,
-# while rows that stay the same keep their fingerprints. 1: options in more forms; keyed groups.
-PREPARE_VERSION = 1
+# while rows that stay the same keep their fingerprints. 1: options in more forms; keyed groups. 2: copies found anew.
+PREPARE_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
