@@ -18,8 +18,8 @@ from datasets_spec.images.limits import ImageLimits
 PAIRS_PER_CHUNK = 256
 # Pairs that are compared at most, the most alike first: so many an image, and so many whatever their number. What is
 # beyond is counted and told with what it may hold.
-MAX_PAIRS_PER_IMAGE: Final = 4
-MIN_PAIRS: Final = 20_000
+MAX_PAIRS_PER_IMAGE: Final = 3
+MIN_PAIRS: Final = 10_000
 # Share of the pairs compared, the least alike of them, by which what was not compared is judged.
 _LATE: Final = 10
 

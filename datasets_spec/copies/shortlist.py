@@ -20,11 +20,16 @@ from datasets_spec.copies.views import flipped, turned_and_cropped
 Indexes = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-# How alike two looks must be, as the cosine of their angle: of content and of the frame. Planted crops of a tenth and
-# turns by 10 degrees lay above 0.65 in 19 of 20 images, and frames of equalised ones above 0.84 (docs/leakage.md).
-MIN_LIKENESS: Final = {CONTENT: 0.65, FRAME: 0.84}
+# How alike two looks must be, as the cosine of their angle: of content and of the frame. Contents of nine in ten real
+# images cropped by a tenth or turned by 10 degrees lay above, and frames of as many equalised ones.
+MIN_LIKENESS: Final = {CONTENT: 0.68, FRAME: 0.84}
 # Images most alike that are listed for every image; whoever has more copies is tied through these.
 MAX_PER_IMAGE: Final = {CONTENT: 5, FRAME: 3}
+# Of a crowd, of more lookalikes than that, the first two are listed, what is as alike as what was saved again, and what
+# stands out: it lacks three quarters at most of what the next one lacks (Lowe's ratio test for keypoints, 2004).
+_MIN_LISTED: Final = 2
+_SAVED_AGAIN: Final = 0.92
+_STANDING_OUT: Final = 0.75
 # Up to so many images there is one cell, and every image meets every other.
 _MAX_WHOLE: Final = 8192
 _PER_CELL: Final = 512
@@ -85,10 +90,10 @@ def _nearest(
     most, floor = MAX_PER_IMAGE[kind], int(MIN_LIKENESS[kind] * _SHORT)
     best = _nothing()
     for view in views:
-        found = [best, *cells.alike(view.astype(np.float32), known, is_cut, floor, most)]
+        found = [best, *cells.alike(view.astype(np.float32), known, is_cut, floor, most + 1)]
         one, two, likeness = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        best = _most_alike(*_without_repeats(one, two, likeness, len(own)), most)
-    one, two, likeness = best
+        best = _most_alike(*_without_repeats(one, two, likeness, len(own)), most + 1)
+    one, two, likeness = _standing_out(*best, most)
     return np.minimum(one, two), np.maximum(one, two), likeness
 
 
@@ -110,11 +115,24 @@ def _without_repeats(one: Indexes, two: Indexes, likeness: Indexes, num: int) ->
 def _most_alike(one: Indexes, two: Indexes, likeness: Indexes, most: int) -> tuple[Indexes, Indexes, Indexes]:
     """Keeps of every first image the pairs most alike; of equal ones those with the first partners."""
     order = np.lexsort((two, -likeness, one))
-    asked = one[order]
+    kept = order[_rank(one[order]) < most]
+    return one[kept], two[kept], likeness[kept]
+
+
+def _rank(asked: Indexes) -> Indexes:
+    """For every entry of an ordered list, how many equal ones come before it."""
     starts = np.flatnonzero(np.r_[True, asked[1:] != asked[:-1]]) if len(asked) else np.empty(0, dtype=np.int64)
-    counts = np.diff(np.r_[starts, len(asked)])
-    rank = np.arange(len(asked)) - np.repeat(starts, counts)
-    kept = order[rank < most]
+    return np.asarray(np.arange(len(asked)) - np.repeat(starts, np.diff(np.r_[starts, len(asked)])))
+
+
+def _standing_out(one: Indexes, two: Indexes, likeness: Indexes, most: int) -> tuple[Indexes, Indexes, Indexes]:
+    """Keeps of an ordered crowd what is worth a look; a crowd is whoever has one pair more than is listed."""
+    rank = _rank(one)
+    background = np.full(int(one.max(initial=-1)) + 1, -1, dtype=np.int64)
+    background[one[rank == most]] = likeness[rank == most]
+    next_one = background[one]
+    is_out = _SHORT - likeness <= _STANDING_OUT * (_SHORT - next_one)
+    kept = (rank < most) & ((next_one < 0) | (rank < _MIN_LISTED) | (likeness >= _SAVED_AGAIN * _SHORT) | is_out)
     return one[kept], two[kept], likeness[kept]
 
 

@@ -33,9 +33,13 @@ def exhaustive(looks: Looks, with_mirrored: bool) -> set[tuple[int, int]]:
         alike = np.max([view.astype(int) @ own.astype(int).T for view in views], axis=0)
         np.fill_diagonal(alike, -1)
         for one, row in enumerate(alike):
-            best = sorted(range(len(row)), key=lambda two: (-row[two], two))[: MAX_PER_IMAGE[kind]]
-            floor = int(MIN_LIKENESS[kind] * LENGTH**2)
-            found |= {(min(one, two), max(one, two)) for two in best if row[two] >= floor}
+            floor, most = int(MIN_LIKENESS[kind] * LENGTH**2), MAX_PER_IMAGE[kind]
+            best = [two for two in sorted(range(len(row)), key=lambda two: (-row[two], two)) if row[two] >= floor]
+            lacking = [LENGTH**2 - row[two] for two in best]
+            for rank, two in enumerate(best[:most]):
+                stands_out = len(best) <= most or lacking[rank] <= 0.75 * lacking[most]
+                if rank < 2 or stands_out or row[two] >= 0.92 * LENGTH**2:
+                    found.add((min(one, two), max(one, two)))
     return found
 
 
@@ -62,6 +66,16 @@ def test_thousands_of_lookalikes_stay_a_few_pairs_an_image(monkeypatch: pytest.M
     assert shortlist(looks).num_cut == 0
     monkeypatch.setattr(module, "MAX_PER_CELL", 500)
     assert shortlist(looks).num_cut == len(looks)
+
+
+def test_of_a_crowd_the_first_two_are_listed_and_what_stands_out() -> None:
+    rng = np.random.default_rng(2)
+    looks = drawn_looks(rng, 1)
+    crowd = np.concatenate([with_copies(looks, rng, 1, 0.5)[1:] for _ in range(40)])
+    copies = np.concatenate([with_copies(crowd[:1], rng, 1, 0.1)[1:] for _ in range(4)])
+    found = pairs_of(shortlist(np.concatenate([crowd, copies])))
+    assert {(0, 40), (0, 41), (0, 42), (0, 43)} <= set(found)
+    assert len(found) < 2.5 * len(crowd)
 
 
 def test_images_that_are_tied_already_are_not_paired() -> None:
