@@ -20,11 +20,12 @@ import pytest
 from PIL import Image
 from statsmodels.stats.proportion import proportion_confint
 
-from datasets_spec.copies.looks import looks_of
+from datasets_spec.copies.looks import Looks, looks_of
 from datasets_spec.copies.picture import picture_of
 from datasets_spec.copies.pixel_agreement import compare
 from datasets_spec.copies.shortlist import shortlist
 from datasets_spec.copies.ties import Ties
+from tests.makers.planted import FLIP, MILD, STRONG
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
@@ -73,15 +74,46 @@ def share(num: int, total: int) -> str:
     return f"{num} of {total} = {num / total:.0%} ({low:.0%} to {high:.0%})"
 
 
-def test_precision_and_recall_on_labelled_pairs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def read_pairs(folder: Path) -> list[Pair]:
     with (folder / "pairs.csv").open(encoding="utf-8", newline="") as file:
-        pairs = list(csv.DictReader(file))
+        return list(csv.DictReader(file))
+
+
+def known_looks(images: Sequence[Image.Image]) -> Looks:
+    found = [looks_of(image) for image in images]
+    assert all(item is not None for item in found)
+    return np.stack([item for item in found if item is not None])
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_edits_planted_in_real_images(half: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = read_pairs(folder)
+    chosen = [pair for pair, own in zip(pairs, halves_of(pairs), strict=True) if own == half]
+    names = sorted({pair[side] for pair in chosen for side in ("image_a", "image_b")})
+    images = [Image.open(folder / name).convert("RGB") for name in names]
+    looks, pictures = known_looks(images), [picture_of(image) for image in images]
+    lines = [f"{half}: {len(images)} images", "| edit | shortlisted | found |", "|---|---|---|"]
+    for name, edit in {**MILD, **STRONG, "mirrored": FLIP}.items():
+        rng = np.random.default_rng(3)
+        # Edited one by one: images edited alike would be a crowd of lookalikes of their own.
+        copies = [edit(image, rng) for image in images]
+        num_listed = num_found = 0
+        for number, copy in enumerate(copies):
+            listed = shortlist(np.concatenate([looks, known_looks([copy])]))
+            if (number, len(images)) in set(zip(listed.first.tolist(), listed.second.tolist(), strict=True)):
+                num_listed += 1
+                num_found += compare(pictures[number], picture_of(copy)).is_copy
+        lines.append(f"| {name} | {num_listed / len(images):.0%} | {share(num_found, len(images))} |")
+    with capsys.disabled():
+        print("", *lines, sep="\n")  # noqa: T201
+
+
+def test_precision_and_recall_on_labelled_pairs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = read_pairs(folder)
     names = sorted({pair[side] for pair in pairs for side in ("image_a", "image_b")})
     images = [Image.open(folder / name).convert("RGB") for name in names]
     place = {name: number for number, name in enumerate(names)}
-    looks = [looks_of(image) for image in images]
-    assert all(item is not None for item in looks)
-    listed = shortlist(np.stack([item for item in looks if item is not None]))
+    listed = shortlist(known_looks(images))
     alike = set(zip(listed.first.tolist(), listed.second.tolist(), strict=True))
     start = time.process_time()
     pictures = [picture_of(image) for image in images]

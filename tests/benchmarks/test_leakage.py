@@ -56,7 +56,7 @@ def test_copies_found_among_distinct_images(kind: str, capsys: pytest.CaptureFix
         f"{as_slices} for slices; {looks_ms:.2f} ms an image for looks, {shortlist_ms:.2f} for the shortlist, "
         f"{compare_ms:.1f} ms a pair"
     ]
-    num_found = 0
+    num_found, missed = 0, []
     for name, edit in {**MILD, **STRONG, "mirrored": FLIP}.items():
         rng = np.random.default_rng(3)
         chosen = range(0, num_distinct, num_distinct // NUM_PLANTED)[:NUM_PLANTED]
@@ -64,11 +64,12 @@ def test_copies_found_among_distinct_images(kind: str, capsys: pytest.CaptureFix
         shortlisted, found = planted(distinct, originals, list(chosen), copies)
         num_found += found
         lines.append(f"{kind} | {name} | {shortlisted / len(copies):.0%} | {found / len(copies):.0%}")
-        if name in MILD or name == "mirrored":
-            assert found >= 0.95 * len(copies), lines[-1]
+        if (name in MILD or name == "mirrored") and found < 0.95 * len(copies):
+            missed.append(lines[-1])
     with capsys.disabled():
         print("", *lines, sep="\n")  # noqa: T201
     assert wrong <= 0.01 * num_found
+    assert not missed
 
 
 def planted(
