@@ -201,6 +201,17 @@ def test_planted_leaks_are_caught(prepared: Prepared) -> None:
     assert where[leaked] == {"sealed"}
 
 
+def test_rows_that_show_the_same_are_listed_for_their_owner_alone(prepared: Prepared) -> None:
+    path = prepared.store.directory / prepared.store.manifest.generation / TIED_ROWS_NAME
+    assert path.stat().st_mode & 0o777 == OWNER_ONLY
+    leaks = [pair for pair in read_tied_rows(path) if pair.is_leak]
+    assert {(pair.level, pair.one.subset, pair.two.subset) for pair in leaks} == {
+        ("pixels", "02", "tested"),
+        ("near", "02", "tested"),
+    }
+    assert {(pair.one.outcome, pair.two.outcome) for pair in leaks} == {("leaked_row", "kept")}
+
+
 def test_no_patient_is_in_two_splits_whatever_the_subset(prepared: Prepared) -> None:
     where: dict[str, set[str]] = {}
     subsets: dict[str, set[str]] = {}
