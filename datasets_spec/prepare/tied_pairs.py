@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from datasets_spec.copies.groups import CopyGroups
 from datasets_spec.prepare.survey import Survey
+from datasets_spec.sample import SPLITS
 from datasets_spec.splits.leak_levels import LEVELS
 from datasets_spec.splits.links import BYTES_LINK, IMAGE_LINK
 from datasets_spec.splits.row_plan import Row, RowPlan
@@ -34,8 +35,15 @@ def tied_rows(survey: Survey, plan: RowPlan, groups: CopyGroups) -> list[TiedRow
             if link.startswith(IMAGE_LINK):
                 shown.setdefault(link.removeprefix(IMAGE_LINK), {}).setdefault((row.subset, row.split), row)
     found = [*_of_one_image(shown, survey, outcomes), *_of_two_images(shown, survey, groups, outcomes)]
+    found = [_earlier_first(pair) for pair in found]
     found.sort(key=lambda pair: (not pair.is_leak, LEVELS.index(pair.level), pair.local, pair.detail, _place(pair)))
     return found[:MAX_PAIRS]
+
+
+def _earlier_first(pair: TiedRows) -> TiedRows:
+    """The row of the earlier split is the one that leaks; a duplicate has none and comes first."""
+    ranks = [SPLITS.index(row.split) if row.split else -1 for row in (pair.one, pair.two)]
+    return pair if ranks[0] <= ranks[1] else pair.model_copy(update={"one": pair.two, "two": pair.one})
 
 
 def _place(pair: TiedRows) -> tuple[str, str, int, str, str, int]:

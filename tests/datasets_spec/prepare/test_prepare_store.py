@@ -32,7 +32,9 @@ from datasets_spec.readers.unpack import unpack_table
 from datasets_spec.sample import ARROW_SCHEMA, SPLITS, RawSample
 from datasets_spec.store.export import EXPORT_FORMATS, ExportFormat, export_rows
 from datasets_spec.store.generations import collect_garbage, locked
+from datasets_spec.store.secret import OWNER_ONLY
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME, Store, open_store
+from datasets_spec.store.tied_rows import TIED_ROWS_NAME, read_tied_rows
 from search.cli.data import as_plain
 from tests.makers.corpus import (
     encoded,
