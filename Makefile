@@ -10,7 +10,8 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
   print(*p["project"]["dependencies"], *p["dependency-groups"]["dev"], sep="\n")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-figures found-pages test test-slow bench bench-data bench-trials lint clean
+PAIRS ?=
+.PHONY: help install demo demo-figures found-pages test test-slow bench bench-copies bench-data bench-trials lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -46,6 +47,10 @@ test-slow: install ## the slow tests only
 
 bench: install ## the measurements quoted in the documentation, printed
 	$(BIN)/python -m pytest -q -s -m benchmark < /dev/null
+
+bench-copies: install ## precision and recall of the search for copies; PAIRS=DIR adds a folder of labelled pairs
+	RECOMBINE_PAIRS=$(PAIRS) $(BIN)/python -m pytest -q -s -rs -m benchmark tests/benchmarks/test_leakage.py \
+	  tests/benchmarks/test_labelled_pairs.py < /dev/null
 
 bench-trials: install ## executors side by side: start-up, equal work, packing, faults (25 min; nothing else beside it)
 	$(BIN)/python -m tests.benchmarks.trials

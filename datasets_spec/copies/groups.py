@@ -4,41 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Final
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from datasets_spec.images.decode import decode
-from datasets_spec.images.files import read_image, resolve_beneath
-from datasets_spec.images.limits import ImageLimits, ImageRefused
+from datasets_spec.copies.chunks import ComparedChunk, PairChunk, SeenImage, TiedPair, compare_chunk
+from datasets_spec.copies.ties import Ties
+from datasets_spec.images.limits import ImageLimits
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-# What is compared has 96 pixels a side, of at most 85 % of an image; four times that keeps every detail of it.
-_MAX_SIDE = 384
-# Thumbnails of 147 KB at most: 75 MB a task.
-_NUM_REMEMBERED = 512
 # A task of some seconds; its images are opened by it alone.
 PAIRS_PER_CHUNK = 256
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SeenImage:
-    """An image of a usable row.
-
-    Args:
-        numbers: Its looks as :func:`perceptual_hash.as_numbers` gives them.
-        root: Folder beneath which it lies.
-        published: Its path there.
-    """
-
-    numbers: tuple[int, ...]
-    root: str
-    published: str
+# Pairs that are compared at most, the most alike first: so many an image, and so many whatever their number. What is
+# beyond is counted and told with what it may hold.
+MAX_PAIRS_PER_IMAGE: Final = 3
+MIN_PAIRS: Final = 10_000
+# Share of the pairs compared, the least alike of them, by which what was not compared is judged.
+_LATE: Final = 10
 
 
 class CopySearch(BaseModel):
@@ -50,6 +33,10 @@ class CopySearch(BaseModel):
         num_shortlisted: Pairs that look alike.
         num_compared: Pairs compared by pixels; those already known to show one picture need no comparison.
         num_copies: Pairs of these that show the same picture.
+        num_slices: Pairs of these that are neighbouring slices of a volume or frames of a film.
+        num_known: Images that a patient ties to others; pairs of one patient were not looked for.
+        num_over_budget: Pairs that look alike and were not compared, because others look more alike.
+        num_expected: Copies that these hold if they hold as many as the least alike tenth of those compared.
         num_cut: Images with more lookalikes than were followed.
         largest_group: Images in the largest group of copies; all of them are in one split.
     """
@@ -61,109 +48,102 @@ class CopySearch(BaseModel):
     num_shortlisted: int = 0
     num_compared: int = 0
     num_copies: int = 0
+    num_slices: int = 0
+    num_known: int = 0
+    num_over_budget: int = 0
+    num_expected: int = 0
     num_cut: int = 0
     largest_group: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PairChunk:
-    """Pairs that are compared by one task.
+class CopyGroups:
+    """Images that belong together.
 
     Args:
-        images: Images by name.
-        pairs: Names of both images of every pair, most alike first.
-        limits: What opening an image may cost.
-        flips: Whether a mirrored image shows the same picture.
+        copies: Group of every image that has a copy.
+        slices: Group of every image that has a neighbouring slice or frame.
+        pairs: What ties them, with how alike they are.
+        search: How the search went.
     """
 
-    images: dict[str, SeenImage]
-    pairs: tuple[tuple[str, str], ...]
-    limits: ImageLimits
-    flips: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ComparedChunk:
-    """What became of a chunk.
-
-    Args:
-        num_compared: Pairs compared; those tied by others of the chunk need no comparison.
-        copies: Pairs that show the same picture.
-    """
-
-    num_compared: int
-    copies: tuple[tuple[str, str], ...]
+    copies: dict[str, str] = field(default_factory=dict)
+    slices: dict[str, str] = field(default_factory=dict)
+    pairs: tuple[TiedPair, ...] = ()
+    search: CopySearch
 
 
 def group_copies(
     images: Mapping[str, SeenImage],
     *,
     limits: ImageLimits,
-    flips: bool = False,
+    flips: bool = True,
+    known: Mapping[str, str] | None = None,
     on_event: Callable[[str], None] | None = None,
     compare_chunks: Callable[[Sequence[PairChunk]], Iterable[ComparedChunk]] | None = None,
-) -> tuple[dict[str, str], CopySearch]:
+) -> CopyGroups:
     """Groups images that show the same picture.
 
     Args:
         images: Images by pixel hash.
         limits: What opening one may cost.
         flips: Whether a mirrored image shows the same picture.
+        known: What images are tied by already, a patient; those of one are not compared.
         on_event: Told how far it is.
         compare_chunks: Compares chunks of pairs, in any order, as :func:`compare_chunk` does; one after the other by
             default. The answer does not depend on it.
-
-    Returns:
-        For every image that has a copy the name of its group, and how the search went.
     """
-    from datasets_spec.copies.perceptual_hash import from_numbers
+    from datasets_spec.copies.looks import from_numbers
     from datasets_spec.copies.shortlist import shortlist
 
     names = sorted(name for name, image in images.items() if image.numbers)
-    num_flat = len(images) - len(names)
+    num_flat, known = len(images) - len(names), known or {}
     if len(names) < 2:
-        return {}, CopySearch(num_images=len(images), num_flat=num_flat)
-    pairs = shortlist(from_numbers([images[name].numbers for name in names]), with_mirrored=flips)
-    if on_event is not None and len(pairs.first):
-        on_event(f"{len(pairs.first)} pairs of {len(images)} images look alike; comparing their pixels")
-    listed = zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
-    chunks = _chunks([(names[one], names[two]) for one, two in listed], images, limits, flips)
-    compared = list((compare_chunks or _one_by_one)(chunks))
-    ties = Ties()
-    for one, two in (pair for chunk in compared for pair in chunk.copies):
-        ties.tie(one, two)
-    groups = {name: ties.root(name) for name in names}
-    sizes = Counter(groups.values())
-    num_copies = sum(len(chunk.copies) for chunk in compared)
+        return CopyGroups(search=CopySearch(num_images=len(images), num_flat=num_flat))
+    numbers: dict[str, int] = {}
+    tied = np.array([numbers.setdefault(known.get(name, name), len(numbers)) for name in names])
+    pairs = shortlist(from_numbers([images[name].numbers for name in names]), with_mirrored=flips, tied=tied)
+    budget = max(MIN_PAIRS, MAX_PAIRS_PER_IMAGE * len(names))
+    listed = [(names[one], names[two]) for one, two in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)]
+    chosen, num_over = listed[:budget], max(0, len(listed) - budget)
+    if on_event is not None and chosen:
+        on_event(f"{len(listed)} pairs of {len(images)} images look alike; comparing the pixels of {len(chosen)}")
+    compared = list((compare_chunks or _one_by_one)(_chunks(chosen, images, limits, flips)))
+    found = sorted((pair for chunk in compared for pair in chunk.pairs), key=lambda pair: (pair.one, pair.two))
+    copies, slices = (_groups(found, relation) for relation in ("copy", "slice"))
+    num_copies = sum(pair.relation == "copy" for pair in found)
     search = CopySearch(
         num_images=len(images),
         num_flat=num_flat,
-        num_shortlisted=len(pairs.first),
+        num_shortlisted=len(listed),
         num_compared=sum(chunk.num_compared for chunk in compared),
         num_copies=num_copies,
+        num_slices=len(found) - num_copies,
+        num_known=sum(name in known for name in names),
+        num_over_budget=num_over,
+        num_expected=_expected(found, chosen, num_over),
         num_cut=pairs.num_cut,
-        largest_group=max(sizes.values()) if num_copies else 0,
+        largest_group=max(Counter(copies.values()).values(), default=0),
     )
-    return {name: group for name, group in groups.items() if sizes[group] > 1}, search
+    return CopyGroups(copies=copies, slices=slices, pairs=tuple(found), search=search)
 
 
-class Ties:
-    """Sets of names that are tied to each other; a set is called by its first name in alphabetical order."""
+def _groups(pairs: Iterable[TiedPair], relation: str) -> dict[str, str]:
+    ties, names = Ties(), set[str]()
+    for pair in pairs:
+        if pair.relation == relation:
+            ties.tie(pair.one, pair.two)
+            names |= {pair.one, pair.two}
+    return {name: ties.root(name) for name in sorted(names)}
 
-    def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
 
-    def root(self, name: str) -> str:
-        """Returns what the set of a name is called."""
-        while (parent := self._parent.get(name, name)) != name:
-            self._parent[name] = self._parent.get(parent, parent)
-            name = parent
-        return name
-
-    def tie(self, one: str, two: str) -> None:
-        """Makes one set of two."""
-        roots = self.root(one), self.root(two)
-        self._parent[max(roots)] = min(roots)
+def _expected(found: Sequence[TiedPair], compared: Sequence[tuple[str, str]], num_over: int) -> int:
+    """Copies among pairs that were not compared, at the rate of the least alike of those that were, rounded up."""
+    if not num_over:
+        return 0
+    late = set(compared[-max(1, len(compared) // _LATE) :])
+    num_copies = sum(pair.relation == "copy" and (pair.one, pair.two) in late for pair in found)
+    return -(-num_over * num_copies // len(late))
 
 
 def _one_by_one(chunks: Sequence[PairChunk]) -> Iterator[ComparedChunk]:
@@ -191,40 +171,3 @@ def _chunks(
         )
         for part in parts
     ]
-
-
-def compare_chunk(chunk: PairChunk) -> ComparedChunk:
-    """Compares the pairs of a chunk by their pixels.
-
-    Args:
-        chunk: The pairs.
-    """
-    opened = lru_cache(maxsize=_NUM_REMEMBERED)(lambda name: _open(chunk.images[name], chunk.limits))
-    ties, copies, num_compared = Ties(), [], 0
-    for one, two in chunk.pairs:
-        if ties.root(one) == ties.root(two):
-            continue
-        num_compared += 1
-        if _show_the_same(opened(one), opened(two), flips=chunk.flips):
-            ties.tie(one, two)
-            copies.append((one, two))
-    return ComparedChunk(num_compared=num_compared, copies=tuple(copies))
-
-
-def _open(seen: SeenImage, limits: ImageLimits) -> Image.Image | None:
-    try:
-        image = decode(read_image(resolve_beneath(Path(seen.root), seen.published), limits), limits).convert("L")
-    except ImageRefused:
-        return None  # it changed since it was hashed; writing the store finds that out and stops
-    image.thumbnail((_MAX_SIDE, _MAX_SIDE))
-    return image
-
-
-def _show_the_same(one: Image.Image | None, two: Image.Image | None, *, flips: bool) -> bool:
-    from PIL import ImageOps
-
-    from datasets_spec.copies.pixel_agreement import compare
-
-    if one is None or two is None:
-        return False
-    return compare(one, two).is_copy or (flips and compare(one, ImageOps.mirror(two)).is_copy)

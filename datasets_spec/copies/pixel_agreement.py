@@ -1,55 +1,49 @@
-"""Whether two images show the same picture: one is laid over the other, and details and structure are correlated.
+"""Whether two images show the same picture: one is laid over the other, and both are correlated window by window.
 
-Neither alone tells. Structure, forms larger than noise and smaller than the background, agrees between two slices that
-differ in a small lesion; details, what a blur takes away, agree wherever a device draws the same grid. A copy has both
-in common with its original.
-Brightness and contrast cancel out of a correlation.
+Windows, because a lesion, a vessel or an arrow counts where it is, whatever the contrast elsewhere; over content only,
+because different eyes share their black circle. Forms alone agree between neighbouring slices and small pictures,
+details alone wherever a device draws one grid; a copy has both in common with its original.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_spec.copies.perceptual_hash import VIEW_CROP
+from datasets_spec.copies.picture import SIDE, Floats, Mask, Picture, blurred
+from datasets_spec.copies.registration import MIN_COMMON, Placement, coarse_placement, refined, shrunk, warped
 
-if TYPE_CHECKING:
-    from PIL import Image
+Doubles = NDArray[np.float64]
+Relation = Literal["copy", "slice", "other"]
 
-Floats = NDArray[np.float32]
-Box = tuple[float, float, float, float]
-
-# From where on two images are the same picture; what they were chosen on is in docs/leakage.md.
-MIN_STRUCTURE: Final = 0.972
-MIN_DETAIL: Final = 0.6
-# Images that are mostly noise lose some of it as structure when they are scaled; to have this much of it in common is
-# proof enough. No pair of distinct images came above 0.81.
-MIN_DETAIL_OF_NOISE: Final = 0.9
-MIN_STRUCTURE_OF_NOISE: Final = 0.9
-# Correlation of blurred images below which no shift makes them one: of mild crops 99 % start above 0.82.
-_HOPELESS: Final = 0.8
-# After the coarsest of the steps below, no copy of 1,440 planted ones (mild edits, both kinds of images) was below 0.89
-# and 0.45; most pairs that only look alike are, and finer steps gain them nothing.
-_COARSE_STRUCTURE: Final = 0.8
-_COARSE_DETAIL: Final = 0.3
-# Pixels a side that are compared; more cost time and told nothing more about the images it was chosen on.
-_MAX_SIDE: Final = 96
-_DETAIL_BLUR: Final = 5
+# From where on two images are one picture; chosen on half of the labelled pairs and planted copies (docs/leakage.md).
+MIN_LOCAL: Final = 0.92
+MIN_DETAIL: Final = 0.45
+# What was sharpened or equalised has other forms and the same details.
+MIN_LOCAL_OF_DETAILED: Final = 0.88
+MIN_DETAIL_OF_DETAILED: Final = 0.87
+# Of fewer than SIDE pixels, forms agree by chance: of phantom images that look alike none came above 0.977.
+MIN_LOCAL_OF_SMALL: Final = 0.98
+# Neighbouring slices and frames lie in one grid, no pixel moved, and differ where edits so small do not: what lies so
+# must agree better to be a copy. No labelled slice came above it; below the least, slices are far from each other.
+_STILL: Final = 1.5
+_MIN_LOCAL_OF_STILL: Final = 0.976
+_MIN_LOCAL_OF_SLICES: Final = 0.8
+# Contrast in common of the best coarse placement, and once refined on half the pixels, below which a pair is given up.
+# At 0.35 and 0.75 the first planted copies are lost. To refine the second best too found no more of them.
+_HOPELESS: Final = 0.3
+_HOPELESS_REFINED: Final = 0.65
+# Pixels a side of a window, and of the blurs that take noise away and leave details.
+_WINDOW: Final = 13
 _NOISE_BLUR: Final = 3
-_FORMS_PER_SIDE: Final = 4  # a form is smaller than a quarter of the image
-# Beyond this share cropped away it is no mild crop, and the search would begin to fit anything.
-_MIN_EXTENT: Final = 0.85
-_STEPS: Final = (VIEW_CROP / 2, VIEW_CROP / 4, VIEW_CROP / 8, VIEW_CROP / 16)
-_STARTS: Final[tuple[Box, ...]] = (
-    (0, 0, 1, 1),
-    (VIEW_CROP / 2, VIEW_CROP / 2, 1 - VIEW_CROP / 2, 1 - VIEW_CROP / 2),
-    *((x, y, x + 1 - VIEW_CROP, y + 1 - VIEW_CROP) for x in (0, VIEW_CROP) for y in (0, VIEW_CROP)),
-)
-# Shifts across and down, then each of the four edges.
-_MOVES: Final = ((1, 0, 1, 0), (0, 1, 0, 1), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
+_DETAIL_BLUR: Final = 5
+# Grey levels squared at which a window counts half: below is what JPEG and rounding add.
+_FLAT_VARIANCE: Final = 9.0
+_FLAT_DETAIL: Final = 1.0
+_SMALLEST: Final = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,113 +51,125 @@ class Agreement:
     """How well two images agree once one is laid over the other.
 
     Args:
-        structure: Correlation of forms larger than noise and smaller than the background.
-        detail: Correlation of what a blur takes away.
+        local: Correlation of forms in windows, averaged over windows that have any.
+        detail: The same of what a blur takes away.
+        num_pixels: Pixels a side that both images have at least, of SIDE at most.
+        moved: Pixels of SIDE by which the placement moves any corner, mirroring aside.
+        same_size: Whether both images have the same width and height.
     """
 
-    structure: float
-    detail: float
+    local: float = 0.0
+    detail: float = 0.0
+    num_pixels: int = SIDE
+    moved: float = float(SIDE)
+    same_size: bool = False
+
+    @property
+    def relation(self) -> Relation:
+        """Whether both show the same picture, or neighbouring slices of one volume or frames of one film."""
+        is_detailed = self.local >= MIN_LOCAL_OF_DETAILED and self.detail >= MIN_DETAIL_OF_DETAILED
+        if self.num_pixels < SIDE:
+            return "copy" if self.local >= MIN_LOCAL_OF_SMALL and self.detail >= MIN_DETAIL else "other"
+        if self.same_size and self.moved < _STILL:
+            if is_detailed or (self.local >= _MIN_LOCAL_OF_STILL and self.detail >= MIN_DETAIL):
+                return "copy"
+            return "slice" if self.local >= _MIN_LOCAL_OF_SLICES and self.detail >= MIN_DETAIL else "other"
+        return "copy" if is_detailed or (self.local >= MIN_LOCAL and self.detail >= MIN_DETAIL) else "other"
 
     @property
     def is_copy(self) -> bool:
         """Whether both show the same picture."""
-        is_alike = self.structure >= MIN_STRUCTURE and self.detail >= MIN_DETAIL
-        return is_alike or (self.structure >= MIN_STRUCTURE_OF_NOISE and self.detail >= MIN_DETAIL_OF_NOISE)
+        return self.relation == "copy"
 
 
-def compare(one: Image.Image, two: Image.Image) -> Agreement:
-    """Lays two images over each other and says how well they agree.
+def compare(one: Picture, two: Picture, *, flips: bool = True) -> Agreement:
+    """Lays two pictures over each other and says how well they agree.
 
     Args:
-        one: An upright image.
-        two: Another; either may be a mild crop of the other.
+        one: A picture.
+        two: Another; either may be a mirrored, turned, stretched or cropped copy of the other.
+        flips: Whether mirrored copies count.
     """
-    one, two = one.convert("L"), two.convert("L")
-    side = min(_MAX_SIDE, *one.size, *two.size)
-    found = (_laid_over(one, two, side), _laid_over(two, one, side))
-    return max(found, key=lambda agreement: agreement.detail)
+    if _order(two) < _order(one):
+        one, two = two, one
+    likeness, start = coarse_placement(one, two, flips=flips)
+    placement = refined(one, two, start, level=0) if likeness >= _HOPELESS else None
+    if placement is None or _contrast_in_common(one, two, placement) < _HOPELESS_REFINED:
+        return Agreement()
+    placement = refined(one, two, placement, level=1)
+    return _agreement(one, two, placement) if placement is not None else Agreement()
 
 
-def _laid_over(outer: Image.Image, inner: Image.Image, side: int) -> Agreement:
-    """Finds the part of ``outer`` that ``inner`` shows."""
-    search = _Search(outer, inner, side)
-    best = max(_STARTS, key=search.correlation)
-    part = _part(outer, best, side)
-    if _correlation(_blurred(part, _NOISE_BLUR), _blurred(search.whole, _NOISE_BLUR)) < _HOPELESS:
-        return _agreement(part, search.whole)
-    reached = search.correlation(best)
-    for step in _STEPS:
-        has_moved = True
-        while has_moved:
-            has_moved = False
-            for box in _neighbours(best, step):
-                found = search.correlation(box)
-                if found > reached + 1e-5:
-                    best, reached, has_moved = box, found, True
-        agreement = _agreement(_part(outer, best, side), search.whole)
-        if agreement.structure < _COARSE_STRUCTURE or agreement.detail < _COARSE_DETAIL:
-            break
-    return agreement
+def _order(picture: Picture) -> tuple[float, bytes]:
+    """Which of two pictures the other is laid over must not depend on who asks: the sharper is, and loses by it."""
+    grey = picture.grey.astype(np.float64)
+    rough = float((np.diff(grey, axis=0) ** 2).sum() + (np.diff(grey, axis=1) ** 2).sum())
+    spread = float(((grey * grey.size - grey.sum()) ** 2).sum())
+    return (rough / spread if spread > 0 else 0.0, picture.grey.tobytes())
 
 
-class _Search:
-    """Correlations of parts of one image with the whole of another, each computed once."""
-
-    def __init__(self, outer: Image.Image, inner: Image.Image, side: int) -> None:
-        self._outer = outer
-        self._side = side
-        self.whole = _part(inner, (0, 0, 1, 1), side)
-        flat = self.whole.ravel()
-        flat = flat - flat.sum() / len(flat)
-        self._direction = flat / max(float(np.sqrt(flat @ flat)), 1e-30)
-        self._known: dict[Box, float] = {}
-
-    def correlation(self, box: Box) -> float:
-        """Of one part; written for speed, because some hundred are tried for a pair."""
-        if box not in self._known:
-            flat = _part(self._outer, box, self._side).ravel()
-            flat -= flat.sum() / len(flat)
-            spread = float(flat @ flat)
-            self._known[box] = float(flat @ self._direction) / spread**0.5 if spread > 0 else 0.0
-        return self._known[box]
+def _contrast_in_common(one: Picture, two: Picture, placement: Placement) -> float:
+    half = SIDE // 2
+    common = (shrunk(one.mask, half) > 0.5) & (warped(shrunk(two.mask, half), placement) > 0.5)
+    if common.sum() < MIN_COMMON * half * half:
+        return 0.0
+    first = shrunk(one.contrast, half)[common].astype(np.float64)
+    second = warped(shrunk(two.contrast, half), placement)[common].astype(np.float64)
+    first, second = first - first.mean(), second - second.mean()
+    scale = float(np.sqrt((first @ first) * (second @ second)))
+    return float(first @ second) / scale if scale > 0 else 0.0
 
 
-def _agreement(one: Floats, two: Floats) -> Agreement:
-    background = max(_DETAIL_BLUR, len(one) // _FORMS_PER_SIDE | 1)
-    forms = (_blurred(grid, _NOISE_BLUR) - _blurred(grid, background) for grid in (one, two))
+def _agreement(one: Picture, two: Picture, placement: Placement) -> Agreement:
+    side = _side(one, two)
+    common = one.mask & (warped(two.mask.astype(np.float32), placement) > 0.99)
+    inside = shrunk(common, side) > 0.99
+    if inside.sum() < MIN_COMMON * side * side:
+        return Agreement()
+    first, second = shrunk(one.grey, side), shrunk(warped(two.grey, placement), side)
+    weights = inside.astype(np.float32)
+    smooth = [blurred(grid, weights, _NOISE_BLUR) for grid in (first, second)]
+    details = [grid * weights - blurred(grid, weights, _DETAIL_BLUR) for grid in (first, second)]
+    turned = placement.matrix - np.diag(np.sign(placement.matrix.diagonal()))
+    corner = np.abs(turned).sum(axis=1) + np.abs(placement.shift)
     return Agreement(
-        structure=_correlation(*forms),
-        detail=_correlation(one - _blurred(one, _DETAIL_BLUR), two - _blurred(two, _DETAIL_BLUR)),
+        local=_local_correlation(smooth[0], smooth[1], inside, _FLAT_VARIANCE),
+        detail=_local_correlation(details[0], details[1], inside, _FLAT_DETAIL),
+        num_pixels=side,
+        moved=float(corner.max()) * SIDE / 2,
+        same_size=one.size == two.size,
     )
 
 
-def _neighbours(box: Box, step: float) -> list[Box]:
-    moved = []
-    for move in _MOVES:
-        for sign in (step, -step):
-            left, top, right, bottom = (min(1.0, max(0.0, edge + sign * m)) for edge, m in zip(box, move, strict=True))
-            if right - left >= _MIN_EXTENT and bottom - top >= _MIN_EXTENT:
-                moved.append((left, top, right, bottom))
-    return moved
+def _side(one: Picture, two: Picture) -> int:
+    """Pixels a side at which both are compared: no more than the smaller of them has."""
+    least = min(
+        extent * pixels for picture in (one, two) for extent, pixels in zip(_extent(picture), picture.size, strict=True)
+    )
+    side = SIDE
+    while side > max(_SMALLEST, least + 1):
+        side //= 2
+    return side
 
 
-def _part(image: Image.Image, box: Box, side: int) -> Floats:
-    from PIL import Image as Pillow
-
-    width, height = image.size
-    pixels = (box[0] * width, box[1] * height, box[2] * width, box[3] * height)
-    small = image.resize((side, side), Pillow.Resampling.BILINEAR, box=pixels)
-    return np.frombuffer(small.tobytes(), dtype=np.uint8).astype(np.float32).reshape(side, side)
+def _extent(picture: Picture) -> tuple[float, float]:
+    left, top, right, bottom = picture.box
+    return right - left, bottom - top
 
 
-def _blurred(grid: Floats, width: int) -> Floats:
-    """Means of squares around every pixel."""
-    from scipy.ndimage import uniform_filter
+def _local_correlation(one: Floats, two: Floats, inside: Mask, flat: float) -> float:
+    """Correlation in the window around every pixel, averaged; windows with nothing in them count little."""
+    weights = inside.astype(np.float32)
 
-    return np.asarray(uniform_filter(grid, width, mode="nearest"), dtype=np.float32)
+    def mean(grid: Floats) -> Doubles:
+        return blurred(grid, weights, _WINDOW)[inside].astype(np.float64)
 
-
-def _correlation(one: Floats, two: Floats) -> float:
-    one, two = one - one.mean(), two - two.mean()
-    scale = float(np.sqrt((one * one).sum() * (two * two).sum()))
-    return float((one * two).sum()) / scale if scale > 0 else 0.0
+    first, second = one - one[inside].mean(), two - two[inside].mean()
+    middle, other_middle = mean(first), mean(second)
+    variance = np.maximum(mean(first * first) - middle * middle, 0)
+    other_variance = np.maximum(mean(second * second) - other_middle * other_middle, 0)
+    shared = mean(first * second) - middle * other_middle
+    spread = np.sqrt(variance * other_variance)
+    counts = spread / (spread + flat)
+    total = float(counts.sum())
+    return float((shared / np.maximum(spread, 1e-9) * counts).sum()) / total if total > 0 else 0.0

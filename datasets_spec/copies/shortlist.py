@@ -1,42 +1,53 @@
-"""Pairs of images that look alike, out of hundreds of thousands, without comparing each with each."""
+"""Pairs of images that look alike, out of hundreds of thousands, a bounded number for every image.
+
+Images are divided into cells around landmarks, which are images drawn evenly from all; every image asks the cells
+nearest to each of its views for the images most alike. So no step compares each image with each. All numbers are whole
+and their sums exact, so that the answer is the same on every processor.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_spec.copies.perceptual_hash import MIRRORED, WHOLE, Looks
-
-# Bits that may differ. Chosen on planted copies (docs/leakage.md): mild edits stay below; distinct images with few
-# details come close. Of the hash of low frequencies, and of both hashes together.
-MAX_LOW_BITS: Final = 8
-MAX_BITS: Final = 20
-# First bit and width of the parts of the low hash that are looked up. Wide enough that of a million images few share a
-# part by chance; 8 differing bits over three parts: one of them has two at most.
-_BANDS: Final = ((0, 21), (21, 21), (42, 22))
-_MAX_BAND_FLIPS: Final = MAX_LOW_BITS // len(_BANDS)
-# Of thousands of images with one hash, each meets this many: whoever has more lookalikes is tied through some of them.
-MAX_PER_BUCKET: Final = 128
-MAX_PER_IMAGE: Final = 32
-_MAX_CANDIDATES: Final = 2_000_000
+from datasets_spec.copies.looks import CONTENT, FRAME, LENGTH, Looks
+from datasets_spec.copies.views import flipped, turned_and_cropped
 
 Indexes = NDArray[np.int64]
-Keys = NDArray[np.uint64]
+Floats = NDArray[np.float32]
+
+# How alike two looks must be, as the cosine of their angle: of content and of the frame. Contents of nine in ten real
+# images cropped by a tenth or turned by 10 degrees lay above, and frames of as many equalised ones.
+MIN_LIKENESS: Final = {CONTENT: 0.68, FRAME: 0.84}
+# Images most alike that are listed for every image; whoever has more copies is tied through these.
+MAX_PER_IMAGE: Final = {CONTENT: 5, FRAME: 3}
+# Of a crowd, of more lookalikes than that, the first two are listed, what is as alike as what was saved again, and what
+# stands out: it lacks three quarters at most of what the next one lacks (Lowe's ratio test for keypoints, 2004).
+_MIN_LISTED: Final = 2
+_SAVED_AGAIN: Final = 0.92
+_STANDING_OUT: Final = 0.75
+# Up to so many images there is one cell, and every image meets every other.
+_MAX_WHOLE: Final = 8192
+_PER_CELL: Final = 512
+_NUM_CELLS_ASKED: Final = 8
+# Of a larger cell only so many are met, evenly spaced; whoever asks it counts as cut.
+MAX_PER_CELL: Final = 8192
+_BLOCK: Final = 1024
+_SHORT: Final = LENGTH * LENGTH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shortlist:
-    """Pairs that may show the same picture.
+    """Pairs that may show the same picture, most alike first.
 
     Args:
         first: Index of the one image of every pair.
         second: Index of the other, always the larger.
-        num_cut: Images that had more lookalikes than are listed.
+        num_cut: Images that did not meet all of a crowded cell.
     """
 
     first: Indexes
@@ -44,117 +55,148 @@ class Shortlist:
     num_cut: int
 
 
-def shortlist(looks: Looks, *, with_mirrored: bool = False) -> Shortlist:
-    """Finds pairs of images of which one's whole looks like a view of the other.
-
-    The time grows with the number of images, not with its square: a hash is looked up by each third of its bits, and
-    no look-up returns more than a fixed number of images.
+def shortlist(looks: Looks, *, with_mirrored: bool = True, tied: Indexes | None = None) -> Shortlist:
+    """Finds the images that look most like a view of each image.
 
     Args:
-        looks: Looks (n, 7, 2) of distinct images.
+        looks: Looks (n, 2, 80) of distinct images.
         with_mirrored: Also find mirrored copies.
+        tied: A number for every image; images of one number are known to belong together and are not paired.
 
     Returns:
         The pairs, most alike first.
     """
-    num = len(looks)
-    whole = np.ascontiguousarray(looks[:, WHOLE, :])
-    views = range(MIRRORED + 1) if with_mirrored else range(MIRRORED)
-    keys: list[Indexes] = []
-    is_cut = np.zeros(num, dtype=bool)
-    for band in _BANDS:
-        bucket = _Buckets(_band(whole[:, 0], band), band)
-        for view in views:
-            asked = np.ascontiguousarray(looks[:, view, :])
-            keys += [_pair_keys(one, two, num) for one, two in bucket.alike(asked, whole, is_cut)]
-            if len(keys) > 64:
-                keys = [np.unique(np.concatenate(keys))]
-    found = np.unique(np.concatenate(keys)) if keys else np.empty(0, dtype=np.int64)
-    first, second = found // max(1, num), found % max(1, num)
-    return _nearest(first, second, looks, views, is_cut)
+    if not len(looks):
+        return Shortlist(first=np.empty(0, np.int64), second=np.empty(0, np.int64), num_cut=0)
+    known = np.arange(len(looks)) if tied is None else tied
+    found: list[tuple[Indexes, Indexes, Indexes]] = []
+    is_cut = np.zeros(len(looks), dtype=bool)
+    for kind in (CONTENT, FRAME):
+        own = np.ascontiguousarray(looks[:, kind])
+        views = [own, *(flipped(own) if with_mirrored else [])]
+        views += turned_and_cropped(own) if kind == CONTENT else []
+        found.append(_nearest(own, views, known, is_cut, kind))
+    one, two, likeness = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    one, two, likeness = _without_repeats(one, two, likeness, len(looks))
+    order = np.lexsort((two, one, -likeness))
+    return Shortlist(first=one[order], second=two[order], num_cut=int(is_cut.sum()))
 
 
-def _band(hashes: Keys, band: tuple[int, int]) -> Indexes:
-    start, width = band
-    return ((hashes >> np.uint64(start)) & np.uint64(2**width - 1)).astype(np.int64)
-
-
-def _pair_keys(one: Indexes, two: Indexes, num: int) -> Indexes:
-    return np.unique(np.minimum(one, two) * num + np.maximum(one, two))
-
-
-def _flips(width: int) -> list[int]:
-    sizes = range(_MAX_BAND_FLIPS + 1)
-    return [sum(1 << bit for bit in chosen) for size in sizes for chosen in combinations(range(width), size)]
-
-
-class _Buckets:
-    """Images by a part of their hash."""
-
-    def __init__(self, own: Indexes, band: tuple[int, int]) -> None:
-        self._band = band
-        self._members = np.argsort(own, kind="stable")
-        counts = np.bincount(own, minlength=2 ** band[1])
-        self._starts = np.cumsum(counts) - counts
-        # A byte a bucket stays in the processor's cache; most look-ups find nothing and need no more.
-        self._counts = np.minimum(counts, MAX_PER_BUCKET).astype(np.uint8)
-        self._is_cut = counts > MAX_PER_BUCKET
-
-    def alike(self, asked: Keys, whole: Keys, is_cut: NDArray[np.bool_]) -> Iterator[tuple[Indexes, Indexes]]:
-        """Yields images and images whose whole looks like what is asked of them."""
-        own = _band(asked[:, 0], self._band)
-        for flip in _flips(self._band[1]):
-            found = self._counts[own ^ flip]
-            images = np.flatnonzero(found)
-            bucket = own[images] ^ flip
-            is_cut[images] |= self._is_cut[bucket]
-            count, start = found[images].astype(np.int64), self._starts[bucket]
-            for part in _parts(count):
-                one = np.repeat(images[part], count[part])
-                within = np.arange(len(one)) - np.repeat(np.cumsum(count[part]) - count[part], count[part])
-                two = self._members[np.repeat(start[part], count[part]) + within]
-                low = np.bitwise_count(asked[one, 0] ^ whole[two, 0])
-                near = low <= MAX_LOW_BITS
-                one, two, low = one[near], two[near], low[near]
-                high = np.bitwise_count(asked[one, 1] ^ whole[two, 1])
-                near = (low + high <= MAX_BITS) & (one != two)
-                if near.any():
-                    yield one[near], two[near]
-
-
-def _parts(count: Indexes) -> Iterator[slice]:
-    """Cuts the queries so that no part has more candidates than memory should hold."""
-    total = np.cumsum(count)
-    start = 0
-    while start < len(count):
-        before = int(total[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(total, before + _MAX_CANDIDATES, side="right")))
-        if total[stop - 1] > before:
-            yield slice(start, stop)
-        start = stop
-
-
-def _nearest(first: Indexes, second: Indexes, looks: Looks, views: range, is_cut: NDArray[np.bool_]) -> Shortlist:
-    """Keeps of every image the pairs most alike, and orders them by it."""
-    distance = np.full(len(first), 255, dtype=np.int64)
+def _nearest(
+    own: Looks, views: list[Looks], known: Indexes, is_cut: NDArray[np.bool_], kind: int
+) -> tuple[Indexes, Indexes, Indexes]:
+    """Pairs of which one is among those most like a view of the other, and how alike they are."""
+    cells = _Cells(own)
+    most, floor = MAX_PER_IMAGE[kind], int(MIN_LIKENESS[kind] * _SHORT)
+    best = _nothing()
     for view in views:
-        for one, two in ((first, second), (second, first)):
-            differing = np.bitwise_count(looks[one, view] ^ looks[two, WHOLE]).astype(np.int64)
-            is_near = (differing[:, 0] <= MAX_LOW_BITS) & (differing.sum(axis=1) <= MAX_BITS)
-            distance = np.where(is_near, np.minimum(distance, differing.sum(axis=1)), distance)
-    order = np.lexsort((second, first, distance))
-    first, second = first[order], second[order]
-    kept = np.minimum(_rank_within(first), _rank_within(second)) < MAX_PER_IMAGE
-    is_cut[first[~kept]] = True
-    return Shortlist(first=first[kept], second=second[kept], num_cut=int(is_cut.sum()))
+        found = [best, *cells.alike(view.astype(np.float32), known, is_cut, floor, most + 1)]
+        one, two, likeness = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        best = _most_alike(*_without_repeats(one, two, likeness, len(own)), most + 1)
+    one, two, likeness = _standing_out(*best, most)
+    return np.minimum(one, two), np.maximum(one, two), likeness
 
 
-def _rank_within(images: Indexes) -> Indexes:
-    """For every pair, how many pairs of the same image come before it."""
-    order = np.argsort(images, kind="stable")
-    grouped = images[order]
-    is_first = np.concatenate([[True], grouped[1:] != grouped[:-1]]) if len(grouped) else np.empty(0, dtype=bool)
-    place = np.arange(len(grouped))
-    rank = np.empty(len(images), dtype=np.int64)
-    rank[order] = place - np.maximum.accumulate(np.where(is_first, place, 0))
-    return rank
+def _nothing() -> tuple[Indexes, Indexes, Indexes]:
+    return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+
+
+def _without_repeats(one: Indexes, two: Indexes, likeness: Indexes, num: int) -> tuple[Indexes, Indexes, Indexes]:
+    """Keeps of equal pairs the one most alike."""
+    keys = one * num + two
+    order = np.lexsort((-likeness, keys))
+    keys = keys[order]
+    is_first = np.ones(len(keys), dtype=bool)
+    is_first[1:] = keys[1:] != keys[:-1]
+    kept = order[is_first]
+    return one[kept], two[kept], likeness[kept]
+
+
+def _most_alike(one: Indexes, two: Indexes, likeness: Indexes, most: int) -> tuple[Indexes, Indexes, Indexes]:
+    """Keeps of every first image the pairs most alike; of equal ones those with the first partners."""
+    order = np.lexsort((two, -likeness, one))
+    kept = order[_rank(one[order]) < most]
+    return one[kept], two[kept], likeness[kept]
+
+
+def _rank(asked: Indexes) -> Indexes:
+    """For every entry of an ordered list, how many equal ones come before it."""
+    starts = np.flatnonzero(np.r_[True, asked[1:] != asked[:-1]]) if len(asked) else np.empty(0, dtype=np.int64)
+    return np.asarray(np.arange(len(asked)) - np.repeat(starts, np.diff(np.r_[starts, len(asked)])))
+
+
+def _standing_out(one: Indexes, two: Indexes, likeness: Indexes, most: int) -> tuple[Indexes, Indexes, Indexes]:
+    """Keeps of an ordered crowd what is worth a look; a crowd is whoever has one pair more than is listed."""
+    rank = _rank(one)
+    background = np.full(int(one.max(initial=-1)) + 1, -1, dtype=np.int64)
+    background[one[rank == most]] = likeness[rank == most]
+    next_one = background[one]
+    is_out = _SHORT - likeness <= _STANDING_OUT * (_SHORT - next_one)
+    kept = (rank < most) & ((next_one < 0) | (rank < _MIN_LISTED) | (likeness >= _SAVED_AGAIN * _SHORT) | is_out)
+    return one[kept], two[kept], likeness[kept]
+
+
+class _Cells:
+    """Images by the landmark that each looks most like."""
+
+    def __init__(self, own: Looks) -> None:
+        self._own = own.astype(np.float32)
+        num = len(own)
+        num_cells = 1 if num <= _MAX_WHOLE else -(-num // _PER_CELL)
+        self._landmarks = self._own[np.arange(num_cells) * num // num_cells]
+        nearest = np.zeros(num, dtype=np.int64)
+        if num_cells > 1:
+            for start in range(0, num, _BLOCK):
+                # The first of equals, which sums of whole numbers let stand on every processor.
+                nearest[start : start + _BLOCK] = (self._own[start : start + _BLOCK] @ self._landmarks.T).argmax(axis=1)
+        order = np.argsort(nearest, kind="stable")
+        self._members = np.split(order, np.searchsorted(nearest[order], np.arange(1, num_cells)))
+
+    def alike(
+        self, view: Floats, known: Indexes, is_cut: NDArray[np.bool_], floor: int, most: int
+    ) -> Iterator[tuple[Indexes, Indexes, Indexes]]:
+        """Yields images, images whose own looks are most like the view of the former, and how alike."""
+        for cell, asking in self._asking(view):
+            members = self._members[cell]
+            if len(members) > MAX_PER_CELL:
+                is_cut[asking] = True
+                members = members[np.arange(MAX_PER_CELL) * len(members) // MAX_PER_CELL]
+            own = self._own[members].T
+            for start in range(0, len(asking), _BLOCK):
+                block = asking[start : start + _BLOCK]
+                likeness = view[block] @ own
+                likeness[known[block][:, None] == known[members][None, :]] = -1
+                yield _above(likeness, block, members, floor, most)
+
+    def _asking(self, view: Floats) -> Iterator[tuple[int, Indexes]]:
+        """Yields cells and the images whose view asks them."""
+        num_cells, num = len(self._members), len(view)
+        if num_cells <= _NUM_CELLS_ASKED:
+            yield from ((cell, np.arange(num)) for cell in range(num_cells))
+            return
+        asked = np.empty((num, _NUM_CELLS_ASKED), dtype=np.int64)
+        for start in range(0, num, _BLOCK):
+            likeness = (view[start : start + _BLOCK] @ self._landmarks.T).astype(np.int64)
+            # Unequal numbers, so that it does not depend on the processor which of equals are taken.
+            likeness = likeness * num_cells + np.arange(num_cells)[::-1]
+            asked[start : start + _BLOCK] = np.argpartition(likeness, -_NUM_CELLS_ASKED, axis=1)[:, -_NUM_CELLS_ASKED:]
+        flat = asked.ravel()
+        order = np.argsort(flat, kind="stable")
+        ends = np.searchsorted(flat[order], np.arange(num_cells + 1))
+        for cell in range(num_cells):
+            if ends[cell] < ends[cell + 1]:
+                yield cell, order[ends[cell] : ends[cell + 1]] // _NUM_CELLS_ASKED
+
+
+def _above(
+    likeness: Floats, asking: Indexes, members: Indexes, floor: int, most: int
+) -> tuple[Indexes, Indexes, Indexes]:
+    """The members most alike of each row of likeness, if they are alike enough."""
+    is_near = likeness >= floor
+    crowded = np.flatnonzero(is_near.sum(axis=1) > most)
+    if len(crowded):
+        least = np.partition(likeness[crowded], -most, axis=1)[:, -most]
+        is_near[crowded] = likeness[crowded] >= np.maximum(least, floor)[:, None]
+    rows, columns = np.nonzero(is_near)
+    found = likeness[rows, columns].astype(np.int64)
+    return _most_alike(asking[rows], members[columns], found, most)

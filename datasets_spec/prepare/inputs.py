@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 IMAGES_NAME = "images.parquet"
 # Raised when readers understand more, or what is written changes beside rows' content: stores are then prepared again,
 # while rows that stay the same keep their fingerprints. 1: options in more forms; keyed groups. 2: options marked "a)".
-PREPARE_VERSION = 2
+# 3: copies found anew.
+PREPARE_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

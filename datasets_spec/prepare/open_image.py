@@ -66,7 +66,7 @@ def open_image(path: Path, state: FileState, limits: ImageLimits) -> OpenedImage
         state: Size and time of the file, to be told.
         limits: What it may cost.
     """
-    from datasets_spec.copies.perceptual_hash import as_numbers, looks_of
+    from datasets_spec.copies.looks import as_numbers, looks_of
 
     try:
         data = read_image(path, limits)

@@ -29,7 +29,15 @@ from datasets_spec.prepare.inputs import (
 )
 from datasets_spec.prepare.quarantine import require_within_limit, write_quarantine
 from datasets_spec.prepare.second_pass import write_row_list
-from datasets_spec.prepare.survey import Survey, require_balance, survey_staging, tie_rows, write_image_states
+from datasets_spec.prepare.survey import (
+    Survey,
+    known_patients,
+    require_balance,
+    survey_staging,
+    tie_rows,
+    write_image_states,
+)
+from datasets_spec.prepare.tied_pairs import tied_rows
 from datasets_spec.sample import QuarantinedRow
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.store.generations import GENERATIONS, LEASE_NAME, locked, remove_unheld
@@ -37,6 +45,7 @@ from datasets_spec.store.manifest import StoreManifest, write_manifest
 from datasets_spec.store.remarks import tell_patients_and_contradictions
 from datasets_spec.store.secret import make_secret
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME
+from datasets_spec.store.tied_rows import TIED_ROWS_NAME, write_tied_rows
 
 STAGING = "staging"
 REFUSED_NAME = "quarantine-refused.parquet"
@@ -157,8 +166,9 @@ def _build(
     shares = {name: catalog.shares(name) for name in catalog.names}
     sampling = {name: catalog.sampling(name) for name in catalog.names}
     policy = catalog.spec.leakage
-    groups, search = group_copies(
-        survey.images, limits=limits, flips=policy.flips, on_event=tell, compare_chunks=compare_pairs
+    known = known_patients(survey.rows) if policy.group != "warn" else {}
+    groups = group_copies(
+        survey.images, limits=limits, flips=policy.flips, known=known, on_event=tell, compare_chunks=compare_pairs
     )
     tie_rows(survey.rows, groups, policy)
     plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling, policy=policy)
@@ -171,14 +181,15 @@ def _build(
     parts = store_rows(plan, sources, staging, generation, limits=limits, secret_path=secret_path)
     write_row_list(plan, generation / ROWS_NAME)
     write_image_states(staging, generation / IMAGES_NAME)
+    write_tied_rows(tied_rows(survey, plan, groups), generation / TIED_ROWS_NAME)
     shutil.rmtree(staging, ignore_errors=True)
-    for file in (generation / ROWS_NAME, generation / IMAGES_NAME):
+    for file in (generation / ROWS_NAME, generation / IMAGES_NAME, generation / TIED_ROWS_NAME):
         sync(file)
     sync_folders(generation)
     sync(generation.parent)
     name = f"{GENERATIONS}/{generation.name}"
     manifest = build_manifest(
-        catalog, plan, survey, parts, seed=seed, search=search, inputs_fingerprint=fingerprint, generation=name
+        catalog, plan, survey, parts, seed=seed, search=groups.search, inputs_fingerprint=fingerprint, generation=name
     )
     tell_patients_and_contradictions(manifest.subsets, tell)
     return manifest, survey.quarantined

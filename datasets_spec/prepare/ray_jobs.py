@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets_spec.copies.groups import ComparedChunk, PairChunk, compare_chunk
+from datasets_spec.copies.chunks import ComparedChunk, PairChunk, compare_chunk
 from datasets_spec.images.limits import ImageLimits
 from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, open_images, read_and_count
 from datasets_spec.prepare.inputs import DataFile, SubsetSource

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datasets_spec.copies.groups import SeenImage
+from datasets_spec.copies.chunks import SeenImage
+from datasets_spec.copies.groups import CopyGroups
+from datasets_spec.copies.ties import Ties
 from datasets_spec.errors import ReaderError, StoreError
 from datasets_spec.prepare.contradictions import question_keys
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
@@ -16,7 +18,7 @@ from datasets_spec.prepare.quarantine import NUM_EXAMPLES, Tally
 from datasets_spec.prepare.staged_rows import LIGHT_COLUMNS, MASK_COLUMNS, STATE_COLUMNS, read_staged
 from datasets_spec.sample import QuarantinedRow, QuarantineReason
 from datasets_spec.splits.leak_levels import LeakagePolicy
-from datasets_spec.splits.links import IMAGE_LINK, NEAR_LINK, row_links
+from datasets_spec.splits.links import GROUP_LINK, IMAGE_LINK, NEAR_LINK, SLICE_LINK, row_links
 from datasets_spec.splits.row_plan import Row, RowPlan
 from datasets_spec.store.secret import OWNER_ONLY
 
@@ -50,18 +52,38 @@ class Survey:
             self.quarantined.append(QuarantinedRow(subset=row.subset, file=row.file, index=row.index, reason=reason))
 
 
-def tie_rows(rows: Iterable[Row], groups: Mapping[str, str], policy: LeakagePolicy) -> None:
+def tie_rows(rows: Iterable[Row], groups: CopyGroups, policy: LeakagePolicy) -> None:
     """Ties rows whose images show the same picture, and sets apart the ties that are only counted.
 
     Args:
         rows: The rows; changed in place.
-        groups: Group of every image that has a copy, by pixel hash.
+        groups: Images that belong together, by pixel hash.
         policy: What is done at which level.
     """
     for row in rows:
-        images = (link.removeprefix(IMAGE_LINK) for link in row.links if link.startswith(IMAGE_LINK))
-        near = frozenset(NEAR_LINK + groups[image] for image in images if image in groups)
-        row.links, row.watched = policy.divide(row.links | near)
+        images = [link.removeprefix(IMAGE_LINK) for link in row.links if link.startswith(IMAGE_LINK)]
+        named = ((NEAR_LINK, groups.copies), (SLICE_LINK, groups.slices))
+        found = frozenset(link + tied[image] for link, tied in named for image in images if image in tied)
+        row.links, row.watched = policy.divide(row.links | found)
+
+
+def known_patients(rows: Iterable[Row]) -> dict[str, str]:
+    """Returns what images are tied by before any is compared: their patients, directly or through others.
+
+    Args:
+        rows: Rows before anything is decided about them.
+
+    Returns:
+        A name for every image of a known patient, by pixel hash.
+    """
+    ties, images = Ties(), set[str]()
+    for row in rows:
+        groups = [link for link in row.links if link.startswith(GROUP_LINK)]
+        own = [link for link in row.links if link.startswith(IMAGE_LINK)]
+        for link in (*groups, *own) if groups else ():
+            ties.tie(groups[0], link)
+        images.update(own if groups else ())
+    return {link.removeprefix(IMAGE_LINK): ties.root(link) for link in images}
 
 
 def survey_staging(staging: Path, files: Sequence[DataFile], sources: Mapping[str, SubsetSource]) -> Survey:

@@ -9,12 +9,12 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from datasets_spec.sample import SPLITS
-from datasets_spec.splits.links import BYTES_LINK, GROUP_LINK, IMAGE_LINK, NEAR_LINK
+from datasets_spec.splits.links import BYTES_LINK, GROUP_LINK, IMAGE_LINK, NEAR_LINK, SLICE_LINK
 
 Action = Literal["drop", "refuse", "warn"]
 # Strongest first: a pair of rows counts at the first level that ties it.
-LEVELS = ("bytes", "pixels", "near", "group")
-_LEVEL_OF = {BYTES_LINK: "bytes", IMAGE_LINK: "pixels", NEAR_LINK: "near", GROUP_LINK: "group"}
+LEVELS = ("bytes", "pixels", "near", "slices", "group")
+_LEVEL_OF = {BYTES_LINK: "bytes", IMAGE_LINK: "pixels", NEAR_LINK: "near", SLICE_LINK: "slices", GROUP_LINK: "group"}
 
 
 class LeakagePolicy(BaseModel):
@@ -25,9 +25,11 @@ class LeakagePolicy(BaseModel):
     Args:
         bytes: The same image file.
         pixels: Another file of the same pixels.
-        near: A picture that shows the same: saved, scaled or cropped again, brighter or darker.
+        near: A picture that shows the same: saved, scaled, stretched, turned or cropped again, brighter or darker.
+        slices: A neighbouring slice of one volume or frame of one film, as its pixels suggest; only counted by default,
+            because that is a guess about patients, and volumes are often published whole.
         group: Another image of the same patient or study, where the catalog says how to tell.
-        flips: Also find mirrored copies at the level ``near``.
+        flips: Mirrored and upside-down copies count as ``near`` too; public sets hold many.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,8 +37,9 @@ class LeakagePolicy(BaseModel):
     bytes: Action = "drop"
     pixels: Action = "drop"
     near: Action = "drop"
+    slices: Action = "warn"
     group: Action = "drop"
-    flips: bool = False
+    flips: bool = True
 
     def action(self, level: str) -> Action:
         """Returns what is done at a level.

@@ -1,4 +1,4 @@
-"""What ties two rows to one split: bytes, pixels, near copies, patients."""
+"""What ties two rows to one split: bytes, pixels, near copies, slices, patients."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ GROUP_LINK = "group:"
 IMAGE_LINK = "image:"
 BYTES_LINK = "bytes:"
 NEAR_LINK = "near:"
+SLICE_LINK = "slice:"
 
 
 def row_links(image_hashes: Sequence[str], groups: Sequence[str], bytes_hashes: Sequence[str] = ()) -> frozenset[str]:

@@ -139,8 +139,8 @@ def show_check(found: DataCheck, eval_sets: Sequence[str]) -> None:
     _print_filled("Leakage", columns, [_leak_row(leak) for leak in found.leaks])
     search = found.copy_search
     print_line(
-        f"Copies: {search.num_images} images, {search.num_shortlisted} pairs alike, {search.num_copies} confirmed; "
-        f"largest group {search.largest_group}"
+        f"Copies: {search.num_images} images, {search.num_shortlisted} pairs alike, {search.num_compared} compared, "
+        f"{search.num_copies} confirmed, {search.num_slices} neighbouring slices; largest group {search.largest_group}"
     )
     shared = [[one, two, " ".join(names)] for one, two, names in found.common_sources]
     _print_filled("Built from the same data set", ["subset", "and", "data sets"], shared)

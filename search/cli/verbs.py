@@ -26,22 +26,16 @@ data_app = typer.Typer(no_args_is_help=True, help="Prepare and check the data of
 phantom_app = typer.Typer(no_args_is_help=True, help="The embedded phantom corpus and its tiny backbone.")
 app.add_typer(data_app, name="data")
 app.add_typer(phantom_app, name="phantom")
-design_app = typer.Typer(
-    no_args_is_help=True, help="The papers' controlled experiments, and what is published of them."
-)
+design_app = typer.Typer(no_args_is_help=True, help="The papers' controlled experiments, and what is published.")
 app.add_typer(design_app, name="design")
 app.add_typer(bench_app, name="bench")
 app.add_typer(job_app)
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study's YAML file")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="replace values of the file")]
-RunDirOption = Annotated[
-    Path | None, typer.Option("--run-dir", help="study directory; default: runs/NAME beside the file")
-]
+RunDirOption = Annotated[Path | None, typer.Option("--run-dir", help="study directory; default: runs/NAME beside it")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="the study directory")]
-Address = Annotated[
-    str | None, typer.Option("--address", help="cluster to join, host:6379; default: start a local one")
-]
+Address = Annotated[str | None, typer.Option("--address", help="cluster to join, host:6379; default: a local one")]
 
 
 @app.command()
@@ -77,6 +71,19 @@ def data_check(
     from search.cli.data import check
 
     raise typer.Exit(check(study, overrides or [], address, as_json=as_json))
+
+
+@data_app.command("leaks")
+def data_leaks(
+    study: StudyFile,
+    overrides: Overrides = None,
+    pairs: Annotated[int, typer.Option(min=1, help="how many pairs to show")] = 20,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE", help="HTML file to write both pictures to")] = None,
+) -> None:
+    """Show which rows show the same, by file and row, the most doubtful first."""
+    from search.cli.leaks import leaks
+
+    leaks(study, overrides or [], num_pairs=pairs, sheet=sheet)
 
 
 @data_app.command("verify")

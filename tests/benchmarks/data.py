@@ -101,13 +101,14 @@ def measure_json(folder: Path, num_rows: int) -> dict[str, Any]:
 
 def measure_leakage(num_train: int, num_eval: int, num_copies: int) -> dict[str, Any]:
     """Shortlists drawn looks, with planted copies among them, and compares real planted copies by pixels."""
-    from datasets_spec.copies.perceptual_hash import NUM_VIEWS
+    from datasets_spec.copies.looks import NUM_FREQUENCIES, rounded
+    from datasets_spec.copies.picture import picture_of
     from datasets_spec.copies.pixel_agreement import compare
     from datasets_spec.copies.shortlist import shortlist
     from tests.makers.planted import MILD, phantom_image
 
     rng = np.random.default_rng(0)
-    looks = rng.integers(0, 2**64, (num_train + num_eval, NUM_VIEWS, 2), dtype=np.uint64)
+    looks = np.stack([rounded(rng.normal(size=(num_train + num_eval, NUM_FREQUENCIES))) for _ in range(2)], axis=1)
     looks[num_train : num_train + num_copies] = looks[:num_copies]
     start, start_cpu = time.perf_counter(), time.process_time()
     pairs = shortlist(looks)
@@ -115,7 +116,7 @@ def measure_leakage(num_train: int, num_eval: int, num_copies: int) -> dict[str,
     images = [phantom_image(number) for number in range(num_copies)]
     copies = [MILD["JPEG 90"](image, rng) for image in images]
     start = time.perf_counter()
-    confirmed = sum(compare(one, two).is_copy for one, two in zip(images, copies, strict=True))
+    confirmed = sum(compare(picture_of(one), picture_of(two)).is_copy for one, two in zip(images, copies, strict=True))
     compare_s = time.perf_counter() - start
     say(
         f"leakage: {num_train} x {num_eval} looks: {len(pairs.first)} pairs in {shortlist_s:.1f} s "
@@ -167,7 +168,7 @@ def plain_loop(catalog_path: Path) -> float:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from datasets_spec.copies.perceptual_hash import as_numbers, looks_of
+    from datasets_spec.copies.looks import as_numbers, looks_of
     from datasets_spec.images.decode import decode, hash_of
     from datasets_spec.images.limits import ImageLimits
     from datasets_spec.images.strip_metadata import without_metadata

@@ -71,6 +71,21 @@ def _cropped(share: float) -> Edit:
     return edit
 
 
+def _stretched(factor: float) -> Edit:
+    """Makes an image wider and crops it to its size again."""
+
+    def edit(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        wide = image.resize((round(image.width * factor), image.height), Image.Resampling.BICUBIC)
+        left = int(rng.integers(0, wide.width - image.width + 1))
+        return wide.crop((left, 0, left + image.width, image.height))
+
+    return edit
+
+
+def _turned(degrees: float) -> Edit:
+    return lambda image, rng: image.rotate(degrees, Image.Resampling.BICUBIC)
+
+
 def _enhanced(kind: type[ImageEnhance.Brightness] | type[ImageEnhance.Contrast], factor: float) -> Edit:
     return lambda image, rng: kind(image).enhance(factor)
 
@@ -90,6 +105,10 @@ STRONG: dict[str, Edit] = {
     "JPEG 50": _jpeg(50),
     "JPEG 30": _jpeg(30),
     "crop 10 %": _cropped(0.1),
-    "turned 2 degrees": lambda image, rng: image.rotate(2, Image.Resampling.BICUBIC),
+    "turned 2 degrees": _turned(2),
+    "turned 10 degrees": _turned(-10),
+    "stretched 10 %": _stretched(1.1),
+    "equalised": lambda image, rng: ImageOps.equalize(image),
+    "brighter 30 %": _enhanced(ImageEnhance.Brightness, 1.3),
 }
 FLIP: Edit = lambda image, rng: ImageOps.mirror(image)  # noqa: E731

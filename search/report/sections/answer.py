@@ -151,7 +151,8 @@ def _luck(selection: Mapping[str, Any]) -> tuple[str, ...]:
     if confirm and confirm["num_finalists"] > 1:
         sentences.append(
             f"On confirm, where it was chosen among {confirm['num_finalists']} finalists, "
-            f"{percent(confirm['expected'])} is expected once the {points(confirm['optimism'], signed=False)} points that choosing adds are taken off."
+            f"{percent(confirm['expected'])} is expected once the "
+            f"{points(confirm['optimism'], signed=False)} points that choosing adds are taken off."
         )
     return tuple(sentences)
 

@@ -1,24 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from datasets_spec.copies.groups import SeenImage, group_copies
-from datasets_spec.copies.perceptual_hash import MIRRORED, NUM_VIEWS, Looks, as_numbers, from_numbers, looks_of
-from datasets_spec.copies.pixel_agreement import compare
-from datasets_spec.copies.shortlist import MAX_BITS, MAX_LOW_BITS, shortlist
+from datasets_spec.copies import groups as module
+from datasets_spec.copies.chunks import SeenImage
+from datasets_spec.copies.groups import group_copies
+from datasets_spec.copies.looks import as_numbers, looks_of
 from datasets_spec.images.decode import decode, hash_of
 from datasets_spec.images.limits import ImageLimits
 from tests.makers.corpus import encoded
 from tests.makers.planted import FLIP, MILD, phantom_image, photo_like_image
+from tests.makers.scans import fundus_image, head_slice
 
-MAKERS: dict[str, Callable[[int], Image.Image]] = {"phantom": phantom_image, "photo-like": photo_like_image}
 LIMITS = ImageLimits()
 
 
@@ -35,26 +32,29 @@ def seen(folder: Path, images: list[Image.Image]) -> dict[str, SeenImage]:
     return found
 
 
-@pytest.mark.parametrize("kind", MAKERS)
-@pytest.mark.parametrize("edit", MILD)
-def test_a_mild_edit_is_found_among_distinct_images(kind: str, edit: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [phantom_image, photo_like_image, fundus_image])
+def test_mild_copies_are_found_among_distinct_images(kind: type, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    originals = [MAKERS[kind](number) for number in range(12)]
-    copy = MILD[edit](originals[5], rng)
-    images = seen(tmp_path, [*originals, copy])
+    originals = [kind(number) for number in range(12)]
+    copies = {number: edit(originals[number], rng) for number, edit in enumerate(MILD.values())}
+    images = seen(tmp_path, [*originals, *copies.values()])
     names = list(images)
-    groups, search = group_copies(images, limits=LIMITS)
-    assert set(groups) == {names[5], names[12]}
-    assert groups[names[5]] == groups[names[12]]
-    assert (search.num_images, search.num_copies, search.num_cut) == (13, 1, 0)
+    found = group_copies(images, limits=LIMITS)
+    assert {(pair.one, pair.two) for pair in found.pairs} == {
+        tuple(sorted((names[number], names[12 + number]))) for number in copies
+    }
+    assert (found.search.num_images, found.search.num_copies, found.search.num_cut) == (
+        12 + len(copies),
+        len(copies),
+        0,
+    )
 
 
-def test_a_mirrored_copy_is_found_when_asked_for(tmp_path: Path) -> None:
-    originals = [photo_like_image(number) for number in range(6)]
+def test_a_mirrored_copy_is_found_unless_flips_are_off(tmp_path: Path) -> None:
+    originals = [head_slice(number, 0.0) for number in range(6)]
     images = seen(tmp_path, [*originals, FLIP(originals[2], np.random.default_rng(0))])
-    assert group_copies(images, limits=LIMITS)[0] == {}
-    groups, _ = group_copies(images, limits=LIMITS, flips=True)
-    assert set(groups) == {list(images)[2], list(images)[6]}
+    assert group_copies(images, limits=LIMITS, flips=False).copies == {}
+    assert set(group_copies(images, limits=LIMITS).copies) == {list(images)[2], list(images)[6]}
 
 
 def test_a_chain_of_copies_is_one_group_and_flat_images_have_none(tmp_path: Path) -> None:
@@ -64,11 +64,24 @@ def test_a_chain_of_copies_is_one_group_and_flat_images_have_none(tmp_path: Path
     third = MILD["contrast -20 %"](second, rng)
     flat = [Image.new("L", (64, 64), level) for level in (10, 11)]
     images = seen(tmp_path, [first, second, third, *flat])
-    groups, search = group_copies(images, limits=LIMITS)
-    assert set(groups) == set(list(images)[:3])
-    assert len(set(groups.values())) == 1
+    found = group_copies(images, limits=LIMITS)
+    assert set(found.copies) == set(list(images)[:3])
+    assert len(set(found.copies.values())) == 1
     # The third pair follows from the other two.
-    assert (search.num_flat, search.num_compared, search.num_copies) == (2, 2, 2)
+    assert (found.search.num_flat, found.search.num_compared, found.search.num_copies) == (2, 2, 2)
+
+
+def test_slices_of_a_volume_are_a_group_of_their_own(tmp_path: Path) -> None:
+    slices = [head_slice(1, 0.1 + 0.05 * number) for number in range(4)]
+    copy = MILD["JPEG 75"](slices[0], np.random.default_rng(0))
+    images = seen(tmp_path, [*slices, head_slice(2, 0.1), copy])
+    names = list(images)
+    found = group_copies(images, limits=LIMITS)
+    assert set(found.copies) == {names[0], names[5]}
+    assert set(names[:4]) <= set(found.slices)
+    assert names[4] not in found.slices
+    assert len(set(found.slices.values())) == 1
+    assert found.search.num_slices >= 3
 
 
 def test_the_order_of_images_does_not_matter(tmp_path: Path) -> None:
@@ -79,66 +92,27 @@ def test_the_order_of_images_does_not_matter(tmp_path: Path) -> None:
     assert group_copies(images, limits=LIMITS) == group_copies(backwards, limits=LIMITS)
 
 
-def test_the_same_scene_with_other_noise_is_another_image() -> None:
+def test_images_of_one_patient_are_not_compared(tmp_path: Path) -> None:
+    slices = [head_slice(1, 0.1 + 0.05 * number) for number in range(4)]
+    images = seen(tmp_path, [*slices, MILD["JPEG 75"](slices[3], np.random.default_rng(0))])
+    names = list(images)
+    found = group_copies(images, limits=LIMITS, known=dict.fromkeys(names[:4], "patient"))
+    assert found.search.num_known == 4
+    assert [(pair.one, pair.two) for pair in found.pairs if pair.relation == "copy"] == [tuple(sorted(names[3:]))]
+    assert not any({pair.one, pair.two} <= set(names[:4]) for pair in found.pairs)
+
+
+def test_what_the_budget_leaves_out_is_counted_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    scene = np.asarray(photo_like_image(8, size=96).convert("L"), dtype=float) * 0.6 + 50
-    one, two = (Image.fromarray((scene + rng.normal(0, 14, scene.shape)).clip(0, 255).astype(np.uint8)) for _ in "ab")
-    agreement = compare(one, two)
-    assert agreement.structure > 0.8
-    assert not agreement.is_copy
+    originals = [photo_like_image(number) for number in range(6)]
+    images = seen(tmp_path, originals + [MILD["JPEG 90"](image, rng) for image in originals])
+    monkeypatch.setattr(module, "MIN_PAIRS", 2)
+    monkeypatch.setattr(module, "MAX_PAIRS_PER_IMAGE", 0)
+    search = group_copies(images, limits=LIMITS).search
+    assert (search.num_compared, search.num_copies) == (2, 2)
+    assert search.num_over_budget == search.num_shortlisted - 2 >= 4
+    assert search.num_expected == search.num_over_budget  # the last that was compared was a copy
 
 
-def test_looks_survive_arrow() -> None:
-    looks = looks_of(photo_like_image(1))
-    assert looks is not None
-    assert (from_numbers([as_numbers(looks)])[0] == looks).all()
-    assert looks_of(Image.new("RGB", (80, 80), (7, 8, 9))) is None
-
-
-def exhaustive(looks: Looks, with_mirrored: bool) -> set[tuple[int, int]]:
-    views = range(NUM_VIEWS if with_mirrored else MIRRORED)
-    pairs = set()
-    for one in range(len(looks)):
-        for two in range(len(looks)):
-            differing = [np.bitwise_count(looks[one, view] ^ looks[two, 0]) for view in views]
-            if one != two and any(low <= MAX_LOW_BITS and int(low) + int(high) <= MAX_BITS for low, high in differing):
-                pairs.add((min(one, two), max(one, two)))
-    return pairs
-
-
-@st.composite
-def crowded_looks(draw: st.DrawFn) -> Looks:
-    """Random looks, many of which are a few flipped bits away from another's."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    looks = rng.integers(0, 2**64, (draw(st.integers(2, 40)), NUM_VIEWS, 2), dtype=np.uint64)
-    for row in range(1, len(looks)):
-        if rng.random() < 0.7:
-            looks[row] = looks[rng.integers(0, row)]
-            for number, most in ((0, MAX_LOW_BITS + 3), (1, MAX_BITS)):
-                for bit in rng.integers(0, 64, rng.integers(0, most)):
-                    looks[row, rng.integers(0, NUM_VIEWS), number] ^= np.uint64(1) << np.uint64(bit)
-    return looks
-
-
-@given(crowded_looks(), st.booleans())
-@settings(max_examples=40)
-def test_the_shortlist_is_that_of_comparing_each_with_each(looks: Looks, with_mirrored: bool) -> None:
-    found = shortlist(looks, with_mirrored=with_mirrored)
-    pairs = set(zip(found.first.tolist(), found.second.tolist(), strict=True))
-    expected = exhaustive(looks, with_mirrored)
-    assert pairs <= expected
-    assert found.num_cut > 0 or pairs == expected
-
-
-def test_thousands_of_equal_hashes_stay_cheap_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasets_spec.copies.shortlist.MAX_PER_BUCKET", 8)
-    looks = np.repeat(np.random.default_rng(0).integers(0, 2**64, (1, NUM_VIEWS, 2), dtype=np.uint64), 3000, axis=0)
-    looks[:, 1:] = looks[:, :1]
-    found = shortlist(looks)
-    assert len(found.first) <= 8 * len(looks)
-    assert found.num_cut == len(looks)
-
-
-def test_nothing_looks_like_nothing() -> None:
-    assert len(shortlist(np.empty((0, NUM_VIEWS, 2), dtype=np.uint64)).first) == 0
-    assert group_copies({}, limits=LIMITS)[0] == {}
+def test_of_no_image_there_is_no_copy() -> None:
+    assert group_copies({}, limits=LIMITS).copies == {}

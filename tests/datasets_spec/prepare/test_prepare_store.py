@@ -32,7 +32,9 @@ from datasets_spec.readers.unpack import unpack_table
 from datasets_spec.sample import ARROW_SCHEMA, SPLITS, RawSample
 from datasets_spec.store.export import EXPORT_FORMATS, ExportFormat, export_rows
 from datasets_spec.store.generations import collect_garbage, locked
+from datasets_spec.store.secret import OWNER_ONLY
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME, Store, open_store
+from datasets_spec.store.tied_rows import TIED_ROWS_NAME, read_tied_rows
 from search.cli.data import as_plain
 from tests.makers.corpus import (
     encoded,
@@ -199,6 +201,17 @@ def test_planted_leaks_are_caught(prepared: Prepared) -> None:
     assert all(len(splits) == 1 for splits in where.values())
     leaked = hash_of(decode(encoded(picture(2003)), ImageLimits()))
     assert where[leaked] == {"sealed"}
+
+
+def test_rows_that_show_the_same_are_listed_for_their_owner_alone(prepared: Prepared) -> None:
+    path = prepared.store.directory / prepared.store.manifest.generation / TIED_ROWS_NAME
+    assert path.stat().st_mode & 0o777 == OWNER_ONLY
+    leaks = [pair for pair in read_tied_rows(path) if pair.is_leak]
+    assert {(pair.level, pair.one.subset, pair.two.subset) for pair in leaks} == {
+        ("pixels", "02", "tested"),
+        ("near", "02", "tested"),
+    }
+    assert {(pair.one.outcome, pair.two.outcome) for pair in leaks} == {("leaked_row", "kept")}
 
 
 def test_no_patient_is_in_two_splits_whatever_the_subset(prepared: Prepared) -> None:

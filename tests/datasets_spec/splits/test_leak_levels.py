@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from datasets_spec.copies.groups import CopyGroups, CopySearch
 from datasets_spec.errors import LeakageError
 from datasets_spec.prepare.survey import tie_rows
 from datasets_spec.sample import QuarantineReason
@@ -32,18 +33,25 @@ def planted() -> list[Row]:
         item("pool", 0, image="i0", data="f0"),
         item("pool", 1, image="i1"),
         item("pool", 2, image="i2 saved again"),
-        item("pool", 3, image="other", group="p3"),
-        item("pool", 4, image="own", group="p4"),
+        item("pool", 3, image="slice beside i5"),
+        item("pool", 4, image="other", group="p3"),
+        item("pool", 5, image="own", group="p4"),
         item("test", 0, image="i0", data="f0"),
         item("test", 1, image="i1"),
         item("test", 2, image="i2"),
         item("test", 3, image="i3", group="p3"),
+        item("test", 4, image="i5"),
     ]
 
 
 def plan_for(policy: LeakagePolicy) -> RowPlan:
     rows = planted()
-    tie_rows(rows, {"i2": "i2", "i2 saved again": "i2"}, policy)
+    groups = CopyGroups(
+        copies=dict.fromkeys(("i2", "i2 saved again"), "i2"),
+        slices=dict.fromkeys(("i5", "slice beside i5"), "i5"),
+        search=CopySearch(),
+    )
+    tie_rows(rows, groups, policy)
     return make_plan(rows, TRAIN_ONLY, seed=0, policy=policy)
 
 
@@ -53,8 +61,8 @@ def removed(plan: RowPlan) -> list[int]:
 
 
 def test_every_level_is_caught_and_counted_at_the_strongest() -> None:
-    plan = plan_for(LeakagePolicy())
-    assert removed(plan) == [0, 1, 2, 3]
+    plan = plan_for(LeakagePolicy(slices="drop"))
+    assert removed(plan) == [0, 1, 2, 3, 4]
     assert [(leak.level, leak.num_rows, leak.action) for leak in plan.leaks] == [(level, 1, "drop") for level in LEVELS]
     assert {(leak.subset, leak.split, leak.seen_subset, leak.seen_split) for leak in plan.leaks} == {
         ("pool", "train", "test", "sealed")
@@ -63,13 +71,22 @@ def test_every_level_is_caught_and_counted_at_the_strongest() -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_level_that_only_warns_keeps_its_rows_and_is_still_counted(level: str) -> None:
-    plan = plan_for(LeakagePolicy.model_validate({level: "warn"}))
+    plan = plan_for(LeakagePolicy.model_validate({"slices": "drop", level: "warn"}))
     # Equal files show equal pixels: to keep them, both levels have to warn.
     kept = [] if level == "bytes" else [LEVELS.index(level)]
-    assert removed(plan) == [row for row in range(4) if row not in kept]
+    assert removed(plan) == [row for row in range(5) if row not in kept]
     actions = {leak.level: leak.action for leak in plan.leaks}
-    assert actions == {**dict.fromkeys(LEVELS, "drop"), **({} if level == "bytes" else {level: "warn"})}
-    assert sum(leak.num_rows for leak in plan.leaks) == 4
+    assert actions == {
+        **dict.fromkeys(LEVELS, "drop"),
+        **({} if level == "bytes" else {level: "warn"}),
+    }
+    assert sum(leak.num_rows for leak in plan.leaks) == 5
+
+
+def test_neighbouring_slices_are_only_told_by_default() -> None:
+    plan = plan_for(LeakagePolicy())
+    assert removed(plan) == [0, 1, 2, 4]
+    assert {leak.level: leak.action for leak in plan.leaks}["slices"] == "warn"
 
 
 def test_equal_files_that_may_stay_are_refused_where_equal_pixels_are() -> None:
@@ -80,7 +97,7 @@ def test_equal_files_that_may_stay_are_refused_where_equal_pixels_are() -> None:
 def test_with_the_guard_off_everything_stays() -> None:
     plan = plan_for(LeakagePolicy.model_validate(dict.fromkeys(LEVELS, "warn")))
     assert plan.removed == []
-    assert sum(leak.num_rows for leak in plan.leaks) == 4
+    assert sum(leak.num_rows for leak in plan.leaks) == 5
 
 
 @pytest.mark.parametrize("level", LEVELS)

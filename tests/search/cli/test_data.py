@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from datasets_spec.check.check import DataCheck, check_store
+from datasets_spec.copies.groups import CopySearch
 from datasets_spec.errors import UserError
 from datasets_spec.splits.leak_levels import LeakCount
 from datasets_spec.store.generations import GENERATIONS, take_lease
@@ -61,6 +62,23 @@ def test_a_leak_that_is_kept_is_on_the_screen_and_in_the_json(
     told = json.loads(json.dumps(as_plain(found)))
     assert told["must_fix"] == [str(remark) for remark in found.must_fix]
     assert told["leaks"][0]["level"] == "near"
+
+
+def test_neighbouring_slices_and_pairs_not_compared_are_notes(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    store = write_store(study)
+    one, two = study.catalog.names[:2]
+    leak = LeakCount(
+        level="slices", subset=one, split="train", seen_subset=two, seen_split="sealed", num_rows=3, action="warn"
+    )
+    search = CopySearch(num_compared=900, num_over_budget=70, num_expected=2)
+    store.manifest = store.manifest.model_copy(update={"leaks": (leak,), "copy_search": search})
+    found = check_store(store, study.catalog, sources=[], eval_sets=[])
+    assert found.must_fix == ()
+    notes = [str(remark) for remark in found.advice]
+    assert any("(slices), and the catalog keeps them; name patients by `group_pattern`" in note for note in notes)
+    assert any("70 pairs of images that look alike were not compared" in note for note in notes)
+    assert any("about 2 of them may be copies" in note for note in notes)
 
 
 def test_a_source_with_a_targets_own_training_images_is_named(tmp_path: Path) -> None:
