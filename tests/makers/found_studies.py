@@ -1,7 +1,7 @@
 """Three small studies that end without "train on", run for real and pictured: `python -m tests.makers.found_studies`.
 
 One whose sources have nothing to do with the target; one whose sources code yes and no the other way round; and one
-whose only useful source helps one of two targets.
+whose useful sources help one of two targets.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ STUDIES = (
     FoundStudy(
         name="one-target-left-behind",
         targets=("xray-lung-staging", "oct-bone-histology"),
-        sources=("ct-lung-staging", "mri-fundus-laterality", "oct-bone-laterality"),
+        sources=("xray-brain-staging", "xray-lung-grading", "oct-bone-laterality"),
     ),
 )
 

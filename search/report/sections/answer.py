@@ -148,7 +148,7 @@ def _luck(selection: Mapping[str, Any]) -> tuple[str, ...]:
             f"in the search; by the spread of all of them about {points(search['optimism'], signed=False)} points "
             f"of that may be luck{without}."
         )
-    if confirm and confirm["num_finalists"] > 1:
+    if confirm and confirm["num_finalists"] > 1 and round(100 * confirm["optimism"], 1) > 0:
         sentences.append(
             f"On confirm, where it was chosen among {confirm['num_finalists']} finalists, "
             f"{percent(confirm['expected'])} is expected once the "
