@@ -18,7 +18,7 @@ def test_the_answer_says_what_luck_has_added(records: RunRecords) -> None:
     text = " ".join(compute_answer(records).luck)
     assert "the best of 12 trials scored 74.0" in text
     assert "about 4.0 points of that may be luck" in text
-    assert "68.4 % is expected once the 0.6 points that choosing adds are taken off" in text
+    assert "68.4\N{NO-BREAK SPACE}% is expected once the 0.6 points that choosing adds are taken off" in text
 
 
 def test_tables_hold_every_class_group_and_loss(records: RunRecords) -> None:
