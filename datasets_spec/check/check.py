@@ -129,7 +129,7 @@ def _kept_leak(leak: LeakCount) -> Remark:
         subset=leak.subset,
         text=f"{leak.num_rows} rows of '{leak.split}' show what {leak.seen_subset} ('{leak.seen_split}') shows "
         f"({leak.level}), and the catalog keeps them{todo}",
-        kind=f"leak {leak.split} {leak.seen_split} {leak.level}",
+        kind="slices" if todo else f"leak {leak.split} {leak.seen_split} {leak.level}",
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ ORIENTATIONS: Final = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 _TURNS_DEGREES: Final = (0, -4, 4, -8, 8)
 _SCALES: Final = (1.0, 0.92, 1.08)
 _COARSE: Final = 32
-_PADDED: Final = 48  # wide enough that shifts to 8 pixels do not wrap around
+_PADDED: Final = 40  # wide enough that shifts to 8 pixels do not wrap around
 _MAX_SHIFT: Final = 6
 _TIE: Final = 1e-6
 # Sides at which placements are refined, and steps there at most; twice as many found no more planted copies.
@@ -86,7 +86,7 @@ def coarse_placement(one: Picture, two: Picture, *, flips: bool) -> tuple[float,
     orientations = ORIENTATIONS if flips else ORIENTATIONS[:1]
     small_one, small_two = shrunk(one.contrast, _COARSE), shrunk(two.contrast, _COARSE)
     found = _by_correlation(small_one, small_two, orientations)
-    for orientation in orientations:
+    for orientation in orientations if one.box != two.box else ():  # of one box, they are among those above
         placement = _of_whole_frames(one, two, orientation)
         found.append((_correlation(small_one, warped(small_two, placement)), placement))
     best = max(score for score, _ in found)
@@ -98,7 +98,7 @@ def _by_correlation(
 ) -> list[tuple[float, Placement]]:
     from scipy.fft import irfft2, rfft2
 
-    moved = np.stack([warped(two, placement) for placement in _turned_and_scaled()]).astype(np.float64)
+    moved = (_turning_and_scaling() @ two.astype(np.float64).ravel()).reshape(-1, _COARSE, _COARSE)
     moved -= moved.mean(axis=(1, 2), keepdims=True)
     asked = np.stack([one[::down, ::across] for down, across in orientations]).astype(np.float64)
     asked -= asked.mean(axis=(1, 2), keepdims=True)
@@ -132,6 +132,33 @@ def _turned_and_scaled() -> tuple[Placement, ...]:
         for turn in turns
         for scale in _SCALES
     )
+
+
+@cache
+def _turning_and_scaling() -> Any:
+    """What turns and scales a flat coarse grid to all placements at once, as :func:`warped` does one by one.
+
+    Bilinear, and 0 for what lies outside; a sparse matrix, because the placements are always the same.
+    """
+    from scipy.sparse import csr_array
+
+    side, count = _COARSE, _COARSE * _COARSE
+    places = 2 * (np.arange(side) + 0.5) / side - 1
+    grid = np.stack(np.meshgrid(places, places, indexing="ij")).reshape(2, -1)  # down and across
+    rows, columns, weights = [], [], []
+    for number, placement in enumerate(_turned_and_scaled()):
+        asked = ((placement.matrix @ grid + placement.shift[:, None]) + 1) * side / 2
+        is_inside = ((asked >= 0) & (asked < side)).all(axis=0)
+        corner = np.floor(asked - 0.5)
+        share = asked - 0.5 - corner
+        for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            near = np.clip(corner + np.array([[down], [across]]), 0, side - 1).astype(np.intp)
+            weight = np.abs(1 - down - share[0]) * np.abs(1 - across - share[1])
+            rows.append(number * count + np.flatnonzero(is_inside))
+            columns.append((near[0] * side + near[1])[is_inside])
+            weights.append(weight[is_inside])
+    shape = (len(_turned_and_scaled()) * count, count)
+    return csr_array((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=shape)
 
 
 def _of_whole_frames(one: Picture, two: Picture, orientation: tuple[int, int]) -> Placement:

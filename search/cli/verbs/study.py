@@ -1,4 +1,4 @@
-"""The command `recombine`: one verb a function; what is heavy is imported when a verb needs it."""
+"""The verbs of a study and of its data, and the groups of all others."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typer
 
 from cluster.errors import ClusterError
 from datasets_spec.errors import RecombineError
-from search.cli.bench_verbs import bench_app
 from search.cli.console import print_error
-from search.cli.job_verbs import job_app
+from search.cli.verbs.bench import bench_app
+from search.cli.verbs.jobs import job_app
 
 app = typer.Typer(
     name="recombine",
