@@ -72,6 +72,7 @@ class Broker:
         self._leases: dict[str, Lease] = {}
         self._opens_at = now + grace_s
         self.slots: dict[str, dict[str, Any]] = {}  # what each living slot said of itself
+        self.num_leases: dict[str, int] = {}  # works that each slot has taken so far
         self.is_closed = False
         self.fatal: str | None = None
 
@@ -108,6 +109,7 @@ class Broker:
             return None
         work = self._waiting.popleft()
         self._leases[slot] = Lease(work=work, heard_at=now)
+        self.num_leases[slot] = self.num_leases.get(slot, 0) + 1
         return work
 
     def heartbeat(self, slot: str, work: Work, *, is_training: bool, now: float) -> bool:

@@ -84,8 +84,13 @@ class BrokerActor:
         return await self._wait(lambda: self._broker.decision(train_id, step))
 
     async def state(self) -> dict[str, Any]:
-        """Return slots with what they said of themselves, trials in their hands, and a fatal error if there is one."""
-        return {"slots": dict(self._broker.slots), "held": self._broker.held(), "fatal": self._broker.fatal}
+        """Return slots with what they said of themselves and took, trials in hand, a fatal error if there is one."""
+        return {
+            "slots": dict(self._broker.slots),
+            "held": self._broker.held(),
+            "num_leases": dict(self._broker.num_leases),
+            "fatal": self._broker.fatal,
+        }
 
     async def fail(self, reason: str) -> None:
         """No slot can work, and why."""

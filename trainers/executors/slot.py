@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets_spec.errors import RecombineError
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
 from trainers.rows.encoded_blocks import SampleRows
@@ -73,10 +74,13 @@ def serve_slot(config: Mapping[str, Any]) -> None:
         return
     rank, num_workers = _place()
     process = uuid.uuid4().hex
-    server = _Server(slot, backbone, process) if num_workers == 1 else None
-    about: dict[str, Any] = {"started_at": started_at, "ready_at": time.time(), "pid": os.getpid(), "pack_size": 1}
-    if server is not None and slot.measure is not None and slot.max_pack > 1:
-        about |= server.measure_packs(slot.measure)
+    try:
+        packs = _packs(slot, backbone) if num_workers == 1 else {}
+    except Exception as error:  # noqa: BLE001 - no slot could train it, and a new process would fail as this one
+        ray.get(slot.broker.fail.remote(f"measuring packs ended in {_words(error)}"))
+        return
+    about = {"started_at": started_at, "ready_at": time.time(), "pid": os.getpid(), "pack_size": 1, **packs}
+    server = _Server(slot, backbone, process, about.get("micro_batch_size")) if num_workers == 1 else None
     if rank == 0:
         this = ray.get_runtime_context().current_actor
         ray.get(slot.broker.register.remote(slot.name, process, about, this))
@@ -84,6 +88,24 @@ def serve_slot(config: Mapping[str, Any]) -> None:
         server.serve()
     else:
         _serve_together(slot, backbone, process, rank, num_workers)
+
+
+def _packs(slot: SlotConfig, backbone: Any) -> Mapping[str, Any]:
+    """Return the pack size that is fastest here, and what was measured."""
+    from trainers.training.pack_size import measure_pack_sizes
+
+    if slot.measure is None or slot.max_pack == 1:
+        return {}
+    return measure_pack_sizes(backbone, slot.rows, slot.measure, max_pack=slot.max_pack)
+
+
+def _words(error: Exception) -> str:
+    """What a user may read of an error: torch's and our own words, else its type and place (it may quote the data)."""
+    from trainers.trial.failures import describe_error
+
+    words = describe_error(error)
+    is_torch = isinstance(error, RuntimeError) and not isinstance(error, RecombineError)
+    return f"{words}: {str(error).splitlines()[0]}" if is_torch and str(error) else words
 
 
 def _place() -> tuple[int, int]:
@@ -96,20 +118,15 @@ def _place() -> tuple[int, int]:
 class _Server:
     """A slot of one worker."""
 
-    def __init__(self, slot: SlotConfig, backbone: Any, process: str) -> None:
+    def __init__(self, slot: SlotConfig, backbone: Any, process: str, micro_batch_size: int | None) -> None:
         self._slot = slot
+        self._micro_batch_size = micro_batch_size
         self._process = process
         self._backbone = backbone
         self._work: Work | None = None
         self._beaten_at = 0.0
         self._was_training = False
         self._num_trials = 0
-
-    def measure_packs(self, spec: TrialSpec) -> dict[str, Any]:
-        """Return the pack size that is fastest here, and what was measured."""
-        from trainers.training.pack_size import measure_pack_sizes
-
-        return measure_pack_sizes(self._backbone, self._slot.rows, spec, max_pack=self._slot.max_pack)
 
     def serve(self) -> None:
         """Lease, work, finish, until there is no more to do."""
@@ -127,11 +144,14 @@ class _Server:
     def _do(self, work: Work) -> None:
         import ray
 
-        from trainers.executors.packed_trials import LeaseLostError, PackListener, SlotContext, run_packed_trials
+        from trainers.executors.memory_ladder import run_packed_trials, within_micro_batch
+        from trainers.executors.packed_trials import LeaseLostError, PackListener, SlotContext
         from trainers.trial.folder import finished_result
 
         self._work, self._beaten_at = work, 0.0
-        specs = [TrialSpec.model_validate(spec) for spec in work.specs.values()]
+        specs = [
+            within_micro_batch(TrialSpec.model_validate(spec), self._micro_batch_size) for spec in work.specs.values()
+        ]
         self._num_trials += len(specs)
         context = SlotContext(
             backbone=self._backbone,

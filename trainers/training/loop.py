@@ -191,6 +191,12 @@ def split_batch(samples: Sequence[Any], size: int | None) -> Iterator[Sequence[A
         yield samples[start : start + size]
 
 
+def halved_micro_batch(recipe: Recipe) -> Recipe | None:
+    """Return the same experiment in half the memory; None where a micro-batch is one sample already."""
+    size = min(recipe.micro_batch_size or recipe.batch_size, recipe.batch_size)
+    return None if size == 1 else recipe.model_copy(update={"micro_batch_size": size // 2})
+
+
 @contextlib.contextmanager
 def deterministic_algorithms(wanted: bool) -> Iterator[None]:
     """Ask torch for deterministic algorithms; the order of a sum may otherwise change the last digit."""
