@@ -137,14 +137,14 @@ def tiny_backbone(family: str) -> Backbone:
 
 
 @cache
-def _png(seed: int) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 255, (56, 56, 3), dtype=np.uint8)
+def _png(seed: int, height_px: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (height_px, 56, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def toy_row(index: int, *, num_images: int = 1, is_open: bool = False) -> dict[str, Any]:
+def toy_row(index: int, *, num_images: int = 1, is_open: bool = False, height_px: int = 56) -> dict[str, Any]:
     """A stored row; the right answer is always `yes`, so that a few steps learn it."""
     options = [] if is_open else (["yes", "no"] if index % 2 else ["no", "yes"])
     return {
@@ -157,7 +157,7 @@ def toy_row(index: int, *, num_images: int = 1, is_open: bool = False) -> dict[s
         "answer": "yes",
         "answer_index": -1 if is_open else options.index("yes"),
         "answer_kind": "open" if is_open else "closed",
-        "images": [_png(100 * index + i) for i in range(num_images)],
+        "images": [_png(100 * index + i, height_px) for i in range(num_images)],
         "row_hash": str(index),
     }
 

@@ -175,7 +175,7 @@ class Pack:
             started = time.monotonic()
             inputs = self.members[0].feed.training_inputs([sample for part in micro for sample in part])
             data_s += time.monotonic() - started
-            with self._adapters.applied(is_training=True) as model:
+            with self._adapters.applied(is_training=True, image_tokens=self._image_tokens(inputs)) as model:
                 losses = batch_losses(model, inputs).view(len(micro), -1).sum(dim=1)  # [adapters]
                 (losses * (1 / recipe.batch_size)).sum().backward()  # type: ignore[no-untyped-call]
             totals += losses.detach().cpu()
@@ -183,6 +183,14 @@ class Pack:
             member.data_s += data_s / len(self.members)
         losses_of: list[float] = (totals / recipe.batch_size).tolist()
         return losses_of
+
+    def _image_tokens(self, inputs: Mapping[str, Any]) -> list[int] | None:
+        """Count the image tokens of each member's samples; None where no layer needs to know."""
+        if not self._adapters.adapts_projector:
+            return None
+        is_image = inputs["input_ids"] == self.backbone.encoder.image_token_id  # [samples of all members, tokens]
+        counts: list[int] = is_image.view(len(self.members), -1).sum(dim=1).tolist()
+        return counts
 
     def _stack(self, states: Mapping[Member, MemberState | None]) -> None:
         self.members = sorted(states, key=lambda member: member.recipe.lora_rank)
