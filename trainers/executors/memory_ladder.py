@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 
 from trainers.backbone.memory import free_memory
-from trainers.executors.packed_trials import LeaseLostError, PackRun, SlotContext
+from trainers.executors.packed_trials import PackRun, SlotContext
 from trainers.training.loop import deterministic_algorithms, halved_micro_batch
-from trainers.trial.failures import describe_error, failure_status
+from trainers.trial.failures import LeaseLostError, describe_error, failure_status
 from trainers.trial.spec import TrialSpec
 
 

@@ -37,10 +37,6 @@ from trainers.trial.spec import EvalRequest, TrialSpec
 CHECKPOINT_S = 60.0  # training time that a dying slot may cost
 
 
-class LeaseLostError(Exception):
-    """The trials are someone else's by now: drop them and write nothing."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class PackListener:
     """Who is told what happens to trials, and decides on rungs.
@@ -155,8 +151,7 @@ class PackRun:
         while pack.members:
             members = list(pack.members)
             with self._timed("train", [trial_of[member] for member in members]):
-                lost = pack.advance(1)
-            self._context.listener.on_progress(True)
+                lost = pack.advance(1, on_micro_batch=lambda: self._context.listener.on_progress(True))
             for member in lost:
                 self._publish(trial_of[member], "diverged", error=f"DivergedError: {member.diverged}")
             self._stop_late(pack, trial_of)

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasets_spec.errors import UserError
@@ -27,7 +27,7 @@ class SlotPool:
 
     Attributes:
         num_slots: how many.
-        resources: of each slot's workers.
+        resources: of each slot's worker.
         make_config: returns what the slot of a name is given, for the broker's handle.
         storage: folder for Ray Train's own files.
         say: tells the user one line.
@@ -145,11 +145,12 @@ class SlotPool:
         import ray.train
         from ray.train.torch import TorchTrainer
 
+        measured = ray.get(self.broker.state.remote())["measured"].get(name)
         trainer = TorchTrainer(
             serve_slot,
-            train_loop_config={"slot": self.make_config(name, self.broker)},
+            train_loop_config={"slot": replace(self.make_config(name, self.broker), measured=measured)},
             scaling_config=ray.train.ScalingConfig(
-                num_workers=max(1, self.resources.num_workers),
+                num_workers=1,
                 use_gpu=self.resources.gpus_per_worker > 0,
                 resources_per_worker=worker_resources(self.resources),
             ),

@@ -14,6 +14,10 @@ class DivergedError(RecombineError):
     """The loss is not finite: the trial ends as `diverged` and is never ranked."""
 
 
+class LeaseLostError(Exception):
+    """The trial is someone else's by now: drop it and write nothing."""
+
+
 class TrialTimeoutError(RecombineError):
     """The trial ran past its deadline: it ends as `timeout`."""
 

@@ -26,13 +26,14 @@ from trainers.backbone.backbone import Backbone
 from trainers.executors import packed_trials
 from trainers.executors.memory_ladder import run_packed_trials
 from trainers.executors.one_trial import run_trial
-from trainers.executors.packed_trials import LeaseLostError, PackListener, SlotContext
+from trainers.executors.packed_trials import PackListener, SlotContext
 from trainers.prompts.encoder import example_from_row
 from trainers.rows.encoded_blocks import SharedSamples, encoded_table, first_rows
 from trainers.rows.encoded_samples import encode_samples
 from trainers.scoring.outcome import Outcome
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 from trainers.training.packed_loop import Member, Pack
+from trainers.trial.failures import LeaseLostError
 from trainers.trial.folder import read_outcomes, read_result
 from trainers.trial.spec import TrialSpec
 
@@ -210,6 +211,18 @@ def test_who_lost_the_lease_writes_nothing(tmp_path: Path, backbone: Backbone, e
         with pytest.raises(LeaseLostError):
             run_packed_trials(context(tmp_path, backbone, encoded, **place), specs(), attempt="1")
     assert not list(tmp_path.glob("trials/[!.]*"))
+
+
+def test_a_beat_is_given_for_every_micro_batch_and_every_batch_of_questions(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
+) -> None:
+    """A step, or a set of questions, may take longer than a lease lasts."""
+    beats: list[bool] = []
+    (spec,) = specs(1, eval_batch_size=2)
+    cut = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"micro_batch_size": 1})})
+    run_packed_trials(context(tmp_path, backbone, encoded, on_progress=beats.append), [cut], attempt="1")
+    assert beats.count(True) == 3 * 3  # steps of three samples
+    assert beats.count(False) >= 3 * 3  # sets of five questions
 
 
 def test_a_killed_trial_goes_on_from_its_checkpoint(
