@@ -28,8 +28,9 @@ from trainers.executors.memory_ladder import run_packed_trials
 from trainers.executors.one_trial import run_trial
 from trainers.executors.packed_trials import PackListener, SlotContext
 from trainers.prompts.encoder import example_from_row
-from trainers.rows.encoded_blocks import SharedSamples, encoded_table, first_rows
+from trainers.rows.encoded_blocks import first_rows
 from trainers.rows.encoded_samples import encode_samples
+from trainers.rows.encoded_table import SharedSamples, encoded_table
 from trainers.scoring.outcome import Outcome
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 from trainers.training.packed_loop import Member, Pack
