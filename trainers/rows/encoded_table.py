@@ -30,7 +30,7 @@ class SharedSamples(Sequence["EncodedSample"]):
     """Samples of an encoded Arrow table; tensors look into its memory. What was opened stays open."""
 
     def __init__(self, table: Any) -> None:
-        self._table = table.combine_chunks()
+        self._table = table  # in the chunks that it came in: joining them would copy them out of shared memory
         self._known: dict[int, EncodedSample] = {}
 
     def __len__(self) -> int:
@@ -56,7 +56,9 @@ class SharedSamples(Sequence["EncodedSample"]):
 def _tensor_list() -> Any:
     import pyarrow as pa
 
-    fields = [("name", pa.string()), ("dtype", pa.string()), ("shape", pa.list_(pa.int64())), ("data", pa.binary())]
+    # Features of 64 questions may take more than the 2 GiB that offsets of 32 bits reach.
+    data = pa.large_binary()
+    fields = [("name", pa.string()), ("dtype", pa.string()), ("shape", pa.list_(pa.int64())), ("data", data)]
     return pa.list_(pa.struct(fields))
 
 
