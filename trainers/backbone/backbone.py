@@ -12,6 +12,9 @@ from datasets_spec.errors import UserError
 from trainers.backbone_spec import BackboneSpec
 from trainers.prompts.encoder import BatchEncoder
 
+# Raise it when a question or an answer becomes other tokens. 2: answers as the template writes them behind a prompt.
+PROMPTS_VERSION = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
@@ -77,10 +80,11 @@ def backbone_fingerprint(spec: BackboneSpec) -> str:
     Raises:
         UserError: as for `BackboneSpec.weight_files`.
     """
-    files = spec.weight_files()
-    if files:
-        return content_hash({path.name: _file_hash(path) for path in files})
-    return content_hash({"model": spec.model, "revision": spec.revision})
+    hashes = {path.name: _file_hash(path) for path in spec.weight_files()}
+    if spec.is_shipped:
+        return content_hash(hashes)
+    source = {"files": hashes} if hashes else {"model": spec.model, "revision": spec.revision}
+    return content_hash({**source, "prompts": PROMPTS_VERSION})
 
 
 def _file_hash(path: Path) -> str:
