@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from trainers.prompts.text import LETTERS, chat_messages
@@ -39,13 +40,12 @@ class AnswerTokens:
 
 def _rendered(processor: Any) -> tuple[str, str]:
     """Return a prompt as the template writes it, and the spaces that it puts between a prompt and its answer."""
-    asked = chat_messages("?", 0)
-    prompt = str(processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False))
-    letter = LETTERS[0]
+    asked, letter = chat_messages("?", 0), LETTERS[0]
     answered = [*asked, {"role": "assistant", "content": [{"type": "text", "text": letter}]}]
-    try:
+    prompt = whole = ""
+    # A template without words alone, or without the assistant's turn, raises whatever its author chose.
+    with contextlib.suppress(Exception):
+        prompt = str(processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False))
         whole = str(processor.apply_chat_template(answered, tokenize=False))
-    except Exception:  # noqa: BLE001 - a template without the assistant's turn: whatever its author raises
-        return prompt, ""
     before, found, _ = whole.removeprefix(prompt).partition(letter)
     return prompt, before if whole.startswith(prompt) and found and before.isspace() else ""

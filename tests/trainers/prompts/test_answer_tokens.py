@@ -51,10 +51,11 @@ def test_letters_that_the_space_would_split_are_scored_without_it() -> None:
     assert AnswerTokens(plain).ids("A") == plain.tokenizer("A", add_special_tokens=False).input_ids
 
 
-def test_a_template_that_refuses_an_assistants_turn_is_read_without_one() -> None:
+@pytest.mark.parametrize("refused", ["m['role'] != 'user'", "m['content'][0]['type'] != 'image'"])
+def test_a_template_that_refuses_an_assistants_turn_or_words_alone_is_read_without(refused: str) -> None:
     processor = tiny_backbone("idefics3").processor
     processor.chat_template = (
-        "{% for m in messages %}{% if m['role'] != 'user' %}{{ raise_exception('user only') }}{% endif %}"
+        f"{{% for m in messages %}}{{% if {refused} %}}{{{{ raise_exception('not so') }}}}{{% endif %}}"
         "{{ m['content'][0]['text'] }}{% endfor %}:"
     )
     assert AnswerTokens(processor).ids("A") == processor.tokenizer("A", add_special_tokens=False).input_ids
