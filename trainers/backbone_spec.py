@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +12,10 @@ from datasets_spec.errors import UserError
 
 PHANTOM = "phantom"
 PHANTOM_DIR = Path(__file__).parent / "phantom" / "base"
-# What decides how a model answers. Of the shipped phantom these identify it: its other files come with this version.
-_SHIPPED_FILES = ("*.safetensors", "config.json", "tokenizer.json", "chat_template.*", "*processor_config.json")
+# What decides how a model answers. These identify a phantom base: its other files are written by this version's code.
+_PHANTOM_FILES = ("*.safetensors", "config.json", "tokenizer.json", "chat_template.*", "*processor_config.json")
 _WEIGHT_FILES = (
-    *_SHIPPED_FILES,
+    *_PHANTOM_FILES,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -80,8 +81,7 @@ class BackboneSpec(BaseModel):
         """
         folder = Path(self.location())
         if folder.is_dir():
-            patterns = _SHIPPED_FILES if self.is_shipped else _WEIGHT_FILES
-            files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+            files = phantom_files(folder) if self.is_shipped else _files(folder, _WEIGHT_FILES)
             if not any(path.suffix == ".safetensors" for path in files):
                 raise UserError(
                     f"backbone.model: {folder} holds no .safetensors file",
@@ -115,3 +115,12 @@ class BackboneSpec(BaseModel):
         device = self.device if self.device != "auto" else ("cuda" if gpus_per_worker > 0 else "cpu")
         dtype = self.dtype if self.dtype != "auto" else ("bfloat16" if device == "cuda" else "float32")
         return self.model_copy(update={"device": device, "dtype": dtype})
+
+
+def phantom_files(folder: Path) -> list[Path]:
+    """Return the files that identify a phantom base, wherever it lies."""
+    return _files(folder, _PHANTOM_FILES)
+
+
+def _files(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return sorted({path for pattern in patterns for path in folder.glob(pattern)})
