@@ -1,6 +1,8 @@
 """Which vision-language model a study starts from; loads nothing heavy."""
 
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -8,10 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from datasets_spec.errors import UserError
 
-# What decides how a model answers.
-_WEIGHT_FILES = ("*.safetensors", "config.json", "tokenizer.json", "chat_template.*", "*processor_config.json")
 PHANTOM = "phantom"
 PHANTOM_DIR = Path(__file__).parent / "phantom" / "base"
+# What decides how a model answers. These identify a phantom base: its other files are written by this version's code.
+_PHANTOM_FILES = ("*.safetensors", "config.json", "tokenizer.json", "chat_template.*", "*processor_config.json")
+_WEIGHT_FILES = (
+    *_PHANTOM_FILES,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+    "tokenizer.model",
+    "vocab.*",
+    "merges.txt",
+    "*.py",  # run with `trust_remote_code`
+)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class BackboneSpec(BaseModel):
@@ -53,16 +67,21 @@ class BackboneSpec(BaseModel):
         is_folder = self.model.startswith((".", "/")) or os.path.isdir(place)
         return self.model_copy(update={"model": place}) if is_folder else self
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether this is the phantom that comes with this version, by name or by folder."""
+        return Path(self.location()).absolute() == PHANTOM_DIR.absolute()
+
     def weight_files(self) -> list[Path]:
         """Return the files of a folder that decide how the model answers; none for a hub model.
 
         Raises:
-            UserError: the folder is not there or holds no weights, or a hub model has no revision (its weights could
+            UserError: the folder is not there or holds no weights, or a hub model has no commit (its weights could
                 change under a study).
         """
         folder = Path(self.location())
         if folder.is_dir():
-            files = sorted({path for pattern in _WEIGHT_FILES for path in folder.glob(pattern)})
+            files = phantom_files(folder) if self.is_shipped else _files(folder, _WEIGHT_FILES)
             if not any(path.suffix == ".safetensors" for path in files):
                 raise UserError(
                     f"backbone.model: {folder} holds no .safetensors file",
@@ -80,6 +99,12 @@ class BackboneSpec(BaseModel):
                 hint="add `backbone.revision: <commit>` so that every trial starts from the same weights, "
                 "or name a folder, or `phantom`",
             )
+        if not _COMMIT.fullmatch(self.revision):
+            raise UserError(
+                f"backbone.revision: '{self.revision}' is a branch, a tag or a part of a commit; it may come to mean "
+                f"other weights of '{self.model}'",
+                hint="give the whole commit: 40 digits and letters from a to f, in the history on the model's page",
+            )
         return []
 
     def resolved(self, *, gpus_per_worker: float) -> "BackboneSpec":
@@ -90,3 +115,12 @@ class BackboneSpec(BaseModel):
         device = self.device if self.device != "auto" else ("cuda" if gpus_per_worker > 0 else "cpu")
         dtype = self.dtype if self.dtype != "auto" else ("bfloat16" if device == "cuda" else "float32")
         return self.model_copy(update={"device": device, "dtype": dtype})
+
+
+def phantom_files(folder: Path) -> list[Path]:
+    """Return the files that identify a phantom base, wherever it lies."""
+    return _files(folder, _PHANTOM_FILES)
+
+
+def _files(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return sorted({path for pattern in patterns for path in folder.glob(pattern)})

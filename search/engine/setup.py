@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from datasets_spec.errors import UserError
 from search.engine.interface import Engine
 from search.engine.rungs import RungBook
 from search.engine.study_run import OpenStudy
@@ -65,24 +66,37 @@ def _pooled(opened: OpenStudy) -> Engine:
 
 
 def _pooled_rows(opened: OpenStudy) -> RowBlocks | SampleRows:
-    """Encode the study's rows once where they fit; else load them as they are."""
+    """Encode the study's rows once where they fit and mean the same; else load them as they are.
+
+    Raises:
+        UserError: features were asked for and cannot be kept.
+    """
     from trainers.rows.encoded_blocks import load_encoded_rows
+    from trainers.rows.kept_features import FeaturesNotKeptError
     from trainers.rows.row_blocks import load_row_blocks
 
     with_features, why = _choose_features(opened)
-    opened.decide(f"vision features: {'computed once a study' if with_features else 'by every trial'} ({why})")
-    if not with_features:
-        return load_row_blocks(opened.store, opened.partitions)
-    execution = opened.spec.execution
-    return load_encoded_rows(
-        opened.store,
-        opened.partitions,
-        opened.backbone,
-        with_features=True,
-        num_encoders=execution.max_concurrent,
-        num_threads=execution.num_threads,
-        gpus_per_encoder=execution.gpus_per_worker,
-    )
+    if with_features:
+        execution = opened.spec.execution
+        try:
+            rows = load_encoded_rows(
+                opened.store,
+                opened.partitions,
+                opened.backbone,
+                num_encoders=execution.max_concurrent,
+                num_threads=execution.num_threads,
+                gpus_per_encoder=execution.gpus_per_worker,
+            )
+        except FeaturesNotKeptError as error:
+            if execution.vision_features != "auto":
+                hint = "set `execution.vision_features: auto` or `false`"
+                raise UserError(f"execution.vision_features: {error}", hint=hint) from error
+            with_features, why = False, str(error)
+        else:
+            opened.decide(f"vision features: computed once a study ({why})")
+            return rows
+    opened.decide(f"vision features: by every trial ({why})")
+    return load_row_blocks(opened.store, opened.partitions)
 
 
 def _choose_features(opened: OpenStudy) -> tuple[bool, str]:

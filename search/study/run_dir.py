@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -134,9 +134,18 @@ def claim_run_dir(run_dir: RunDir, spec: StudySpec, identity: Mapping[str, str])
         if changed:
             raise UserError(
                 f"{run_dir} holds another study; it differs in:\n    " + "\n    ".join(changed),
-                hint="undo the change to resume, or give another directory with --run-dir",
+                hint=_hint(changed),
             )
     replace_text(path, yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
+
+
+def _hint(changed: Sequence[str]) -> str:
+    if all(line.startswith(f"{IDENTITY_KEY}.backbone:") for line in changed):
+        return (
+            "the backbone's files changed, or the study was begun by a version that did not look at all of them: "
+            "start it anew in another directory with --run-dir; `recombine report STUDY` still shows this one"
+        )
+    return "undo the change to resume, or give another directory with --run-dir"
 
 
 def _with_defaults(before: Mapping[str, Any]) -> dict[str, Any]:

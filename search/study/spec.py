@@ -158,6 +158,8 @@ class ExecutionSection(_Section):
     @property
     def chosen_executor(self) -> tuple[str, str]:
         """The executor, `pooled` or `nested`, and why."""
+        if self.num_workers > 1:
+            return "nested", "only this one shares a trial over several workers"
         if self.executor != "auto":
             return self.executor, "asked for"
         if self.num_workers == 0:
@@ -252,6 +254,20 @@ class StudySpec(_Section):
         """Samples of a single source in the transfer matrix."""
         return self.transfer.num_samples or max(self.space.composition.num_samples)
 
+    @property
+    def _place_of_dropout(self) -> str | None:
+        """Where trials of this study may get dropout from, if they may."""
+        searched = self.space.recipe.dimensions.get("lora_dropout")
+        if searched is None:
+            return "recipe.lora_dropout" if self.recipe.lora_dropout else None
+        return None if searched.options() == (0,) else "space.recipe.lora_dropout"
+
+    @property
+    def _batch_sizes(self) -> tuple[int, ...]:
+        searched = self.space.recipe.dimensions.get("batch_size")
+        listed = None if searched is None else searched.options()
+        return (self.recipe.batch_size,) if listed is None else tuple(int(value) for value in listed)
+
     def recipe_of(self, searched: dict[str, object]) -> Recipe:
         """Return the study's recipe with the searched values in place."""
         return Recipe.model_validate({**self.recipe.model_dump(), **searched})
@@ -270,15 +286,20 @@ class StudySpec(_Section):
         used = sorted(set(self.search_seeds) & set(self.confirm.seeds))
         if self.confirm.enabled and used:
             raise ValueError(f"confirm.seeds must be fresh, but {used[0]} is the search's own seed")
-        if self.early_stopping.enabled and (
-            self.execution.executor == "nested"
-            or (self.execution.executor == "auto" and not self.execution.num_workers)
-        ):
-            raise ValueError("early_stopping needs slots: set execution.executor to pooled")
-        if self.backbone.activation_checkpointing and self.recipe.lora_dropout and self.execution.executor != "nested":
+        is_pooled = self.execution.chosen_executor[0] == "pooled"
+        if self.early_stopping.enabled and not is_pooled:
             raise ValueError(
-                "backbone.activation_checkpointing computes a slot's dropout twice: set recipe.lora_dropout to 0 or "
+                "early_stopping needs slots: set execution.executor to pooled and execution.num_workers to 1"
+            )
+        if is_pooled and self.backbone.activation_checkpointing and (place := self._place_of_dropout):
+            raise ValueError(
+                f"backbone.activation_checkpointing computes a slot's dropout twice: set {place} to 0 or "
                 "execution.executor to nested"
+            )
+        if uneven := [size for size in self._batch_sizes if size % max(1, self.execution.num_workers)]:
+            raise ValueError(
+                f"a batch of {uneven[0]} samples cannot be shared evenly by {self.execution.num_workers} workers: set "
+                "recipe.batch_size to a multiple of execution.num_workers"
             )
         if both := sorted(set(self.retained) & set(self.eval_sets)):
             raise ValueError(f"{both} stand in retained and are targets or abilities already")

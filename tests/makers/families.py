@@ -31,13 +31,15 @@ _CHATML = (
 )
 
 
-def _byte_tokenizer(eos: str, pad: str, extra: list[str]) -> Any:
-    """A byte-level tokenizer without merges: every character is a token, so no training text is needed."""
+def _byte_tokenizer(eos: str, pad: str, extra: list[str], merges: list[tuple[str, str]] | None = None) -> Any:
+    """A byte-level tokenizer: every character is a token but for a few merges, so no training text is needed."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     vocabulary = {char: i for i, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    for pair in merges or []:
+        vocabulary["".join(pair)] = len(vocabulary)
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges or []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
@@ -91,8 +93,8 @@ def _qwen2_vl() -> tuple[Any, Any]:
     return Qwen2VLForConditionalGeneration(config), processor
 
 
-def _idefics3() -> tuple[Any, Any]:
-    """The family of SmolVLM."""
+def _idefics3(template: str = _CHATML.replace("IMAGE", "<image>"), letters: str = "") -> tuple[Any, Any]:
+    """The family of SmolVLM; `letters` are one token with a space before them."""
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3Processor
     from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 
@@ -100,11 +102,11 @@ def _idefics3() -> tuple[Any, Any]:
         "<end_of_utterance>",
         "<pad>",
         ["<|im_start|>", "<|im_end|>", "<image>", "<fake_token_around_image>", "<global-img>"],
+        [("\u0120", letter) for letter in letters],
     )
     images = Idefics3ImageProcessorPil(
         size={"longest_edge": 64}, max_image_size={"longest_edge": 32}, do_image_splitting=False
     )
-    template = _CHATML.replace("IMAGE", "<image>")
     processor = Idefics3Processor(image_processor=images, tokenizer=tokenizer, image_seq_len=4, chat_template=template)
     config = Idefics3Config(
         text_config={
@@ -126,6 +128,21 @@ def _idefics3() -> tuple[Any, Any]:
     return Idefics3ForConditionalGeneration(config), processor
 
 
+# SmolVLM's own, in which the answer stands behind `Assistant:` and a space.
+_SMOLVLM = (
+    "<|im_start|>{% for m in messages %}{{ m['role'] | capitalize }}{% if m['content'][0]['type'] == 'image' %}:"
+    "{% else %}: {% endif %}{% for c in m['content'] %}{% if c['type'] == 'image' %}<image>{% else %}{{ c['text'] }}"
+    "{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+
+def smolvlm_backbone() -> Backbone:
+    """A tiny backbone with SmolVLM's template, and with ` A` to ` Z` as tokens."""
+    torch.manual_seed(0)
+    model, processor = _idefics3(_SMOLVLM, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return assemble_backbone(model, processor, SPEC)
+
+
 FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {"llava": _llava, "qwen2_vl": _qwen2_vl, "idefics3": _idefics3}
 
 
@@ -137,14 +154,14 @@ def tiny_backbone(family: str) -> Backbone:
 
 
 @cache
-def _png(seed: int) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 255, (56, 56, 3), dtype=np.uint8)
+def _png(seed: int, height_px: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (height_px, 56, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def toy_row(index: int, *, num_images: int = 1, is_open: bool = False) -> dict[str, Any]:
+def toy_row(index: int, *, num_images: int = 1, is_open: bool = False, height_px: int = 56) -> dict[str, Any]:
     """A stored row; the right answer is always `yes`, so that a few steps learn it."""
     options = [] if is_open else (["yes", "no"] if index % 2 else ["no", "yes"])
     return {
@@ -157,7 +174,7 @@ def toy_row(index: int, *, num_images: int = 1, is_open: bool = False) -> dict[s
         "answer": "yes",
         "answer_index": -1 if is_open else options.index("yes"),
         "answer_kind": "open" if is_open else "closed",
-        "images": [_png(100 * index + i) for i in range(num_images)],
+        "images": [_png(100 * index + i, height_px) for i in range(num_images)],
         "row_hash": str(index),
     }
 

@@ -147,6 +147,9 @@ def test_a_finished_study_is_shown_and_reported(resumed: Resumed) -> None:
     assert "3 of 3 proposals" in shown.output
     for made in (finished / "report", finished / "selection"):
         shutil.rmtree(made)
+    resolved = yaml.safe_load((finished / "study.resolved.yaml").read_text())
+    resolved["identity"]["backbone"] = "of a version that looked at fewer files"  # it is refused when it resumes only
+    (finished / "study.resolved.yaml").write_text(yaml.safe_dump(resolved))
     written = CliRunner().invoke(app, ["report", str(resumed.study), "--run-dir", str(finished)])
     assert written.exit_code == 0, written.output
     assert (finished / "report" / "index.html").is_file()

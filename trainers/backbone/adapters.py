@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,13 @@ def adapter_pattern(model: nn.Module, modules: str) -> str:
     if projector:
         pattern += "|" + "|".join(re.escape(name) for name in sorted(projector))
     return pattern
+
+
+def image_layers(model: nn.Module, layers: Iterable[str]) -> frozenset[str]:
+    """Return those of some layers that stand before the language model, and so take image tokens alone."""
+    names = {id(module): name for name, module in model.named_modules()}
+    language = names[id(model.get_decoder())]  # type: ignore[operator]
+    return frozenset(name for name in layers if not name.startswith(f"{language}."))
 
 
 def add_adapter(backbone: Backbone, recipe: Recipe, *, seed: int) -> Any:

@@ -1,5 +1,6 @@
 """Loads a Hugging Face image-text-to-text model, and says what it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -9,8 +10,11 @@ import torch
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.errors import UserError
-from trainers.backbone_spec import BackboneSpec
+from trainers.backbone_spec import BackboneSpec, phantom_files
 from trainers.prompts.encoder import BatchEncoder
+
+# Raise it when a question or an answer becomes other tokens. 2: answers as the template writes them behind a prompt.
+PROMPTS_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +81,20 @@ def backbone_fingerprint(spec: BackboneSpec) -> str:
     Raises:
         UserError: as for `BackboneSpec.weight_files`.
     """
-    files = spec.weight_files()
-    if files:
-        return content_hash({path.name: _file_hash(path) for path in files})
-    return content_hash({"model": spec.model, "revision": spec.revision})
+    if spec.is_shipped:
+        return phantom_fingerprint(Path(spec.location()))
+    hashes = _hashes(spec.weight_files())
+    source = {"files": hashes} if hashes else {"model": spec.model, "revision": spec.revision}
+    return content_hash({**source, "prompts": PROMPTS_VERSION})
+
+
+def phantom_fingerprint(folder: Path) -> str:
+    """Return the identity of a phantom base, which is the same wherever it lies."""
+    return content_hash(_hashes(phantom_files(folder)))
+
+
+def _hashes(files: Sequence[Path]) -> dict[str, str]:
+    return {path.name: _file_hash(path) for path in files}
 
 
 def _file_hash(path: Path) -> str:

@@ -1,12 +1,16 @@
-"""How much GPU memory a fine-tune will take: counted where it can be counted, estimated where not."""
+"""How much GPU memory a fine-tune will take: counted where it can be counted, estimated where not; and freeing it."""
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
 
 GIB = 2**30
 # Activations of one layer in 16 bits: 34 bytes a token and hidden unit, without the attention matrix, which fused
@@ -94,3 +98,12 @@ def num_adapter_values(model: Any, recipe: Recipe) -> int:
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and pattern.fullmatch(name)
     )
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what a failed attempt held, once nothing refers to it: also what only circles of objects keep."""
+    import torch
+
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

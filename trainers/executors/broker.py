@@ -72,6 +72,8 @@ class Broker:
         self._leases: dict[str, Lease] = {}
         self._opens_at = now + grace_s
         self.slots: dict[str, dict[str, Any]] = {}  # what each living slot said of itself
+        self.measured: dict[str, Any] = {}  # what each slot's last process that lived to tell it measured
+        self.num_leases: dict[str, int] = {}  # works that each slot has taken so far
         self.is_closed = False
         self.fatal: str | None = None
 
@@ -92,6 +94,7 @@ class Broker:
         self._lose(slot, reason="its worker processes died", now=now)
         self._processes[slot] = process
         self.slots[slot] = dict(about)
+        self.measured[slot] = about.get("measured")
 
     def is_current(self, slot: str, process: str) -> bool:
         """Whether a process is the slot's last one; a broker that does not know the slot believes the first to ask."""
@@ -108,6 +111,7 @@ class Broker:
             return None
         work = self._waiting.popleft()
         self._leases[slot] = Lease(work=work, heard_at=now)
+        self.num_leases[slot] = self.num_leases.get(slot, 0) + 1
         return work
 
     def heartbeat(self, slot: str, work: Work, *, is_training: bool, now: float) -> bool:

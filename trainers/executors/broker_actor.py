@@ -34,13 +34,13 @@ class BrokerActor:
     async def register(self, slot: str, process: str, about: Mapping[str, Any], worker: Any) -> None:
         """A slot is ready; `worker` is the actor that it lives in."""
         self._broker.register(slot, process, about, now=time.monotonic())
-        self._workers[slot] = worker
-        if self._watcher is None:
-            self._watcher = asyncio.create_task(self._watch())
+        self._watch_over(slot, worker)
         await self._notify()
 
-    async def lease(self, slot: str, process: str) -> Any:
+    async def lease(self, slot: str, process: str, worker: Any) -> Any:
         """Return work, None after a while without any, or `close`."""
+        if self._broker.is_current(slot, process):
+            self._watch_over(slot, worker)
 
         def look() -> Any:
             if self._broker.is_closed or not self._broker.is_current(slot, process):
@@ -49,9 +49,12 @@ class BrokerActor:
 
         return await self._wait(look)
 
-    async def heartbeat(self, slot: str, work: Work, is_training: bool) -> bool:
+    async def heartbeat(self, slot: str, work: Work, is_training: bool, worker: Any) -> bool:
         """See `Broker.heartbeat`."""
-        return self._broker.heartbeat(slot, work, is_training=is_training, now=time.monotonic())
+        is_held = self._broker.heartbeat(slot, work, is_training=is_training, now=time.monotonic())
+        if is_held:
+            self._watch_over(slot, worker)
+        return is_held
 
     async def report(self, ticket: str, event: Mapping[str, Any]) -> None:
         """See `Broker.report`."""
@@ -84,8 +87,14 @@ class BrokerActor:
         return await self._wait(lambda: self._broker.decision(train_id, step))
 
     async def state(self) -> dict[str, Any]:
-        """Return slots with what they said of themselves, trials in their hands, and a fatal error if there is one."""
-        return {"slots": dict(self._broker.slots), "held": self._broker.held(), "fatal": self._broker.fatal}
+        """Return slots with what they said of themselves and took, trials in hand, a fatal error if there is one."""
+        return {
+            "slots": dict(self._broker.slots),
+            "held": self._broker.held(),
+            "measured": dict(self._broker.measured),
+            "num_leases": dict(self._broker.num_leases),
+            "fatal": self._broker.fatal,
+        }
 
     async def fail(self, reason: str) -> None:
         """No slot can work, and why."""
@@ -110,6 +119,12 @@ class BrokerActor:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), timeout=min(left, 1.0))
         return found
+
+    def _watch_over(self, slot: str, worker: Any) -> None:
+        """Know whom to end; told with every call, because a broker that was restarted has forgotten."""
+        self._workers[slot] = worker
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         import ray

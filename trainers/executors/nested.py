@@ -103,6 +103,11 @@ def _published(final: Path, spec: TrialSpec) -> TrialResult:
     return result
 
 
+def _published_failure(final: Path) -> TrialResult | None:
+    result = read_result(final) if (final / RESULT_FILE).is_file() else None
+    return result if result is not None and result.status != "finished" else None
+
+
 def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     """Run inside every Ray Train worker: one share of one trial.
 
@@ -123,8 +128,12 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
         share = WorkerShare(rank=train_context.get_world_rank(), num_workers=train_context.get_world_size())
     if share.num_workers > 1:
         context = WorkerContext(share=share, wrap_model=prepare_model, gather=gather_over(share.num_workers))
-    result = run_trial(
-        TrialSpec.model_validate(config["spec"]),
+    spec = TrialSpec.model_validate(config["spec"])
+    # A failure of the trial itself is published and then ends all workers, which Train starts again: the trial would
+    # fail as before. `run_nested_trial` has removed what an earlier run left, so what lies here is this run's.
+    result = _published_failure(Path(config["trials_dir"]) / spec.folder_name)
+    result = result or run_trial(
+        spec,
         config["rows"],
         Path(config["trials_dir"]),
         attempt=attempt_name(),

@@ -21,7 +21,7 @@ from trainers.scoring.outcome import Outcome, outcomes_table
 from trainers.scoring.scorer import score_rows
 from trainers.scoring.summary import summarise
 from trainers.training.loop import FinetuneResult, WorkerShare, deterministic_algorithms, finetune
-from trainers.trial.failures import describe_error, failure_status
+from trainers.trial.failures import LeaseLostError, describe_error, failure_status
 from trainers.trial.folder import (
     ADAPTER_DIR,
     adapter_sha256,
@@ -60,7 +60,7 @@ def run_trial(
     submitted_at: float,
     context: WorkerContext | None = None,
     backbone: Backbone | None = None,
-    on_step: Callable[[int, float], None] | None = None,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> TrialResult:
     """Fine-tune, score and durably publish one trial; rank 0 writes.
 
@@ -78,7 +78,10 @@ def run_trial(
         submitted_at: `time.time()` when the trial was asked for; start-up time counts from there.
         context: of this worker; None when alone.
         backbone: one that is loaded already, to score many trials in one process.
-        on_step: progress callback.
+        on_batch: called after every batch of scoring and every token of a generated answer; may raise to stop.
+
+    Raises:
+        LeaseLostError: `on_batch` said so; nothing was published.
     """
     context = context or WorkerContext.alone()
     final = trials_dir / spec.folder_name
@@ -91,10 +94,14 @@ def run_trial(
         with deterministic_algorithms(spec.deterministic):
             backbone = backbone or load_backbone(spec.backbone)
             progress.startup_s = time.time() - submitted_at
-            model = _weights(spec, backbone, rows, final, progress, context, on_step)
-            _score_missing(spec, backbone, model, rows, context, progress)
+            model = _weights(spec, backbone, rows, final, progress, context)
+            _score_missing(spec, backbone, model, rows, context, progress, on_batch)
             if working is not None:
                 _write_files(spec, model, working, final, progress)
+    except LeaseLostError:
+        if working is not None:
+            shutil.rmtree(working)
+        raise
     except Exception as caught:  # whatever the data path or a chat template throws belongs to the trial
         status, error = failure_status(caught), describe_error(caught)
         if context.share.num_workers > 1 and working is None:
@@ -171,6 +178,7 @@ def score_requests(
     spec: TrialSpec,
     requests: Sequence[EvalRequest],
     context: WorkerContext,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[EvalRequest, Evaluation, list[Outcome]]]:
     """Score each request, its questions shared out over the workers, and put the outcomes back in order."""
     share = context.share
@@ -186,6 +194,7 @@ def score_requests(
             split=request.split,
             batch_size=spec.eval_batch_size,
             generate=request.generate,
+            on_batch=on_batch,
         )
         parts = context.gather(outcomes)
         merged = [parts[i % share.num_workers][i // share.num_workers] for i in range(len(feed))]
@@ -199,7 +208,6 @@ def _weights(
     final: Path,
     progress: _Progress,
     context: WorkerContext,
-    on_step: Callable[[int, float], None] | None,
 ) -> Any:
     """Return the model of this trial: the bare backbone, a known adapter, or one trained now."""
     if not spec.composition:
@@ -219,7 +227,6 @@ def _weights(
         seed=spec.seed,
         share=context.share,
         deadline_s=None if spec.timeout_s is None else time.monotonic() + spec.timeout_s,
-        on_step=on_step,
     )
     return progress.adapted
 
@@ -231,11 +238,12 @@ def _score_missing(
     rows: RowBlocks | SampleRows,
     context: WorkerContext,
     progress: _Progress,
+    on_batch: Callable[[], None],
 ) -> None:
     progress.evaluations = list(progress.known.evaluations) if progress.known else []
     have = {e.score_id for e in progress.evaluations}
     missing = [request for request in spec.evaluations if spec.score_id(request) not in have]
-    for request, evaluation, outcomes in score_requests(model, backbone, rows, spec, missing, context):
+    for request, evaluation, outcomes in score_requests(model, backbone, rows, spec, missing, context, on_batch):
         progress.evaluations.append(evaluation)
         progress.outcomes.setdefault(request.split, []).extend(outcomes)
 

@@ -20,10 +20,9 @@ from trainers.scoring.outcome import Outcome, outcomes_table
 from trainers.scoring.scorer import score_adapters
 from trainers.scoring.summary import summarise
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
-from trainers.training.loop import deterministic_algorithms
 from trainers.training.packed_adapters import AdapterWeights, as_peft_model
 from trainers.training.packed_loop import Member, Pack
-from trainers.trial.failures import describe_error, failure_status, is_out_of_memory
+from trainers.trial.failures import describe_error, failure_status
 from trainers.trial.folder import (
     ADAPTER_DIR,
     TRIALS_DIR,
@@ -36,10 +35,6 @@ from trainers.trial.result import Evaluation, Span, TrialResult, TrialStatus
 from trainers.trial.spec import EvalRequest, TrialSpec
 
 CHECKPOINT_S = 60.0  # training time that a dying slot may cost
-
-
-class LeaseLostError(Exception):
-    """The trials are someone else's by now: drop them and write nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,52 +88,14 @@ class _Trial:
     outcomes: dict[str, list[Outcome]] = field(default_factory=dict)  # by split
 
 
-def run_packed_trials(context: SlotContext, specs: Sequence[TrialSpec], *, attempt: str) -> None:
-    """Train, score and publish trials; when they fail together, each is tried again alone.
-
-    A trial alone that runs out of memory is tried with half the micro-batch, down to one sample, then it is `oom`.
+class PackRun:
+    """One go at a set of trials.
 
     Args:
         context: of the slot.
         specs: none of which has a finished folder, with equal `pack_shape`.
         attempt: name that no other attempt of these trials has.
-
-    Raises:
-        LeaseLostError: nothing further was published.
     """
-    run = _PackRun(context, specs, attempt)
-    try:
-        with deterministic_algorithms(any(spec.deterministic for spec in specs)):
-            run.run()
-    except LeaseLostError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever the data path or a model throws belongs to the trial
-        left = run.unpublished
-        if len(left) > 1:
-            for spec in left:
-                run_packed_trials(context, [spec], attempt=attempt)
-        elif left:
-            (spec,) = left
-            smaller = _with_less_memory(spec) if is_out_of_memory(error) else None
-            if smaller is None:
-                run.fail(spec, failure_status(error), describe_error(error))
-            else:
-                if context.backbone.device.type == "cuda":
-                    torch.cuda.empty_cache()
-                run_packed_trials(context, [smaller], attempt=attempt)
-
-
-def _with_less_memory(spec: TrialSpec) -> TrialSpec | None:
-    """Return the same experiment in half the memory; None when it cannot be had."""
-    size = spec.recipe.micro_batch_size or spec.recipe.batch_size
-    if size == 1:
-        return None
-    recipe = spec.recipe.model_copy(update={"micro_batch_size": size // 2})
-    return spec.model_copy(update={"recipe": recipe, "eval_batch_size": max(1, spec.eval_batch_size // 2)})
-
-
-class _PackRun:
-    """One go at a set of trials."""
 
     def __init__(self, context: SlotContext, specs: Sequence[TrialSpec], attempt: str) -> None:
         self._context = context
@@ -194,8 +151,7 @@ class _PackRun:
         while pack.members:
             members = list(pack.members)
             with self._timed("train", [trial_of[member] for member in members]):
-                lost = pack.advance(1)
-            self._context.listener.on_progress(True)
+                lost = pack.advance(1, on_micro_batch=lambda: self._context.listener.on_progress(True))
             for member in lost:
                 self._publish(trial_of[member], "diverged", error=f"DivergedError: {member.diverged}")
             self._stop_late(pack, trial_of)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasets_spec.errors import UserError
@@ -15,7 +16,8 @@ from trainers.executors.slot import SlotConfig, serve_slot
 
 READY_WAIT_S = 30.0  # between two words to a user who waits for the first slot
 CLOSE_WAIT_S = 20.0
-# Train runs of one slot that may end in a row without a ready worker: by then it is no accident.
+# Processes of one slot that may end in a row before they have taken a trial: by then it is no accident. Deaths with a
+# trial in hand are counted against that trial (`broker.MAX_ATTEMPTS`), so that restarts come to an end either way.
 MAX_FAILED_STARTS = 3
 
 
@@ -25,7 +27,7 @@ class SlotPool:
 
     Attributes:
         num_slots: how many.
-        resources: of each slot's workers.
+        resources: of each slot's worker.
         make_config: returns what the slot of a name is given, for the broker's handle.
         storage: folder for Ray Train's own files.
         say: tells the user one line.
@@ -38,6 +40,7 @@ class SlotPool:
     say: Callable[[str], None]
     broker: Any = None
     _threads: list[threading.Thread] = field(default_factory=list)
+    _untold: deque[str] = field(default_factory=deque)  # lines of the slots' threads
     _is_closing: bool = False
 
     def start(self) -> None:
@@ -78,13 +81,15 @@ class SlotPool:
             time.sleep(0.1)
 
     def check(self) -> Mapping[str, Any]:
-        """Return the broker's state.
+        """Return the broker's state; tell the user which slots were started again.
 
         Raises:
             UserError: no slot can work, and why.
         """
         import ray
 
+        while self._untold:
+            self.say(self._untold.popleft())
         state: Mapping[str, Any] = ray.get(self.broker.state.remote())
         if state["fatal"] is not None:
             raise UserError(
@@ -111,48 +116,66 @@ class SlotPool:
             self.broker = None
 
     def _keep(self, name: str) -> None:
-        """Run a slot's Train run, and another after it, until the pool closes."""
+        """Run a slot's process, and another after it, until the pool closes or too many took no trial."""
         import ray
 
-        failed = 0
+        failed, taken = 0, 0
         while not self._is_closing:
             try:
-                was_ready = self._run_once(name)
-            except BaseException as error:  # noqa: BLE001 - Ray ends a thread by SystemExit when the cluster goes
-                if self._is_closing or not ray.is_initialized():
-                    return
-                was_ready, reason = False, type(error).__name__
-            else:
-                reason = "it ended before it was ready"
-            failed = 0 if was_ready else failed + 1
-            if failed >= MAX_FAILED_STARTS and not self._is_closing:
-                message = f"{name} did not start in {failed} attempts ({reason}); see `ray logs`"
-                ray.get(self.broker.fail.remote(message))
+                reason = self._run_once(name)
+                state = ray.get(self.broker.state.remote())
+            except BaseException:  # noqa: BLE001 - Ray ends a thread by SystemExit when the cluster goes
                 return
+            if self._is_closing or state["fatal"] is not None:
+                return
+            now_taken = state["num_leases"].get(name, 0)
+            failed = failed + 1 if now_taken == taken else 0
+            taken = now_taken
+            if failed >= MAX_FAILED_STARTS:
+                words = f"{name} was started {failed} times and took no trial ({reason or 'it ended'}); see `ray logs`"
+                ray.get(self.broker.fail.remote(words))
+                return
+            if reason is not None:
+                idle = f", {failed} of {MAX_FAILED_STARTS} times before it took a trial" if failed else ""
+                self._untold.append(f"{name} ended ({reason}{idle}); it is started again")
 
-    def _run_once(self, name: str) -> bool:
-        """Return whether the slot was ready at some time of its run."""
+    def _run_once(self, name: str) -> str | None:
+        """Run one process of a slot to its end; return why it died, None when it ended by itself."""
         import ray
         import ray.train
         from ray.train.torch import TorchTrainer
 
+        measured = ray.get(self.broker.state.remote())["measured"].get(name)
         trainer = TorchTrainer(
             serve_slot,
-            train_loop_config={"slot": self.make_config(name, self.broker)},
+            train_loop_config={"slot": replace(self.make_config(name, self.broker), measured=measured)},
             scaling_config=ray.train.ScalingConfig(
-                num_workers=max(1, self.resources.num_workers),
+                num_workers=1,
                 use_gpu=self.resources.gpus_per_worker > 0,
                 resources_per_worker=worker_resources(self.resources),
             ),
             run_config=ray.train.RunConfig(
                 name=f"{name}-{uuid.uuid4().hex[:8]}",  # a reused name silently resumes stale state
                 storage_path=self.storage,
-                # Worker deaths are the trials' matter (the broker counts them), not a reason to give up the slot.
-                failure_config=ray.train.FailureConfig(max_failures=-1, controller_failure_limit=3),
+                # Train would start a dead worker again without a word and without an end: `_keep` does, and counts.
+                failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=3),
             ),
         )
-        trainer.fit()
-        return name in ray.get(self.broker.state.remote())["slots"]
+        try:
+            trainer.fit()
+        except Exception as error:
+            if self._is_closing or not ray.is_initialized():
+                raise
+            of_workers = getattr(error, "worker_failures", {}).values()
+            return " <- ".join(dict.fromkeys(type(e).__name__ for e in (*_causes(error), *of_workers)))
+        return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what caused it: types may be written down, messages may quote the data."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def _free(resources: Mapping[str, float]) -> dict[str, float]:

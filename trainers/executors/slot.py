@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets_spec.errors import RecombineError
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
+from trainers.executors.process_memory import MemoryGrowth
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.row_blocks import RowBlocks
 from trainers.trial.folder import TRIALS_DIR, attempt_name
 from trainers.trial.spec import TrialSpec
 
 HEARTBEAT_S = 1.0
-# A slot starts anew after so many trials, or when its process has grown by so much: leaks of libraries end with it.
-RECYCLE_TRIALS = 1_000
-RECYCLE_GROWTH_GIB = 2.0
+RECYCLE_TRIALS = 1_000  # trials after which a slot starts anew: leaks of libraries end with its process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +35,7 @@ class SlotConfig:
         run_dir: the study directory, shared with the driver.
         num_threads: torch threads of a worker.
         measure: a fine-tune to measure packing with; None measures nothing.
+        measured: what an earlier process of this slot measured: not measured again.
         max_pack: largest pack that is tried.
         checkpoint_s: training time between two checkpoints.
         recycle_trials: trials after which the process ends and another begins.
@@ -51,10 +51,11 @@ class SlotConfig:
     max_pack: int
     checkpoint_s: float
     recycle_trials: int = RECYCLE_TRIALS
+    measured: Mapping[str, Any] | None = None
 
 
 def serve_slot(config: Mapping[str, Any]) -> None:
-    """Run inside every Ray Train worker of a slot until the broker closes or the slot is to be recycled.
+    """Run inside the Ray Train worker of a slot until the broker closes or the slot is to be recycled.
 
     A backbone that cannot be loaded is told to the broker: no other slot could load it either.
     """
@@ -71,33 +72,46 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the user must hear
         ray.get(slot.broker.fail.remote(f"{type(error).__name__}: {error}"))
         return
-    rank, num_workers = _place()
     process = uuid.uuid4().hex
-    server = _Server(slot, backbone, process) if num_workers == 1 else None
-    about: dict[str, Any] = {"started_at": started_at, "ready_at": time.time(), "pid": os.getpid(), "pack_size": 1}
-    if server is not None and slot.measure is not None and slot.max_pack > 1:
-        about |= server.measure_packs(slot.measure)
-    if rank == 0:
-        this = ray.get_runtime_context().current_actor
-        ray.get(slot.broker.register.remote(slot.name, process, about, this))
-    if server is not None:
-        server.serve()
-    else:
-        _serve_together(slot, backbone, process, rank, num_workers)
+    try:
+        packs = measured_packs(slot, backbone)
+    except Exception as error:  # noqa: BLE001 - no slot could train it, and a new process would fail as this one
+        ray.get(slot.broker.fail.remote(f"measuring packs ended in {_words(error)}"))
+        return
+    about = {"started_at": started_at, "ready_at": time.time(), "pid": os.getpid(), "pack_size": 1, **packs}
+    about["measured"] = packs or None
+    this = ray.get_runtime_context().current_actor
+    ray.get(slot.broker.register.remote(slot.name, process, about, this))
+    _Server(slot, backbone, process, this, about.get("micro_batch_size")).serve()
 
 
-def _place() -> tuple[int, int]:
-    import ray.train
+def measured_packs(slot: SlotConfig, backbone: Any) -> Mapping[str, Any]:
+    """Return the pack size that is fastest here, and what was measured."""
+    from trainers.training.pack_size import measure_pack_sizes
 
-    context = ray.train.get_context()
-    return context.get_world_rank(), context.get_world_size()
+    if slot.measured is not None:
+        return slot.measured
+    if slot.measure is None or slot.max_pack == 1:
+        return {}
+    return measure_pack_sizes(backbone, slot.rows, slot.measure, max_pack=slot.max_pack)
+
+
+def _words(error: Exception) -> str:
+    """What a user may read of an error: torch's and our own words, else its type and place (it may quote the data)."""
+    from trainers.trial.failures import describe_error
+
+    words = describe_error(error)
+    is_torch = isinstance(error, RuntimeError) and not isinstance(error, RecombineError)
+    return f"{words}: {str(error).splitlines()[0]}" if is_torch and str(error) else words
 
 
 class _Server:
-    """A slot of one worker."""
+    """What a slot's process does with its time."""
 
-    def __init__(self, slot: SlotConfig, backbone: Any, process: str) -> None:
+    def __init__(self, slot: SlotConfig, backbone: Any, process: str, this: Any, micro_batch_size: int | None) -> None:
+        self._this = this
         self._slot = slot
+        self._micro_batch_size = micro_batch_size
         self._process = process
         self._backbone = backbone
         self._work: Work | None = None
@@ -105,33 +119,32 @@ class _Server:
         self._was_training = False
         self._num_trials = 0
 
-    def measure_packs(self, spec: TrialSpec) -> dict[str, Any]:
-        """Return the pack size that is fastest here, and what was measured."""
-        from trainers.training.pack_size import measure_pack_sizes
-
-        return measure_pack_sizes(self._backbone, self._slot.rows, spec, max_pack=self._slot.max_pack)
-
     def serve(self) -> None:
         """Lease, work, finish, until there is no more to do."""
         import ray
 
-        base_gib = _memory_gib()
-        while self._num_trials < self._slot.recycle_trials and _memory_gib() - base_gib < RECYCLE_GROWTH_GIB:
-            work = ray.get(self._slot.broker.lease.remote(self._slot.name, self._process))
+        growth = MemoryGrowth()
+        while self._num_trials < self._slot.recycle_trials and not growth.is_too_much():
+            work = ray.get(self._slot.broker.lease.remote(self._slot.name, self._process, self._this))
             if work == "close":
                 return
             if work is not None:
                 self._do(work)
                 ray.get(self._slot.broker.finish.remote(self._slot.name, work))
+                growth.begin()
 
     def _do(self, work: Work) -> None:
         import ray
 
-        from trainers.executors.packed_trials import LeaseLostError, PackListener, SlotContext, run_packed_trials
+        from trainers.executors.memory_ladder import run_packed_trials, within_micro_batch
+        from trainers.executors.packed_trials import PackListener, SlotContext
+        from trainers.trial.failures import LeaseLostError
         from trainers.trial.folder import finished_result
 
         self._work, self._beaten_at = work, 0.0
-        specs = [TrialSpec.model_validate(spec) for spec in work.specs.values()]
+        specs = [
+            within_micro_batch(TrialSpec.model_validate(spec), self._micro_batch_size) for spec in work.specs.values()
+        ]
         self._num_trials += len(specs)
         context = SlotContext(
             backbone=self._backbone,
@@ -150,14 +163,13 @@ class _Server:
         try:
             known = [s for s in specs if finished_result(self._folder(s), s.train_id) is not None]
             for spec in known:
-                self._on_publish()  # a pack of merges may take longer to score than a lease lasts
                 self._score_known(spec, work)
             if fresh := [spec for spec in specs if spec not in known]:
                 run_packed_trials(context, fresh, attempt=attempt_name())
         except LeaseLostError:
             return
         finally:
-            ray.get(self._slot.broker.heartbeat.remote(self._slot.name, work, False))
+            ray.get(self._slot.broker.heartbeat.remote(self._slot.name, work, False, self._this))
 
     def _score_known(self, spec: TrialSpec, work: Work) -> None:
         """Add the scores that finished weights lack."""
@@ -170,6 +182,7 @@ class _Server:
             attempt=attempt_name(),
             submitted_at=work.submitted_at,
             backbone=self._backbone,
+            on_batch=lambda: self._on_progress(False),
         )
         self._on_end(spec, result.status)
 
@@ -179,13 +192,13 @@ class _Server:
     def _on_progress(self, is_training: bool) -> None:
         import ray
 
-        from trainers.executors.packed_trials import LeaseLostError
+        from trainers.trial.failures import LeaseLostError
 
         now = time.monotonic()
         if now - self._beaten_at < HEARTBEAT_S and is_training == self._was_training:
             return
         self._beaten_at, self._was_training = now, is_training
-        if not ray.get(self._slot.broker.heartbeat.remote(self._slot.name, self._work, is_training)):
+        if not ray.get(self._slot.broker.heartbeat.remote(self._slot.name, self._work, is_training, self._this)):
             raise LeaseLostError
 
     def _on_publish(self) -> None:
@@ -215,52 +228,3 @@ class _Server:
         assert self._work is not None
         event = {"train_id": spec.train_id, "ended": status}
         ray.get(self._slot.broker.report.remote(self._work.ticket, event))
-
-
-def _serve_together(slot: SlotConfig, backbone: Any, process: str, rank: int, num_workers: int) -> None:
-    """A slot of several workers: each trial is shared by all (DistributedDataParallel), one after the other."""
-    import ray
-    import torch.distributed
-    from ray.train.torch import prepare_model
-
-    from trainers.executors.one_trial import WorkerContext, gather_over, run_trial
-    from trainers.training.loop import WorkerShare
-
-    context = WorkerContext(
-        share=WorkerShare(rank=rank, num_workers=num_workers),
-        wrap_model=prepare_model,
-        gather=gather_over(num_workers),
-    )
-    while True:
-        leased = [ray.get(slot.broker.lease.remote(slot.name)) if rank == 0 else None]
-        torch.distributed.broadcast_object_list(leased, src=0)
-        work: Any = leased[0]
-        if work == "close":
-            return
-        if work is None:
-            continue
-
-        def beat(step: int, loss: float, work: Any = work) -> None:
-            if rank == 0:
-                slot.broker.heartbeat.remote(slot.name, work, True)
-
-        for dumped in work.specs.values():
-            result = run_trial(
-                TrialSpec.model_validate(dumped),
-                slot.rows,
-                slot.run_dir / TRIALS_DIR,
-                attempt=attempt_name(),
-                submitted_at=work.submitted_at,
-                context=context,
-                backbone=backbone,
-                on_step=beat,
-            )
-            if rank == 0:
-                event = {"train_id": result.train_id, "ended": result.status}
-                ray.get(slot.broker.report.remote(work.ticket, event))
-        if rank == 0:
-            ray.get(slot.broker.finish.remote(slot.name, work))
-
-
-def _memory_gib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

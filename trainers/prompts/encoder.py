@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from datasets_spec.boxes import parse_box
 from datasets_spec.errors import RecombineError
+from trainers.prompts.answer_tokens import AnswerTokens
 from trainers.prompts.box_language import box_language_of
 from trainers.prompts.text import LETTERS, chat_messages, render_prompt
 
@@ -84,6 +85,7 @@ class BatchEncoder:
         self._dtype = dtype
         self.tokenizer = processor.tokenizer
         self.boxes = box_language_of(self.tokenizer)
+        self._answers = AnswerTokens(processor)
         pad = self.tokenizer.pad_token_id
         self.pad_id = int(pad if pad is not None else self.tokenizer.eos_token_id)
 
@@ -135,12 +137,12 @@ class BatchEncoder:
         return extended
 
     def letter_ids(self, num_options: int) -> list[int]:
-        """Return the token id of each option letter.
+        """Return the token id of each option letter, as the chat template writes it behind a prompt.
 
         Raises:
             RecombineError: a letter is not exactly one token for this tokenizer, so option scoring has no meaning.
         """
-        ids = [self.tokenizer(letter, add_special_tokens=False).input_ids for letter in LETTERS[:num_options]]
+        ids = [self._answers.ids(letter) for letter in LETTERS[:num_options]]
         bad = [letter for letter, tokens in zip(LETTERS, ids, strict=False) if len(tokens) != 1]
         if bad:
             raise RecombineError(f"the tokenizer writes the option letters {', '.join(bad)} with more than one token")
@@ -158,8 +160,7 @@ class BatchEncoder:
             if box is None:
                 raise RecombineError(f"subset {example.subset}: a stored answer is no box")
             text = self.boxes.write(box)
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
-        return [*ids, int(self.tokenizer.eos_token_id)]
+        return [*self._answers.ids(text), int(self.tokenizer.eos_token_id)]
 
     def _asked(self, example: Example) -> str:
         return "\n".join(filter(None, (example.prompt, self.boxes.instruction if example.is_box else "")))

@@ -8,10 +8,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol
 
 from datasets_spec.errors import RecombineError
 from trainers.backbone_spec import BackboneSpec
+from trainers.rows.encoded_table import SharedSamples, encoded_table
+from trainers.rows.kept_features import FeaturesNotKeptError, check_kept
 from trainers.rows.row_blocks import COLUMNS, share_partitions
 
 if TYPE_CHECKING:
@@ -19,12 +21,9 @@ if TYPE_CHECKING:
     from trainers.backbone.backbone import Backbone
     from trainers.rows.encoded_samples import EncodedSample
 
-# What scoring asks of a question, and where it stands.
-QUESTION_COLUMNS = ("subset", "split", "order", "sample_id", "options", "answer_index", "answer_kind", "answer")
 BATCH_ROWS = 64  # rows an encoder takes at a time
 CHECKED_ROWS = 8
-FLOAT_TOLERANCE = 1e-3  # of log-probabilities, kept against direct inputs; float32 on one thread is exact (measured)
-HALF_TOLERANCE = 0.05  # the same in bfloat16, which has 8 bits
+NOT_KEPT_COLUMN = "not_kept"  # why features cannot be kept; null where they can
 
 
 class SampleRows(Protocol):
@@ -69,33 +68,6 @@ def _encoded_blocks(refs: Mapping[tuple[str, str], Any]) -> EncodedBlocks:
     return EncodedBlocks(refs=refs)
 
 
-class SharedSamples(Sequence["EncodedSample"]):
-    """Samples of an encoded Arrow table; tensors look into its memory. What was opened stays open."""
-
-    def __init__(self, table: Any) -> None:
-        self._table = table.combine_chunks()
-        self._known: dict[int, EncodedSample] = {}
-
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
-
-    @overload
-    def __getitem__(self, index: int) -> EncodedSample: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[EncodedSample]: ...
-
-    def __getitem__(self, index: int | slice) -> EncodedSample | Sequence[EncodedSample]:
-        if isinstance(index, slice):
-            return [self._make(i) for i in range(*index.indices(len(self)))]
-        return self._make(index)
-
-    def _make(self, index: int) -> EncodedSample:
-        if index not in self._known:
-            self._known[index] = _open_sample(self._table, index)
-        return self._known[index]
-
-
 def first_rows(samples: Sequence[EncodedSample], num_rows: int | None, name: str) -> Sequence[EncodedSample]:
     """Return the first samples, all when None.
 
@@ -109,26 +81,11 @@ def first_rows(samples: Sequence[EncodedSample], num_rows: int | None, name: str
     return samples[:num_rows]
 
 
-def encoded_table(rows: Any, samples: Sequence[EncodedSample]) -> Any:
-    """Return an Arrow table of encoded samples: what scoring asks of a question, and tensors as bytes.
-
-    Args:
-        rows: the Arrow table that they were made from.
-        samples: in the order of its rows.
-    """
-    import pyarrow as pa
-
-    tensors = [[_to_bytes(name, t) for name, t in _tensors(sample).items()] for sample in samples]
-    kept = rows.select(list(QUESTION_COLUMNS))
-    return kept.append_column("tensors", pa.array(tensors, _tensor_list()))
-
-
 def load_encoded_rows(
     store: Store,
     partitions: Iterable[tuple[str, str]],
     spec: BackboneSpec,
     *,
-    with_features: bool,
     num_encoders: int,
     num_threads: int,
     gpus_per_encoder: float,
@@ -139,13 +96,13 @@ def load_encoded_rows(
         store: an open store.
         partitions: (subset, split) pairs; empty ones are left out.
         spec: the backbone, resolved.
-        with_features: keep vision features instead of pixels.
         num_encoders: processes that encode side by side, each with the backbone loaded.
         num_threads: torch threads of one.
         gpus_per_encoder: of one.
 
     Raises:
-        RecombineError: what was read is not what the manifest says, or kept features are not the direct path's.
+        FeaturesNotKeptError: kept features are not the direct path's, and why.
+        RecombineError: what was read is not what the manifest says.
     """
     import pyarrow as pa
     import ray
@@ -161,63 +118,59 @@ def load_encoded_rows(
     )
     encoded = dataset.map_batches(
         encode_rows,
-        fn_kwargs={"spec": spec, "with_features": with_features, "num_threads": num_threads},
+        fn_kwargs={"spec": spec, "num_threads": num_threads},
         num_gpus=gpus_per_encoder or None,
         batch_size=BATCH_ROWS,
         batch_format="pyarrow",
     )
     blocks = ray.get(encoded.materialize().to_arrow_refs())
     table = pa.concat_tables([b for b in blocks if b.num_rows], promote_options="permissive")
-    return EncodedBlocks(refs=share_partitions(store, wanted, table))
+    if reasons := table[NOT_KEPT_COLUMN].drop_null().unique().to_pylist():
+        raise FeaturesNotKeptError(reasons[0])
+    return EncodedBlocks(refs=share_partitions(store, wanted, table.drop_columns(NOT_KEPT_COLUMN)))
 
 
-def encode_rows(rows: Any, *, spec: BackboneSpec, with_features: bool, num_threads: int) -> Any:
+def encode_rows(rows: Any, *, spec: BackboneSpec, num_threads: int) -> Any:
     """Return the encoded table of a table of rows; one task's work of the Ray Data job.
 
-    The first batch of a process is checked against the direct path.
+    The first batch of a process is checked against the direct path. Where features cannot be kept the column
+    `NOT_KEPT_COLUMN` says why, of every row, and nothing is encoded: an exception would reach the driver as Ray's own.
 
     Args:
         rows: Arrow table of stored rows.
         spec: the backbone, resolved.
-        with_features: keep vision features instead of pixels.
         num_threads: torch threads.
-
-    Raises:
-        RecombineError: kept inputs give other answers than direct ones.
     """
-    from trainers.prompts.encoder import example_from_row
-    from trainers.rows.encoded_samples import encode_samples
+    import pyarrow as pa
 
-    backbone, checked = _loaded(spec, num_threads)
-    examples = [example_from_row(row) for row in rows.to_pylist()]
-    samples = encode_samples(backbone, examples, with_features=with_features)
-    if not checked and examples:
-        _check_kept(backbone, examples[:CHECKED_ROWS], samples[:CHECKED_ROWS])
-        checked.append(True)
-    return encoded_table(rows, samples)
+    from trainers.prompts.encoder import example_from_row
+    from trainers.rows.encoded_samples import encode_samples, prompt_batch
+
+    backbone, verdicts = _loaded(spec, num_threads)
+    samples: Sequence[EncodedSample | None] = [None] * rows.num_rows
+    if rows.num_rows and verdicts in ([], [None]):
+        examples = [example_from_row(row) for row in rows.to_pylist()]
+        try:
+            encoded = encode_samples(backbone, examples, with_features=True)
+            if not verdicts:
+                check_kept(backbone, examples[:CHECKED_ROWS], prompt_batch(backbone, encoded[:CHECKED_ROWS]))
+                verdicts.append(None)
+            samples = encoded
+        except FeaturesNotKeptError as error:
+            verdicts[:] = [str(error)]
+    reason = verdicts[0] if verdicts else None
+    return encoded_table(rows, samples).append_column(NOT_KEPT_COLUMN, pa.array([reason] * rows.num_rows, pa.string()))
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(spec: BackboneSpec, num_threads: int) -> tuple[Backbone, list[bool]]:
-    """The backbone of this process, and a mark once it was checked: a process encodes many batches."""
+def _loaded(spec: BackboneSpec, num_threads: int) -> tuple[Backbone, list[str | None]]:
+    """The backbone of this process, and what its check said, once it was made: a process encodes many batches."""
     import torch
 
     from trainers.backbone.backbone import load_backbone
 
     torch.set_num_threads(num_threads)
     return load_backbone(spec), []
-
-
-def _check_kept(backbone: Backbone, examples: Sequence[Any], samples: Sequence[EncodedSample]) -> None:
-    from trainers.rows.encoded_samples import difference_from_direct
-
-    difference = difference_from_direct(backbone, examples, samples)
-    tolerance = FLOAT_TOLERANCE if str(backbone.dtype) == "torch.float32" else HALF_TOLERANCE
-    if not difference <= tolerance:
-        raise RecombineError(
-            f"kept vision features change log-probabilities by {difference:.2g} (at most {tolerance:g} may); "
-            "set execution.vision_features: false"
-        )
 
 
 def estimated_feature_bytes(spec: BackboneSpec) -> int:
@@ -230,65 +183,3 @@ def estimated_feature_bytes(spec: BackboneSpec) -> int:
     tokens = int(getattr(config, "image_seq_length", None) or 1024)  # families with tiles or free sizes: about this
     width = int(config.get_text_config().hidden_size)
     return tokens * width * (4 if spec.dtype == "float32" else 2)
-
-
-def _tensor_list() -> Any:
-    import pyarrow as pa
-
-    fields = [("name", pa.string()), ("dtype", pa.string()), ("shape", pa.list_(pa.int64())), ("data", pa.binary())]
-    return pa.list_(pa.struct(fields))
-
-
-def _tensors(sample: EncodedSample) -> dict[str, Any]:
-    named = {"prompt_ids": sample.prompt_ids, "answer_ids": sample.answer_ids}
-    named |= {f"aligned.{n}": t for n, t in sample.aligned.items()}
-    named |= {f"images.{n}": t for n, t in sample.image_tensors.items()}
-    return named if sample.features is None else named | {"features": sample.features}
-
-
-def _to_bytes(name: str, tensor: Any) -> dict[str, Any]:
-    import torch
-
-    plain = tensor.detach().cpu().contiguous()
-    data = plain.flatten().view(torch.uint8).numpy().tobytes() if plain.numel() else b""
-    return {"name": name, "dtype": str(plain.dtype).removeprefix("torch."), "shape": list(plain.shape), "data": data}
-
-
-def _open_sample(table: Any, index: int) -> EncodedSample:
-    from trainers.prompts.encoder import Example
-    from trainers.rows.encoded_samples import EncodedSample
-
-    tensors = {entry["name"].as_py(): _from_bytes(entry) for entry in table["tensors"][index]}
-    example = Example(
-        sample_id=table["sample_id"][index].as_py(),
-        subset=table["subset"][index].as_py(),
-        prompt="",
-        options=tuple(table["options"][index].as_py()),
-        answer_index=table["answer_index"][index].as_py(),
-        answer=table["answer"][index].as_py(),
-        images=(),
-        is_box=table["answer_kind"][index].as_py() == "box",
-    )
-    return EncodedSample(
-        example=example,
-        prompt_ids=tensors["prompt_ids"],
-        answer_ids=tensors["answer_ids"],
-        aligned={n.removeprefix("aligned."): t for n, t in tensors.items() if n.startswith("aligned.")},
-        image_tensors={n.removeprefix("images."): t for n, t in tensors.items() if n.startswith("images.")},
-        features=tensors.get("features"),
-    )
-
-
-def _from_bytes(entry: Any) -> Any:
-    """A tensor over the table's own memory; it is only ever read."""
-    import warnings
-
-    import torch
-
-    dtype, shape = getattr(torch, entry["dtype"].as_py()), entry["shape"].as_py()
-    data = entry["data"].as_buffer()
-    if not data.size:
-        return torch.empty(shape, dtype=dtype)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given buffer is not writable")
-        return torch.frombuffer(data, dtype=dtype).view(shape)

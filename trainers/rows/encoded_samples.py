@@ -2,7 +2,7 @@
 
 Tokenising, image processing and the vision tower give the same answer in every trial that leaves the tower alone, so
 their results are kept and shared. What is kept is checked against the direct path in every run
-(`difference_from_direct`).
+(`kept_features`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import torch
 
-from datasets_spec.errors import RecombineError
 from trainers.backbone.backbone import Backbone
 from trainers.prompts.encoder import IGNORED, Example
+from trainers.rows.kept_features import FeaturesNotKeptError
 
 PIXEL_TENSORS = ("pixel_values", "pixel_attention_mask")  # what vision features stand for
 
@@ -81,14 +81,14 @@ def vision_features(backbone: Backbone, samples: Sequence[EncodedSample]) -> lis
     """Return the projected features of every sample's images: [image tokens, width] each.
 
     Raises:
-        RecombineError: this family's tower gives more than one tensor a token (deep-stacked features).
+        FeaturesNotKeptError: this family's tower gives more than one tensor a token (deep-stacked features).
     """
     tensors = joined_images(samples)
     get_features = backbone.model.model.get_image_features
     known = inspect.signature(get_features).parameters
     output = get_features(**{n: v for n, v in tensors.items() if n in known}, return_dict=True)
     if getattr(output, "deepstack_features", None) is not None:
-        raise RecombineError("this backbone's vision features are deep-stacked: set execution.vision_features: false")
+        raise FeaturesNotKeptError("this backbone's vision features are deep-stacked")
     flat = output.pooler_output
     flat = torch.cat(list(flat), dim=0) if isinstance(flat, (list, tuple)) else flat.flatten(0, -2)
     image_token = backbone.encoder.image_token_id
@@ -112,23 +112,6 @@ def joined_images(samples: Sequence[EncodedSample]) -> dict[str, torch.Tensor]:
     """Join the images' tensors along their first dimension; smaller ones are padded with zeros, as processors do."""
     names = samples[0].image_tensors if samples else {}
     return {name: _cat_padded([sample.image_tensors[name] for sample in samples]) for name in names}
-
-
-def difference_from_direct(backbone: Backbone, examples: Sequence[Example], samples: Sequence[EncodedSample]) -> float:
-    """Return the largest difference of log-probabilities at the answer position between kept and direct inputs.
-
-    Args:
-        backbone: without an adapter.
-        examples: with images.
-        samples: the same, encoded.
-    """
-    with torch.inference_mode():
-        direct = backbone.encoder.encode_prompts(examples)
-        kept = prompt_batch(backbone, samples)
-        last = direct["attention_mask"].sum(dim=1) - 1
-        rows = torch.arange(len(examples), device=last.device)
-        both = [backbone.model(**inputs, use_cache=False).logits[rows, last].float() for inputs in (direct, kept)]
-        return float((both[0].log_softmax(-1) - both[1].log_softmax(-1)).abs().max())
 
 
 def _encode_one(backbone: Backbone, example: Example) -> EncodedSample:

@@ -58,11 +58,8 @@ class DirectFeed:
         return int(self._rows.num_rows)
 
     def take(self, indices: Iterable[int]) -> list[Example]:
-        """Decode rows."""
-        import pyarrow as pa
-
-        wanted = pa.array([int(i) for i in indices], pa.int64())
-        return [example_from_row(row) for row in self._rows.take(wanted).to_pylist()]
+        """Decode rows, each where it lies: Arrow's `take` joins chunks, which copies all images and ends at 2 GiB."""
+        return [example_from_row(row) for i in indices for row in self._rows.slice(int(i), 1).to_pylist()]
 
     def question(self, sample: Example) -> Example:
         """Return the example itself."""

@@ -10,9 +10,11 @@ import torch
 from datasets_spec.boxes import parse_box
 from datasets_spec.errors import RecombineError
 from datasets_spec.sample import option_groups
+from trainers.backbone.chosen_logits import logits_at
 from trainers.prompts.encoder import BatchEncoder, Example
 from trainers.prompts.text import LETTERS, parse_letter
 from trainers.rows.feeds import Feed
+from trainers.scoring.generation import greedy_tokens
 from trainers.scoring.marks import mark_box, mark_text
 from trainers.scoring.outcome import Outcome
 
@@ -21,13 +23,9 @@ OPEN_ANSWER_TOKENS = 64  # mean length of open answers in Med-MIM is 16 to 72 wo
 BOX_TOKENS = 32  # four numbers of four digits, a token a digit, with brackets and commas
 
 
-def score_rows(
-    model: Any, encoder: BatchEncoder, feed: Feed, *, eval_set: str, split: str, batch_size: int, generate: bool
-) -> list[Outcome]:
-    """Score every question with one model; see `score_adapters`."""
-    (outcomes,) = score_adapters(
-        model, encoder, feed, num_adapters=1, eval_set=eval_set, split=split, batch_size=batch_size, generate=generate
-    )
+def score_rows(model: Any, encoder: BatchEncoder, feed: Feed, **options: Any) -> list[Outcome]:
+    """Score every question with one model; all options of `score_adapters` but the number of adapters."""
+    (outcomes,) = score_adapters(model, encoder, feed, num_adapters=1, **options)
     return outcomes
 
 
@@ -61,7 +59,7 @@ def score_adapters(
         split: name written into the outcomes.
         batch_size: questions a forward pass, for each adapter.
         generate: also generate letters for closed questions.
-        on_batch: called after every batch; may raise to stop.
+        on_batch: called after every batch and every token of a generated one; may raise to stop.
 
     Returns:
         One list of outcomes an adapter.
@@ -74,7 +72,7 @@ def score_adapters(
         closed = [i for i, example in enumerate(examples) if example.is_closed]
         generated = [i for i, example in enumerate(examples) if generate or not example.is_closed]
         log_probs = _log_probs(model, encoder, feed, [samples[i] for i in closed], num_adapters)
-        texts = _texts(model, encoder, feed, [samples[i] for i in generated], num_adapters)
+        texts = _texts(model, encoder, feed, [samples[i] for i in generated], num_adapters, on_batch)
         for adapter, mine in enumerate(outcomes):
             log_probs_of = dict(zip(closed, log_probs[adapter], strict=True))
             text_of = dict(zip(generated, texts[adapter], strict=True))
@@ -99,24 +97,32 @@ def _log_probs(
         return [[] for _ in range(num_adapters)]
     inputs = feed.prompt_inputs([*samples] * num_adapters)
     last = inputs["attention_mask"].sum(dim=1) - 1  # right padding: index of the prompt's last token
-    logits, place = _logits_at(model, inputs, last)  # [adapters * samples, positions, vocabulary]
-    at_answer = logits[torch.arange(len(place), device=logits.device), place].float()  # [adapters * samples, vocab]
+    at_answer = _logits_at(model, inputs, last).float()  # [adapters * samples, vocabulary]
     most = max(len(feed.question(sample).options) for sample in samples)
     letters = encoder.letter_ids(most)
     flat: list[list[float]] = at_answer.log_softmax(dim=-1)[:, letters].cpu().tolist()
     return [flat[k * len(samples) : (k + 1) * len(samples)] for k in range(num_adapters)]
 
 
-def _logits_at(model: Any, inputs: dict[str, Any], last: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return logits of some positions, among them `last` of every row, and where among them that one is."""
-    if not last.is_cuda:  # see `loop.batch_losses`
-        return model(**inputs, use_cache=False).logits, last
-    # Few: only these reach the vocabulary.
-    positions, place = torch.unique(last, return_inverse=True)
-    return model(**inputs, use_cache=False, logits_to_keep=positions).logits, place
+def _logits_at(model: Any, inputs: dict[str, Any], place: torch.Tensor) -> torch.Tensor:
+    """Return logits of one position of every row: [rows, vocabulary]."""
+    rows = torch.arange(len(place), device=place.device)
+    if not place.is_cuda:  # see `loop.batch_losses`
+        logits: torch.Tensor = model(**inputs, use_cache=False).logits[rows, place]
+        return logits
+    wanted = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
+    wanted[rows, place] = True
+    return logits_at(model, inputs, wanted)
 
 
-def _texts(model: Any, encoder: BatchEncoder, feed: Feed, samples: Sequence[Any], num_adapters: int) -> list[list[str]]:
+def _texts(
+    model: Any,
+    encoder: BatchEncoder,
+    feed: Feed,
+    samples: Sequence[Any],
+    num_adapters: int,
+    on_token: Callable[[], None],
+) -> list[list[str]]:
     """Return greedily generated texts: [adapters][samples]."""
     found: list[list[str]] = [[""] * len(samples) for _ in range(num_adapters)]
     limits = [_answer_tokens(feed.question(sample)) for sample in samples]
@@ -125,14 +131,7 @@ def _texts(model: Any, encoder: BatchEncoder, feed: Feed, samples: Sequence[Any]
         if not part:
             continue
         inputs = feed.prompt_inputs([samples[i] for i in part] * num_adapters, "left")
-        tokens = model.generate(
-            **inputs,
-            max_new_tokens=limit,
-            do_sample=False,
-            pad_token_id=encoder.tokenizer.pad_token_id,
-            eos_token_id=encoder.tokenizer.eos_token_id,
-        )
-        new = tokens[:, inputs["input_ids"].shape[1] :]  # [adapters * samples, new tokens]
+        new = greedy_tokens(model, encoder.tokenizer, inputs, max_new_tokens=limit, on_token=on_token)
         decoded = encoder.tokenizer.batch_decode(new, skip_special_tokens=True)
         for place, text in enumerate(decoded):
             found[place // len(part)][part[place % len(part)]] = text

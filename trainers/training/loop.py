@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from trainers.backbone.chosen_logits import logits_at
 from trainers.prompts.encoder import IGNORED
 from trainers.recipe import Recipe
 from trainers.rows.feeds import Feed
@@ -74,8 +75,11 @@ def finetune(
     Raises:
         DivergedError: the loss is not finite.
         TrialTimeoutError: the deadline has passed.
+        ValueError: workers would get unequal parts of a batch, and wait for each other for ever.
     """
     share = share or WorkerShare()
+    if recipe.batch_size % share.num_workers:
+        raise ValueError(f"{share.num_workers} workers cannot share batches of {recipe.batch_size} evenly")
     started = time.monotonic()
     if recipe.num_steps == 0 or len(feed) == 0:
         return FinetuneResult(num_steps=0, train_s=0.0, final_loss=None)
@@ -134,23 +138,24 @@ def batch_losses(model: Any, inputs: dict[str, Any], *, only_answers: bool | Non
             order than many, so packed and alone would differ in the last digit.
     """
     labels = inputs.pop("labels")
-    if not (labels.is_cuda if only_answers is None else only_answers):
-        logits = model(**inputs, use_cache=False).logits[:, :-1]  # [batch, tokens - 1, vocabulary]
-        return answer_losses(logits, labels[:, 1:])
-    positions = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().flatten()  # of the token before each answer token
-    logits = model(**inputs, use_cache=False, logits_to_keep=positions).logits  # [batch, positions, vocabulary]
-    return answer_losses(logits, labels[:, positions + 1])
+    targets = functional.pad(labels[:, 1:], (0, 1), value=IGNORED)  # what each position predicts: [batch, tokens]
+    wanted = targets != IGNORED
+    if labels.is_cuda if only_answers is None else only_answers:
+        logits = logits_at(model, inputs, wanted)
+    else:
+        logits = model(**inputs, use_cache=False).logits[wanted]
+    return answer_losses(logits, targets)
 
 
 def answer_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return each sample's mean cross-entropy of its answer tokens: [batch].
 
     Args:
-        logits: [batch, positions, vocabulary].
+        logits: [answer tokens of all samples, vocabulary], sample after sample.
         targets: [batch, positions], the token that each position predicts; `IGNORED` outside the answer.
     """
     wanted = targets != IGNORED
-    losses = functional.cross_entropy(logits[wanted].float(), targets[wanted], reduction="none")
+    losses = functional.cross_entropy(logits.float(), targets[wanted], reduction="none")
     counts = wanted.sum(dim=1)  # answer tokens of each sample: [batch]
     sample = torch.arange(len(counts), device=targets.device).repeat_interleave(counts)
     return losses.new_zeros(len(counts)).index_add(0, sample, losses / counts.repeat_interleave(counts))
@@ -172,9 +177,6 @@ def _backward(model: Any, feed: Feed, samples: Sequence[Any], recipe: Recipe, sh
     Every sample weighs 1 / batch_size in the whole batch, however it is cut into workers and micro-batches;
     DistributedDataParallel averages over workers, hence the factor.
     """
-    if not samples:  # a worker without samples still takes part in the gradient exchange
-        sum(p.sum() * 0.0 for p in model.parameters() if p.requires_grad).backward()
-        return 0.0
     weight = share.num_workers / recipe.batch_size
     total = 0.0
     for part in split_batch(samples, recipe.micro_batch_size):
@@ -189,6 +191,12 @@ def split_batch(samples: Sequence[Any], size: int | None) -> Iterator[Sequence[A
     size = size or len(samples)
     for start in range(0, len(samples), size):
         yield samples[start : start + size]
+
+
+def halved_micro_batch(recipe: Recipe) -> Recipe | None:
+    """Return the same experiment in half the memory; None where a micro-batch is one sample already."""
+    size = min(recipe.micro_batch_size or recipe.batch_size, recipe.batch_size)
+    return None if size == 1 else recipe.model_copy(update={"micro_batch_size": size // 2})
 
 
 @contextlib.contextmanager

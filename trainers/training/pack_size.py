@@ -6,9 +6,12 @@ import time
 from typing import Any
 
 from trainers.backbone.backbone import Backbone
+from trainers.backbone.memory import free_memory
+from trainers.recipe import Recipe
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.feeds import composition_feed
 from trainers.rows.row_blocks import RowBlocks
+from trainers.training.loop import halved_micro_batch
 from trainers.training.packed_loop import Member, Pack
 from trainers.trial.failures import is_out_of_memory
 from trainers.trial.spec import TrialSpec
@@ -30,28 +33,51 @@ def measure_pack_sizes(
         max_pack: largest size tried.
 
     Returns:
-        ``pack_size`` (the fastest by at least `LEAST_GAIN` over half of it) and ``step_s``: seconds of one step of
-        one member by size.
+        ``pack_size`` (the fastest by at least `LEAST_GAIN` over half of it); ``step_s``: seconds of one step of one
+        member by size; ``micro_batch_size``: None, or, where even one fine-tune did not fit, the largest part of its
+        micro-batch, halved and halved again, that did (1 if none). Then the pack size is 1.
+
+    Raises:
+        Exception: whatever the rows or the model throw that is not for want of memory.
     """
     feed = composition_feed(rows, backbone, spec.composition)
     recipe = spec.recipe.model_copy(update={"num_steps": NUM_STEPS + 1})
-    _time_step(backbone, [Member(recipe=recipe, feed=feed, seed=0)])  # the first steps of a process are slower
+
+    def step_of(size: int, recipe: Recipe) -> float | None:
+        return _time_step(backbone, [Member(recipe=recipe, feed=feed, seed=i) for i in range(size)])
+
+    while step_of(1, recipe) is None:  # the first steps of a process are slower: not counted
+        smaller = halved_micro_batch(recipe)
+        if smaller is None:
+            return {"pack_size": 1, "step_s": {}, "micro_batch_size": 1}
+        recipe = smaller
+    was_cut = recipe.micro_batch_size != spec.recipe.micro_batch_size
     step_s: dict[int, float] = {}
     best, size = 1, 1
-    while size <= max_pack:
-        try:
-            step_s[size] = _time_step(backbone, [Member(recipe=recipe, feed=feed, seed=i) for i in range(size)])
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            break
-        if size > 1 and step_s[best] / step_s[size] < LEAST_GAIN:
+    while size <= (1 if was_cut else max_pack) and (seconds := step_of(size, recipe)) is not None:
+        step_s[size] = seconds
+        if size > 1 and step_s[best] / seconds < LEAST_GAIN:
             break
         best, size = size, 2 * size
-    return {"pack_size": best, "step_s": {str(size): seconds for size, seconds in step_s.items()}}
+    return {
+        "pack_size": best,
+        "step_s": {str(size): seconds for size, seconds in step_s.items()},
+        "micro_batch_size": recipe.micro_batch_size if was_cut else None,
+    }
 
 
-def _time_step(backbone: Backbone, members: list[Member]) -> float:
+def _time_step(backbone: Backbone, members: list[Member]) -> float | None:
+    """Return seconds of one step of one member; None when the pack does not fit into memory."""
+    try:
+        return _timed_steps(backbone, members)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    free_memory(backbone.device)  # outside of `except`, which holds the failed step's tensors
+    return None
+
+
+def _timed_steps(backbone: Backbone, members: list[Member]) -> float:
     pack = Pack(backbone, members)
     pack.advance(1)
     times = []

@@ -1,5 +1,8 @@
 """Several LoRA adapters side by side on one frozen backbone: a batch holds their samples one adapter after the other.
 
+Layers of the language model take as many rows of each adapter. A projector takes image tokens, of which samples have as
+many as their images are large: their rows are given out by counts.
+
 PEFT refuses batches of mixed adapters in training (0.21, `model.py`); this does them as stacked matrices. What one
 adapter gets is what it would get alone: the backbone treats samples independently, and so do batched products.
 """
@@ -14,7 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainers.backbone.adapters import add_adapter
+from datasets_spec.errors import RecombineError
+from trainers.backbone.adapters import add_adapter, image_layers
 from trainers.backbone.backbone import Backbone
 from trainers.recipe import Recipe
 
@@ -120,7 +124,14 @@ class PackedAdapters:
         self._backbone = backbone
         modules = dict(backbone.model.named_modules())
         self._modules = {name: modules[name] for name in layers}
+        self._of_images = image_layers(backbone.model, layers)
+        self._image_tokens: Sequence[int] | None = None
         self._is_training = False
+
+    @property
+    def adapts_projector(self) -> bool:
+        """Whether a layer takes image tokens alone, of which samples may have different numbers."""
+        return bool(self._of_images)
 
     def weights(self, adapter: int) -> AdapterWeights:
         """Return one adapter's matrices on the CPU."""
@@ -133,9 +144,14 @@ class PackedAdapters:
         )
 
     @contextmanager
-    def applied(self, *, is_training: bool) -> Iterator[Any]:
-        """Let the backbone's own forward pass go through the adapters; yields the model."""
-        self._is_training = is_training
+    def applied(self, *, is_training: bool, image_tokens: Sequence[int] | None = None) -> Iterator[Any]:
+        """Let the backbone's own forward pass go through the adapters; yields the model.
+
+        Args:
+            is_training: with dropout and gradients.
+            image_tokens: of each adapter's samples in the batch. None: all adapters get the same samples.
+        """
+        self._is_training, self._image_tokens = is_training, image_tokens
         model = self._backbone.model.train(is_training)
         handles = [module.register_forward_hook(self._hook(name)) for name, module in self._modules.items()]
         try:
@@ -146,30 +162,65 @@ class PackedAdapters:
             model.eval()
 
     def _hook(self, name: str) -> Any:
+        is_of_images = name in self._of_images
+
         def add_product(module: nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
             x = args[0].to(self.groups[0].down[name].dtype)
-            flat = x.reshape(self.num_adapters, -1, x.shape[-1])  # [adapters, samples * tokens, in]
-            if self._is_training and any(self._dropouts):
-                flat = self._dropped(flat)
-            parts = [
-                _linear(_linear(flat[g.adapters.start : g.adapters.stop], g.down[name]), g.up[name])
-                for g in self.groups
-            ]
-            product = parts[0] if len(parts) == 1 else torch.cat(parts)  # [adapters, samples * tokens, out]
-            return (output + (product * self._scaling).reshape(output.shape)).to(output.dtype)
+            flat = x.reshape(-1, x.shape[-1])  # [adapters' rows one after the other, in]
+            sizes = self._rows_of_adapters(name, len(flat)) if is_of_images else None
+            if sizes is None or len(set(sizes)) == 1:
+                product = self._product_of_equal(name, flat.view(self.num_adapters, -1, flat.shape[-1]))
+            else:
+                product = self._product_of_unequal(name, flat.split(sizes))
+            return (output + product.reshape(output.shape)).to(output.dtype)
 
         return add_product
 
-    def _dropped(self, flat: torch.Tensor) -> torch.Tensor:
+    def _rows_of_adapters(self, name: str, num_rows: int) -> list[int] | None:
+        """How many rows of an image layer's input are each adapter's; None: as many each.
+
+        Raises:
+            RecombineError: the layer does not take one row an image token, so that rows have no owner.
+        """
+        if self._image_tokens is None or self.num_adapters == 1:
+            return None
+        if sum(self._image_tokens) != num_rows:
+            raise RecombineError(
+                f"'{name}' takes {num_rows} rows for {sum(self._image_tokens)} image tokens: such projectors are "
+                "trained one fine-tune at a time"
+            )
+        return list(self._image_tokens)
+
+    def _product_of_equal(self, name: str, flat: torch.Tensor) -> torch.Tensor:
+        """[adapters, rows, in] -> [adapters, rows, out]."""
+        if self._is_training and any(self._dropouts):
+            flat = torch.stack(self._dropped(flat.unbind()))
+        parts = [
+            _linear(_linear(flat[g.adapters.start : g.adapters.stop], g.down[name]), g.up[name]) for g in self.groups
+        ]
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)) * self._scaling
+
+    def _product_of_unequal(self, name: str, rows: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Rows [rows of the adapter, in] of each adapter -> [rows of all, out]."""
+        if self._is_training and any(self._dropouts):
+            rows = self._dropped(rows)
+        parts = []
+        for group in self.groups:
+            for place, adapter in enumerate(group.adapters):
+                down, up = (matrices[name][place : place + 1] for matrices in (group.down, group.up))
+                parts.append(_linear(_linear(rows[adapter][None], down), up)[0] * self._scalings[adapter])
+        return torch.cat(parts)
+
+    def _dropped(self, rows: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Dropout with every adapter's own random numbers: the masks it would draw alone."""
         parts = []
-        for part, rate, generator in zip(flat, self._dropouts, self._generators, strict=True):
+        for part, rate, generator in zip(rows, self._dropouts, self._generators, strict=True):
             if rate == 0.0:
                 parts.append(part)
                 continue
             mask = torch.empty_like(part).bernoulli_(1.0 - rate, generator=generator).div_(1.0 - rate)
             parts.append(part * mask)
-        return torch.stack(parts)
+        return parts
 
 
 def scoring_adapters(backbone: Backbone, weights: Sequence[AdapterWeights]) -> PackedAdapters:

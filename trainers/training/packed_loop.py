@@ -126,12 +126,12 @@ class Pack:
         if any(member in leaving for member in self.members):
             self._stack({member: self.state(member) for member in self.members if member not in leaving})
 
-    def advance(self, num_steps: int, *, on_step: Callable[[], None] = lambda: None) -> list[Member]:
+    def advance(self, num_steps: int, *, on_micro_batch: Callable[[], None] = lambda: None) -> list[Member]:
         """Make steps with all members; none may have fewer steps left.
 
         Args:
             num_steps: how many.
-            on_step: called after every step; may raise to stop.
+            on_micro_batch: called after every backward pass; may raise, and then the pack is of no further use.
 
         Returns:
             Members that were taken out because their loss is not finite.
@@ -141,14 +141,13 @@ class Pack:
             started, trained = time.monotonic(), list(self.members)
             if not trained:
                 break
-            lost += self._one_step()
+            lost += self._one_step(on_micro_batch)
             for member in trained:
                 member.train_s += (time.monotonic() - started) / len(trained)
-            on_step()
         return lost
 
-    def _one_step(self) -> list[Member]:
-        losses = self._backward()
+    def _one_step(self, on_micro_batch: Callable[[], None]) -> list[Member]:
+        losses = self._backward(on_micro_batch)
         norms = self._optimizer.clip()
         lost: list[Member] = []
         for member, loss, norm in zip(self.members, losses, norms, strict=True):
@@ -164,7 +163,7 @@ class Pack:
         self.remove(lost)
         return lost
 
-    def _backward(self) -> list[float]:
+    def _backward(self, on_micro_batch: Callable[[], None]) -> list[float]:
         """Accumulate every member's gradient over its next batch; return the mean losses."""
         recipe = self.members[0].recipe
         totals = torch.zeros(len(self.members))
@@ -175,14 +174,23 @@ class Pack:
             started = time.monotonic()
             inputs = self.members[0].feed.training_inputs([sample for part in micro for sample in part])
             data_s += time.monotonic() - started
-            with self._adapters.applied(is_training=True) as model:
+            with self._adapters.applied(is_training=True, image_tokens=self._image_tokens(inputs)) as model:
                 losses = batch_losses(model, inputs).view(len(micro), -1).sum(dim=1)  # [adapters]
                 (losses * (1 / recipe.batch_size)).sum().backward()  # type: ignore[no-untyped-call]
             totals += losses.detach().cpu()
+            on_micro_batch()
         for member in self.members:
             member.data_s += data_s / len(self.members)
         losses_of: list[float] = (totals / recipe.batch_size).tolist()
         return losses_of
+
+    def _image_tokens(self, inputs: Mapping[str, Any]) -> list[int] | None:
+        """Count the image tokens of each member's samples; None where no layer needs to know."""
+        if not self._adapters.adapts_projector:
+            return None
+        is_image = inputs["input_ids"] == self.backbone.encoder.image_token_id  # [samples of all members, tokens]
+        counts: list[int] = is_image.view(len(self.members), -1).sum(dim=1).tolist()
+        return counts
 
     def _stack(self, states: Mapping[Member, MemberState | None]) -> None:
         self.members = sorted(states, key=lambda member: member.recipe.lora_rank)

@@ -14,8 +14,16 @@ class DivergedError(RecombineError):
     """The loss is not finite: the trial ends as `diverged` and is never ranked."""
 
 
+class LeaseLostError(Exception):
+    """The trial is someone else's by now: drop it and write nothing."""
+
+
 class TrialTimeoutError(RecombineError):
     """The trial ran past its deadline: it ends as `timeout`."""
+
+
+# torch's CPU allocator, CUDA itself, and cuBLAS when it cannot get its workspace.
+_NO_MEMORY = ("not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def failure_status(error: BaseException) -> TrialStatus:
@@ -28,10 +36,10 @@ def failure_status(error: BaseException) -> TrialStatus:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or this process could not get memory; torch's CPU allocator says so in words only."""
+    """Whether a device or this process could not get memory; some allocators say so in words only."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 def describe_error(error: BaseException) -> str:

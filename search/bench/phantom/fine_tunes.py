@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -134,9 +135,9 @@ def _result(trial: PhantomTrial, correct: dict[str, list[int]], cpu_s: dict[str,
 
 @functools.cache
 def _fingerprint(folder: str) -> str:
-    from trainers.backbone.backbone import backbone_fingerprint
+    from trainers.backbone.backbone import phantom_fingerprint
 
-    return backbone_fingerprint(BackboneSpec(model=folder))
+    return phantom_fingerprint(Path(folder))
 
 
 @functools.lru_cache(maxsize=4)

@@ -30,7 +30,7 @@ class PretendedSlots:
             await broker.register.remote(name, "1", {}, None)
             while True:
                 asked = time.monotonic()
-                work = await broker.lease.remote(name, "1")
+                work = await broker.lease.remote(name, "1", None)
                 if work == "close":
                     return
                 if work is None:

@@ -28,7 +28,8 @@ from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig
 from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
-from trainers.rows.encoded_blocks import EncodedBlocks, encoded_table
+from trainers.rows.encoded_blocks import EncodedBlocks
+from trainers.rows.encoded_table import encoded_table
 from trainers.rows.row_blocks import RowBlocks
 from trainers.trial.spec import EvalRequest, TrialSpec
 

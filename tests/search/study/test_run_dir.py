@@ -53,6 +53,16 @@ def test_a_field_that_is_new_changes_nothing_at_its_default(tmp_path: Path) -> N
     claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)
 
 
+def test_a_backbone_that_is_told_apart_since_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)
+    with pytest.raises(UserError, match=r'identity.backbone: was "b", is "c"') as caught:
+        claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY | {"backbone": "c"})
+    assert "start it anew in another directory" in (caught.value.hint or "")
+    with pytest.raises(UserError, match=r"identity.backbone") as caught:
+        claim_run_dir(RunDir(tmp_path), spec_of({"seed": 7}), IDENTITY | {"backbone": "c"})
+    assert "undo the change" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("changes", "identity", "named"),
     [

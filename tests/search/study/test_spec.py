@@ -29,6 +29,14 @@ def spec_of(changes: dict[str, Any]) -> StudySpec:
         ({"quarantine_limit": 1.5}, "quarantine_limit"),
         ({"few_shot": {"mr-lung": 0}}, "few_shot"),
         ({"typo": 1}, "typo"),
+        ({"backbone.activation_checkpointing": True, "recipe.lora_dropout": 0.1}, "set recipe.lora_dropout to 0"),
+        (
+            {"backbone.activation_checkpointing": True, "space.recipe.lora_dropout": [0.0, 0.1]},
+            "set space.recipe.lora_dropout to 0",
+        ),
+        ({"early_stopping.enabled": True, "execution.num_workers": 2}, "early_stopping needs slots"),
+        ({"execution.num_workers": 2, "recipe.batch_size": 3}, "3 samples cannot be shared evenly by 2 workers"),
+        ({"execution.num_workers": 3, "space.recipe.batch_size": [6, 8]}, "8 samples cannot be shared"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -61,3 +69,18 @@ def test_searched_values_replace_the_studys_and_nothing_else() -> None:
     assert spec.recipe_of({"learning_rate": 0.25}).model_dump() == {**spec.recipe.model_dump(), "learning_rate": 0.25}
     with pytest.raises(ValidationError):
         spec.recipe_of({"num_steps": -1})
+
+
+def test_dropout_that_is_searched_nowhere_or_alone_in_its_process_is_allowed() -> None:
+    frugal = {"backbone.activation_checkpointing": True}
+    assert spec_of({**frugal, "space.recipe.lora_dropout": [0.0]}).backbone.activation_checkpointing
+    assert spec_of({**frugal, "space.recipe.lora_dropout": [0.1], "execution.executor": "nested"}).space.recipe
+    # A searched dimension replaces the fixed value.
+    assert spec_of({**frugal, "recipe.lora_dropout": 0.1, "space.recipe.lora_dropout": [0.0]}).space.recipe
+
+
+@pytest.mark.parametrize("asked", ["auto", "pooled", "nested"])
+def test_several_workers_share_a_trial_in_the_nested_executor_only(asked: str) -> None:
+    execution = spec_of({"execution.num_workers": 2, "execution.executor": asked, "recipe.batch_size": 4}).execution
+    assert execution.chosen_executor[0] == "nested"
+    assert "several workers" in execution.chosen_executor[1]

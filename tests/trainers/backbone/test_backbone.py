@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from datasets_spec.errors import UserError
+from trainers.backbone import backbone
 from trainers.backbone.backbone import backbone_fingerprint, load_backbone
-from trainers.backbone_spec import BackboneSpec
+from trainers.backbone_spec import PHANTOM_DIR, BackboneSpec
 
 
 def model_folder(root: Path) -> Path:
     root.mkdir()
-    for name in ("model.safetensors", "config.json", "tokenizer.json", "processor_config.json", "chat_template.jinja"):
+    for name in (
+        "model.safetensors", "config.json", "tokenizer.json", "processor_config.json", "chat_template.jinja",
+        "tokenizer_config.json", "generation_config.json", "tokenizer.model", "vocab.json", "merges.txt",
+        "special_tokens_map.json", "modeling_own.py",
+    ):  # fmt: skip
         (root / name).write_text(name)
     return root
 
@@ -44,8 +50,30 @@ def test_pickled_weights_are_no_backbone(tmp_path: Path) -> None:
 def test_a_hub_model_needs_a_commit() -> None:
     with pytest.raises(UserError, match="revision"):
         backbone_fingerprint(BackboneSpec(model="org/model"))
-    prints = {backbone_fingerprint(BackboneSpec(model="org/model", revision=revision)) for revision in ("a", "b")}
+    commits = ("a" * 40, "b" * 40)
+    prints = {backbone_fingerprint(BackboneSpec(model="org/model", revision=revision)) for revision in commits}
     assert len(prints) == 2
+
+
+@pytest.mark.parametrize("revision", ["main", "v1.0", "refs/pr/1", "a" * 39, "G" * 40])
+def test_what_may_move_is_no_commit(revision: str) -> None:
+    with pytest.raises(UserError, match=f"backbone.revision: '{revision}'") as caught:
+        backbone_fingerprint(BackboneSpec(model="org/model", revision=revision))
+    assert "40" in (caught.value.hint or "")
+
+
+def test_the_shipped_phantom_is_the_same_by_name_and_by_folder_and_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_name = backbone_fingerprint(BackboneSpec())
+    assert by_name == fingerprint_of(PHANTOM_DIR)
+    copy = shutil.copytree(PHANTOM_DIR, tmp_path / "copy")
+    assert fingerprint_of(copy) != by_name  # a folder of one's own is looked at as a whole
+    monkeypatch.setattr(backbone, "PROMPTS_VERSION", -1)
+    assert backbone_fingerprint(BackboneSpec()) == by_name
+    before = fingerprint_of(copy)
+    monkeypatch.undo()
+    assert fingerprint_of(copy) != before
 
 
 def test_a_model_that_cannot_be_loaded_is_the_users_to_repair(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -100,3 +102,27 @@ def test_a_trial_that_cannot_be_trained_says_why(rows: RowBlocks, tmp_path: Path
     result = run_nested_trial(spec, rows, tmp_path, TrialResources(num_workers=0), submitted_at=time.time())
     assert result.status == "failed"
     assert "absent" in (result.error or "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotedRows(RowBlocks):
+    """Rows that note which processes read them."""
+
+    readers: Path
+
+    def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
+        (self.readers / str(os.getpid())).touch()
+        return RowBlocks.read(self, subset, split, num_rows)
+
+
+def test_a_trial_that_fails_on_two_workers_is_not_trained_again(rows: RowBlocks, tmp_path: Path) -> None:
+    readers = tmp_path / "readers"
+    readers.mkdir()
+    spec = SPEC.model_copy(update={"composition": {"toy": 400}})  # there are nine
+    counted = NotedRows(refs=rows.refs, readers=readers)
+    result = run_nested_trial(
+        spec, counted, tmp_path, TrialResources(num_workers=2, max_failures=2), submitted_at=time.time()
+    )
+    assert result.status == "failed"
+    assert "400 were asked for" in (result.error or "")
+    assert len(list(readers.iterdir())) == 2  # one process a worker, not three

@@ -283,7 +283,7 @@ def test_trouble_of_the_trial_becomes_its_status(
 def test_a_loss_that_is_not_finite_ends_as_diverged(
     tmp_path: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "answer_losses", lambda logits, labels: logits.sum(dim=(1, 2)) * math.nan)
+    monkeypatch.setattr(loop, "answer_losses", lambda logits, labels: logits.sum() * math.nan * torch.ones(len(labels)))
     result = run(tmp_path, backbone)
     assert (result.status, result.evaluations) == ("diverged", ())
     assert "step 1" in str(result.error)

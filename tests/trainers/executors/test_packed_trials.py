@@ -24,15 +24,17 @@ from tests.trainers.executors.test_one_trial import (
 )
 from trainers.backbone.backbone import Backbone
 from trainers.executors import packed_trials
+from trainers.executors.memory_ladder import run_packed_trials
 from trainers.executors.one_trial import run_trial
-from trainers.executors.packed_trials import LeaseLostError, PackListener, SlotContext, run_packed_trials
+from trainers.executors.packed_trials import PackListener, SlotContext
 from trainers.prompts.encoder import example_from_row
-from trainers.rows.encoded_blocks import SharedSamples, encoded_table, first_rows
+from trainers.rows.encoded_blocks import first_rows
 from trainers.rows.encoded_samples import encode_samples
+from trainers.rows.encoded_table import SharedSamples, encoded_table
 from trainers.scoring.outcome import Outcome
-from trainers.training import loop, packed_loop
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 from trainers.training.packed_loop import Member, Pack
+from trainers.trial.failures import LeaseLostError
 from trainers.trial.folder import read_outcomes, read_result
 from trainers.trial.spec import TrialSpec
 
@@ -188,48 +190,6 @@ def test_pixels_that_break_in_training_fail_their_own_trial(tmp_path: Path, back
     assert sorted(told.ends) == [(0, "finished"), (1, "failed"), (2, "finished")]
 
 
-def limit_batch(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
-    """Make joint backward passes over more than `most` samples run out of memory; returns the sizes tried."""
-    tried: list[int] = []
-    original = loop.batch_losses
-
-    def hungry(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        tried.append(len(inputs["input_ids"]))
-        if tried[-1] > most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(model, inputs)
-
-    monkeypatch.setattr(packed_loop, "batch_losses", hungry)
-    return tried
-
-
-def test_out_of_memory_is_tried_alone_then_in_smaller_parts(
-    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = Told()
-    tried = limit_batch(monkeypatch, 1)
-    run_packed_trials(context(tmp_path, backbone, encoded, told), specs(2), attempt="1")
-    assert sorted(told.ends) == [(0, "finished"), (1, "finished")]
-    assert tried[:3] == [6, 3, 1]  # two of three samples, one alone, micro-batches of one
-    monkeypatch.undo()
-    run_trial(specs()[0], ROWS, tmp_path / "alone", attempt="1", submitted_at=0.0, backbone=backbone)
-    cut, whole = (
-        load_file(folder_of(root, specs()[0]) / "adapter" / "adapter_model.safetensors")
-        for root in (tmp_path / "trials", tmp_path / "alone")
-    )
-    for name in whole:
-        assert torch.allclose(cut[name], whole[name], atol=1e-3)
-
-
-def test_what_never_fits_is_oom(
-    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = Told()
-    limit_batch(monkeypatch, 0)
-    run_packed_trials(context(tmp_path, backbone, encoded, told), specs(2), attempt="1")
-    assert sorted(told.ends) == [(0, "oom"), (1, "oom")]
-
-
 def test_a_trial_past_its_time_ends_and_the_other_goes_on(
     tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
 ) -> None:
@@ -252,6 +212,18 @@ def test_who_lost_the_lease_writes_nothing(tmp_path: Path, backbone: Backbone, e
         with pytest.raises(LeaseLostError):
             run_packed_trials(context(tmp_path, backbone, encoded, **place), specs(), attempt="1")
     assert not list(tmp_path.glob("trials/[!.]*"))
+
+
+def test_a_beat_is_given_for_every_micro_batch_and_every_batch_of_questions(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
+) -> None:
+    """A step, or a set of questions, may take longer than a lease lasts."""
+    beats: list[bool] = []
+    (spec,) = specs(1, eval_batch_size=2)
+    cut = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"micro_batch_size": 1})})
+    run_packed_trials(context(tmp_path, backbone, encoded, on_progress=beats.append), [cut], attempt="1")
+    assert beats.count(True) == 3 * 3  # steps of three samples
+    assert beats.count(False) >= 3 * 3  # sets of five questions
 
 
 def test_a_killed_trial_goes_on_from_its_checkpoint(

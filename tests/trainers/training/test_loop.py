@@ -95,13 +95,20 @@ def gradients(backbone: Backbone, recipe: Recipe, share: WorkerShare) -> list[to
     return found
 
 
-@pytest.mark.parametrize("num_workers", [2, 3, 7])  # 7 workers and 5 samples: two have none
+@pytest.mark.parametrize("num_workers", [2, 3, 6])
 def test_averaged_over_workers_the_gradient_is_that_of_one(backbone: Backbone, num_workers: int) -> None:
-    whole = gradients(backbone, RECIPE, WorkerShare())
-    parts = [gradients(backbone, RECIPE, WorkerShare(rank=r, num_workers=num_workers)) for r in range(num_workers)]
+    recipe = RECIPE.model_copy(update={"batch_size": 6})
+    whole = gradients(backbone, recipe, WorkerShare())
+    parts = [gradients(backbone, recipe, WorkerShare(rank=r, num_workers=num_workers)) for r in range(num_workers)]
     for expected, *shares in zip(whole, *parts, strict=True):
         assert expected.abs().max() > 0
         assert torch.allclose(torch.stack(shares).mean(dim=0), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_batches_that_workers_cannot_share_evenly_are_refused(backbone: Backbone) -> None:
+    """One with fewer samples, or fewer micro-batches, would leave the others waiting for its gradients."""
+    with pytest.raises(ValueError, match="2 workers cannot share batches of 5 evenly"):
+        trained(backbone, share=WorkerShare(rank=0, num_workers=2))
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -1,0 +1,43 @@
+"""Which rows the slots get where vision features cannot be kept."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from datasets_spec.errors import UserError
+from search.engine import setup
+from trainers.rows import encoded_blocks, row_blocks
+from trainers.rows.kept_features import FeaturesNotKeptError
+
+ROWS: Any = object()
+
+
+def opened_with(vision_features: str | bool, said: list[str]) -> Any:
+    execution = SimpleNamespace(vision_features=vision_features, max_concurrent=1, num_threads=1, gpus_per_worker=0.0)
+    return SimpleNamespace(
+        spec=SimpleNamespace(execution=execution), store=None, partitions=(), backbone=None, decide=said.append
+    )
+
+
+@pytest.fixture(autouse=True)
+def features_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: Any, **options: Any) -> None:
+        raise FeaturesNotKeptError("kept features change 2 of 8 answers")
+
+    monkeypatch.setattr(encoded_blocks, "load_encoded_rows", refused)
+    monkeypatch.setattr(row_blocks, "load_row_blocks", lambda *arguments: ROWS)
+    monkeypatch.setattr(setup, "_choose_features", lambda opened: (True, "they fit"))
+
+
+def test_auto_trains_on_pixels_and_says_why() -> None:
+    said: list[str] = []
+    assert setup._pooled_rows(opened_with("auto", said)) is ROWS
+    assert said == ["vision features: by every trial (kept features change 2 of 8 answers)"]
+
+
+def test_features_that_were_asked_for_are_an_error() -> None:
+    with pytest.raises(UserError, match="2 of 8 answers"):
+        setup._pooled_rows(opened_with(True, []))

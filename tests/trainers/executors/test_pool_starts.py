@@ -1,0 +1,144 @@
+"""Slots that cannot work: the study hears why, and they are not started again for ever."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datasets_spec.errors import UserError
+from tests.makers.families import toy_rows
+from tests.trainers.executors.test_pool import BACKBONE, ends, spec, submit
+from trainers.executors.broker import Broker, Work
+from trainers.executors.pool import MAX_FAILED_STARTS, SlotPool
+from trainers.executors.resources import TrialResources
+from trainers.executors.slot import SlotConfig, measured_packs
+from trainers.rows.row_blocks import RowBlocks
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+
+
+class DeadlyRows(RowBlocks):
+    """Rows that end whoever reads them."""
+
+    def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
+        if subset == "deadly":
+            os._exit(1)
+        return super().read(subset, split, num_rows)
+
+
+def make_pool(
+    folder: Path, measured: str, said: list[str], kind: type[SlotPool] = SlotPool, *, recycle_trials: int = 100
+) -> SlotPool:
+    import ray
+
+    rows = DeadlyRows(refs={("toy", split): ray.put(toy_rows(9)) for split in ("train", "search")})
+
+    def make_config(name: str, broker: Any) -> SlotConfig:
+        return SlotConfig(
+            name=name, broker=broker, backbone=BACKBONE, rows=rows, run_dir=folder, num_threads=1,
+            measure=spec(0, subset=measured), max_pack=2, checkpoint_s=60.0, recycle_trials=recycle_trials,
+        )  # fmt: skip
+
+    return kind(
+        num_slots=1, resources=TrialResources(), make_config=make_config, storage=str(folder / "cache"), say=said.append
+    )
+
+
+def test_an_error_while_measuring_ends_the_study_in_its_words(local_ray: None, tmp_path: Path) -> None:
+    pool = make_pool(tmp_path, "absent", [])
+    pool.start()
+    try:
+        with pytest.raises(UserError, match=r"measuring packs ended in .*rows of absent/train were not loaded"):
+            pool.wait_ready()
+    finally:
+        pool.close()
+
+
+@pytest.mark.slow
+def test_a_slot_that_dies_before_it_takes_a_trial_is_given_up_aloud(local_ray: None, tmp_path: Path) -> None:
+    said: list[str] = []
+    pool = make_pool(tmp_path, "deadly", said)
+    pool.start()
+    try:
+        with pytest.raises(UserError, match=f"started {MAX_FAILED_STARTS} times and took no trial .*WorkerGroupError"):
+            pool.wait_ready()
+    finally:
+        pool.close()
+    assert len([line for line in said if "it is started again" in line]) == MAX_FAILED_STARTS - 1
+
+
+@pytest.mark.slow
+def test_a_recycled_slot_keeps_what_was_measured(local_ray: None, tmp_path: Path) -> None:
+    pool = make_pool(tmp_path, "toy", [], recycle_trials=1)
+    pool.start()
+    try:
+        first = pool.wait_ready()
+        one = spec(3)
+        assert ends(pool, submit(pool, [one])) == [(one.train_id, "finished")]
+        while (again := pool.wait_ready())["pid"] == first["pid"]:
+            time.sleep(0.1)
+    finally:
+        pool.close()
+    assert first["step_s"]
+    assert (again["pack_size"], again["step_s"]) == (first["pack_size"], first["step_s"])
+
+
+def test_what_a_slot_measured_is_kept_and_not_measured_again(tmp_path: Path) -> None:
+    measured = {"pack_size": 4, "step_s": {"1": 0.5}, "micro_batch_size": None}
+    broker = Broker(now=0.0)
+    broker.register("a", "1", {"measured": measured}, now=0.0)
+    broker.end_slot("a", reason="past the deadline", now=1.0)
+    config = SlotConfig(
+        name="a", broker=None, backbone=BACKBONE, rows=RowBlocks(refs={}), run_dir=tmp_path, num_threads=1,
+        measure=spec(0), max_pack=8, checkpoint_s=60.0, measured=broker.measured["a"],
+    )  # fmt: skip
+    assert measured_packs(config, None) == measured
+
+
+def scripted(runs: Sequence[Callable[[Any], str | None]]) -> type[SlotPool]:
+    """A pool whose slot's processes are functions of the broker."""
+    left = list(runs)
+
+    class Scripted(SlotPool):
+        def _run_once(self, name: str) -> str | None:
+            return left.pop(0)(self.broker)
+
+    return Scripted
+
+
+def dies(broker: Any) -> str | None:
+    return "ActorDiedError"
+
+
+def takes_a_trial_and_dies(broker: Any) -> str | None:
+    import ray
+
+    process = f"{time.time_ns()}"
+    ray.get(broker.register.remote("slot-0", process, {}, None))
+    ray.get(broker.submit.remote(Work(ticket=process, specs={process: {}}, submitted_at=0.0)))
+    ray.get(broker.lease.remote("slot-0", process, None))
+    return "ActorDiedError"
+
+
+def look_for_ever(pool: SlotPool) -> None:
+    while True:
+        pool.check()
+        time.sleep(0.05)
+
+
+def test_only_deaths_without_a_trial_are_counted_and_all_are_told(local_ray: None, tmp_path: Path) -> None:
+    said: list[str] = []
+    runs = [dies, dies, takes_a_trial_and_dies, takes_a_trial_and_dies, dies, dies, dies]
+    pool = make_pool(tmp_path, "toy", said, scripted(runs))
+    pool.start()
+    try:
+        with pytest.raises(UserError, match=r"took no trial \(ActorDiedError\)"):
+            look_for_ever(pool)
+    finally:
+        pool.close()
+    assert [("before it took a trial" in line) for line in said] == [True, True, False, False, True, True]
