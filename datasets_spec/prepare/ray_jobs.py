@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets_spec.copies.groups import ComparedChunk, PairChunk, compare_chunk
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, open_images, read_and_count
+from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, read_and_count, stage_block
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.second_pass import order_table, require_parts, write_parts
 from datasets_spec.splits.row_plan import RowPlan
@@ -61,7 +61,7 @@ def stage_rows(
     seed: int,
     limits: ImageLimits,
 ) -> None:
-    """First job: reads files, opens images, writes staged rows as Parquet by subset.
+    """First job: reads files, opens images, writes staged rows block by block.
 
     Args:
         files: The data files.
@@ -85,12 +85,13 @@ def stage_rows(
         )
         dataset = dataset.repartition(target_num_rows_per_block=ROWS_PER_BLOCK)
         dataset = dataset.map_batches(
-            open_images,
+            stage_block,
             batch_size=None,
             batch_format="pyarrow",
             fn_kwargs={"sources": sources, "seed": seed, "limits": limits, "staging": staging.absolute()},
         )
-        dataset.write_parquet(str(staging), partition_cols=["subset"])
+        for _ in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+            pass
 
 
 def store_rows(

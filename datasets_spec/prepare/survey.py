@@ -184,6 +184,8 @@ def _light_row(row: Mapping[str, Any], question_key: str) -> Row:
         flags=tuple(row["flags"]),
         question_key=question_key,
         answer_key=row["answer_key"] or "",
+        block=row["block"],
+        offset=row["offset"],
     )
 
 

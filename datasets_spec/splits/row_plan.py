@@ -37,6 +37,8 @@ class Row:
         split: Its split, once assigned.
         question_key: Equal for rows that are asked the same; empty where answers are not compared.
         answer_key: Equal for equal answers.
+        block: Block of staged rows that holds it.
+        offset: Where it begins there, in bytes.
     """
 
     subset: str
@@ -53,6 +55,8 @@ class Row:
     watched: frozenset[str] = frozenset()
     question_key: str = ""
     answer_key: str = ""
+    block: str = ""
+    offset: int = -1
 
     @property
     def all_links(self) -> frozenset[str]:
