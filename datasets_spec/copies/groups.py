@@ -36,7 +36,7 @@ class SeenImage:
         published: Its path there.
     """
 
-    numbers: tuple[int, ...]
+    numbers: Sequence[int]
     root: str
     published: str
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -133,7 +134,7 @@ def staged_table(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def read_staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Reads some columns of all staged rows, with the ``block`` and ``offset`` where each lies.
+    """Reads some columns of all staged rows, with the ``block`` and ``offset`` where each lies, in their files' order.
 
     Args:
         staging: Folder of staged rows.
@@ -143,9 +144,25 @@ def read_staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
 
     names = [*_light_columns(), "offset"]
     options = pa.ipc.IpcReadOptions(included_fields=[names.index(name) for name in (*columns, "offset")])
-    for path in sorted(staging.glob(f"[!.]*{SUFFIX}")):
+    for path in _blocks_in_order(staging):
         with pa.memory_map(str(path)) as file:
             rows = pa.ipc.open_file(file, options=options).get_batch(0).to_pylist()
         for row in rows:
             row["block"] = path.stem
             yield row
+
+
+def _blocks_in_order(staging: Path) -> list[Path]:
+    """Blocks by subset, role, file and index of their first row: each holds rows that follow each other."""
+    import pyarrow as pa
+
+    names = ["subset", "role", "file", "index"]
+    options = pa.ipc.IpcReadOptions(included_fields=[_light_columns().index(name) for name in names])
+    found = []
+    for path in staging.glob(f"[!.]*{SUFFIX}"):
+        with pa.memory_map(str(path)) as file:
+            first = pa.ipc.open_file(file, options=options).get_batch(0).slice(0, 1).to_pylist()[0]
+        # What is said of a file, with index -1, follows its rows.
+        index = sys.maxsize if first["index"] < 0 else first["index"]
+        found.append(((first["subset"], first["role"], first["file"], index), path))
+    return [path for _, path in sorted(found)]

@@ -134,14 +134,14 @@ def make_plan(
 
 def _without_copies(rows: Sequence[Row], plan: RowPlan) -> list[Row]:
     # A pool row that copies a test row is a leak, not a duplicate: it is left for the guard to find and count.
-    seen: set[tuple[str, str, str]] = set()
+    seen: dict[tuple[str, str], set[str]] = {}
     kept = []
     for row in rows:
-        identity = (row.subset, row.role, row.content_hash)
-        if identity in seen:
+        contents = seen.setdefault((row.subset, row.role), set())
+        if row.content_hash in contents:
             plan.removed.append((row, QuarantineReason.duplicate_row))
         else:
-            seen.add(identity)
+            contents.add(row.content_hash)
             kept.append(row)
     return kept
 

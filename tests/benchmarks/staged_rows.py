@@ -59,7 +59,7 @@ def staged_row(index: int) -> dict[str, Any]:
         "image_hashes": [content_hash(-index)],
         "image_num_bytes": [50_000],
         "image_mtimes_ns": [index],
-        "image_looks": [list(range(16))],
+        "image_looks": [[(index + 1) * 2_654_435_761 * n % 2**63 for n in range(14)]],
         **hashes,
     }
 
