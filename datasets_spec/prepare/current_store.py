@@ -9,11 +9,11 @@ from pathlib import Path
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.errors import StoreError
 from datasets_spec.images.dicom import MISSING_READER
-from datasets_spec.prepare.image_states import images_unchanged
 from datasets_spec.prepare.inputs import IMAGES_NAME, subset_sources
 from datasets_spec.prepare.quarantine import Tally
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.store.damages import find_damages
+from datasets_spec.store.image_states import images_unchanged
 from datasets_spec.store.manifest import StoreManifest, read_manifest
 from datasets_spec.store.store import QUARANTINE_NAME
 

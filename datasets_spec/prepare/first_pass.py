@@ -124,14 +124,15 @@ def stage_block(
         staging: Folder of staged rows.
 
     Returns:
-        One row: ``num_rows``, how many were written.
+        One row: ``num_rows``, how many records it holds.
     """
     import pyarrow as pa
 
     opened = open_images(table, sources=sources, seed=seed, limits=limits, staging=staging)
     first = table.select(["subset", "role", "file", "index", "num_read"]).slice(0, 1).to_pylist()
     write_staged(opened, staging, short_hash(content_hash([first, table.num_rows])))
-    return pa.table({"num_rows": [opened.num_rows]})
+    # What is said of a file, its number of records or why it could not be read, has an index of -1.
+    return pa.table({"num_rows": [sum(index >= 0 for index in opened.column("index").to_pylist())]})
 
 
 def open_images(

@@ -27,6 +27,7 @@ from datasets_spec.prepare.inputs import (
     require_inputs,
     subset_sources,
 )
+from datasets_spec.prepare.progress import Progress
 from datasets_spec.prepare.quarantine import require_within_limit, write_quarantine
 from datasets_spec.prepare.second_pass import write_row_list
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging, tie_rows, write_image_states
@@ -65,6 +66,7 @@ def prepare_store(
     max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES,
     check_hashes: bool = False,
     on_event: Callable[[str], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> PreparedStore:
     """Prepares a store from a catalog with Ray Data; does nothing when the inputs have not changed.
 
@@ -80,6 +82,8 @@ def prepare_store(
         max_image_bytes: Largest image file.
         check_hashes: Whether the files of a current store are compared with their hashes, not by size alone.
         on_event: Told what is being done and decided, in words without row contents.
+        on_progress: Told how far it is, with every block of rows, to replace what it was told before; where it is
+            None, ``on_event`` is told now and then.
 
     Raises:
         ReaderError: Data files are missing or unreadable.
@@ -112,7 +116,9 @@ def prepare_store(
         try:
             if has_lock:
                 _remove_left_staging(store_dir)
-            manifest, aside = _build(catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell)
+            manifest, aside = _build(
+                catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell, on_progress
+            )
         except BaseException as error:
             shutil.rmtree(generation, ignore_errors=True)
             if _is_full(error):
@@ -139,6 +145,7 @@ def _build(
     limits: ImageLimits,
     fingerprint: str,
     tell: Callable[[str], None],
+    renew: Callable[[str], None] | None,
 ) -> tuple[StoreManifest, list[QuarantinedRow]]:
     from datasets_spec.prepare.ray_jobs import compare_pairs, stage_rows, store_rows
     from datasets_spec.prepare.shared_folder import require_shared_folder
@@ -149,7 +156,8 @@ def _build(
     inputs = [item.path for item in files] + [Path(source.image_root) for source in sources.values()]
     require_shared_folder(generation, inputs, tell)
     tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
-    stage_rows(files, sources, staging, seed=seed, limits=limits)
+    opened = Progress("opened", None, tell, renew)
+    stage_rows(files, sources, staging, seed=seed, limits=limits, on_rows=opened.add)
     repeated = num_repeated(staging)
     if repeated:
         tell(f"{repeated} tasks were begun again, for their process had ended; images then had a process of their own")
@@ -168,7 +176,8 @@ def _build(
     _require_within_limit(survey, quarantine_limit, store_dir / REFUSED_NAME)
     num_rows = sum(len(rows) for rows in plan.partitions.values())
     tell(f"writing {num_rows} rows in {len(plan.partitions)} partitions")
-    parts = store_rows(plan, sources, staging, generation, limits=limits, secret_path=secret_path)
+    wrote = Progress("wrote", num_rows, tell, renew)
+    parts = store_rows(plan, sources, staging, generation, limits=limits, secret_path=secret_path, on_rows=wrote.add)
     write_row_list(plan, generation / ROWS_NAME)
     write_image_states(staging, generation / IMAGES_NAME)
     shutil.rmtree(staging, ignore_errors=True)

@@ -7,7 +7,7 @@ decided from all rows at once. Neither shuffles, and no image byte passes throug
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,7 @@ def stage_rows(
     *,
     seed: int,
     limits: ImageLimits,
+    on_rows: Callable[[int], None],
 ) -> None:
     """First job: reads files, opens images, writes staged rows block by block.
 
@@ -69,6 +70,7 @@ def stage_rows(
         staging: Folder to write to.
         seed: Seed of the store.
         limits: What an image may cost.
+        on_rows: Told how many more rows are staged.
     """
     import pyarrow as pa
     import ray.data
@@ -90,8 +92,8 @@ def stage_rows(
             batch_format="pyarrow",
             fn_kwargs={"sources": sources, "seed": seed, "limits": limits, "staging": staging.absolute()},
         )
-        for _ in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
-            pass
+        for staged in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+            on_rows(sum(staged.column("num_rows").to_pylist()))
 
 
 def store_rows(
@@ -102,6 +104,7 @@ def store_rows(
     *,
     limits: ImageLimits,
     secret_path: Path,
+    on_rows: Callable[[int], None],
 ) -> list[dict[str, Any]]:
     """Second job: writes the planned rows with their images as Parquet parts.
 
@@ -112,6 +115,7 @@ def store_rows(
         generation: Folder to write beneath.
         limits: What an image may cost.
         secret_path: The store's secret; workers read it there, so that it passes through no object store.
+        on_rows: Told how many more rows are written.
 
     Returns:
         One mapping a part, as :func:`second_pass.write_parts` returns them, sorted by path.
@@ -138,7 +142,10 @@ def store_rows(
                 "secret_path": str(secret_path.absolute()),
             },
         )
-        parts: list[dict[str, Any]] = dataset.take_all()
+        parts: list[dict[str, Any]] = []
+        for written in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+            parts += written.to_pylist()
+            on_rows(sum(written.column("num_rows").drop_null().to_pylist()))
     require_parts(tables, parts, generation)
     return sorted(parts, key=lambda part: str(part["path"]))
 

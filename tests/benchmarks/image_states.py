@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from datasets_spec.images.files import file_state, resolve_beneath
-from datasets_spec.prepare.image_states import images_unchanged
+from datasets_spec.store.image_states import images_unchanged
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from datasets_spec.images.files import ABSENT, file_state, resolve_beneath
 from datasets_spec.images.limits import ImageRefused
-from datasets_spec.prepare import image_states
-from datasets_spec.prepare.image_states import images_unchanged
+from datasets_spec.store import image_states
+from datasets_spec.store.image_states import images_unchanged
 
 NAMES = [f"{folder}/{number}.png" for folder in ("a", "a/deep", "b") for number in range(4)]
 
