@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +30,7 @@ class SeenImage:
         published: Its path there.
     """
 
-    numbers: tuple[int, ...]
+    numbers: Sequence[int]
     root: str
     published: str
 

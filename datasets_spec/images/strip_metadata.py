@@ -25,8 +25,9 @@ _JPEG_COLOUR = {_JFIF: b"JFIF\0", 0xEE: b"Adobe"}
 # What of them says so: a JFIF thumbnail (its size stands in the last two bytes) or anything appended does not.
 _JPEG_COLOUR_BYTES = {_JFIF: 14, 0xEE: 12}
 _JPEG_METADATA = {*range(0xE0, 0xF0), 0xFE}
-# Ends a scan: a marker that is neither a stuffed zero nor a restart.
-_NEXT_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+# What may follow 0xFF within a scan: a stuffed zero, or the number of a restart (ISO/IEC 10918-1, B.1.1.2 and F.1.2.3).
+_WITHIN_SCAN = frozenset((0x00, *range(0xD0, 0xD8)))
+_NOT_FILL = re.compile(rb"[^\xff]")
 _ORIENTATION = 0x0112
 _UPRIGHT = (None, 0, 1)
 
@@ -111,10 +112,9 @@ def _plain_jpeg(data: bytes) -> bytes | None:
         (length,) = struct.unpack_from(">H", data, position + 2)
         end = position + 2 + length
         if marker == _JPEG_SCAN:
-            following = _NEXT_MARKER.search(data, end)
-            if following is None:
+            end = _scan_end(data, end)
+            if end == -1:
                 return None
-            end = following.start()
         if marker not in _JPEG_METADATA:
             kept.append(data[position:end])
         elif _says_colour(marker, data[position + 4 : position + 9]):
@@ -125,6 +125,25 @@ def _plain_jpeg(data: bytes) -> bytes | None:
         position = end
     # The end of the image is where the first one ends: further pictures and appended files stay behind.
     return b"".join([*kept, b"\xff\xd9"]) if data[position : position + 2] == b"\xff\xd9" else None
+
+
+def _scan_end(data: bytes, start: int) -> int:
+    """Returns where the marker behind a scan begins, its fill bytes included; -1 where there is none.
+
+    About one byte in 256 of a scan is 0xFF, and `find` passes over the others many times faster than an expression.
+    """
+    position = data.find(b"\xff", start)
+    while position != -1:
+        after = position + 1
+        if after < len(data) and data[after] == 0xFF:
+            other = _NOT_FILL.search(data, after)
+            after = other.start() if other else len(data)
+        if after == len(data):
+            return -1
+        if data[after] not in _WITHIN_SCAN:
+            return position
+        position = data.find(b"\xff", after)
+    return -1
 
 
 def _says_colour(marker: int, start: bytes) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datasets_spec.canonical import content_hash
@@ -31,21 +32,33 @@ def comparison_keys(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def question_keys(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns for every row what makes its question the same as another's; empty for one that is not compared.
+def count_asked(rows: Iterable[Mapping[str, Any]]) -> Counter[bytes]:
+    """Counts how often the images of every row are asked about, by :func:`_asked_about`.
+
+    Args:
+        rows: Staged rows with ``subset`` and ``image_paths``.
+    """
+    return Counter(map(_asked_about, rows))
+
+
+def question_key(row: Mapping[str, Any], asked: Mapping[bytes, int]) -> str:
+    """Returns what makes a row's question the same as another's; empty for one that is not compared.
 
     That is the question with its options. Where an image is asked about once, as in sets of classes, the options alone
     decide, because such sets ask for one class in several wordings.
 
     Args:
-        rows: Staged rows with the light columns.
+        row: A staged row with the light columns.
+        asked: Counts over all rows, from :func:`count_asked`.
     """
-    asked = Counter((row["subset"], tuple(row["image_paths"] or ())) for row in rows)
-    return [
-        (row["options_key"] if asked[row["subset"], tuple(row["image_paths"] or ())] == 1 else row["question_key"])
-        or ""
-        for row in rows
-    ]
+    key: str | None = row["options_key"] if asked[_asked_about(row)] == 1 else row["question_key"]
+    return key or ""
+
+
+def _asked_about(row: Mapping[str, Any]) -> bytes:
+    # A few bytes a row instead of its paths.
+    named = "\0".join((row["subset"], *(row["image_paths"] or ())))
+    return hashlib.blake2b(named.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def find_contradictions(rows: Iterable[Row]) -> dict[str, tuple[int, Contradiction]]:

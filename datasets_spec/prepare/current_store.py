@@ -9,10 +9,11 @@ from pathlib import Path
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.errors import StoreError
 from datasets_spec.images.dicom import MISSING_READER
-from datasets_spec.prepare.inputs import IMAGES_NAME, images_unchanged, subset_sources
+from datasets_spec.prepare.inputs import IMAGES_NAME, subset_sources
 from datasets_spec.prepare.quarantine import Tally
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.store.damages import find_damages
+from datasets_spec.store.image_states import images_unchanged
 from datasets_spec.store.manifest import StoreManifest, read_manifest
 from datasets_spec.store.store import QUARANTINE_NAME
 
@@ -63,7 +64,8 @@ def is_current(
     except (OSError, pa.ArrowException):
         tell(f"{IMAGES_NAME} of the store is damaged: all files are written again")
         return False
-    if not images_unchanged(states, subset_sources(catalog)):
+    roots = {name: source.image_root for name, source in subset_sources(catalog).items()}
+    if not images_unchanged(states, roots):
         return False
     if _lacked_a_reader(manifest, store_dir) and find_spec("pydicom") is not None:
         tell("images were set aside for want of a reader that is there now: all files are written again")

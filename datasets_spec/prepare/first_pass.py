@@ -12,18 +12,18 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets_spec.canonical import content_hash
+from datasets_spec.canonical import content_hash, short_hash
 from datasets_spec.errors import UserError
 from datasets_spec.images.files import FileState
 from datasets_spec.images.limits import ImageLimits, ImageRefused
-from datasets_spec.prepare.attempts import MAX_ATTEMPTS, begin
 from datasets_spec.prepare.box_answers import place_box
 from datasets_spec.prepare.contradictions import comparison_keys
 from datasets_spec.prepare.inputs import SubsetSource
-from datasets_spec.prepare.limited_process import LimitedProcess
-from datasets_spec.prepare.open_image import OpenedImage, find_image, open_image
+from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin
+from datasets_spec.prepare.opening.limited_process import LimitedProcess
+from datasets_spec.prepare.opening.open_image import OpenedImage, find_image, open_image
 from datasets_spec.prepare.option_order import keeps_published_order, option_order
-from datasets_spec.prepare.staged_rows import staged_table
+from datasets_spec.prepare.staged_rows import staged_table, write_staged
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
 
@@ -107,6 +107,32 @@ def _record_columns(record: RawSample | QuarantinedRow) -> dict[str, Any]:
         "box": None if record.box is None else list(record.box),
         "mask_path": record.mask_path,
     }
+
+
+def stage_block(
+    table: pa.Table, *, sources: Mapping[str, SubsetSource], seed: int, limits: ImageLimits, staging: Path
+) -> pa.Table:
+    """Opens every image of a block with :func:`open_images` and writes its rows.
+
+    A block that is opened again, because its process ended or its node was lost, replaces what it wrote.
+
+    Args:
+        table: Staged rows from :func:`read_files`.
+        sources: Subsets by name.
+        seed: Seed of the store.
+        limits: What an image may cost.
+        staging: Folder of staged rows.
+
+    Returns:
+        One row: ``num_rows``, how many records it holds.
+    """
+    import pyarrow as pa
+
+    opened = open_images(table, sources=sources, seed=seed, limits=limits, staging=staging)
+    first = table.select(["subset", "role", "file", "index", "num_read"]).slice(0, 1).to_pylist()
+    write_staged(opened, staging, short_hash(content_hash([first, table.num_rows])))
+    # What is said of a file, its number of records or why it could not be read, has an index of -1.
+    return pa.table({"num_rows": [sum(index >= 0 for index in opened.column("index").to_pylist())]})
 
 
 def open_images(

@@ -7,23 +7,18 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from datasets_spec.boxes import BoxForm
 from datasets_spec.canonical import content_hash
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.catalog.spec import SubsetSpec
 from datasets_spec.errors import MissingImagesError, ReaderError
-from datasets_spec.images.files import ABSENT, file_state, resolve_beneath
-from datasets_spec.images.limits import ImageLimits, ImageRefused
+from datasets_spec.images.limits import ImageLimits
 from datasets_spec.readers import MADE_QUESTIONS
 from datasets_spec.readers.class_questions import LabelledSubset
 from datasets_spec.readers.image_files import find_images
 from datasets_spec.splits.row_plan import POOL, TEST
 from datasets_spec.store.manifest import STORE_VERSION
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 IMAGES_NAME = "images.parquet"
 # Raised when readers understand more, or what is written changes beside rows' content: stores are then prepared again,
@@ -210,24 +205,6 @@ def _content(catalog: Catalog, item: DataFile) -> str:
 def _file_hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def images_unchanged(states: pa.Table, sources: dict[str, SubsetSource]) -> bool:
-    """Says whether every image still has the size and time it had when the store was made.
-
-    Args:
-        states: Table of ``subset``, ``path``, ``num_bytes`` and ``mtime_ns``.
-        sources: Subsets by name.
-    """
-    for row in states.to_pylist():
-        try:
-            path = resolve_beneath(Path(sources[row["subset"]].image_root), row["path"])
-            state = file_state(path)
-        except ImageRefused:
-            state = ABSENT
-        if (state.num_bytes, state.mtime_ns) != (row["num_bytes"], row["mtime_ns"]):
-            return False
-    return True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

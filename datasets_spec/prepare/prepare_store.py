@@ -16,7 +16,6 @@ from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import group_copies
 from datasets_spec.errors import StoreError, UserError
 from datasets_spec.images.limits import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_MPX, ImageLimits
-from datasets_spec.prepare.attempts import num_repeated
 from datasets_spec.prepare.counts import build_manifest
 from datasets_spec.prepare.current_store import is_current, readable_manifest, tally_of
 from datasets_spec.prepare.inputs import (
@@ -27,6 +26,8 @@ from datasets_spec.prepare.inputs import (
     require_inputs,
     subset_sources,
 )
+from datasets_spec.prepare.opening.attempts import num_repeated
+from datasets_spec.prepare.progress import Progress
 from datasets_spec.prepare.quarantine import require_within_limit, write_quarantine
 from datasets_spec.prepare.second_pass import write_row_list
 from datasets_spec.prepare.survey import (
@@ -74,6 +75,7 @@ def prepare_store(
     max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES,
     check_hashes: bool = False,
     on_event: Callable[[str], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> PreparedStore:
     """Prepares a store from a catalog with Ray Data; does nothing when the inputs have not changed.
 
@@ -89,6 +91,8 @@ def prepare_store(
         max_image_bytes: Largest image file.
         check_hashes: Whether the files of a current store are compared with their hashes, not by size alone.
         on_event: Told what is being done and decided, in words without row contents.
+        on_progress: Told how far it is, with every block of rows, to replace what it was told before; where it is
+            None, ``on_event`` is told now and then.
 
     Raises:
         ReaderError: Data files are missing or unreadable.
@@ -121,7 +125,9 @@ def prepare_store(
         try:
             if has_lock:
                 _remove_left_staging(store_dir)
-            manifest, aside = _build(catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell)
+            manifest, aside = _build(
+                catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell, on_progress
+            )
         except BaseException as error:
             shutil.rmtree(generation, ignore_errors=True)
             if _is_full(error):
@@ -148,6 +154,7 @@ def _build(
     limits: ImageLimits,
     fingerprint: str,
     tell: Callable[[str], None],
+    renew: Callable[[str], None] | None,
 ) -> tuple[StoreManifest, list[QuarantinedRow]]:
     from datasets_spec.prepare.ray_jobs import compare_pairs, stage_rows, store_rows
     from datasets_spec.prepare.shared_folder import require_shared_folder
@@ -158,7 +165,8 @@ def _build(
     inputs = [item.path for item in files] + [Path(source.image_root) for source in sources.values()]
     require_shared_folder(generation, inputs, tell)
     tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
-    stage_rows(files, sources, staging, seed=seed, limits=limits)
+    opened = Progress("opened", None, tell, renew)
+    stage_rows(files, sources, staging, seed=seed, limits=limits, on_rows=opened.add)
     repeated = num_repeated(staging)
     if repeated:
         tell(f"{repeated} tasks were begun again, for their process had ended; images then had a process of their own")
@@ -178,7 +186,8 @@ def _build(
     _require_within_limit(survey, quarantine_limit, store_dir / REFUSED_NAME)
     num_rows = sum(len(rows) for rows in plan.partitions.values())
     tell(f"writing {num_rows} rows in {len(plan.partitions)} partitions")
-    parts = store_rows(plan, sources, staging, generation, limits=limits, secret_path=secret_path)
+    wrote = Progress("wrote", num_rows, tell, renew)
+    parts = store_rows(plan, sources, staging, generation, limits=limits, secret_path=secret_path, on_rows=wrote.add)
     write_row_list(plan, generation / ROWS_NAME)
     write_image_states(staging, generation / IMAGES_NAME)
     write_tied_rows(tied_rows(survey, plan, groups), generation / TIED_ROWS_NAME)

@@ -7,14 +7,14 @@ decided from all rows at once. Neither shuffles, and no image byte passes throug
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.copies.chunks import ComparedChunk, PairChunk, compare_chunk
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, open_images, read_and_count
+from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, read_and_count, stage_block
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.second_pass import order_table, require_parts, write_parts
 from datasets_spec.splits.row_plan import RowPlan
@@ -60,8 +60,9 @@ def stage_rows(
     *,
     seed: int,
     limits: ImageLimits,
+    on_rows: Callable[[int], None],
 ) -> None:
-    """First job: reads files, opens images, writes staged rows as Parquet by subset.
+    """First job: reads files, opens images, writes staged rows block by block.
 
     Args:
         files: The data files.
@@ -69,6 +70,7 @@ def stage_rows(
         staging: Folder to write to.
         seed: Seed of the store.
         limits: What an image may cost.
+        on_rows: Told how many more rows are staged.
     """
     import pyarrow as pa
     import ray.data
@@ -85,12 +87,13 @@ def stage_rows(
         )
         dataset = dataset.repartition(target_num_rows_per_block=ROWS_PER_BLOCK)
         dataset = dataset.map_batches(
-            open_images,
+            stage_block,
             batch_size=None,
             batch_format="pyarrow",
             fn_kwargs={"sources": sources, "seed": seed, "limits": limits, "staging": staging.absolute()},
         )
-        dataset.write_parquet(str(staging), partition_cols=["subset"])
+        for staged in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+            on_rows(sum(staged.column("num_rows").to_pylist()))
 
 
 def store_rows(
@@ -101,6 +104,7 @@ def store_rows(
     *,
     limits: ImageLimits,
     secret_path: Path,
+    on_rows: Callable[[int], None],
 ) -> list[dict[str, Any]]:
     """Second job: writes the planned rows with their images as Parquet parts.
 
@@ -111,6 +115,7 @@ def store_rows(
         generation: Folder to write beneath.
         limits: What an image may cost.
         secret_path: The store's secret; workers read it there, so that it passes through no object store.
+        on_rows: Told how many more rows are written.
 
     Returns:
         One mapping a part, as :func:`second_pass.write_parts` returns them, sorted by path.
@@ -137,7 +142,10 @@ def store_rows(
                 "secret_path": str(secret_path.absolute()),
             },
         )
-        parts: list[dict[str, Any]] = dataset.take_all()
+        parts: list[dict[str, Any]] = []
+        for written in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+            parts += written.to_pylist()
+            on_rows(sum(written.column("num_rows").drop_null().to_pylist()))
     require_parts(tables, parts, generation)
     return sorted(parts, key=lambda part: str(part["path"]))
 

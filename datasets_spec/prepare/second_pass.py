@@ -15,7 +15,7 @@ from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.strip_metadata import without_metadata
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.staged_rows import ordered_rows
-from datasets_spec.sample import arrow_schema, file_stem, sample_id
+from datasets_spec.sample import QuarantineReason, arrow_schema, file_stem, sample_id
 from datasets_spec.splits.row_plan import Row, RowPlan
 from datasets_spec.store.secret import pseudonym, read_secret
 
@@ -76,6 +76,8 @@ def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
             "split": split,
             "path": part_path(subset, split, number),
             "start": start,
+            "blocks": [row.block for row in part],
+            "offsets": [row.offset for row in part],
             "files": [row.file for row in part],
             "indexes": [row.index for row in part],
         }
@@ -88,6 +90,8 @@ def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
             ("split", pa.string()),
             ("path", pa.string()),
             ("start", pa.int32()),
+            ("blocks", texts),
+            ("offsets", pa.list_(pa.int64())),
             ("files", texts),
             ("indexes", pa.list_(pa.int64())),
         ]
@@ -155,10 +159,11 @@ def write_parts(
     secret = read_secret(Path(secret_path))
     for order in batch.to_pylist():
         result = {name: order[name] for name in ("subset", "split", "path")}
-        staged, num_rows = ordered_rows(staging, order), len(order["indexes"])
-        if len(staged) < num_rows:
-            where = f"the node {platform.node()} sees {len(staged)} of {num_rows} staged rows of '{order['subset']}'"
-            done.append({**result, "failure": where})
+        found = ordered_rows(staging, order)
+        staged = [row for row in found if row is not None]
+        if len(staged) < len(found):
+            where = f"the node {platform.node()} sees {len(staged)} of {len(found)} staged rows of '{order['subset']}'"
+            done.append({**result, "failure": f"{where}, and not {_first_lost(order, found)}"})
             continue
         try:
             rows = _stored_rows(order, staged, sources[order["subset"]], limits, secret)
@@ -205,20 +210,24 @@ def require_parts(orders: Sequence[pa.Table], parts: Sequence[Mapping[str, Any]]
         )
 
 
+def _first_lost(order: Mapping[str, Any], found: Sequence[object]) -> str:
+    number = found.index(None)
+    return f"{order['files'][number]} row {order['indexes'][number]}"
+
+
 def _stored_rows(
     order: dict[str, Any],
-    staged: dict[tuple[str, int], dict[str, Any]],
+    staged: Sequence[dict[str, Any]],
     source: SubsetSource,
     limits: ImageLimits,
     secret: bytes,
 ) -> list[dict[str, Any]]:
     rows = []
-    for offset, (file, index) in enumerate(zip(order["files"], order["indexes"], strict=True)):
-        row = staged[file, index]
+    for offset, (file, row) in enumerate(zip(order["files"], staged, strict=True)):
         rows.append(
             {
                 **{name: row[name] for name in arrow_schema().names if name in row},
-                "sample_id": sample_id(order["subset"], file_stem(file), index),
+                "sample_id": sample_id(order["subset"], file_stem(file), row["index"]),
                 "subset": order["subset"],
                 "split": order["split"],
                 "order": order["start"] + offset,
@@ -234,7 +243,7 @@ def _images(row: dict[str, Any], source: SubsetSource, limits: ImageLimits) -> l
     for published, bytes_hash in zip(row["image_paths"], row["image_bytes_hashes"], strict=True):
         data = read_image(resolve_beneath(Path(source.image_root), published), limits)
         if hashlib.sha256(data).hexdigest() != bytes_hash:
-            raise ImageRefused(row["reason"], "changed")
+            raise ImageRefused(QuarantineReason.missing_image, "changed")
         images.append(without_metadata(data, limits))
     return images
 

@@ -1,15 +1,23 @@
-"""The row between the two passes: its columns, written and read back."""
+"""The row between the two passes: its columns, written and read back.
+
+A block of rows is two files: an Arrow file of what the plan needs, and a file of lines with what is stored. A line is
+found by its offset, without a search: what a row costs in the second pass does not grow with how many there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SUFFIX, LINES_SUFFIX = ".arrow", ".jsonl"
 
 # Everything but texts: a million rows of these fit in a driver's memory.
 LIGHT_COLUMNS = [
@@ -20,18 +28,74 @@ LIGHT_COLUMNS = [
 ]
 STATE_COLUMNS = ["subset", "image_paths", "image_num_bytes", "image_mtimes_ns"]
 MASK_COLUMNS = ["mask_path", "mask_num_bytes", "mask_mtime_ns"]
+# What is stored, or needed to store it: texts, whole numbers and lists of texts.
+LINE_COLUMNS = [
+    *("index", "question", "options", "answer", "answer_index", "answer_kind", "label"),
+    *("image_paths", "image_bytes_hashes", "image_hashes", "groups", "row_hash", "flags"),
+]
 
 
-def ordered_rows(staging: str, order: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
-    """Reads the staged rows of a work order, by file and index; what this node does not see is absent."""
-    import pyarrow.dataset as ds
+def write_staged(table: pa.Table, staging: Path, name: str) -> None:
+    """Writes a block of staged rows; writing it again replaces it.
 
-    path = Path(staging) / f"subset={order['subset']}"
-    if not path.is_dir():
-        return {}
-    folder = ds.dataset(str(path), format="parquet")
-    wanted = ds.field("index").isin(order["indexes"]) & ds.field("file").isin(sorted(set(order["files"])))
-    return {(row["file"], row["index"]): row for row in folder.to_table(filter=wanted).to_pylist()}
+    Args:
+        table: Rows of :func:`staging_schema`.
+        staging: Folder of staged rows.
+        name: The block.
+    """
+    import pyarrow as pa
+
+    offsets: list[int | None] = []
+    unfinished = staging / f".{name}.{os.getpid()}"
+    # Not synced: staged rows do not outlive the preparation.
+    with unfinished.open("wb") as lines:
+        for row in table.select(LINE_COLUMNS).to_pylist():
+            is_usable = row["row_hash"] is not None
+            offsets.append(lines.tell() if is_usable else None)
+            if is_usable:
+                lines.write(json.dumps(row).encode("ascii") + b"\n")
+    unfinished.replace(staging / (name + LINES_SUFFIX))
+    light = table.select(_light_columns()).append_column("offset", pa.array(offsets, pa.int64())).combine_chunks()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, light.schema, options=options) as file:
+        for batch in light.to_batches():
+            file.write_batch(batch)
+    unfinished.replace(staging / (name + SUFFIX))
+
+
+def _light_columns() -> list[str]:
+    return list(dict.fromkeys([*LIGHT_COLUMNS, *STATE_COLUMNS, *MASK_COLUMNS]))
+
+
+def ordered_rows(staging: str, order: Mapping[str, Any]) -> list[dict[str, Any] | None]:
+    """Reads the staged rows of a work order; None for one that this node does not see.
+
+    Args:
+        staging: Folder of staged rows.
+        order: ``blocks`` and ``offsets``, where every row lies, and its ``indexes``.
+    """
+    wanted: dict[str, list[int]] = {}
+    for number, block in enumerate(order["blocks"]):
+        wanted.setdefault(block, []).append(number)
+    rows: list[dict[str, Any] | None] = [None] * len(order["blocks"])
+    for block, numbers in wanted.items():
+        try:
+            lines = (Path(staging) / (block + LINES_SUFFIX)).open("rb")
+        except OSError:
+            continue
+        with lines:
+            for number in numbers:
+                rows[number] = _row_at(lines, order["offsets"][number], order["indexes"][number])
+    return rows
+
+
+def _row_at(lines: BinaryIO, offset: int, index: int) -> dict[str, Any] | None:
+    try:
+        lines.seek(offset)
+        row: dict[str, Any] = json.loads(lines.readline())
+    except (OSError, ValueError):
+        return None
+    return row if row["index"] == index else None
 
 
 @cache
@@ -70,15 +134,35 @@ def staged_table(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def read_staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Reads some columns of all staged rows, in no particular order."""
-    import pyarrow as pa
-    import pyarrow.dataset as ds
+    """Reads some columns of all staged rows, with the ``block`` and ``offset`` where each lies, in their files' order.
 
-    if next(staging.glob("subset=*/*.parquet"), None) is None:
-        # Every data file is an empty array.
-        return
-    # Said explicitly, because a subset called 02 would come back as the number 2.
-    partitioning = ds.partitioning(pa.schema([("subset", pa.string())]), flavor="hive")
-    dataset = ds.dataset(str(staging), format="parquet", partitioning=partitioning)
-    for batch in dataset.to_batches(columns=columns):
-        yield from batch.to_pylist()
+    Args:
+        staging: Folder of staged rows.
+        columns: Names of :data:`LIGHT_COLUMNS`, :data:`STATE_COLUMNS` or :data:`MASK_COLUMNS`.
+    """
+    import pyarrow as pa
+
+    names = [*_light_columns(), "offset"]
+    options = pa.ipc.IpcReadOptions(included_fields=[names.index(name) for name in (*columns, "offset")])
+    for path in _blocks_in_order(staging):
+        with pa.memory_map(str(path)) as file:
+            rows = pa.ipc.open_file(file, options=options).get_batch(0).to_pylist()
+        for row in rows:
+            row["block"] = path.stem
+            yield row
+
+
+def _blocks_in_order(staging: Path) -> list[Path]:
+    """Blocks by subset, role, file and index of their first row: each holds rows that follow each other."""
+    import pyarrow as pa
+
+    names = ["subset", "role", "file", "index"]
+    options = pa.ipc.IpcReadOptions(included_fields=[_light_columns().index(name) for name in names])
+    found = []
+    for path in staging.glob(f"[!.]*{SUFFIX}"):
+        with pa.memory_map(str(path)) as file:
+            first = pa.ipc.open_file(file, options=options).get_batch(0).slice(0, 1).to_pylist()[0]
+        # What is said of a file, with index -1, follows its rows.
+        index = sys.maxsize if first["index"] < 0 else first["index"]
+        found.append(((first["subset"], first["role"], first["file"], index), path))
+    return [path for _, path in sorted(found)]

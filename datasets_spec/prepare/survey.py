@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from datasets_spec.copies.chunks import SeenImage
 from datasets_spec.copies.groups import CopyGroups
 from datasets_spec.copies.ties import Ties
 from datasets_spec.errors import ReaderError, StoreError
-from datasets_spec.prepare.contradictions import question_keys
+from datasets_spec.prepare.contradictions import count_asked, question_key
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.quarantine import NUM_EXAMPLES, Tally
 from datasets_spec.prepare.staged_rows import LIGHT_COLUMNS, MASK_COLUMNS, STATE_COLUMNS, read_staged
@@ -100,44 +101,60 @@ def survey_staging(staging: Path, files: Sequence[DataFile], sources: Mapping[st
     """
     survey = Survey(tallies={name: Tally() for name in sources})
     failures: list[str] = []
-    seen: set[tuple[str, str, str, int]] = set()
+    seen: dict[tuple[str, str, str], bytearray] = {}
     num_read: dict[tuple[str, str, str], int] = {}
-    staged = sorted(read_staged(staging, LIGHT_COLUMNS), key=_place)
-    for row, question_key in zip(staged, question_keys(staged), strict=True):
+    asked = count_asked(read_staged(staging, ["subset", "image_paths"]))
+    same = _Same()
+    # One block at a time: all rows as mappings would take 5 KB each.
+    for row in read_staged(staging, LIGHT_COLUMNS):
+        place = (row["subset"], row["role"], row["file"])
         if row["num_read"] is not None:
-            num_read[row["subset"], row["role"], row["file"]] = row["num_read"]
+            num_read[place] = row["num_read"]
         elif row["failure"] is not None:
             failures.append(f"{row['subset']}: {row['failure']}")
-        elif _place(row) in seen:
+        elif not _mark(seen.setdefault(place, bytearray()), row["index"]):
             raise StoreError("a row was staged twice", hint="prepare the store again")
         else:
-            seen.add(_place(row))
-            _count(survey, row, sources, question_key)
+            _count(survey, row, sources, question_key(row, asked), same)
     if failures:
         raise ReaderError("\n".join(failures))
     _require_all_rows(seen, num_read, files, staging)
     return survey
 
 
+class _Same(dict[str, str]):
+    """Keeps one text of each that many rows share."""
+
+    def __missing__(self, text: str) -> str:
+        self[text] = text
+        return text
+
+
+def _mark(seen: bytearray, index: int) -> bool:
+    """Notes an index, a byte each; False if it was noted before."""
+    if index >= len(seen):
+        seen.extend(bytes(index + 1 - len(seen)))
+    is_new = not seen[index]
+    seen[index] = 1
+    return is_new
+
+
 def _require_all_rows(
-    seen: Iterable[tuple[str, str, str, int]],
+    seen: Mapping[tuple[str, str, str], bytearray],
     num_read: Mapping[tuple[str, str, str], int],
     files: Sequence[DataFile],
     staging: Path,
 ) -> None:
     """Refuses rows that were read and did not come back: each file's are 0 to n-1, as counted where it was read."""
-    found: dict[tuple[str, str, str], set[int]] = {}
-    for subset, role, file, index in seen:
-        found.setdefault((subset, role, file), set()).add(index)
+    found = dict(seen)
     lost = []
     for item in files:
         place = (item.subset, item.role, item.file)
-        indexes, expected = found.pop(place, set()), num_read.get(place)
+        marks, expected = found.pop(place, bytearray()), num_read.get(place)
         if expected is None:
-            lost.append(f"{item.subset}: {item.file}: {len(indexes)} rows came back, and not how many were read")
-        elif indexes != set(range(expected)):
-            back = len(indexes & set(range(expected)))
-            lost.append(f"{item.subset}: {item.file}: {back} of {expected} rows came back")
+            lost.append(f"{item.subset}: {item.file}: {sum(marks)} rows came back, and not how many were read")
+        elif marks != b"\1" * expected:
+            lost.append(f"{item.subset}: {item.file}: {sum(marks[:expected])} of {expected} rows came back")
     lost += [f"{subset}: {file}: rows came back of a file that was not to be read" for subset, _, file in found]
     if lost:
         raise StoreError(
@@ -166,20 +183,18 @@ def require_balance(survey: Survey, plan: RowPlan) -> None:
             )
 
 
-def _place(row: Mapping[str, Any]) -> tuple[str, str, str, int]:
-    return (row["subset"], row["role"], row["file"], row["index"])
-
-
-def _count(survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetSource], question_key: str) -> None:
+def _count(
+    survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetSource], question: str, same: _Same
+) -> None:
     tally = survey.tallies[row["subset"]]
     tally.read += 1
     survey.num_read[row["subset"], row["file"]] += 1
     if row["reason"] is None:
-        survey.rows.append(_light_row(row, question_key))
+        survey.rows.append(_light_row(row, question, same))
         root = sources[row["subset"]].image_root
         for name, published, numbers in zip(row["image_hashes"], row["image_paths"], row["image_looks"], strict=True):
             if name not in survey.images:
-                survey.images[name] = SeenImage(numbers=tuple(numbers), root=root, published=published)
+                survey.images[name] = SeenImage(numbers=array("q", numbers), root=root, published=published)
         return
     reason = QuarantineReason(row["reason"])
     tally.reasons[reason] += 1
@@ -192,20 +207,22 @@ def _count(survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetS
     )
 
 
-def _light_row(row: Mapping[str, Any], question_key: str) -> Row:
+def _light_row(row: Mapping[str, Any], question: str, same: _Same) -> Row:
     return Row(
-        subset=row["subset"],
-        role=row["role"],
-        file=row["file"],
+        subset=same[row["subset"]],
+        role=same[row["role"]],
+        file=same[row["file"]],
         index=row["index"],
         content_hash=row["content_hash"],
         row_hash=row["row_hash"],
-        label=row["label"],
+        label=same[row["label"]],
         links=row_links(row["image_hashes"], row["groups"], row["image_bytes_hashes"]),
         num_bytes=sum(row["image_num_bytes"]),
-        flags=tuple(row["flags"]),
-        question_key=question_key,
-        answer_key=row["answer_key"] or "",
+        flags=tuple(same[flag] for flag in row["flags"]),
+        question_key=same[question],
+        answer_key=same[row["answer_key"] or ""],
+        block=row["block"],
+        offset=row["offset"],
     )
 
 

@@ -37,6 +37,8 @@ class Row:
         split: Its split, once assigned.
         question_key: Equal for rows that are asked the same; empty where answers are not compared.
         answer_key: Equal for equal answers.
+        block: Block of staged rows that holds it.
+        offset: Where it begins there, in bytes.
     """
 
     subset: str
@@ -53,6 +55,8 @@ class Row:
     watched: frozenset[str] = frozenset()
     question_key: str = ""
     answer_key: str = ""
+    block: str = ""
+    offset: int = -1
 
     @property
     def all_links(self) -> frozenset[str]:
@@ -130,14 +134,14 @@ def make_plan(
 
 def _without_copies(rows: Sequence[Row], plan: RowPlan) -> list[Row]:
     # A pool row that copies a test row is a leak, not a duplicate: it is left for the guard to find and count.
-    seen: set[tuple[str, str, str]] = set()
+    seen: dict[tuple[str, str], set[str]] = {}
     kept = []
     for row in rows:
-        identity = (row.subset, row.role, row.content_hash)
-        if identity in seen:
+        contents = seen.setdefault((row.subset, row.role), set())
+        if row.content_hash in contents:
             plan.removed.append((row, QuarantineReason.duplicate_row))
         else:
-            seen.add(identity)
+            contents.add(row.content_hash)
             kept.append(row)
     return kept
 

@@ -21,6 +21,8 @@ ExportFormat = Literal["hf", "llava", "sharegpt"]
 EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
 INSTRUCTION = "Answer with the option's letter from the given choices directly."
 _ROWS_PER_PART = 1000
+# Half of what the library `datasets` makes a shard of, and far from the 2 GiB that an Arrow array of bytes can hold.
+_BYTES_PER_PART = 256 * 1024 * 1024
 _COLUMNS = ["sample_id", "question", "options", "answer", "answer_index", "answer_kind", "images"]
 # What the library `datasets` reads a column's type from.
 _FEATURES = {
@@ -73,9 +75,8 @@ def export_rows(
 
 def _rows(store: Store, num_rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     for name, num in num_rows.items():
-        table = store.read(name, "train", num_rows=num, columns=_COLUMNS)
-        for batch in table.to_batches(max_chunksize=64):
-            for row in batch.to_pylist():
+        for table in store.read_groups(name, "train", num_rows=num, columns=_COLUMNS):
+            for row in table.to_pylist():
                 yield {**row, "subset": name}
 
 
@@ -172,12 +173,23 @@ def _write_hf(folder: Path, rows: Iterator[dict[str, Any]]) -> int:
     records = map(record, rows)
     total = number = 0
     while True:
-        part = list(islice(records, _ROWS_PER_PART))
+        part = _next_part(records)
         if not part and number:
             return total
         path = folder / "data" / f"train-{number:05d}.parquet"
         pq.write_table(pa.Table.from_pylist(part, schema=_hf_schema()), path, row_group_size=100)
         total, number = total + len(part), number + 1
+
+
+def _next_part(records: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    part: list[dict[str, Any]] = []
+    num_bytes = 0
+    for record in islice(records, _ROWS_PER_PART):
+        part.append(record)
+        num_bytes += sum(len(image["bytes"]) for image in record["images"])
+        if num_bytes >= _BYTES_PER_PART:
+            break
+    return part
 
 
 def _card(catalog: Catalog, num_rows: Mapping[str, int], export_format: str) -> str:

@@ -20,6 +20,8 @@ QUARANTINE_NAME = "quarantine.parquet"
 ROWS_NAME = "rows.parquet"
 # A preparation takes seconds at the least; more replacements than this in a row are no chance.
 NUM_TRIES = 5
+# Of Arrow's lists, texts and bytes.
+_MAX_OFFSET = 2**31 - 1
 _REBUILD = "prepare the store again: recombine data prepare"
 
 
@@ -115,29 +117,53 @@ class Store:
             columns: Names of columns; all by default.
 
         Returns:
-            An Arrow table of ``sample.ARROW_SCHEMA`` (or of the chosen columns).
+            An Arrow table of ``sample.ARROW_SCHEMA`` (or of the chosen columns); a column of 2 GiB and
+            more is in chunks.
 
         Raises:
             StoreError: There is no such subset, split or column, there are fewer rows, or data are damaged.
         """
         import pyarrow as pa
 
+        tables = list(self.read_groups(subset, split, num_rows=num_rows, columns=columns))
+        if not tables:
+            schema = arrow_schema()
+            return schema.empty_table().select(list(columns or schema.names))
+        return _combined(pa.concat_tables(tables))
+
+    def read_groups(
+        self, subset: str, split: str, *, num_rows: int | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.Table]:
+        """Reads the same rows as :meth:`read`, about a hundred at a time, so that they need not fit into memory.
+
+        Args:
+            subset: Name of the subset.
+            split: One of ``SPLITS``.
+            num_rows: How many; all by default.
+            columns: Names of columns; all by default.
+
+        Yields:
+            Their tables, in order.
+
+        Raises:
+            StoreError: As for :meth:`read`, with the first table or where the damage is.
+        """
         available = self.count(subset, split)
         if num_rows is not None and not 0 <= num_rows <= available:
             raise StoreError(
                 f"'{subset}' has {available} rows in split '{split}', not {num_rows}",
                 hint="ask for fewer rows, or add data to the subset",
             )
-        schema = arrow_schema()
+        names = arrow_schema().names
         if columns is not None:
-            _require_columns(columns, schema.names)
-            schema = pa.schema([schema.field(name) for name in columns])
-        wanted = available if num_rows is None else num_rows
-        tables = list(self._row_groups(subset, split, wanted, list(schema.names)))
-        table = pa.concat_tables(tables) if tables else schema.empty_table()
-        if table.num_rows < wanted:
+            _require_columns(columns, names)
+            names = list(columns)
+        missing = available if num_rows is None else num_rows
+        for table in self._row_groups(subset, split, missing, names):
+            yield table.select(names).slice(0, missing)
+            missing -= min(missing, table.num_rows)
+        if missing:
             raise StoreError(f"'{subset}' split '{split}' has fewer rows than its manifest says", hint=_REBUILD)
-        return table.select(schema.names).slice(0, wanted).combine_chunks()
 
     def row_hashes(self, subset: str, split: str, num_rows: int | None = None) -> list[str]:
         """Returns the content hashes of the first rows, in order.
@@ -201,6 +227,14 @@ class Store:
             except (OSError, pa.ArrowException) as error:
                 kind = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
                 raise StoreError(f"{part.path} {kind}", hint=_REBUILD) from None
+
+
+def _combined(table: pa.Table) -> pa.Table:
+    """Joins the chunks of every column whose offsets, of 32 bits, can address it as one."""
+    import pyarrow as pa
+
+    columns = [column.combine_chunks() if column.nbytes <= _MAX_OFFSET else column for column in table.columns]
+    return pa.table(columns, schema=table.schema)
 
 
 def _require_columns(columns: Sequence[str], valid: Sequence[str]) -> None:

@@ -6,7 +6,8 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,6 +35,16 @@ def print_error(error: Exception) -> None:
 def print_line(text: str) -> None:
     """Print one plain line."""
     out.print(text, markup=False)
+
+
+@contextmanager
+def renewed_line() -> Iterator[Callable[[str], None] | None]:
+    """Gives what shows one line, in the place of the one before, below what is printed; None where output is a pipe."""
+    if not out.is_terminal:
+        yield None
+        return
+    with Live(console=out, refresh_per_second=2, transient=True) as live:
+        yield lambda text: live.update(Text(text))
 
 
 def print_note(text: str) -> None:

@@ -14,7 +14,7 @@ from datasets_spec.catalog.keys import load_task_map
 from datasets_spec.errors import UserError
 from datasets_spec.sample import SPLITS
 from search.cli.connection import connected
-from search.cli.console import print_line, print_table
+from search.cli.console import print_line, print_table, renewed_line
 from search.study.load_study import load_study
 from search.study.run_dir import RunFile, run_dir_of
 from search.study.study import Study
@@ -43,7 +43,7 @@ def _prepared(
 ) -> PreparedStore:
     from datasets_spec.prepare.prepare_store import prepare_store
 
-    with connected(address, say, dashboard=False):
+    with connected(address, say, dashboard=False), renewed_line() as renew:
         return prepare_store(
             study.catalog,
             study.store_dir,
@@ -51,6 +51,7 @@ def _prepared(
             quarantine_limit=study.spec.quarantine_limit,
             check_hashes=check_hashes,
             on_event=say,
+            on_progress=renew,
         )
 
 

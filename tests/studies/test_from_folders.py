@@ -96,7 +96,7 @@ def prepared(folder: Path) -> Iterator[Prepared]:
 def staged_rows_appear(store: Path, driver: subprocess.Popen[bytes], timeout_s: float = 120.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and driver.poll() is None:
-        if any(store.glob("generations/*/staging/*/*.parquet")):
+        if any(store.glob("generations/*/staging/*.arrow")):
             return True
         time.sleep(0.02)
     return False

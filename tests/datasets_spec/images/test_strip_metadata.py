@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from datasets_spec.images.limits import ImageLimits, ImageRefused
-from datasets_spec.images.strip_metadata import without_metadata
+from datasets_spec.images.strip_metadata import _scan_end, without_metadata
 from tests.datasets_spec.images.shown import pixel_hash
 from tests.makers.corpus import encoded
 
@@ -86,6 +87,51 @@ def test_the_pixels_stay_and_everything_else_goes(name: str) -> None:
         assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density", "adobe", "adobe_transform",
                                    "progressive", "progression", "transparency"}  # fmt: skip
     assert without_metadata(plain, LIMITS) == plain
+
+
+# What ended a scan before: an expression over all its bytes.
+NEXT_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+
+
+def end_by_expression(data: bytes, start: int) -> int:
+    found = NEXT_MARKER.search(data, start)
+    return found.start() if found else -1
+
+
+@given(
+    st.lists(st.sampled_from([b"\xff", b"\x00", b"\xd0", b"\xd7", b"\xd9", b"\xda", b"\x01", b"\xcf"])),
+    st.integers(0, 5),
+)
+def test_a_scan_ends_where_an_expression_says(parts: list[bytes], start: int) -> None:
+    data = b"".join(parts)
+    assert _scan_end(data, start) == end_by_expression(data, start)
+
+
+@given(
+    size=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    spread=st.integers(1, 120),
+    quality=st.integers(1, 98),
+    progressive=st.booleans(),
+    restarts=st.integers(0, 3),
+    mode=st.sampled_from(["L", "RGB", "CMYK"]),
+)
+def test_every_scan_of_a_jpeg_ends_where_an_expression_says(
+    size: tuple[int, int], spread: int, quality: int, progressive: bool, restarts: int, mode: str
+) -> None:
+    buffer = io.BytesIO()
+    image = Image.effect_noise(size, spread).convert(mode)
+    image.save(buffer, "JPEG", quality=quality, progressive=progressive, restart_marker_blocks=restarts)
+    data = buffer.getvalue() + b"\xff\x00\xff\xd9" + SECRET
+    starts = [found.end() for found in re.finditer(rb"\xff\xda", data)]
+    assert starts
+    assert [_scan_end(data, start) for start in starts] == [end_by_expression(data, start) for start in starts]
+
+
+def test_a_scan_of_fill_bytes_takes_one_look_at_each() -> None:
+    # By the expression, which began anew at each byte, 200 kB of them took minutes.
+    fill = b"\xff" * 200_000
+    assert _scan_end(fill + b"\x00" + fill, 0) == -1
+    assert _scan_end(b"\xff\x00" + fill + b"\xd9", 0) == 2
 
 
 def test_jpegs_are_not_encoded_again() -> None:

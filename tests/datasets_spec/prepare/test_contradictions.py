@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datasets_spec.check.check import check_store
-from datasets_spec.prepare.contradictions import comparison_keys, find_contradictions, question_keys
+from datasets_spec.prepare.contradictions import comparison_keys, count_asked, find_contradictions, question_key
 from datasets_spec.prepare.prepare_store import prepare_store
 from datasets_spec.sample import SPLITS
 from datasets_spec.splits.row_plan import Row
@@ -31,12 +31,14 @@ def staged(image: str, question: str, answer: str, *, kind: str = "closed", path
 
 
 def contradictions(*rows: dict[str, Any]) -> dict[str, tuple[int, Contradiction]]:
+    asked = count_asked(rows)
+    keys = [question_key(row, asked) for row in rows]
     return find_contradictions(
         Row(
             subset="s", role="pool", file="f.json", index=index, content_hash="", row_hash="", label="",
             links=frozenset({f"image:{row['image']}"}), question_key=key, answer_key=row["answer_key"] or "",
         )
-        for index, (row, key) in enumerate(zip(rows, question_keys(rows), strict=True))
+        for index, (row, key) in enumerate(zip(rows, keys, strict=True))
     )  # fmt: skip
 
 

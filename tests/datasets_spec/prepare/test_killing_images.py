@@ -16,10 +16,10 @@ import pytest
 
 from datasets_spec.images.files import file_state
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.attempts import MAX_ATTEMPTS, begin, num_repeated
 from datasets_spec.prepare.first_pass import open_images, read_and_count
-from datasets_spec.prepare.limited_process import LimitedProcess, limit_mib
-from datasets_spec.prepare.open_image import open_image
+from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin, num_repeated
+from datasets_spec.prepare.opening.limited_process import LimitedProcess, limit_mib
+from datasets_spec.prepare.opening.open_image import open_image
 from tests.datasets_spec.readers.test_regions import source
 from tests.makers.corpus import mat_pool, mat_record, save_picture, subset_lines, write_catalog, write_json
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from datasets_spec.errors import StoreError
@@ -16,6 +15,7 @@ from datasets_spec.prepare.first_pass import open_images, read_and_count
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.second_pass import order_table, require_parts, write_parts
 from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
+from datasets_spec.prepare.staged_rows import write_staged
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
 from datasets_spec.splits.row_plan import Row, RowPlan
 from datasets_spec.store.secret import make_secret
@@ -54,10 +54,9 @@ def read_corpus(root: Path) -> tuple[list[DataFile], dict[str, SubsetSource], li
 
 
 def stage(blocks: list[pa.Table], staging: Path) -> Path:
-    folder = staging / f"subset={SUBSET}"
-    folder.mkdir(parents=True)
+    staging.mkdir()
     for number, block in enumerate(blocks):
-        pq.write_table(block.drop_columns(["subset"]), folder / f"{number}.parquet")
+        write_staged(block, staging, str(number))
     return staging
 
 
@@ -112,8 +111,10 @@ def test_rows_read_are_rows_stored_and_rows_set_aside() -> None:
         require_balance(survey, plan)
 
 
-def written(root: Path, staging: Path, sources: dict[str, SubsetSource]) -> tuple[pa.Table, list[dict[str, Any]]]:
-    orders = order_table(SUBSET, "train", [planned_row(index) for index in range(NUM_ROWS)])
+def written(
+    root: Path, staging: Path, sources: dict[str, SubsetSource], rows: list[Row]
+) -> tuple[pa.Table, list[dict[str, Any]]]:
+    orders = order_table(SUBSET, "train", rows)
     root.mkdir(parents=True, exist_ok=True)
     places = {"staging": str(staging), "generation": str(root), "secret_path": str(make_secret(root.parent))}
     parts = write_parts(orders, **places, sources=sources, limits=LIMITS)
@@ -121,10 +122,11 @@ def written(root: Path, staging: Path, sources: dict[str, SubsetSource]) -> tupl
 
 
 def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, sources, blocks = read_corpus(tmp_path)
+    files, sources, blocks = read_corpus(tmp_path)
     make_secret(tmp_path)
     synced = record_syncs(monkeypatch)
-    orders, parts = written(tmp_path / "g", stage(blocks, tmp_path / "staging"), sources)
+    staging = stage(blocks, tmp_path / "staging")
+    orders, parts = written(tmp_path / "g", staging, sources, survey_staging(staging, files, sources).rows)
     assert len(parts) == 2
     assert synced == [str(tmp_path / "g" / part["path"]) for part in parts]
     require_parts([orders], parts, tmp_path / "g")
@@ -142,12 +144,16 @@ def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path, monkeypa
 
 
 def test_a_node_without_the_staged_rows_says_so(tmp_path: Path) -> None:
-    _, sources, blocks = read_corpus(tmp_path)
-    orders, parts = written(tmp_path / "g", tmp_path / "elsewhere", sources)
-    with pytest.raises(StoreError, match=r"sees 0 of 512 staged rows of '02'; the node .* sees 0 of 88"):
+    files, sources, blocks = read_corpus(tmp_path)
+    staging = stage(blocks, tmp_path / "staging")
+    rows = survey_staging(staging, files, sources).rows
+    orders, parts = written(tmp_path / "g", tmp_path / "elsewhere", sources, rows)
+    nothing = r"sees 0 of 512 staged rows of '02', and not full.json row 0; the node .* sees 0 of 88"
+    with pytest.raises(StoreError, match=nothing):
         require_parts([orders], parts, tmp_path / "g")
-    orders, parts = written(tmp_path / "g", stage(blocks[2:], tmp_path / "staging"), sources)
-    with pytest.raises(StoreError, match=r"sees 256 of 512 staged rows"):
+    (staging / "2.jsonl").unlink()
+    orders, parts = written(tmp_path / "g", staging, sources, rows)
+    with pytest.raises(StoreError, match=r"sees 256 of 512 staged rows of '02', and not full.json row 256"):
         require_parts([orders], parts, tmp_path / "g")
 
 

@@ -90,6 +90,7 @@ class Prepared:
     result: PreparedStore
     spoiled: dict[int, str]
     events: list[str]
+    progress: list[str]
 
 
 def write_corpus(root: Path) -> tuple[Catalog, dict[int, str]]:
@@ -132,8 +133,16 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> Prepa
     root = tmp_path_factory.mktemp("corpus")
     catalog, spoiled = write_corpus(root)
     events: list[str] = []
-    result = prepare_store(catalog, root / "store", quarantine_limit=0.5, max_image_mpx=1.0, on_event=events.append)
-    return Prepared(root, catalog, open_store(root / "store"), result, spoiled, events)
+    progress: list[str] = []
+    result = prepare_store(
+        catalog,
+        root / "store",
+        quarantine_limit=0.5,
+        max_image_mpx=1.0,
+        on_event=events.append,
+        on_progress=progress.append,
+    )
+    return Prepared(root, catalog, open_store(root / "store"), result, spoiled, events, progress)
 
 
 def all_rows(store: Store, *columns: str) -> list[dict[str, Any]]:
@@ -142,6 +151,19 @@ def all_rows(store: Store, *columns: str) -> list[dict[str, Any]]:
         for split in SPLITS:
             rows += store.read(subset, split, columns=["subset", "split", *columns]).to_pylist()
     return rows
+
+
+def test_equal_inputs_give_the_fingerprint_that_they_always_gave(prepared: Prepared) -> None:
+    # Of 28 November 2026: results are stored beside it, and how rows are found, planned and written must not change it.
+    assert prepared.store.fingerprint == "7745009144d28a8db33e15b0b031733f00e1821734f4480574c1d7df8cdb78e3"
+
+
+def test_progress_reaches_the_end_of_both_passes(prepared: Prepared) -> None:
+    num_read = sum(counts.read for counts in prepared.result.manifest.subsets.values())
+    num_kept = sum(counts.kept for counts in prepared.result.manifest.subsets.values())
+    opened = [text for text in prepared.progress if text.startswith("opened ")]
+    assert opened[-1].startswith(f"opened {num_read} rows, ")
+    assert prepared.progress[-1].startswith(f"wrote {num_kept} of {num_kept} rows (100 %), ")
 
 
 def test_every_record_is_kept_or_has_a_reason(prepared: Prepared) -> None:
@@ -426,7 +448,7 @@ def test_a_block_that_is_lost_stops_the_preparation(
     def stage_and_lose(*args: Any, **kwargs: Any) -> None:
         stage_rows(*args, **kwargs)
         staging = args[2]
-        max(staging.glob("*/*.parquet"), key=lambda path: path.stat().st_size).unlink()
+        max(staging.glob("*.arrow"), key=lambda path: path.stat().st_size).unlink()
 
     catalog, stage_rows = small(tmp_path), ray_jobs.stage_rows
     monkeypatch.setattr(ray_jobs, "stage_rows", stage_and_lose)

@@ -157,7 +157,7 @@ def wait_for_staged_rows(store: Path, timeout_s: float = 60.0) -> bool:
     """Whether rows were staged, so that the node dies after the proof and before all is stored."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        if any(store.glob("generations/*/staging/*/*.parquet")):
+        if any(store.glob("generations/*/staging/*.arrow")):
             return True
         time.sleep(0.05)
     return False

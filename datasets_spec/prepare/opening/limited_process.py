@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from datasets_spec.images.files import FileState
 from datasets_spec.images.limits import ImageLimits, ImageRefused
-from datasets_spec.prepare.open_image import OpenedImage, open_image, refused_image
+from datasets_spec.prepare.opening.open_image import OpenedImage, open_image, refused_image
 from datasets_spec.sample import QuarantineReason
 
 _MIB: Final = 1024 * 1024

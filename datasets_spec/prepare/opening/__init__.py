@@ -1,0 +1,1 @@
+"""Opening images, so that one which ends its process ends nothing else."""
