@@ -49,8 +49,8 @@ class FoundStudy:
                 "space": {
                     "composition": {
                         "sources": list(self.sources),
-                        "num_samples": [120, 240, 320],
-                        "budget": 640,
+                        "num_samples": [120, 240],
+                        "budget": 480,
                         "min_size": self.min_size,
                     }
                 },
