@@ -184,6 +184,8 @@ def write_phantom(
         "image_root": ".",
         "task_map": "identity",
         "shares": POOL_SHARES,
+        # It asks for left and right: a mirrored scene is another one.
+        "leakage": {"flips": False},
         "subsets": entries,
     }
     path = out_dir / CATALOG_FILE
