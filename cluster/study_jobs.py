@@ -53,9 +53,9 @@ def name_of(run_dir: Path) -> str:
     Args:
         run_dir: The study's directory.
     """
-    place = str(run_dir.resolve())
-    words = re.sub(r"[^a-z0-9]+", "-", run_dir.name.lower()).strip("-")[:40] or "study"
-    return f"{PREFIX}{words}-{hashlib.sha256(place.encode()).hexdigest()[:10]}"
+    place = run_dir.resolve()
+    words = re.sub(r"[^a-z0-9]+", "-", place.name.lower()).strip("-")[:40] or "study"
+    return f"{PREFIX}{words}-{hashlib.sha256(str(place).encode()).hexdigest()[:10]}"
 
 
 def metadata_of(study: str, run_dir: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.prepare.box_answers import place_box
 from datasets_spec.prepare.contradictions import comparison_keys
 from datasets_spec.prepare.inputs import SubsetSource
-from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin
+from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin, num_begun
 from datasets_spec.prepare.opening.limited_process import LimitedProcess
 from datasets_spec.prepare.opening.open_image import OpenedImage, find_image, open_image
 from datasets_spec.prepare.option_order import keeps_published_order, option_order
@@ -152,9 +152,12 @@ def open_images(
     rows = table.to_pylist()
     first, last = (f"{row['subset']}/{row['role']}/{row['file']} row {row['index']}" for row in (rows[0], rows[-1]))
     attempt = begin(staging, ["open", first, last, len(rows)])
+    # Ray may run reading and opening as one task: then a file that is read again says that one of its blocks ended it.
+    files = {(row["subset"], row["role"], row["file"]) for row in rows}
+    is_again = attempt > 1 or any(num_begun(staging, ["read", *file]) > 1 for file in files)
     if attempt > MAX_ATTEMPTS:
         rows[0]["failure"] = f"the process that opened the images from {first} to {last} has ended {MAX_ATTEMPTS} times"
-    elif attempt > 1:
+    elif is_again:
         with LimitedProcess(limits) as process:
             _check_rows(rows, sources, seed, limits, lru_cache(NUM_REMEMBERED_IMAGES)(process.open_image), True)
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets_spec.errors import RecombineError, UserError
-from search.cli.console import print_line, print_table
+from search.cli.console import print_line, print_note, print_table
 from search.ledger.records import Kind
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, RunFile, read_resolved, run_dir_of
@@ -65,7 +65,7 @@ def list_jobs(address: str) -> None:
     from cluster.jobs_client import explained, open_client
     from cluster.study_jobs import list_study_jobs
 
-    client = open_client(address)
+    client = open_client(address, print_note)
     with explained(address):
         jobs = list_study_jobs(client)
     if not jobs:
@@ -111,7 +111,7 @@ def _latest(study_file: Path, overrides: Sequence[str], run_dir: Path | None, ad
     from cluster.study_jobs import list_study_jobs, name_of
 
     directory = run_dir_of(study_file, load_study(study_file, overrides).spec, run_dir)
-    client = open_client(address)
+    client = open_client(address, print_note)
     with explained(address):
         jobs = list_study_jobs(client, name_of(directory.root))
     if not jobs:

@@ -143,6 +143,34 @@ def test_interrupt_leaves_the_job_running_and_says_how_to_go_on(head: HeadNode, 
         del os.environ["RAY_AUTH_TOKEN"]
 
 
+@pytest.mark.ray
+def test_a_stopped_job_has_longer_to_save_than_ray_gives_it(
+    head: HeadNode, token: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    token.setenv("RAY_AUTH_TOKEN", head.token)
+    (tmp_path / "empty").mkdir()
+    saved = tmp_path / "saved"
+    program = (
+        "import signal, sys, time, pathlib\n"
+        f"def save(*_): time.sleep(6); pathlib.Path({str(saved)!r}).touch(); sys.exit(143)\n"
+        "signal.signal(signal.SIGTERM, save); print('started', flush=True)\n"
+        "while True: time.sleep(0.1)\n"
+    )
+    lines: list[str] = []
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if line == "started":
+            stop_job(address=head.address_http, job_id="recombine-saver-try1")
+
+    given = {"address": head.address_http, "working_dir": tmp_path / "empty", "name": "recombine-saver"}
+    submit(**given, entrypoint=["python", "-c", program], on_line=on_line)  # type: ignore[arg-type]
+    deadline = time.monotonic() + 30
+    while not saved.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert saved.exists(), lines
+
+
 def test_nobody_at_the_address_is_said_at_once(token: pytest.MonkeyPatch, tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{free_ports(1)[0]}"
     started = time.monotonic()

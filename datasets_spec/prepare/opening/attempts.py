@@ -24,12 +24,28 @@ def begin(staging: Path, work: Iterable[object]) -> int:
     Returns:
         Which attempt this is, counted from 1.
     """
-    folder = staging / _FOLDER
-    folder.mkdir(exist_ok=True)
-    with (folder / short_hash(content_hash(list(work)))).open("ab") as file:
+    (staging / _FOLDER).mkdir(exist_ok=True)
+    with _mark_of(staging, work).open("ab") as file:
         file.write(b".")
         file.flush()
         return file.tell()
+
+
+def num_begun(staging: Path, work: Iterable[object]) -> int:
+    """Returns how often a piece of work was begun.
+
+    Args:
+        staging: Folder of staged rows.
+        work: What tells this piece from others.
+    """
+    try:
+        return _mark_of(staging, work).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _mark_of(staging: Path, work: Iterable[object]) -> Path:
+    return staging / _FOLDER / short_hash(content_hash(list(work)))
 
 
 def num_repeated(staging: Path) -> int:
