@@ -12,25 +12,11 @@ from datasets_spec.prepare.survey import Survey, known_patients, tie_rows
 from datasets_spec.prepare.tied_pairs import tied_rows
 from datasets_spec.splits.leak_levels import LeakagePolicy
 from datasets_spec.splits.links import row_links
-from datasets_spec.splits.row_plan import TEST, Row, make_plan
-from datasets_spec.splits.shares import SplitShares
+from datasets_spec.splits.row_plan import Row, make_plan
 from datasets_spec.store.secret import OWNER_ONLY
 from datasets_spec.store.tied_rows import read_tied_rows, write_tied_rows
-
-TRAIN_ONLY = {"pool": SplitShares(train=1.0, search=0.0, confirm=0.0, sealed=0.0)}
-
-
-def item(subset: str, index: int, image: str, group: str | None = None, data: str | None = None) -> Row:
-    return Row(
-        subset=subset,
-        role=TEST if subset == "test" else "pool",
-        file="f.json",
-        index=index,
-        content_hash=f"{subset}{index}",
-        row_hash=f"{subset}{index}",
-        label="x",
-        links=row_links([image], [group] if group else [], [data or f"{subset}{index}"]),
-    )
+from tests.makers.rows import TRAIN_ONLY
+from tests.makers.rows import planned_row as item
 
 
 def survey_of(rows: list[Row]) -> Survey:

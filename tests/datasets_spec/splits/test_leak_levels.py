@@ -7,24 +7,9 @@ from datasets_spec.errors import LeakageError
 from datasets_spec.prepare.survey import tie_rows
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.leak_levels import LEVELS, LeakagePolicy, count_leaks, level_of
-from datasets_spec.splits.links import row_links
-from datasets_spec.splits.row_plan import TEST, Row, RowPlan, make_plan
-from datasets_spec.splits.shares import SplitShares
-
-TRAIN_ONLY = {"pool": SplitShares(train=1.0, search=0.0, confirm=0.0, sealed=0.0)}
-
-
-def item(subset: str, index: int, *, image: str, group: str | None = None, data: str | None = None) -> Row:
-    return Row(
-        subset=subset,
-        role=TEST if subset == "test" else "pool",
-        file="f.json",
-        index=index,
-        content_hash=f"{subset}{index}",
-        row_hash=f"{subset}{index}",
-        label="x",
-        links=row_links([image], [group] if group else [], [data or f"file of {subset} {index}"]),
-    )
+from datasets_spec.splits.row_plan import Row, RowPlan, make_plan
+from tests.makers.rows import TRAIN_ONLY
+from tests.makers.rows import planned_row as item
 
 
 def planted() -> list[Row]:
