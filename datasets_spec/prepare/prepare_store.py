@@ -128,12 +128,12 @@ def prepare_store(
             manifest, aside = _build(
                 catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell, on_progress
             )
+            write_quarantine(aside, store_dir / QUARANTINE_NAME)
         except BaseException as error:
             shutil.rmtree(generation, ignore_errors=True)
             if _is_full(error):
                 raise _no_space(store_dir) from None
             raise
-        write_quarantine(aside, store_dir / QUARANTINE_NAME)
         write_manifest(store_dir, manifest)
         (store_dir / REFUSED_NAME).unlink(missing_ok=True)
         held = remove_unheld(store_dir, manifest.generation).held
