@@ -41,9 +41,9 @@ def test_views_are_the_looks_of_the_mirrored_turned_and_cropped_image(number: in
     image = head_slice(number, 0.1)
     for kind in (0, 1):
         own = known(image)[None, kind]
-        edits = (ImageOps.mirror, ImageOps.flip, lambda image: image.rotate(180))
-        for edit, view in zip(edits, flipped(own), strict=True):
-            assert likeness(known(edit(image))[kind], view[0]) > 0.97
+        edited = (ImageOps.mirror(image), ImageOps.flip(image), image.rotate(180))
+        for other, view in zip(edited, flipped(own), strict=True):
+            assert likeness(known(other)[kind], view[0]) > 0.97
     own = known(photo_like_image(number))[None, 0]
     best = max(
         likeness(known(photo_like_image(number).rotate(8, Image.Resampling.BICUBIC))[0], view[0])
