@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +11,15 @@ from typing import Any
 from datasets_spec.copies.chunks import SeenImage
 from datasets_spec.copies.groups import CopyGroups
 from datasets_spec.copies.ties import Ties
-from datasets_spec.errors import ReaderError, StoreError
+from datasets_spec.errors import StoreError
 from datasets_spec.prepare.contradictions import count_asked, question_key
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.quarantine import NUM_EXAMPLES, Tally
-from datasets_spec.prepare.staged_rows import LIGHT_COLUMNS, MASK_COLUMNS, STATE_COLUMNS, read_staged
+from datasets_spec.prepare.staged_rows import LIGHT_COLUMNS, read_staged
 from datasets_spec.sample import QuarantinedRow, QuarantineReason
 from datasets_spec.splits.leak_levels import LeakagePolicy
 from datasets_spec.splits.links import GROUP_LINK, IMAGE_LINK, NEAR_LINK, SLICE_LINK, row_links
 from datasets_spec.splits.row_plan import Row, RowPlan
-from datasets_spec.store.secret import OWNER_ONLY
 
 
 @dataclass(kw_only=True, slots=True)
@@ -32,7 +30,7 @@ class Survey:
         rows: Usable rows.
         quarantined: The others.
         tallies: Counts by subset.
-        images: Images of usable rows, by pixel hash.
+        images: Images of usable rows, by pixel hash, once they are looked up.
         num_read: Rows read, by subset and file.
     """
 
@@ -41,6 +39,12 @@ class Survey:
     tallies: dict[str, Tally] = field(default_factory=dict)
     images: dict[str, SeenImage] = field(default_factory=dict)
     num_read: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def shown(self) -> set[str]:
+        """Pixel hashes of the images that usable rows show."""
+        links = (link for row in self.rows for link in row.links if link.startswith(IMAGE_LINK))
+        return {link.removeprefix(IMAGE_LINK) for link in links}
 
     def set_aside(self, removed: Iterable[tuple[Row, QuarantineReason]]) -> None:
         """Adds rows that the plan left out.
@@ -96,11 +100,9 @@ def survey_staging(staging: Path, files: Sequence[DataFile], sources: Mapping[st
         sources: All subsets by name.
 
     Raises:
-        ReaderError: Files could not be read; names all of them.
         StoreError: A row was staged twice, or rows of a file are not there; names the files.
     """
     survey = Survey(tallies={name: Tally() for name in sources})
-    failures: list[str] = []
     seen: dict[tuple[str, str, str], bytearray] = {}
     num_read: dict[tuple[str, str, str], int] = {}
     asked = count_asked(read_staged(staging, ["subset", "image_paths"]))
@@ -110,14 +112,10 @@ def survey_staging(staging: Path, files: Sequence[DataFile], sources: Mapping[st
         place = (row["subset"], row["role"], row["file"])
         if row["num_read"] is not None:
             num_read[place] = row["num_read"]
-        elif row["failure"] is not None:
-            failures.append(f"{row['subset']}: {row['failure']}")
         elif not _mark(seen.setdefault(place, bytearray()), row["index"]):
             raise StoreError("a row was staged twice", hint="prepare the store again")
         else:
-            _count(survey, row, sources, question_key(row, asked), same)
-    if failures:
-        raise ReaderError("\n".join(failures))
+            _count(survey, row, question_key(row, asked), same)
     _require_all_rows(seen, num_read, files, staging)
     return survey
 
@@ -183,18 +181,12 @@ def require_balance(survey: Survey, plan: RowPlan) -> None:
             )
 
 
-def _count(
-    survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetSource], question: str, same: _Same
-) -> None:
+def _count(survey: Survey, row: Mapping[str, Any], question: str, same: _Same) -> None:
     tally = survey.tallies[row["subset"]]
     tally.read += 1
     survey.num_read[row["subset"], row["file"]] += 1
     if row["reason"] is None:
         survey.rows.append(_light_row(row, question, same))
-        root = sources[row["subset"]].image_root
-        for name, published, numbers in zip(row["image_hashes"], row["image_paths"], row["image_looks"], strict=True):
-            if name not in survey.images:
-                survey.images[name] = SeenImage(numbers=array("q", numbers), root=root, published=published)
         return
     reason = QuarantineReason(row["reason"])
     tally.reasons[reason] += 1
@@ -224,33 +216,3 @@ def _light_row(row: Mapping[str, Any], question: str, same: _Same) -> Row:
         block=row["block"],
         offset=row["offset"],
     )
-
-
-def write_image_states(staging: Path, path: Path) -> None:
-    """Writes size and time of every image that was looked at, to tell later whether one has changed.
-
-    Args:
-        staging: Folder of staged rows.
-        path: A Parquet file with the columns ``subset``, ``path``, ``num_bytes``, ``mtime_ns``.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    states: dict[tuple[str, str], tuple[int, int]] = {}
-    for row in read_staged(staging, [*STATE_COLUMNS, *MASK_COLUMNS]):
-        if row["mask_num_bytes"] is not None:
-            states[row["subset"], row["mask_path"]] = (row["mask_num_bytes"], row["mask_mtime_ns"])
-        numbers = zip(row["image_num_bytes"] or [], row["image_mtimes_ns"] or [], strict=True)
-        for published, state in zip(row["image_paths"] or [], numbers, strict=False):
-            states[row["subset"], published] = state
-    ordered = sorted(states.items())
-    table = pa.table(
-        {
-            "subset": pa.array([subset for (subset, _), _ in ordered], pa.string()),
-            "path": pa.array([published for (_, published), _ in ordered], pa.string()),
-            "num_bytes": pa.array([num_bytes for _, (num_bytes, _) in ordered], pa.int64()),
-            "mtime_ns": pa.array([mtime for _, (_, mtime) in ordered], pa.int64()),
-        }
-    )
-    path.touch(mode=OWNER_ONLY)  # folders on the way to an image may name patients
-    pq.write_table(table, path, write_page_checksum=True)

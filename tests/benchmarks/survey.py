@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.copies.chunks import SeenImage
-from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.quarantine import Tally
+from datasets_spec.prepare.read_rows import ROWS_PER_BLOCK
 from datasets_spec.prepare.staged_rows import LIGHT_COLUMNS, read_staged, staged_table, write_staged
 from datasets_spec.prepare.survey import Survey, _count, _Same, survey_staging
 from datasets_spec.splits.row_plan import make_plan
@@ -112,7 +112,7 @@ def all_at_once(folder: Path) -> Survey:
         if row["num_read"] is None:
             seen.add(place(row))
             name = "options_key" if asked[row["subset"], tuple(row["image_paths"])] == 1 else "question_key"
-            _count(survey, row, {"s": SOURCE}, row[name] or "", Apart())
+            _count(survey, row, row[name] or "", Apart())
     for name, image in survey.images.items():
         survey.images[name] = SeenImage(numbers=tuple(image.numbers), root=image.root, published=image.published)
     return survey

@@ -14,7 +14,7 @@ from datasets_spec.errors import RecombineError
 from trainers.backbone_spec import BackboneSpec
 from trainers.rows.encoded_table import SharedSamples, encoded_table
 from trainers.rows.kept_features import FeaturesNotKeptError, check_kept
-from trainers.rows.row_blocks import COLUMNS, share_partitions
+from trainers.rows.row_blocks import partition_dataset, share_partitions
 
 if TYPE_CHECKING:
     from datasets_spec.store.store import Store
@@ -108,14 +108,8 @@ def load_encoded_rows(
     import ray
 
     wanted = sorted({p for p in partitions if store.count(*p)})
-    files = [file for subset, split in wanted for file in store.files(subset, split)]
-    dataset = ray.data.read_parquet(
-        files,
-        columns=list(COLUMNS),
-        file_extensions=None,
-        partitioning=None,
-        override_num_blocks=min(len(files), num_encoders),  # one task a process: each loads the backbone
-    )
+    # One task a process: each loads the backbone.
+    dataset = partition_dataset(store, wanted, min(len(wanted), num_encoders))
     encoded = dataset.map_batches(
         encode_rows,
         fn_kwargs={"spec": spec, "num_threads": num_threads},

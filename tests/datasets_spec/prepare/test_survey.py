@@ -42,7 +42,6 @@ def staged_row(place: tuple[str, str, str], index: int, drawn: int) -> dict[str,
         "groups": [f"g{drawn}"] * (drawn % 2),
         "image_hashes": [f"p{name}" for name in images],
         "image_bytes_hashes": [f"b{name}" for name in images],
-        "image_looks": [[index] * 14 for _ in images],
         "content_hash": f"c{drawn}",
         "row_hash": f"r{drawn}",
         **dict.fromkeys(("question_key", "options_key", "answer_key"), content_hash(drawn) if drawn % 4 else None),
@@ -99,11 +98,7 @@ def test_blocks_give_what_all_rows_at_once_gave(drawn: list[list[int]], block_si
     assert survey.rows == all_at_once(records)
     aside = [(row["subset"], row["file"], row["index"]) for row in records if row.get("reason")]
     assert [(row.subset, row.file, row.index) for row in survey.quarantined] == sorted(aside)
-    usable = [(row, name) for row in records if not row.get("reason") for name in row["image_hashes"]]
-    first = {name: row for row, name in reversed(usable)}
-    assert {name: image.numbers[0] for name, image in survey.images.items()} == {
-        n: r["index"] for n, r in first.items()
-    }
+    assert survey.shown == {name for row in records if not row.get("reason") for name in row["image_hashes"]}
     assert survey.num_read.total() == len(records)
 
 
