@@ -28,18 +28,11 @@ from datasets_spec.prepare.inputs import (
 )
 from datasets_spec.prepare.opening.attempts import num_repeated
 from datasets_spec.prepare.progress import Progress
-from datasets_spec.prepare.quarantine import require_within_limit, write_quarantine
+from datasets_spec.prepare.quarantine import AsideRows, require_within_limit, write_quarantine
 from datasets_spec.prepare.second_pass import write_row_list
-from datasets_spec.prepare.survey import (
-    Survey,
-    known_patients,
-    require_balance,
-    survey_staging,
-    tie_rows,
-    write_image_states,
-)
-from datasets_spec.prepare.tied_pairs import tied_rows
-from datasets_spec.sample import QuarantinedRow
+from datasets_spec.prepare.survey import Survey, require_balance, survey_staging, write_image_states
+from datasets_spec.prepare.surveying.tied_pairs import tied_rows
+from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.store.generations import GENERATIONS, LEASE_NAME, locked, remove_unheld
 from datasets_spec.store.manifest import StoreManifest, write_manifest
@@ -155,7 +148,7 @@ def _build(
     fingerprint: str,
     tell: Callable[[str], None],
     renew: Callable[[str], None] | None,
-) -> tuple[StoreManifest, list[QuarantinedRow]]:
+) -> tuple[StoreManifest, AsideRows]:
     from datasets_spec.prepare.ray_jobs import compare_pairs, stage_rows, store_rows
     from datasets_spec.prepare.shared_folder import require_shared_folder
 
@@ -178,8 +171,8 @@ def _build(
     groups = group_copies(
         survey.images, limits=limits, flips=policy.flips, known=known, on_event=tell, compare_chunks=compare_pairs
     )
-    tie_rows(survey.rows, groups, policy)
-    plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling, policy=policy)
+    links = tie_rows(survey.rows, groups)
+    plan = make_plan(links, shares, seed=seed, sampling=sampling, policy=policy)
     survey.set_aside(plan.removed)
     require_balance(survey, plan)
     _tell_counts(survey, tell)
@@ -198,10 +191,18 @@ def _build(
     sync(generation.parent)
     name = f"{GENERATIONS}/{generation.name}"
     manifest = build_manifest(
-        catalog, plan, survey, parts, seed=seed, search=groups.search, inputs_fingerprint=fingerprint, generation=name
+        catalog,
+        plan,
+        survey,
+        links,
+        parts,
+        seed=seed,
+        search=groups.search,
+        inputs_fingerprint=fingerprint,
+        generation=name,
     )
     tell_patients_and_contradictions(manifest.subsets, tell)
-    return manifest, survey.quarantined
+    return manifest, survey.aside
 
 
 def _require_within_limit(survey: Survey, limit: float, list_path: Path) -> None:
@@ -209,7 +210,7 @@ def _require_within_limit(survey: Survey, limit: float, list_path: Path) -> None
     try:
         require_within_limit(survey.tallies, limit, list_path)
     except UserError:
-        write_quarantine(survey.quarantined, list_path)
+        write_quarantine(survey.aside, list_path)
         raise
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from datasets_spec.atomic import sync
 from datasets_spec.errors import StoreError
@@ -16,7 +19,9 @@ from datasets_spec.images.strip_metadata import without_metadata
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.staged_rows import ordered_rows
 from datasets_spec.sample import QuarantineReason, arrow_schema, file_stem, sample_id
-from datasets_spec.splits.row_plan import Row, RowPlan
+from datasets_spec.splits.hashes import hex_texts
+from datasets_spec.splits.row_plan import RowPlan
+from datasets_spec.splits.row_table import Rows
 from datasets_spec.store.secret import pseudonym, read_secret
 
 if TYPE_CHECKING:
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 # A part is what one task holds in memory; a row group is the least a prefix read has to decode.
 MAX_ROWS_PER_PART = 512
 MAX_BYTES_PER_PART = 64 * 1024 * 1024
+# Rows of the list that are texts at a time: 20 MB.
+LISTED_AT_ONCE = 65_536
 ROWS_PER_ROW_GROUP = 128
 _DICTIONARY_COLUMNS = ["subset", "split", "answer_kind", "label"]
 
@@ -40,27 +47,25 @@ def part_path(subset: str, split: str, number: int) -> str:
     return f"data/subset={subset}/split={split}/part-{number:05d}.parquet"
 
 
-def divide(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
+def divide(num_bytes: NDArray[np.int64]) -> list[int]:
     """Cuts a partition into parts.
 
     Args:
-        rows: Ordered rows of one subset and split.
+        num_bytes: Bytes of the images of its ordered rows.
 
-    Yields:
-        Order of the first row, and the rows of the part.
+    Returns:
+        Where every part begins, and where the last ends.
     """
-    start, num_bytes = 0, 0
-    for position, row in enumerate(rows):
-        is_full = position - start == MAX_ROWS_PER_PART or num_bytes + row.num_bytes > MAX_BYTES_PER_PART
-        if position > start and is_full:
-            yield start, rows[start:position]
-            start, num_bytes = position, 0
-        num_bytes += row.num_bytes
-    if rows:
-        yield start, rows[start:]
+    ends, cuts = np.cumsum(num_bytes), [0]
+    while cuts[-1] < len(ends):
+        start = cuts[-1]
+        before = int(ends[start - 1]) if start else 0
+        num_fitting = int(np.searchsorted(ends, before + MAX_BYTES_PER_PART, side="right")) - start
+        cuts.append(min(start + min(max(num_fitting, 1), MAX_ROWS_PER_PART), len(ends)))
+    return cuts
 
 
-def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
+def order_table(subset: str, split: str, rows: Rows) -> pa.Table:
     """Returns the work order of a partition: one row a part.
 
     Args:
@@ -70,33 +75,25 @@ def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
     """
     import pyarrow as pa
 
-    orders = [
+    table, at = rows.table, rows.positions
+    cuts = divide(table.num_bytes[at])
+    paths = [part_path(subset, split, number) for number in range(len(cuts) - 1)]
+    files = pa.array([place.file for place in table.places], pa.string())
+    lists = {
+        "blocks": pa.array(table.blocks, pa.string()).take(pa.array(table.block[at])),
+        "offsets": pa.array(table.offset[at]),
+        "files": files.take(pa.array(table.place[at])),
+        "indexes": pa.array(table.index[at]),
+    }
+    return pa.table(
         {
-            "subset": subset,
-            "split": split,
-            "path": part_path(subset, split, number),
-            "start": start,
-            "blocks": [row.block for row in part],
-            "offsets": [row.offset for row in part],
-            "files": [row.file for row in part],
-            "indexes": [row.index for row in part],
+            "subset": pa.repeat(subset, len(paths)),
+            "split": pa.repeat(split, len(paths)),
+            "path": pa.array(paths, pa.string()),
+            "start": pa.array(cuts[:-1], pa.int32()),
+            **{name: pa.ListArray.from_arrays(pa.array(cuts, pa.int32()), values) for name, values in lists.items()},
         }
-        for number, (start, part) in enumerate(divide(rows))
-    ]
-    texts = pa.list_(pa.string())
-    schema = pa.schema(
-        [
-            ("subset", pa.string()),
-            ("split", pa.string()),
-            ("path", pa.string()),
-            ("start", pa.int32()),
-            ("blocks", texts),
-            ("offsets", pa.list_(pa.int64())),
-            ("files", texts),
-            ("indexes", pa.list_(pa.int64())),
-        ]
     )
-    return pa.Table.from_pylist(orders, schema=schema)
 
 
 def write_row_list(plan: RowPlan, path: Path) -> None:
@@ -110,24 +107,35 @@ def write_row_list(plan: RowPlan, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [
-        {
-            "sample_id": sample_id(subset, file_stem(row.file), row.index),
-            "subset": subset,
-            "split": split,
-            "order": order,
-            "file": row.file,
-            "index": row.index,
-            "row_hash": row.row_hash,
-        }
-        for (subset, split), members in plan.partitions.items()
-        for order, row in enumerate(members)
-    ]
     texts = dict.fromkeys(("sample_id", "subset", "split"), pa.string())
     schema = pa.schema(
         {**texts, "order": pa.int32(), "file": pa.string(), "index": pa.int64(), "row_hash": pa.string()}
     )
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, write_page_checksum=True)
+    with pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
+        for (subset, split), rows in plan.partitions.items():
+            for start in range(0, len(rows), LISTED_AT_ONCE):
+                writer.write_table(_listed(subset, split, rows, start, schema))
+
+
+def _listed(subset: str, split: str, rows: Rows, start: int, schema: pa.Schema) -> pa.Table:
+    """Some thousand rows of the list."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table, at = rows.table, rows.positions[start : start + LISTED_AT_ONCE]
+    place = pa.array(table.place[at])
+    begins = pa.array([sample_id(subset, file_stem(place.file), 0)[:-1] for place in table.places], pa.string())
+    hashes = [text for texts in hex_texts(table.row_hash[at]) for text in texts]
+    columns = {
+        "sample_id": pc.binary_join_element_wise(begins.take(place), pc.cast(pa.array(table.index[at]), "string"), ""),
+        "subset": pa.repeat(subset, len(at)),
+        "split": pa.repeat(split, len(at)),
+        "order": pa.array(np.arange(start, start + len(at), dtype=np.int32)),
+        "file": pa.array([place.file for place in table.places], pa.string()).take(place),
+        "index": pa.array(table.index[at]),
+        "row_hash": pa.array(hashes, pa.string()),
+    }
+    return pa.table(columns, schema=schema)
 
 
 def write_parts(

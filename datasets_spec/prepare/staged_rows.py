@@ -33,6 +33,8 @@ LINE_COLUMNS = [
     *("index", "question", "options", "answer", "answer_index", "answer_kind", "label"),
     *("image_paths", "image_bytes_hashes", "image_hashes", "groups", "row_hash", "flags"),
 ]
+# Blocks whose columns are taken together: 16,384 rows, 12 MB.
+BLOCKS_AT_ONCE = 64
 
 
 def write_staged(table: pa.Table, staging: Path, name: str) -> None:
@@ -150,6 +152,37 @@ def read_staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
         for row in rows:
             row["block"] = path.stem
             yield row
+
+
+def read_staged_columns(staging: Path, columns: list[str]) -> Iterator[pa.Table]:
+    """Reads some columns of all staged rows, some thousand rows at a time, in their files' order.
+
+    Args:
+        staging: Folder of staged rows.
+        columns: Names of :data:`LIGHT_COLUMNS`, :data:`STATE_COLUMNS` or :data:`MASK_COLUMNS`.
+
+    Yields:
+        Tables of these columns with ``block``, a dictionary, and ``offset``, where each row lies.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    names = [*_light_columns(), "offset"]
+    options = pa.ipc.IpcReadOptions(
+        included_fields=[names.index(name) for name in (*columns, "offset")], use_threads=False
+    )
+    blocks = _blocks_in_order(staging)
+    if not blocks:
+        empty = staged_table([]).select(columns).append_column("offset", pa.array([], pa.int64()))
+        yield empty.append_column("block", pa.array([], pa.dictionary(pa.int32(), pa.string())))
+    for start in range(0, len(blocks), BLOCKS_AT_ONCE):
+        paths, batches = blocks[start : start + BLOCKS_AT_ONCE], []
+        for path in paths:
+            with pa.memory_map(str(path)) as file:
+                batches.append(pa.ipc.open_file(file, options=options).get_batch(0))
+        block = np.repeat(np.arange(len(paths), dtype=np.int32), [batch.num_rows for batch in batches])
+        named = pa.DictionaryArray.from_arrays(block, [path.stem for path in paths])
+        yield pa.Table.from_batches(batches).combine_chunks().append_column("block", named)
 
 
 def _blocks_in_order(staging: Path) -> list[Path]:
