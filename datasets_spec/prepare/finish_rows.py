@@ -91,7 +91,6 @@ def _finish_row(
             detail = f"image {number} of {len(images)} {image['detail']}".rstrip()
             row.update(reason=image["reason"], detail=detail)
             return
-    row["image_num_bytes"] = [image["num_bytes"] for image in images]
     row["image_bytes_hashes"] = [image["bytes_hash"] for image in images]
     row["image_hashes"] = [image["pixel_hash"] for image in images]
     row["places"] = [[image["pack"], image["offset"], image["length"], image["crc32"]] for image in images]

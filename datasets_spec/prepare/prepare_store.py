@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,22 +33,17 @@ from datasets_spec.prepare.inputs import (
     subset_sources,
 )
 from datasets_spec.prepare.opening.attempts import num_repeated
-from datasets_spec.prepare.opening.image_facts import FACTS_NAME, seen_images, write_facts, write_image_states
+from datasets_spec.prepare.opening.image_facts import FACTS_NAME, write_facts, write_image_states
 from datasets_spec.prepare.opening.open_block import OpenedBlock, OpeningOrder, open_block
 from datasets_spec.prepare.opening.open_wanted import OpenedImages, open_wanted
 from datasets_spec.prepare.opening.wanted_images import find_wanted, opening_of
 from datasets_spec.prepare.progress import Progress
-from datasets_spec.prepare.quarantine import require_within_limit, write_quarantine
+from datasets_spec.prepare.quarantine import AsideRows, require_within_limit, write_quarantine
 from datasets_spec.prepare.second_pass import write_row_list
-from datasets_spec.prepare.survey import (
-    Survey,
-    known_patients,
-    require_balance,
-    survey_staging,
-    tie_rows,
-)
-from datasets_spec.prepare.tied_pairs import tied_rows
-from datasets_spec.sample import QuarantinedRow
+from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
+from datasets_spec.prepare.surveying.seen_images import seen_images
+from datasets_spec.prepare.surveying.tied_pairs import tied_rows
+from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.store.damages import find_damages
 from datasets_spec.store.generations import GENERATIONS, LEASE_NAME, locked, remove_unheld
@@ -169,7 +164,7 @@ def _build(
     fingerprint: str,
     tell: Callable[[str], None],
     renew: Callable[[str], None] | None,
-) -> tuple[StoreManifest, list[QuarantinedRow]]:
+) -> tuple[StoreManifest, AsideRows]:
     from datasets_spec.prepare.ray_jobs import compare_pairs, store_rows
     from datasets_spec.prepare.shared_folder import require_shared_folder
 
@@ -180,7 +175,7 @@ def _build(
     require_shared_folder(generation, inputs, tell)
     opened = _read_and_open(files, sources, store_dir, staging, seed, limits, tell, renew)
     survey = survey_staging(staging, files, sources)
-    survey.images = seen_images(opened.facts, survey.shown)
+    survey = replace(survey, images=seen_images(opened.facts, survey.rows.images.names))
     shares = {name: catalog.shares(name) for name in catalog.names}
     sampling = {name: catalog.sampling(name) for name in catalog.names}
     policy = catalog.spec.leakage
@@ -188,8 +183,8 @@ def _build(
     groups = group_copies(
         survey.images, limits=limits, flips=policy.flips, known=known, on_event=tell, compare_chunks=compare_pairs
     )
-    tie_rows(survey.rows, groups, policy)
-    plan = make_plan(survey.rows, shares, seed=seed, sampling=sampling, policy=policy)
+    links = tie_rows(survey.rows, groups)
+    plan = make_plan(links, shares, seed=seed, sampling=sampling, policy=policy)
     survey.set_aside(plan.removed)
     require_balance(survey, plan)
     _tell_counts(survey, tell)
@@ -212,6 +207,7 @@ def _build(
         catalog,
         plan,
         survey,
+        links,
         parts,
         seed=seed,
         search=groups.search,
@@ -220,7 +216,7 @@ def _build(
         packs=opened.packs,
     )
     tell_patients_and_contradictions(manifest.subsets, tell)
-    return manifest, survey.quarantined
+    return manifest, survey.aside
 
 
 def _read_and_open(
@@ -270,7 +266,7 @@ def _require_within_limit(survey: Survey, limit: float, list_path: Path) -> None
     try:
         require_within_limit(survey.tallies, limit, list_path)
     except UserError:
-        write_quarantine(survey.quarantined, list_path)
+        write_quarantine(survey.aside, list_path)
         raise
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from datasets_spec.atomic import sync
 from datasets_spec.errors import StoreError
 from datasets_spec.prepare.staged_rows import LINE_COLUMNS, ordered_rows
 from datasets_spec.sample import PLACE_FIELDS, file_stem, rows_schema, sample_id
-from datasets_spec.splits.row_plan import Row, RowPlan
+from datasets_spec.splits.hashes import hex_texts
+from datasets_spec.splits.row_plan import RowPlan
+from datasets_spec.splits.row_table import Rows
 from datasets_spec.store.secret import pseudonym, read_secret
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 # A part is what one task holds in memory, some kilobytes a row; a row group is the least a prefix read has to decode.
 MAX_ROWS_PER_PART = 8192
+# Rows of the list that are texts at a time: 20 MB.
+LISTED_AT_ONCE = 65_536
 ROWS_PER_ROW_GROUP = 512
 _DICTIONARY_COLUMNS = ["subset", "split", "answer_kind", "label"]
 
@@ -35,20 +41,7 @@ def part_path(subset: str, split: str, number: int) -> str:
     return f"data/subset={subset}/split={split}/part-{number:05d}.parquet"
 
 
-def divide(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
-    """Cuts a partition into parts.
-
-    Args:
-        rows: Ordered rows of one subset and split.
-
-    Yields:
-        Order of the first row, and the rows of the part.
-    """
-    for start in range(0, len(rows), MAX_ROWS_PER_PART):
-        yield start, rows[start : start + MAX_ROWS_PER_PART]
-
-
-def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
+def order_table(subset: str, split: str, rows: Rows) -> pa.Table:
     """Returns the work order of a partition: one row a part.
 
     Args:
@@ -58,33 +51,25 @@ def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
     """
     import pyarrow as pa
 
-    orders = [
+    table, at = rows.table, rows.positions
+    cuts = [*range(0, len(rows), MAX_ROWS_PER_PART), len(rows)]
+    paths = [part_path(subset, split, number) for number in range(len(cuts) - 1)]
+    files = pa.array([place.file for place in table.places], pa.string())
+    lists = {
+        "blocks": pa.array(table.blocks, pa.string()).take(pa.array(table.block[at])),
+        "offsets": pa.array(table.offset[at]),
+        "files": files.take(pa.array(table.place[at])),
+        "indexes": pa.array(table.index[at]),
+    }
+    return pa.table(
         {
-            "subset": subset,
-            "split": split,
-            "path": part_path(subset, split, number),
-            "start": start,
-            "blocks": [row.block for row in part],
-            "offsets": [row.offset for row in part],
-            "files": [row.file for row in part],
-            "indexes": [row.index for row in part],
+            "subset": pa.repeat(subset, len(paths)),
+            "split": pa.repeat(split, len(paths)),
+            "path": pa.array(paths, pa.string()),
+            "start": pa.array(cuts[:-1], pa.int32()),
+            **{name: pa.ListArray.from_arrays(pa.array(cuts, pa.int32()), values) for name, values in lists.items()},
         }
-        for number, (start, part) in enumerate(divide(rows))
-    ]
-    texts = pa.list_(pa.string())
-    schema = pa.schema(
-        [
-            ("subset", pa.string()),
-            ("split", pa.string()),
-            ("path", pa.string()),
-            ("start", pa.int32()),
-            ("blocks", texts),
-            ("offsets", pa.list_(pa.int64())),
-            ("files", texts),
-            ("indexes", pa.list_(pa.int64())),
-        ]
     )
-    return pa.Table.from_pylist(orders, schema=schema)
 
 
 def write_row_list(plan: RowPlan, path: Path) -> None:
@@ -98,24 +83,35 @@ def write_row_list(plan: RowPlan, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [
-        {
-            "sample_id": sample_id(subset, file_stem(row.file), row.index),
-            "subset": subset,
-            "split": split,
-            "order": order,
-            "file": row.file,
-            "index": row.index,
-            "row_hash": row.row_hash,
-        }
-        for (subset, split), members in plan.partitions.items()
-        for order, row in enumerate(members)
-    ]
     texts = dict.fromkeys(("sample_id", "subset", "split"), pa.string())
     schema = pa.schema(
         {**texts, "order": pa.int32(), "file": pa.string(), "index": pa.int64(), "row_hash": pa.string()}
     )
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, write_page_checksum=True)
+    with pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
+        for (subset, split), rows in plan.partitions.items():
+            for start in range(0, len(rows), LISTED_AT_ONCE):
+                writer.write_table(_listed(subset, split, rows, start, schema))
+
+
+def _listed(subset: str, split: str, rows: Rows, start: int, schema: pa.Schema) -> pa.Table:
+    """Some thousand rows of the list."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table, at = rows.table, rows.positions[start : start + LISTED_AT_ONCE]
+    place = pa.array(table.place[at])
+    begins = pa.array([sample_id(subset, file_stem(place.file), 0)[:-1] for place in table.places], pa.string())
+    hashes = [text for texts in hex_texts(table.row_hash[at]) for text in texts]
+    columns = {
+        "sample_id": pc.binary_join_element_wise(begins.take(place), pc.cast(pa.array(table.index[at]), "string"), ""),
+        "subset": pa.repeat(subset, len(at)),
+        "split": pa.repeat(split, len(at)),
+        "order": pa.array(np.arange(start, start + len(at), dtype=np.int32)),
+        "file": pa.array([place.file for place in table.places], pa.string()).take(place),
+        "index": pa.array(table.index[at]),
+        "row_hash": pa.array(hashes, pa.string()),
+    }
+    return pa.table(columns, schema=schema)
 
 
 def write_parts(

@@ -57,9 +57,7 @@ def staged_row(index: int) -> dict[str, Any]:
         "image_paths": [f"med-mat/CT_Kidney/scans of {index % 997}/Cyst- ({index}).jpg"],
         "image_bytes_hashes": [content_hash(index)],
         "image_hashes": [content_hash(-index)],
-        "image_num_bytes": [50_000],
         "image_mtimes_ns": [index],
-        "image_looks": [[(index + 1) * 2_654_435_761 * n % 2**63 for n in range(14)]],
         **hashes,
     }
 

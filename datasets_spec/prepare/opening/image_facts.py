@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from datasets_spec.copies.chunks import SeenImage
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.store.secret import OWNER_ONLY
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 FACTS_NAME: Final = "images.facts"
 # What finishing a row takes of each image it shows.
 _OF_A_ROW: Final = [
-    *("num_bytes", "bytes_hash", "pixel_hash", "width", "height", "mask_box", "reason", "detail"),
+    *("bytes_hash", "pixel_hash", "width", "height", "mask_box", "reason", "detail"),
     *("pack", "offset", "length", "crc32"),
 ]
 
@@ -94,20 +92,3 @@ def of_each_picture_one(facts: pa.Table) -> pa.Table:
         column = facts.column(name).combine_chunks().take(pa.array(chosen))
         facts = facts.set_column(facts.schema.get_field_index(name), name, column)
     return facts
-
-
-def seen_images(facts: pa.Table, used: set[str]) -> dict[str, SeenImage]:
-    """Returns the looks of images by pixel hash, and where the first file of each lies.
-
-    Args:
-        facts: One row an image, with ``root`` and ``published``.
-        used: Pixel hashes of the images that usable rows show.
-    """
-    seen: dict[str, SeenImage] = {}
-    names = ("pixel_hash", "looks", "root", "published")
-    for batch in facts.select(list(names)).to_batches(max_chunksize=4096):
-        columns = (batch.column(name).to_pylist() for name in names)
-        for name, looks, root, published in zip(*columns, strict=True):
-            if name in used and name not in seen:
-                seen[name] = SeenImage(numbers=array("q", looks), root=root, published=published)
-    return seen

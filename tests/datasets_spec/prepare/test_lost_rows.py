@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -16,7 +17,8 @@ from datasets_spec.prepare.second_pass import order_table, require_parts, write_
 from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
 from datasets_spec.prepare.staged_rows import blocks_read, read_staged
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
-from datasets_spec.splits.row_plan import Row, RowPlan
+from datasets_spec.splits.row_plan import RowPlan
+from datasets_spec.splits.row_table import Rows
 from datasets_spec.store.secret import make_secret
 from tests.makers.corpus import mat_record, save_picture
 from tests.makers.staging import finish_in, read_into
@@ -59,8 +61,8 @@ def test_every_row_that_was_read_is_counted(tmp_path: Path) -> None:
     survey = survey_staging(staging, files, sources)
     assert survey.tallies[SUBSET].read == len(survey.rows) == NUM_ROWS
     # What a row that only counts would do to images and reasons.
-    assert len(survey.shown) == 1
-    assert not survey.quarantined
+    assert len(survey.rows.images.names) == 1
+    assert not len(survey.aside)
 
 
 @pytest.mark.parametrize(
@@ -83,31 +85,21 @@ def test_rows_that_do_not_come_back_stop_the_preparation(tmp_path: Path, lost: s
         survey_staging(staging, files, sources)
 
 
-def planned_row(index: int) -> Row:
-    return Row(
-        subset=SUBSET,
-        role="pool",
-        file="full.json",
-        index=index,
-        content_hash=str(index),
-        row_hash=str(index),
-        label="x",
-        links=frozenset(),
-        num_bytes=1,
-        flags=(),
-    )
+def test_rows_read_are_rows_stored_and_rows_set_aside(tmp_path: Path) -> None:
+    files, sources, staging = read_corpus(tmp_path)
+    survey = survey_staging(staging, files, sources)
+    split = np.zeros(NUM_ROWS, np.int8)
+    require_balance(survey, RowPlan(split=split, partitions={(SUBSET, "train"): every(survey)}))
+    short = Rows(table=survey.rows, positions=np.arange(NUM_ROWS - 1))
+    with pytest.raises(StoreError, match=r"full.json: of 600 rows, 599 are stored or set aside"):
+        require_balance(survey, RowPlan(split=split, partitions={(SUBSET, "train"): short}))
 
 
-def test_rows_read_are_rows_stored_and_rows_set_aside() -> None:
-    survey = Survey(num_read={(SUBSET, "full.json"): 2})  # type: ignore[arg-type]
-    plan = RowPlan(partitions={(SUBSET, "train"): [planned_row(0), planned_row(1)]})
-    require_balance(survey, plan)
-    plan.partitions[SUBSET, "train"].pop()
-    with pytest.raises(StoreError, match=r"full.json: of 2 rows, 1 are stored or set aside"):
-        require_balance(survey, plan)
+def every(survey: Survey) -> Rows:
+    return Rows(table=survey.rows, positions=np.arange(len(survey.rows)))
 
 
-def written(root: Path, staging: Path, rows: list[Row]) -> tuple[pa.Table, list[dict[str, Any]]]:
+def written(root: Path, staging: Path, rows: Rows) -> tuple[pa.Table, list[dict[str, Any]]]:
     orders = order_table(SUBSET, "train", rows)
     root.mkdir(parents=True, exist_ok=True)
     places = {"staging": str(staging), "generation": str(root), "secret_path": str(make_secret(root.parent))}
@@ -120,7 +112,7 @@ def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path, monkeypa
     make_secret(tmp_path)
     monkeypatch.setattr(second_pass, "MAX_ROWS_PER_PART", 512)
     synced = record_syncs(monkeypatch)
-    orders, parts = written(tmp_path / "g", staging, survey_staging(staging, files, sources).rows)
+    orders, parts = written(tmp_path / "g", staging, every(survey_staging(staging, files, sources)))
     assert len(parts) == 2
     assert synced == [str(tmp_path / "g" / part["path"]) for part in parts]
     require_parts([orders], parts, tmp_path / "g")
@@ -140,7 +132,7 @@ def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path, monkeypa
 def test_a_node_without_the_staged_rows_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, sources, staging = read_corpus(tmp_path)
     monkeypatch.setattr(second_pass, "MAX_ROWS_PER_PART", 512)
-    rows = survey_staging(staging, files, sources).rows
+    rows = every(survey_staging(staging, files, sources))
     orders, parts = written(tmp_path / "g", tmp_path / "elsewhere", rows)
     nothing = r"sees 0 of 512 staged rows of '02', and not full.json row 0; the node .* sees 0 of 88"
     with pytest.raises(StoreError, match=nothing):
