@@ -17,7 +17,7 @@ from search.ledger.ledger import Ledger
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.requirements import require_rows
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
-from search.study.spec import ExecutionSection
+from search.study.spec import ExecutionSection, StudySpec
 from search.study.study import Study
 from trainers.backbone_spec import BackboneSpec
 
@@ -62,7 +62,7 @@ def open_run(
         )
     say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
     require_rows(study, store.count)
-    claim_run_dir(run_dir, spec, {"store": store.fingerprint, "backbone": fingerprint})
+    claim_run_dir(run_dir, spec, study_identity(spec, backbone, store=store.fingerprint, weights=fingerprint))
     # As long as the study runs, no other study's preparation removes the rows that its workers read.
     with store, Ledger.open(run_dir / RunFile.ledger, writer=True, accept_loss=accept_loss) as ledger:
         remove_dead_attempts(run_dir / RunFile.trials)
@@ -95,6 +95,23 @@ def open_run(
         except BaseException:
             engine.close()
             raise
+
+
+def study_identity(spec: StudySpec, backbone: BackboneSpec, *, store: str, weights: str) -> dict[str, str]:
+    """Return what a study stands on besides its spec, by name.
+
+    The trainer is named where it gives other weights than its first version, which said nothing of itself.
+
+    Args:
+        spec: the study.
+        backbone: resolved.
+        store: fingerprint of the data.
+        weights: fingerprint of the backbone.
+    """
+    from trainers.trial.spec import trainer_version
+
+    version = trainer_version(backbone, spec.widest_recipe)
+    return {"store": store, "backbone": weights, **({"trainer": str(version)} if version > 1 else {})}
 
 
 def _trial_resources(execution: ExecutionSection) -> TrialResources:
