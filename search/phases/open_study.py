@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.errors import UserError
+from search.designs.registry import build_rows
 from search.engine.recorder import Recorder
 from search.engine.setup import build_engine
 from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
 from search.study.foreign_catalog import foreign_catalog_warning
+from search.study.needed_rows import needed_rows
 from search.study.requirements import require_rows
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
 from search.study.spec import ExecutionSection, StudySpec
@@ -22,6 +25,7 @@ from search.study.study import Study
 from trainers.backbone_spec import BackboneSpec
 
 if TYPE_CHECKING:
+    from datasets_spec.store.store import Store
     from trainers.executors.resources import TrialResources
 
 
@@ -77,6 +81,7 @@ def open_run(
             ledger=ledger,
             recorder=Recorder(run_dir, ledger, on_record),
             resources=_trial_resources(spec.execution),
+            needed_rows=needed_rows(spec, store.count, _design_arms(study, store)),
             say=say,
             on_running=on_running,
         )
@@ -95,6 +100,16 @@ def open_run(
         except BaseException:
             engine.close()
             raise
+        finally:
+            shutil.rmtree(run_dir / RunFile.rows, ignore_errors=True)
+
+
+def _design_arms(study: Study, store: Store) -> list[Mapping[str, int]]:
+    """The compositions that the study's design trains on; none without a design."""
+    if study.spec.design is None:
+        return []
+    rows = build_rows(study, {name: store.count(name, "train") for name in study.catalog.names})
+    return [arm.composition for row in rows for arm in row.arms if arm.composition]
 
 
 def study_identity(spec: StudySpec, backbone: BackboneSpec, *, store: str, weights: str) -> dict[str, str]:

@@ -43,6 +43,7 @@ class RunFile(StrEnum):
     ledger = "ledger"
     trials = TRIALS_DIR
     cache = CACHE_DIR
+    rows = f"{CACHE_DIR}/rows"
     backbones = "backbones"
     backbones_markdown = "backbones.md"
     report = "report"

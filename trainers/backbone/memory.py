@@ -20,6 +20,8 @@ KEPT_BYTES = 2  # a layer's input alone, where activations are computed again
 ADAPTER_BYTES = 16  # weight, gradient and two moments in float32
 TEXT_TOKENS = 256  # question, options and answer; published questions of Med-MAT and Med-MIM are shorter
 OVERHEAD_GIB = 1.0  # context of the device, kernels' workspaces, fragments
+# torch's CPU allocator, CUDA itself, and cuBLAS when it cannot get its workspace.
+_NO_MEMORY = ("not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 DEFAULT_IMAGE_TOKENS = 1024  # where a configuration does not say
 
 
@@ -107,3 +109,12 @@ def free_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or this process could not get memory; some allocators say so in words only."""
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
