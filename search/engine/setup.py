@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # Shared blocks may take this share of Ray's object store; the rest is for Ray Data's own work and what trials read.
 STORE_SHARE = 0.5
-IMAGES_OF_ABILITY = 2  # Med-MIM's questions have two images mostly; a few have more
 
 
 def build_engine(opened: OpenStudy) -> Engine:
@@ -133,8 +132,6 @@ def _room() -> float:
 
 
 def _choose_features(opened: OpenStudy) -> tuple[bool, str]:
-    from trainers.rows.encoded_blocks import estimated_feature_bytes
-
     spec, asked = opened.spec, opened.spec.execution.vision_features
     searched = spec.space.recipe.dimensions.get("lora_modules")
     modules = {spec.recipe.lora_modules, *map(str, (searched.options() if searched else None) or ())}
@@ -142,19 +139,28 @@ def _choose_features(opened: OpenStudy) -> tuple[bool, str]:
         return False, "a recipe trains the projector"
     if asked != "auto":
         return asked, "asked for"
-    needed = _num_images(opened) * estimated_feature_bytes(opened.backbone)
-    room = _room()
+    needed, room = _feature_bytes(opened), _room()
     size = f"about {needed / 2**30:.2f} GiB; {room / 2**30:.2f} GiB of the object store may be used"
     return needed <= room, size
 
 
-def _num_images(opened: OpenStudy) -> int:
-    """Return about how many images the rows hold that trials may read."""
-    total = 0
-    for (subset, _), number in opened.needed_rows.items():
-        is_single = opened.study.catalog.subset(subset).key.ability == "none"
-        total += number * (1 if is_single else IMAGES_OF_ABILITY)
-    return total
+def _feature_bytes(opened: OpenStudy) -> float:
+    """Return about how many bytes the kept features of the rows take that trials may read.
+
+    Raises:
+        UserError: the backbone's processor cannot be loaded.
+    """
+    import torch
+
+    from trainers.backbone.backbone import configuration_of, load_encoder
+    from trainers.rows.sampled_sizes import sample_sizes
+
+    sizes = sample_sizes(load_encoder(opened.backbone), opened.store, opened.needed_rows)
+    if sizes is None:
+        return 0.0
+    hidden_size = int(configuration_of(opened.backbone).get_text_config().hidden_size)
+    itemsize = getattr(torch, opened.backbone.dtype).itemsize
+    return sum(opened.needed_rows.values()) * sizes.feature_bytes(hidden_size=hidden_size, itemsize=itemsize)
 
 
 def _make_pool(opened: OpenStudy, rows: RowBlocks | SampleRows) -> SlotPool:

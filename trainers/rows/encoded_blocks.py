@@ -177,15 +177,3 @@ class RowEncoder:
             check_kept(self._backbone, examples[:CHECKED_ROWS], kept)
             self._is_checked = True
         return encoded
-
-
-def estimated_feature_bytes(spec: BackboneSpec) -> int:
-    """Return about how many bytes one image's features take, from the backbone's configuration alone."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(
-        spec.location(), revision=spec.revision, trust_remote_code=spec.trust_remote_code
-    )
-    tokens = int(getattr(config, "image_seq_length", None) or 1024)  # families with tiles or free sizes: about this
-    width = int(config.get_text_config().hidden_size)
-    return tokens * width * (4 if spec.dtype == "float32" else 2)
