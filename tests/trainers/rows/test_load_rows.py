@@ -50,6 +50,23 @@ def test_rows_beyond_those_are_not_read(store: Store, monkeypatch: pytest.Monkey
     assert [row["order"] for table in tables for row in table.to_pylist()] == list(range(5))
 
 
+def test_images_do_not_pass_through_the_driver(tmp_path: Path) -> None:
+    """Ten megabytes of images, of which six may be read."""
+    store = write_store(open_study(tmp_path), image=os.urandom(300_000))
+    wanted = {("ct-lung", "train"): 8, ("ct-brain", "train"): 12}
+    before = pa.default_memory_pool()
+    counted = pa.proxy_memory_pool(before)
+    pa.set_memory_pool(counted)
+    try:
+        rows = load_row_blocks(store, wanted)
+        most = counted.max_memory()
+    finally:
+        pa.set_memory_pool(before)
+    assert most < 300_000  # not one of them
+    table = rows.read("ct-brain", "train", 3)
+    assert [len(row["images"][0]) for row in table.to_pylist()] == [300_000] * 3
+
+
 class CountingEncoder(RowEncoder):
     """Writes down that it has loaded the backbone, beside the backbone."""
 
