@@ -26,13 +26,13 @@ import scipy.sparse.csgraph
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.copies.groups import CopyGroups, CopySearch
-from datasets_spec.prepare.contradictions import find_contradictions
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.read_rows import ROWS_PER_BLOCK
-from datasets_spec.prepare.second_pass import order_table, write_row_list
 from datasets_spec.prepare.staged_rows import staged_table, write_staged
 from datasets_spec.prepare.survey import require_balance, survey_staging
+from datasets_spec.prepare.surveying.contradictions import find_contradictions
 from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
+from datasets_spec.prepare.write_rows import order_table, write_row_list
 from datasets_spec.splits.leak_levels import LeakagePolicy
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.splits.shares import SplitShares
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def stage(folder: Path, rows_a_subset: int, rows_per_image: int) -> None:
-    """Writes rows as the first pass does."""
+    """Writes finished rows."""
     for name in NAMES:
         for start in range(0, rows_a_subset, ROWS_PER_BLOCK):
             indexes = range(start, min(rows_a_subset, start + ROWS_PER_BLOCK))
