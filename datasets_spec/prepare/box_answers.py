@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.boxes import Box, numbers_in, on_grid, outer_box
@@ -48,7 +47,7 @@ def place_box(row: dict[str, Any], sizes: Sequence[tuple[int, int]], source: Sub
 
 
 def _box_of_mask(row: dict[str, Any], size: tuple[int, int], source: SubsetSource, limits: ImageLimits) -> Box | None:
-    place = resolve_beneath(Path(source.image_root), row["mask_path"])
+    place = resolve_beneath(source.image_root, row["mask_path"])
     state = file_state(place)
     row.update(mask_num_bytes=state.num_bytes, mask_mtime_ns=state.mtime_ns)  # also where it is not there yet
     mask = decode(read_image(place, limits), limits)

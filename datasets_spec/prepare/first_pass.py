@@ -6,16 +6,20 @@ No image byte leaves the worker that opened it: a staged row holds text, hashes 
 from __future__ import annotations
 
 import hashlib
+import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.canonical import content_hash, short_hash
-from datasets_spec.errors import UserError
-from datasets_spec.images.files import FileState
+from datasets_spec.errors import StorageError, UserError
+from datasets_spec.images.file_state import FileState
+from datasets_spec.images.files import resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
+from datasets_spec.images.objects import read_ahead
 from datasets_spec.prepare.box_answers import place_box
 from datasets_spec.prepare.contradictions import comparison_keys
 from datasets_spec.prepare.inputs import SubsetSource
@@ -26,6 +30,7 @@ from datasets_spec.prepare.option_order import keeps_published_order, option_ord
 from datasets_spec.prepare.staged_rows import staged_table, write_staged
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
+from datasets_spec.storage.place import Place, S3Place, as_place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +39,7 @@ if TYPE_CHECKING:
 ROWS_PER_BLOCK = 256
 # Pixel hashes remembered by a worker: questions about one image stand close together in published files.
 NUM_REMEMBERED_IMAGES = 4096
-OpenOne = Callable[[Path, FileState], OpenedImage]
+OpenOne = Callable[[Place, FileState], OpenedImage]
 
 
 def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Iterator[pa.Table]:
@@ -53,7 +58,7 @@ def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Itera
         source = sources[item["subset"]]
         reader = get_reader(source.format, source.labelled)
         try:
-            for record in reader(Path(item["path"]), subset=item["subset"]):
+            for record in reader(as_place(item["path"]), subset=item["subset"]):
                 rows.append({**where, **_record_columns(record)})
                 if len(rows) == ROWS_PER_BLOCK:
                     yield staged_table(rows)
@@ -157,12 +162,26 @@ def open_images(
     is_again = attempt > 1 or any(num_begun(staging, ["read", *file]) > 1 for file in files)
     if attempt > MAX_ATTEMPTS:
         rows[0]["failure"] = f"the process that opened the images from {first} to {last} has ended {MAX_ATTEMPTS} times"
-    elif is_again:
-        with LimitedProcess(limits) as process:
-            _check_rows(rows, sources, seed, limits, lru_cache(NUM_REMEMBERED_IMAGES)(process.open_image), True)
-    else:
-        _check_rows(rows, sources, seed, limits, partial(_remembered, limits=limits), False)
+        return staged_table(rows)
+    try:
+        if is_again:
+            with LimitedProcess(limits) as process:
+                _check_rows(rows, sources, seed, limits, lru_cache(NUM_REMEMBERED_IMAGES)(process.open_image), True)
+        else:
+            with read_ahead(_places(rows, sources), limits):
+                _check_rows(rows, sources, seed, limits, partial(_remembered, limits=limits), False)
+    except StorageError as error:
+        rows[0]["failure"] = f"node {platform.node()}: {error}"
     return staged_table(rows)
+
+
+def _places(rows: Sequence[dict[str, Any]], sources: Mapping[str, SubsetSource]) -> Iterator[Place]:
+    """Objects of buckets that are images of rows, in the order in which they are opened."""
+    roots = {name: as_place(source.image_root) for name, source in sources.items()}
+    for row in (row for row in rows if isinstance(roots[row["subset"]], S3Place)):
+        for published in row["image_paths"] or ():
+            with suppress(ImageRefused):
+                yield resolve_beneath(roots[row["subset"]], published)
 
 
 def _check_rows(
@@ -250,5 +269,5 @@ def _opened(root: str, published: str, open_one: OpenOne) -> OpenedImage:
 
 
 @lru_cache(maxsize=NUM_REMEMBERED_IMAGES)
-def _remembered(path: Path, state: FileState, limits: ImageLimits) -> OpenedImage:
+def _remembered(path: Place, state: FileState, limits: ImageLimits) -> OpenedImage:
     return open_image(path, state, limits)

@@ -41,6 +41,7 @@ from datasets_spec.prepare.survey import (
 from datasets_spec.prepare.tied_pairs import tied_rows
 from datasets_spec.sample import QuarantinedRow
 from datasets_spec.splits.row_plan import make_plan
+from datasets_spec.storage.place import as_place
 from datasets_spec.store.generations import GENERATIONS, LEASE_NAME, locked, remove_unheld
 from datasets_spec.store.manifest import StoreManifest, write_manifest
 from datasets_spec.store.remarks import tell_patients_and_contradictions
@@ -162,7 +163,7 @@ def _build(
     files, sources = data_files(catalog), subset_sources(catalog)
     secret_path = make_secret(store_dir)
     staging = _private_staging(generation)
-    inputs = [item.path for item in files] + [Path(source.image_root) for source in sources.values()]
+    inputs = [item.path for item in files] + [as_place(source.image_root) for source in sources.values()]
     require_shared_folder(generation, inputs, tell)
     tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
     opened = Progress("opened", None, tell, renew)

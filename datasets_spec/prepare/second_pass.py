@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.atomic import sync
-from datasets_spec.errors import StoreError
+from datasets_spec.errors import StorageError, StoreError
 from datasets_spec.images.files import read_image, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.strip_metadata import without_metadata
@@ -170,6 +170,9 @@ def write_parts(
         except ImageRefused:
             done.append({**result, "failure": f"an image of '{order['subset']}' changed while it was prepared"})
             continue
+        except StorageError as error:
+            done.append({**result, "failure": f"node {platform.node()}: {error.message}"})
+            continue
         done.append({**result, **_write(rows, Path(generation) / order["path"])})
     texts = ("subset", "split", "path", "sha256", "failure")
     numbers = ("num_rows", "num_bytes")
@@ -241,7 +244,7 @@ def _stored_rows(
 def _images(row: dict[str, Any], source: SubsetSource, limits: ImageLimits) -> list[bytes]:
     images = []
     for published, bytes_hash in zip(row["image_paths"], row["image_bytes_hashes"], strict=True):
-        data = read_image(resolve_beneath(Path(source.image_root), published), limits)
+        data = read_image(resolve_beneath(source.image_root, published), limits)
         if hashlib.sha256(data).hexdigest() != bytes_hash:
             raise ImageRefused(QuarantineReason.missing_image, "changed")
         images.append(without_metadata(data, limits))

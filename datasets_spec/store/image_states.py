@@ -7,11 +7,12 @@ import re
 import stat
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets_spec.images.files import ABSENT, FileState, file_state, resolve_beneath
+from datasets_spec.images.file_state import ABSENT, FileState
+from datasets_spec.images.files import file_state, resolve_beneath
 from datasets_spec.images.limits import ImageRefused
+from datasets_spec.storage.place import S3Place, as_place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +29,7 @@ def images_unchanged(states: pa.Table, roots: Mapping[str, str]) -> bool:
 
     Args:
         states: Table of ``subset``, ``path``, ``num_bytes`` and ``mtime_ns``, sorted by the first two.
-        roots: Folder of images by subset.
+        roots: Folder of images by subset, or ``s3://bucket/prefix``.
     """
     batches = states.to_batches(max_chunksize=_IMAGES_PER_TASK)
     with ThreadPoolExecutor(_NUM_THREADS) as threads:
@@ -40,12 +41,39 @@ def images_unchanged(states: pa.Table, roots: Mapping[str, str]) -> bool:
 
 def _is_unchanged(batch: pa.RecordBatch, roots: Mapping[str, str]) -> bool:
     folders: dict[tuple[str, str], str | None] = {}
+    places = {root: as_place(root) for root in roots.values()}
+    buckets = {root: _ObjectStates(place) for root, place in places.items() if isinstance(place, S3Place)}
     columns = (batch.column(name).to_pylist() for name in ("subset", "path", "num_bytes", "mtime_ns"))
     for subset, published, num_bytes, mtime_ns in zip(*columns, strict=True):
-        now = _state(roots[subset], published, folders)
+        root = roots[subset]
+        now = buckets[root].state(published) if root in buckets else _state(root, published, folders)
         if (now.num_bytes, now.mtime_ns) != (num_bytes, mtime_ns):
             return False
     return True
+
+
+class _ObjectStates:
+    """States of objects, by one listing a folder: a thousand an answer, where a look at each costs a request."""
+
+    def __init__(self, root: S3Place) -> None:
+        self._root = root
+        self._folder: str | None = None
+        self._states: dict[str, FileState] = {}
+
+    def state(self, published: str) -> FileState:
+        """State of an image; rows are in the order of their paths, so that one folder at a time is enough."""
+        try:
+            place = resolve_beneath(self._root, published)
+        except ImageRefused:
+            return ABSENT
+        folder = place.key.rpartition("/")[0]
+        if folder != self._folder:
+            objects = self._root.storage.children(folder)[1]
+            self._states = {
+                found.key: FileState(num_bytes=found.num_bytes, mtime_ns=found.mtime_ns) for found in objects
+            }
+            self._folder = folder
+        return self._states.get(place.key, ABSENT)
 
 
 def _state(root: str, published: str, folders: dict[tuple[str, str], str | None]) -> FileState:
@@ -72,13 +100,13 @@ def _state(root: str, published: str, folders: dict[tuple[str, str], str | None]
 
 def _resolved_state(root: str, published: str) -> FileState:
     try:
-        return file_state(resolve_beneath(Path(root), published))
+        return file_state(resolve_beneath(root, published))
     except ImageRefused:
         return ABSENT
 
 
 def _resolved_folder(root: str, folder: str) -> str | None:
     try:
-        return str(resolve_beneath(Path(root), folder))
+        return str(resolve_beneath(root, folder))
     except ImageRefused:
         return None

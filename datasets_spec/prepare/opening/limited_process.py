@@ -9,10 +9,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Final, Self
 
-from datasets_spec.images.files import FileState
+from datasets_spec.images.file_state import FileState
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.prepare.opening.open_image import OpenedImage, open_image, refused_image
 from datasets_spec.sample import QuarantineReason
+from datasets_spec.storage.place import Place
 
 _MIB: Final = 1024 * 1024
 # What decoding, turning, windowing and hashing hold at their worst, a pixel; then the file twice, and what libraries
@@ -49,11 +50,11 @@ class LimitedProcess:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def open_image(self, path: Path, state: FileState) -> OpenedImage:
+    def open_image(self, path: Place, state: FileState) -> OpenedImage:
         """Does what :func:`open_image.open_image` does; an image that ends the process is refused.
 
         Args:
-            path: A resolved path.
+            path: A resolved place.
             state: Size and time of the file.
         """
         for _ in range(_NUM_TRIES):
