@@ -17,7 +17,7 @@ ORDER = {
     "datasets_spec": [
         "errors atomic canonical nearest sample boxes",
         "storage",
-        "spec_files images splits readers phantom",
+        "spec_files images packs splits readers phantom",
         "catalog copies",
         "store",
         "prepare check",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.sample import option_text_key
-from datasets_spec.splits.links import IMAGE_LINK, NEAR_LINK
-from datasets_spec.splits.row_plan import Row
+from datasets_spec.splits.hashes import Codes
+from datasets_spec.splits.links import Links
+from datasets_spec.splits.row_table import Numbers, RowTable, first_of_runs
 from datasets_spec.store.manifest import Contradiction
 
 
@@ -32,66 +33,68 @@ def comparison_keys(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def count_asked(rows: Iterable[Mapping[str, Any]]) -> Counter[bytes]:
-    """Counts how often the images of every row are asked about, by :func:`_asked_about`.
-
-    Args:
-        rows: Staged rows with ``subset`` and ``image_paths``.
-    """
-    return Counter(map(_asked_about, rows))
-
-
-def question_key(row: Mapping[str, Any], asked: Mapping[bytes, int]) -> str:
-    """Returns what makes a row's question the same as another's; empty for one that is not compared.
-
-    That is the question with its options. Where an image is asked about once, as in sets of classes, the options alone
-    decide, because such sets ask for one class in several wordings.
-
-    Args:
-        row: A staged row with the light columns.
-        asked: Counts over all rows, from :func:`count_asked`.
-    """
-    key: str | None = row["options_key"] if asked[_asked_about(row)] == 1 else row["question_key"]
-    return key or ""
-
-
-def _asked_about(row: Mapping[str, Any]) -> bytes:
-    # A few bytes a row instead of its paths.
-    named = "\0".join((row["subset"], *(row["image_paths"] or ())))
-    return hashlib.blake2b(named.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def find_contradictions(rows: Iterable[Row]) -> dict[str, tuple[int, Contradiction]]:
+def find_contradictions(links: Links) -> dict[str, tuple[int, Contradiction]]:
     """Counts rows of which another row shows the same picture, is asked the same and is answered differently.
 
     Rows of several images are left out: what is asked of them may depend on their order.
 
     Args:
-        rows: Usable rows of all subsets, tied by their copies.
+        links: Usable rows of all subsets, tied by their copies.
 
     Returns:
         By subset the number of such rows, and an example.
     """
-    by_question: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        picture = _picture(row)
-        if picture is not None and row.question_key:
-            by_question.setdefault((picture, row.question_key), []).append(row)
+    table, positions = links.table, _positions_by_question(links)
+    picture, question, answer = (column[positions] for column in (_pictures(links), table.question, table.answer))
+    starts = np.flatnonzero(first_of_runs(picture, question))
+    if not len(starts):
+        return {}
+    run = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(positions))))
+    is_open = (np.minimum.reduceat(answer, starts) != np.maximum.reduceat(answer, starts))[run]
+    # Questions in the order in which they come first, as the example is the first that is found.
+    positions, first = positions[is_open], positions[starts][run][is_open]
     found: dict[str, tuple[int, Contradiction]] = {}
-    for members in by_question.values():
-        if len({row.answer_key for row in members}) < 2:
-            continue
-        for row in members:
-            other = next(member for member in members if member.answer_key != row.answer_key)
-            example = Contradiction(
-                file=row.file, index=row.index, subset=other.subset, other_file=other.file, other_index=other.index
-            )
-            num, first = found.get(row.subset, (0, example))
-            found[row.subset] = (num + 1, first)
+    subset = table.subset[positions]
+    for code in np.unique(subset).tolist():
+        own = np.flatnonzero(subset == code)
+        example = own[np.lexsort((positions[own], first[own]))[0]]
+        members = positions[first == first[example]]
+        other = members[table.answer[members] != table.answer[positions[example]]][0]
+        found[table.subsets[code]] = (len(own), _contradiction(table, int(positions[example]), int(other)))
     return found
 
 
-def _picture(row: Row) -> str | None:
-    images = [link for link in row.all_links if link.startswith(IMAGE_LINK)]
-    near = [link for link in row.all_links if link.startswith(NEAR_LINK)]
-    return (near or images)[0] if len(images) == 1 else None
+def _positions_by_question(links: Links) -> Numbers:
+    """Rows that are compared, those of one picture and question together and in their order."""
+    picture, question = _pictures(links), links.table.question
+    chosen = np.flatnonzero((picture >= 0) & (question != 0))
+    found: Numbers = chosen[np.lexsort((question[chosen], picture[chosen]))]
+    return found
+
+
+def _pictures(links: Links) -> Codes:
+    """Of every row the image that its picture is called by; -1 where it shows several or none."""
+    images = links.table.images
+    num_images = np.diff(images.starts)
+    has_some = num_images > 0
+    smallest, largest = np.zeros((2, len(num_images)), np.int32)
+    starts = images.starts[:-1][has_some]
+    if len(starts):
+        smallest[has_some] = np.minimum.reduceat(images.codes, starts)
+        largest[has_some] = np.maximum.reduceat(images.codes, starts)
+    called = np.where(links.near >= 0, links.near, np.arange(len(links.near), dtype=np.int32))
+    is_one = has_some & (smallest == largest)
+    pictures = np.full(len(num_images), -1, np.int32)
+    pictures[is_one] = called[smallest[is_one]]
+    return pictures
+
+
+def _contradiction(table: RowTable, row: int, other: int) -> Contradiction:
+    place, theirs = table.places[table.place[row]], table.places[table.place[other]]
+    return Contradiction(
+        file=place.file,
+        index=int(table.index[row]),
+        subset=theirs.subset,
+        other_file=theirs.file,
+        other_index=int(table.index[other]),
+    )

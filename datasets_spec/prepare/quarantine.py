@@ -6,10 +6,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from datasets_spec.atomic import replace_file
 from datasets_spec.errors import MissingImagesError, QuarantineLimitError
-from datasets_spec.sample import QuarantinedRow, QuarantineReason
+from datasets_spec.sample import QuarantineReason
+from datasets_spec.splits.row_table import Place, count_files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Reasons that say nothing against a row: it is a copy, stands on the wrong side of the guard, or was not asked for.
 NOT_FAULTS = (
@@ -19,6 +27,7 @@ NOT_FAULTS = (
     QuarantineReason.not_sampled,
 )
 NUM_EXAMPLES = 5
+REASONS = tuple(QuarantineReason)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -91,24 +100,80 @@ def _examples(over: Mapping[str, Tally]) -> str:
     return "\nrows (counted from 0) whose images are missing:\n" + "\n".join(f"  {row}" for row in rows[:NUM_EXAMPLES])
 
 
-def write_quarantine(rows: Sequence[QuarantinedRow], path: Path) -> None:
+class AsideRows:
+    """Rows that are not in the store, without anything they say, in columns.
+
+    Args:
+        places: Where rows come from.
+    """
+
+    def __init__(self, places: tuple[Place, ...]) -> None:
+        self._places = places
+        self._place, self._index, self._reason = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int8)
+        self._details: list[pa.Array] = []
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def add(
+        self,
+        place: NDArray[np.int32],
+        index: NDArray[np.int64],
+        reason: NDArray[np.int8],
+        details: pa.Array | None = None,
+    ) -> None:
+        """Adds rows.
+
+        Args:
+            place: Of every row, a position among the places.
+            index: Its position in the file.
+            reason: Why, a position in ``REASONS``.
+            details: A few words that hold no text of the row; none by default.
+        """
+        import pyarrow as pa
+
+        self._place = np.concatenate([self._place, place])
+        self._index = np.concatenate([self._index, index])
+        self._reason = np.concatenate([self._reason, reason])
+        self._details.append(pa.repeat("", len(place)) if details is None else details)
+
+    def files(self) -> Counter[tuple[str, str]]:
+        """Returns how many rows there are of every subset and file."""
+        return count_files(self._places, self._place)
+
+    def table(self) -> pa.Table:
+        """Returns the rows by subset, file and index, with the columns that are listed."""
+        import pyarrow as pa
+
+        subset, file = (_ranks([place[field] for place in self._places])[self._place] for field in (0, 2))
+        order = np.lexsort((self._index, file, subset))
+        named = {
+            name: pa.array([getattr(place, name) for place in self._places], pa.string()).take(self._place[order])
+            for name in ("subset", "file")
+        }
+        return pa.table(
+            {
+                **named,
+                "index": self._index[order],
+                "reason": pa.array([reason.value for reason in REASONS], pa.string()).take(self._reason[order]),
+                "detail": pa.chunked_array(self._details, pa.string()).take(order).combine_chunks(),
+            }
+        )
+
+
+def _ranks(texts: Sequence[str]) -> NDArray[np.int64]:
+    ordered = sorted(set(texts))
+    return np.array([ordered.index(text) for text in texts], np.int64)
+
+
+def write_quarantine(rows: AsideRows, path: Path) -> None:
     """Writes the list of rows that are not in the store, atomically.
 
     Args:
         rows: The rows.
         path: A Parquet file with the columns ``subset``, ``file``, ``index``, ``reason``, ``detail``.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    ordered = sorted(rows, key=lambda row: (row.subset, row.file, row.index))
-    table = pa.table(
-        {
-            "subset": pa.array([row.subset for row in ordered], pa.string()),
-            "file": pa.array([row.file for row in ordered], pa.string()),
-            "index": pa.array([row.index for row in ordered], pa.int64()),
-            "reason": pa.array([row.reason.value for row in ordered], pa.string()),
-            "detail": pa.array([row.detail for row in ordered], pa.string()),
-        }
-    )
+    table = rows.table()
     replace_file(path, lambda temporary: pq.write_table(table, temporary, write_page_checksum=True))

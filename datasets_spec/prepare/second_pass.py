@@ -1,31 +1,32 @@
-"""Second pass over the data, run by Ray Data: planned rows + image files -> Parquet parts."""
+"""Last step, run on Ray: planned rows -> Parquet parts, which say in which packs their images lie."""
 
 from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from datasets_spec.atomic import sync
-from datasets_spec.errors import StorageError, StoreError
-from datasets_spec.images.files import read_image, resolve_beneath
-from datasets_spec.images.limits import ImageLimits, ImageRefused
-from datasets_spec.images.strip_metadata import without_metadata
-from datasets_spec.prepare.inputs import SubsetSource
-from datasets_spec.prepare.staged_rows import ordered_rows
-from datasets_spec.sample import QuarantineReason, arrow_schema, file_stem, sample_id
-from datasets_spec.splits.row_plan import Row, RowPlan
+from datasets_spec.errors import StoreError
+from datasets_spec.prepare.staged_rows import LINE_COLUMNS, ordered_rows
+from datasets_spec.sample import PLACE_FIELDS, file_stem, rows_schema, sample_id
+from datasets_spec.splits.hashes import hex_texts
+from datasets_spec.splits.row_plan import RowPlan
+from datasets_spec.splits.row_table import Rows
 from datasets_spec.store.secret import pseudonym, read_secret
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A part is what one task holds in memory; a row group is the least a prefix read has to decode.
-MAX_ROWS_PER_PART = 512
-MAX_BYTES_PER_PART = 64 * 1024 * 1024
-ROWS_PER_ROW_GROUP = 128
+# A part is what one task holds in memory, some kilobytes a row; a row group is the least a prefix read has to decode.
+MAX_ROWS_PER_PART = 8192
+# Rows of the list that are texts at a time: 20 MB.
+LISTED_AT_ONCE = 65_536
+ROWS_PER_ROW_GROUP = 512
 _DICTIONARY_COLUMNS = ["subset", "split", "answer_kind", "label"]
 
 
@@ -40,27 +41,7 @@ def part_path(subset: str, split: str, number: int) -> str:
     return f"data/subset={subset}/split={split}/part-{number:05d}.parquet"
 
 
-def divide(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
-    """Cuts a partition into parts.
-
-    Args:
-        rows: Ordered rows of one subset and split.
-
-    Yields:
-        Order of the first row, and the rows of the part.
-    """
-    start, num_bytes = 0, 0
-    for position, row in enumerate(rows):
-        is_full = position - start == MAX_ROWS_PER_PART or num_bytes + row.num_bytes > MAX_BYTES_PER_PART
-        if position > start and is_full:
-            yield start, rows[start:position]
-            start, num_bytes = position, 0
-        num_bytes += row.num_bytes
-    if rows:
-        yield start, rows[start:]
-
-
-def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
+def order_table(subset: str, split: str, rows: Rows) -> pa.Table:
     """Returns the work order of a partition: one row a part.
 
     Args:
@@ -70,33 +51,25 @@ def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:
     """
     import pyarrow as pa
 
-    orders = [
+    table, at = rows.table, rows.positions
+    cuts = [*range(0, len(rows), MAX_ROWS_PER_PART), len(rows)]
+    paths = [part_path(subset, split, number) for number in range(len(cuts) - 1)]
+    files = pa.array([place.file for place in table.places], pa.string())
+    lists = {
+        "blocks": pa.array(table.blocks, pa.string()).take(pa.array(table.block[at])),
+        "offsets": pa.array(table.offset[at]),
+        "files": files.take(pa.array(table.place[at])),
+        "indexes": pa.array(table.index[at]),
+    }
+    return pa.table(
         {
-            "subset": subset,
-            "split": split,
-            "path": part_path(subset, split, number),
-            "start": start,
-            "blocks": [row.block for row in part],
-            "offsets": [row.offset for row in part],
-            "files": [row.file for row in part],
-            "indexes": [row.index for row in part],
+            "subset": pa.repeat(subset, len(paths)),
+            "split": pa.repeat(split, len(paths)),
+            "path": pa.array(paths, pa.string()),
+            "start": pa.array(cuts[:-1], pa.int32()),
+            **{name: pa.ListArray.from_arrays(pa.array(cuts, pa.int32()), values) for name, values in lists.items()},
         }
-        for number, (start, part) in enumerate(divide(rows))
-    ]
-    texts = pa.list_(pa.string())
-    schema = pa.schema(
-        [
-            ("subset", pa.string()),
-            ("split", pa.string()),
-            ("path", pa.string()),
-            ("start", pa.int32()),
-            ("blocks", texts),
-            ("offsets", pa.list_(pa.int64())),
-            ("files", texts),
-            ("indexes", pa.list_(pa.int64())),
-        ]
     )
-    return pa.Table.from_pylist(orders, schema=schema)
 
 
 def write_row_list(plan: RowPlan, path: Path) -> None:
@@ -110,24 +83,35 @@ def write_row_list(plan: RowPlan, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [
-        {
-            "sample_id": sample_id(subset, file_stem(row.file), row.index),
-            "subset": subset,
-            "split": split,
-            "order": order,
-            "file": row.file,
-            "index": row.index,
-            "row_hash": row.row_hash,
-        }
-        for (subset, split), members in plan.partitions.items()
-        for order, row in enumerate(members)
-    ]
     texts = dict.fromkeys(("sample_id", "subset", "split"), pa.string())
     schema = pa.schema(
         {**texts, "order": pa.int32(), "file": pa.string(), "index": pa.int64(), "row_hash": pa.string()}
     )
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, write_page_checksum=True)
+    with pq.ParquetWriter(path, schema, write_page_checksum=True) as writer:
+        for (subset, split), rows in plan.partitions.items():
+            for start in range(0, len(rows), LISTED_AT_ONCE):
+                writer.write_table(_listed(subset, split, rows, start, schema))
+
+
+def _listed(subset: str, split: str, rows: Rows, start: int, schema: pa.Schema) -> pa.Table:
+    """Some thousand rows of the list."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table, at = rows.table, rows.positions[start : start + LISTED_AT_ONCE]
+    place = pa.array(table.place[at])
+    begins = pa.array([sample_id(subset, file_stem(place.file), 0)[:-1] for place in table.places], pa.string())
+    hashes = [text for texts in hex_texts(table.row_hash[at]) for text in texts]
+    columns = {
+        "sample_id": pc.binary_join_element_wise(begins.take(place), pc.cast(pa.array(table.index[at]), "string"), ""),
+        "subset": pa.repeat(subset, len(at)),
+        "split": pa.repeat(split, len(at)),
+        "order": pa.array(np.arange(start, start + len(at), dtype=np.int32)),
+        "file": pa.array([place.file for place in table.places], pa.string()).take(place),
+        "index": pa.array(table.index[at]),
+        "row_hash": pa.array(hashes, pa.string()),
+    }
+    return pa.table(columns, schema=schema)
 
 
 def write_parts(
@@ -135,8 +119,6 @@ def write_parts(
     *,
     staging: str,
     generation: str,
-    sources: dict[str, SubsetSource],
-    limits: ImageLimits,
     secret_path: str,
 ) -> pa.Table:
     """Writes the parts a batch orders.
@@ -145,13 +127,11 @@ def write_parts(
         batch: Work orders from :func:`order_table`.
         staging: Folder of staged rows.
         generation: Folder to write beneath.
-        sources: Subsets by name.
-        limits: What an image may cost.
         secret_path: The store's secret.
 
     Returns:
         One row a part: ``subset``, ``split``, ``path``, ``num_rows``, ``num_bytes``, ``sha256``, and
-        ``failure``, set if an image changed since it was checked or staged rows are not seen here.
+        ``failure``, set if staged rows are not seen here.
     """
     import pyarrow as pa
 
@@ -165,15 +145,7 @@ def write_parts(
             where = f"the node {platform.node()} sees {len(staged)} of {len(found)} staged rows of '{order['subset']}'"
             done.append({**result, "failure": f"{where}, and not {_first_lost(order, found)}"})
             continue
-        try:
-            rows = _stored_rows(order, staged, sources[order["subset"]], limits, secret)
-        except ImageRefused:
-            done.append({**result, "failure": f"an image of '{order['subset']}' changed while it was prepared"})
-            continue
-        except StorageError as error:
-            done.append({**result, "failure": f"node {platform.node()}: {error.message}"})
-            continue
-        done.append({**result, **_write(rows, Path(generation) / order["path"])})
+        done.append({**result, **_write(_stored_rows(order, staged, secret), Path(generation) / order["path"])})
     texts = ("subset", "split", "path", "sha256", "failure")
     numbers = ("num_rows", "num_bytes")
     schema = pa.schema([*((name, pa.string()) for name in texts), *((name, pa.int64()) for name in numbers)])
@@ -189,12 +161,12 @@ def require_parts(orders: Sequence[pa.Table], parts: Sequence[Mapping[str, Any]]
         generation: Folder they wrote beneath.
 
     Raises:
-        StoreError: An image changed meanwhile, or parts are missing or of another size; names them.
+        StoreError: Staged rows were not seen, or parts are missing or of another size; names them.
     """
     failures = sorted({part["failure"] for part in parts if part["failure"]})
     if failures:
         raise StoreError(
-            "; ".join(failures), hint="prepare again when nothing writes to the images and all nodes mount the store"
+            "; ".join(failures), hint="put the store on storage that all nodes mount at this path, and prepare again"
         )
     written = {part["path"]: part for part in parts}
     lost = []
@@ -218,37 +190,22 @@ def _first_lost(order: Mapping[str, Any], found: Sequence[object]) -> str:
     return f"{order['files'][number]} row {order['indexes'][number]}"
 
 
-def _stored_rows(
-    order: dict[str, Any],
-    staged: Sequence[dict[str, Any]],
-    source: SubsetSource,
-    limits: ImageLimits,
-    secret: bytes,
-) -> list[dict[str, Any]]:
+def _stored_rows(order: dict[str, Any], staged: Sequence[dict[str, Any]], secret: bytes) -> list[dict[str, Any]]:
+    names = [name for name in rows_schema().names if name in LINE_COLUMNS]
     rows = []
     for offset, (file, row) in enumerate(zip(order["files"], staged, strict=True)):
         rows.append(
             {
-                **{name: row[name] for name in arrow_schema().names if name in row},
+                **{name: row[name] for name in names},
                 "sample_id": sample_id(order["subset"], file_stem(file), row["index"]),
                 "subset": order["subset"],
                 "split": order["split"],
                 "order": order["start"] + offset,
-                "images": _images(row, source, limits),
+                "places": [dict(zip(PLACE_FIELDS, place, strict=True)) for place in row["places"]],
                 "group": "+".join(sorted(pseudonym(secret, group) for group in row["groups"])) or None,
             }
         )
     return rows
-
-
-def _images(row: dict[str, Any], source: SubsetSource, limits: ImageLimits) -> list[bytes]:
-    images = []
-    for published, bytes_hash in zip(row["image_paths"], row["image_bytes_hashes"], strict=True):
-        data = read_image(resolve_beneath(source.image_root, published), limits)
-        if hashlib.sha256(data).hexdigest() != bytes_hash:
-            raise ImageRefused(QuarantineReason.missing_image, "changed")
-        images.append(without_metadata(data, limits))
-    return images
 
 
 def _write(rows: list[dict[str, Any]], path: Path) -> dict[str, Any]:
@@ -257,7 +214,7 @@ def _write(rows: list[dict[str, Any]], path: Path) -> dict[str, Any]:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(
-        pa.Table.from_pylist(rows, schema=arrow_schema()),
+        pa.Table.from_pylist(rows, schema=rows_schema()),
         path,
         compression="zstd",
         row_group_size=ROWS_PER_ROW_GROUP,

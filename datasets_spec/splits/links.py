@@ -2,22 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-GROUP_LINK = "group:"
-IMAGE_LINK = "image:"
-BYTES_LINK = "bytes:"
-NEAR_LINK = "near:"
-SLICE_LINK = "slice:"
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets_spec.splits.hashes import Codes, Hashes
+from datasets_spec.splits.row_table import RowTable
+
+# What splits are drawn by, so they stay as they are.
+LINK_PREFIXES = {"bytes": "bytes:", "pixels": "image:", "near": "near:", "slices": "slice:", "group": "group:"}
 
 
-def row_links(image_hashes: Sequence[str], groups: Sequence[str], bytes_hashes: Sequence[str] = ()) -> frozenset[str]:
-    """Returns what ties a row to others.
+class Edges(NamedTuple):
+    """Ties of rows to names; one may occur several times.
 
     Args:
-        image_hashes: Its pixel hashes.
-        groups: Its pseudonymous groups.
-        bytes_hashes: Hashes of its image files.
+        rows: The row of every tie.
+        names: The name of every tie, a position among the level's names.
+        num_names: How many names the level has.
     """
-    named = ((IMAGE_LINK, image_hashes), (GROUP_LINK, groups), (BYTES_LINK, bytes_hashes))
-    return frozenset(prefix + name for prefix, names in named for name in names)
+
+    rows: Codes
+    names: Codes
+    num_names: int
+
+    def of(self, chosen: NDArray[np.bool_]) -> Edges:
+        """Returns the ties of some rows.
+
+        Args:
+            chosen: Of every row, whether it is one of them.
+        """
+        is_chosen = chosen[self.rows]
+        return self if is_chosen.all() else Edges(self.rows[is_chosen], self.names[is_chosen], self.num_names)
+
+    def of_shared_names(self) -> Edges:
+        """Returns the ties to names that have several; the others tie nothing to anything."""
+        is_shared = (np.bincount(self.names, minlength=self.num_names) > 1)[self.names]
+        return Edges(self.rows[is_shared], self.names[is_shared], self.num_names)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Links:
+    """What ties the rows of a table.
+
+    Args:
+        table: The rows.
+        near: Of every image of the table, the image that its copies are called by; -1 where it has none.
+        slices: The same for neighbouring slices and frames.
+    """
+
+    table: RowTable
+    near: Codes
+    slices: Codes
+
+    def edges(self, level: str) -> Edges:
+        """Returns the ties of all rows at a level.
+
+        Args:
+            level: One of ``LEVELS``.
+        """
+        table = self.table
+        if level in ("near", "slices"):
+            names = (self.near if level == "near" else self.slices)[table.images.codes]
+            return Edges(table.images.rows[names >= 0], names[names >= 0], len(table.images.names))
+        lists = {"bytes": table.files, "pixels": table.images, "group": table.groups}[level]
+        return Edges(lists.rows, lists.codes, len(lists.names))
+
+    def names(self, level: str) -> Hashes:
+        """Returns the names that rows are tied to at a level.
+
+        Args:
+            level: One of ``LEVELS``.
+        """
+        table = self.table
+        return {"bytes": table.files.names, "group": table.groups.names}.get(level, table.images.names)
+
+
+def untied(table: RowTable) -> Links:
+    """Returns the ties of rows whose images were not compared.
+
+    Args:
+        table: The rows.
+    """
+    none = np.full(len(table.images.names), -1, np.int32)
+    return Links(table=table, near=none, slices=none)

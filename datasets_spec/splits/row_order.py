@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-H = TypeVar("H", bound=Hashable)
+import numpy as np
+
+from datasets_spec.splits.hashes import Codes, Hashes, digests, sorted_positions
+from datasets_spec.splits.row_table import Numbers, spread
 
 
 def unit_interval(*parts: str | int) -> float:
@@ -23,7 +25,7 @@ def label_digest(parts: Sequence[str | int]) -> bytes:
     return hashlib.sha256("\0".join(str(part) for part in parts).encode("utf-8")).digest()
 
 
-def round_robin(rows: Sequence[tuple[H, str]], *, seed: int, name: str) -> list[H]:
+def round_robin(contents: Hashes, labels: Codes, texts: Sequence[str], *, seed: int, name: str) -> Numbers:
     """Orders rows so that every prefix is as balanced over labels as the pool allows.
 
     Each round takes one row of every label that still has one, so in any prefix the counts of two labels
@@ -31,25 +33,42 @@ def round_robin(rows: Sequence[tuple[H, str]], *, seed: int, name: str) -> list[
     n of every longer draw: compositions that share a subset train on the same rows of it.
 
     Args:
-        rows: Identity (with an injective ``str``) and label of every row.
+        contents: What names each row, and no other.
+        labels: Label of every row, a position in ``texts``.
+        texts: The labels.
         seed: Seed of the store.
         name: What is ordered, so that equal rows are ordered differently elsewhere.
 
     Returns:
-        The identities in order; independent of the order they came in.
+        Positions of the rows in order; which rows these are does not depend on the order they came in.
     """
-    by_label: dict[str, list[H]] = {}
-    for identity, label in rows:
-        by_label.setdefault(label, []).append(identity)
-    for identities in by_label.values():
-        identities.sort(key=lambda identity: label_digest([seed, name, "row", str(identity)]), reverse=True)
-    ordered: list[H] = []
-    number = 0
-    while by_label:
-        # Drawn anew each round: a fixed order would favour one label in every odd prefix.
-        for label in sorted(by_label, key=lambda text: label_digest([seed, name, "round", number, text])):
-            ordered.append(by_label[label].pop())
-            if not by_label[label]:
-                del by_label[label]
-        number += 1
-    return ordered
+    drawn = digests(f"{seed}\0{name}\0row\0".encode(), contents)
+    by_label = sorted_positions(drawn, within=labels)
+    present, starts, nums = np.unique(labels[by_label], return_index=True, return_counts=True)
+    most_first = np.argsort(-nums, kind="stable")
+    starts, nums = starts[most_first], nums[most_first]
+    # How many labels still have a row, round by round: the most frequent come first, so it is the first so many.
+    num_rounds = int(nums[0]) if len(nums) else 0
+    num_left = len(nums) - np.searchsorted(np.sort(nums), np.arange(num_rounds), side="right")
+    label = spread(np.zeros(num_rounds, np.int64), num_left)
+    round_ = np.repeat(np.arange(num_rounds), num_left)
+    turns = _turns(num_left, [texts[code] for code in present[most_first].tolist()], seed, name)
+    # Where one label is left, there is nothing to draw.
+    order = np.arange(len(label))
+    order[: len(turns)] = sorted_positions(turns, within=round_[: len(turns)])
+    found: Numbers = by_label[starts[label[order]] + round_[order]]
+    return found
+
+
+def _turns(num_left: Numbers, texts: Sequence[str], seed: int, name: str) -> Hashes:
+    """Draws for every round with several labels what these are sorted by in it.
+
+    Drawn anew each round: a fixed order would favour one label in every odd prefix.
+    """
+    sha256 = hashlib.sha256
+    prefix, ends = f"{seed}\0{name}\0round\0".encode(), [b"\0" + text.encode() for text in texts]
+    found = bytearray()
+    for number, left in enumerate(num_left[num_left > 1].tolist()):
+        start = prefix + str(number).encode()
+        found += b"".join([sha256(start + end).digest() for end in ends[:left]])
+    return np.frombuffer(found, np.uint8).reshape(-1, 32)

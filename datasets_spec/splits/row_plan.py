@@ -3,104 +3,57 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from datasets_spec.sample import QuarantineReason
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets_spec.sample import SPLITS, QuarantineReason
 from datasets_spec.splits.assign import assign_splits
-from datasets_spec.splits.leak_guard import leaked_positions, require_no_leak, require_no_refused
-from datasets_spec.splits.leak_levels import LeakagePolicy, LeakCount, count_leaks
-from datasets_spec.splits.links import GROUP_LINK
+from datasets_spec.splits.hashes import distinct
+from datasets_spec.splits.leak_counts import count_leaks
+from datasets_spec.splits.leak_guard import leaked_rows, require_no_leak, require_no_refused
+from datasets_spec.splits.leak_levels import LeakagePolicy, LeakCount
+from datasets_spec.splits.links import Links
 from datasets_spec.splits.row_order import round_robin
+from datasets_spec.splits.row_table import Numbers, Rows, RowTable
 from datasets_spec.splits.shares import SamplingSpec, SplitShares
 
 POOL = "pool"
 TEST = "test"
+NO_SPLIT = -1
 
 
-@dataclass(kw_only=True, slots=True)
-class Row:
-    """What deciding about a usable row takes.
-
-    Args:
-        subset: Its subset.
-        role: ``pool`` (divided by shares) or ``test`` (sealed).
-        file: Its file as the catalog names it.
-        index: Position in the file.
-        content_hash: Question, options in any order, answer and images: equal for copies.
-        row_hash: Everything a model sees, and the gold answer.
-        label: What orders are balanced over.
-        links: Its images and known groups, by which splits are kept apart.
-        watched: Those by which they are not, because the policy only counts them.
-        num_bytes: Bytes of its images.
-        flags: Its flags.
-        split: Its split, once assigned.
-        question_key: Equal for rows that are asked the same; empty where answers are not compared.
-        answer_key: Equal for equal answers.
-        block: Block of staged rows that holds it.
-        offset: Where it begins there, in bytes.
-    """
-
-    subset: str
-    role: str
-    file: str
-    index: int
-    content_hash: str
-    row_hash: str
-    label: str
-    links: frozenset[str]
-    num_bytes: int = 0
-    flags: tuple[str, ...] = ()
-    split: str = ""
-    watched: frozenset[str] = frozenset()
-    question_key: str = ""
-    answer_key: str = ""
-    block: str = ""
-    offset: int = -1
-
-    @property
-    def all_links(self) -> frozenset[str]:
-        """Everything that ties it to others, acted on or not."""
-        return self.links | self.watched
-
-    @property
-    def place(self) -> tuple[str, str, str, int]:
-        """Sort key that no listing order of files changes."""
-        return (self.subset, self.role, self.file, self.index)
-
-    @property
-    def has_group(self) -> bool:
-        """Whether its patient is known."""
-        return any(link.startswith(GROUP_LINK) for link in self.all_links)
-
-
-@dataclass(kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RowPlan:
     """The decision about all rows.
 
     Args:
+        split: Of every row, its position in ``SPLITS``, those left out included; -1 for copies, which were given none.
         partitions: Kept rows in order, by (subset, split).
         removed: Rows left out, with the reason ``duplicate_row``, ``leaked_row`` or ``not_sampled``.
         leaks: Rows that showed what a later split shows, before anything was done about it.
     """
 
-    partitions: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
-    removed: list[tuple[Row, QuarantineReason]] = field(default_factory=list)
+    split: NDArray[np.int8]
+    partitions: dict[tuple[str, str], Rows] = field(default_factory=dict)
+    removed: list[tuple[Rows, QuarantineReason]] = field(default_factory=list)
     leaks: tuple[LeakCount, ...] = ()
 
 
 def make_plan(
-    rows: Iterable[Row],
+    links: Links,
     shares: Mapping[str, SplitShares],
     *,
     seed: int,
     sampling: Mapping[str, SamplingSpec] | None = None,
     policy: LeakagePolicy | None = None,
 ) -> RowPlan:
-    """De-duplicates, splits, guards against leaks, orders and samples rows; the same for any order they come in.
+    """De-duplicates, splits, guards against leaks, orders and samples rows.
 
     Args:
-        rows: Usable rows of all subsets.
+        links: Usable rows of all subsets, and what ties them.
         shares: Shares by subset.
         seed: Seed of the store.
         sampling: What is kept, by subset; everything of a subset that is not named.
@@ -109,48 +62,78 @@ def make_plan(
     Raises:
         LeakageError: There are leaks that the policy refuses, or the guard failed.
     """
-    plan = RowPlan()
-    kept = _without_copies(sorted(rows, key=lambda row: row.place), plan)
-    _assign(kept, shares, seed)
-    plan.leaks = count_leaks(kept, policy or LeakagePolicy())
-    require_no_refused(plan.leaks)
-    leaked = leaked_positions(kept)
-    plan.removed.extend((kept[position], QuarantineReason.leaked_row) for position in sorted(leaked))
-    kept = [row for position, row in enumerate(kept) if position not in leaked]
-    require_no_leak(kept)
-    grouped: dict[tuple[str, str], dict[str, Row]] = {}
-    for row in kept:
-        # Rows of one subset and split differ in content, so content names them whatever their files are called.
-        grouped.setdefault((row.subset, row.split), {})[row.content_hash] = row
-    for (subset, split), by_content in sorted(grouped.items()):
-        pairs = [(content, row.label) for content, row in by_content.items()]
-        ordered = [by_content[content] for content in round_robin(pairs, seed=seed, name=f"{subset}/{split}")]
-        kept_of = (sampling or {}).get(subset, SamplingSpec())
-        num_kept = kept_of.num_kept(split, Counter(row.label for row in ordered))
-        plan.partitions[subset, split] = ordered[:num_kept]
-        plan.removed.extend((row, QuarantineReason.not_sampled) for row in ordered[num_kept:])
+    table, policy = links.table, policy or LeakagePolicy()
+    contents = table.subset.astype(np.int64) << 32 | distinct(table.content).codes
+    is_copy = _copies(table, contents)
+    split = _split_rows(links, policy, ~is_copy, shares, seed)
+    leaks = count_leaks(links, split, policy)
+    require_no_refused(leaks)
+    is_leaked = leaked_rows(links, policy.acted, split)
+    kept = np.where(is_leaked, np.int8(NO_SPLIT), split)
+    is_copy |= _sealed_copies(table, contents, kept)
+    kept[is_copy] = NO_SPLIT
+    require_no_leak(links, policy.acted, kept)
+    plan = RowPlan(split=split, leaks=leaks)
+    _remove(plan, table, np.flatnonzero(is_copy), QuarantineReason.duplicate_row)
+    _remove(plan, table, np.flatnonzero(is_leaked), QuarantineReason.leaked_row)
+    _order_partitions(plan, table, kept, sampling or {}, seed)
     return plan
 
 
-def _without_copies(rows: Sequence[Row], plan: RowPlan) -> list[Row]:
+def _remove(plan: RowPlan, table: RowTable, positions: Numbers, reason: QuarantineReason) -> None:
+    if len(positions):
+        plan.removed.append((Rows(table=table, positions=positions), reason))
+
+
+def _copies(table: RowTable, contents: Numbers) -> NDArray[np.bool_]:
+    """Rows that an earlier one of their subset and role is a copy of."""
     # A pool row that copies a test row is a leak, not a duplicate: it is left for the guard to find and count.
-    seen: dict[tuple[str, str], set[str]] = {}
-    kept = []
-    for row in rows:
-        contents = seen.setdefault((row.subset, row.role), set())
-        if row.content_hash in contents:
-            plan.removed.append((row, QuarantineReason.duplicate_row))
-        else:
-            contents.add(row.content_hash)
-            kept.append(row)
-    return kept
+    _, first = np.unique(contents << 1 | table.has_role(TEST), return_index=True)
+    is_copy = np.ones(len(table), bool)
+    is_copy[first] = False
+    return is_copy
 
 
-def _assign(rows: Sequence[Row], shares: Mapping[str, SplitShares], seed: int) -> None:
-    pool = [row for row in rows if row.role == POOL]
-    splits = assign_splits([row.links for row in pool], [row.subset for row in pool], shares, seed=seed)
-    for row, split in zip(pool, splits, strict=True):
-        row.split = split
-    for row in rows:
-        if row.role == TEST:
-            row.split = "sealed"
+def _sealed_copies(table: RowTable, contents: Numbers, split: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Rows of the pool that copy a test row of their subset and are sealed as it is: no leak, but one too many."""
+    is_sealed, is_test = split == SPLITS.index("sealed"), table.has_role(TEST)
+    found: NDArray[np.bool_] = is_sealed & ~is_test & np.isin(contents, contents[is_test & is_sealed])
+    return found
+
+
+def _split_rows(
+    links: Links, policy: LeakagePolicy, chosen: NDArray[np.bool_], shares: Mapping[str, SplitShares], seed: int
+) -> NDArray[np.int8]:
+    is_pool = links.table.has_role(POOL) & chosen
+    split = np.full(len(chosen), NO_SPLIT, np.int8)
+    split[chosen] = SPLITS.index("sealed")
+    split[is_pool] = assign_splits(links, policy.acted, is_pool, shares, seed=seed)
+    return split
+
+
+def _order_partitions(
+    plan: RowPlan, table: RowTable, split: NDArray[np.int8], sampling: Mapping[str, SamplingSpec], seed: int
+) -> None:
+    subsets = table.subsets
+    cell = np.where(split == NO_SPLIT, -1, table.subset * len(SPLITS) + split)
+    by_cell = np.argsort(cell, kind="stable")
+    bounds = np.searchsorted(cell[by_cell], np.arange(len(subsets) * len(SPLITS) + 1))
+    for number, subset in enumerate(subsets):
+        for name in sorted(SPLITS):
+            start, end = bounds[number * len(SPLITS) + SPLITS.index(name) :][:2]
+            if start < end:
+                kept_of = sampling.get(subset, SamplingSpec())
+                _order_partition(plan, table, by_cell[start:end], subset, name, kept_of, seed)
+
+
+def _order_partition(
+    plan: RowPlan, table: RowTable, members: Numbers, subset: str, split: str, kept_of: SamplingSpec, seed: int
+) -> None:
+    # Rows of one subset and split differ in content, so content names them whatever their files are called.
+    order = round_robin(table.content[members], table.label[members], table.labels, seed=seed, name=f"{subset}/{split}")
+    ordered = members[order]
+    nums = np.bincount(table.label[ordered], minlength=len(table.labels)).tolist()
+    labels = Counter({label: num for label, num in zip(table.labels, nums, strict=True) if num})
+    num_kept = kept_of.num_kept(split, labels)
+    plan.partitions[subset, split] = Rows(table=table, positions=ordered[:num_kept])
+    _remove(plan, table, ordered[num_kept:], QuarantineReason.not_sampled)

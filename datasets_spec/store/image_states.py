@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from datasets_spec.images.file_state import ABSENT, FileState
 from datasets_spec.images.files import file_state, resolve_beneath
 from datasets_spec.images.limits import ImageRefused
 from datasets_spec.storage.place import S3Place, as_place
+from datasets_spec.storage.storage import ObjectState
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +32,11 @@ def images_unchanged(states: pa.Table, roots: Mapping[str, str]) -> bool:
         states: Table of ``subset``, ``path``, ``num_bytes`` and ``mtime_ns``, sorted by the first two.
         roots: Folder of images by subset, or ``s3://bucket/prefix``.
     """
+    in_buckets = [subset for subset, root in roots.items() if isinstance(as_place(root), S3Place)]
+    if in_buckets:
+        objects, states = _divided(states, in_buckets)
+        if not _are_unchanged(objects, roots):
+            return False
     batches = states.to_batches(max_chunksize=_IMAGES_PER_TASK)
     with ThreadPoolExecutor(_NUM_THREADS) as threads:
         tasks = [threads.submit(_is_unchanged, batch, roots) for batch in batches]
@@ -39,41 +45,75 @@ def images_unchanged(states: pa.Table, roots: Mapping[str, str]) -> bool:
     return is_unchanged
 
 
+def states_of(places: Sequence[tuple[str, str]]) -> list[FileState]:
+    """Returns size and time of images, ``ABSENT`` where there is none or it may not be looked for.
+
+    Args:
+        places: Folder of images and path there, of every image; those of one folder stand together.
+    """
+    is_object = {root: isinstance(as_place(root), S3Place) for root in {root for root, _ in places}}
+    if any(is_object.values()):
+        objects = iter(_states_of_objects([place for place in places if is_object[place[0]]]))
+        files = iter(states_of([place for place in places if not is_object[place[0]]]))
+        return [next(objects if is_object[root] else files) for root, _ in places]
+    blocks = [places[start : start + _IMAGES_PER_TASK] for start in range(0, len(places), _IMAGES_PER_TASK)]
+    with ThreadPoolExecutor(_NUM_THREADS) as threads:
+        return [state for states in threads.map(_states, blocks) for state in states]
+
+
+def _states_of_objects(places: Sequence[tuple[str, str]]) -> list[FileState]:
+    """By one listing a folder, a thousand states an answer: a look at each would cost a request."""
+    found: list[S3Place | None] = []
+    for root, published in places:
+        try:
+            place = resolve_beneath(root, published)
+        except ImageRefused:
+            place = None
+        found.append(place if isinstance(place, S3Place) else None)
+    wanted = {place for place in found if place is not None}
+    folders = sorted({S3Place(place.bucket, place.key.rpartition("/")[0]) for place in wanted})
+    states: dict[S3Place, FileState] = {}
+    with ThreadPoolExecutor(_NUM_THREADS) as threads:
+        for folder, objects in zip(folders, threads.map(_listed, folders), strict=True):
+            for item in objects:
+                if (place := S3Place(folder.bucket, item.key)) in wanted:
+                    states[place] = FileState(num_bytes=item.num_bytes, mtime_ns=item.mtime_ns)
+    return [ABSENT if place is None else states.get(place, ABSENT) for place in found]
+
+
+def _listed(folder: S3Place) -> list[ObjectState]:
+    return folder.storage.children(folder.key)[1]
+
+
+def _divided(states: pa.Table, subsets: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """Rows of some subsets, and the others."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_among = pc.is_in(states.column("subset"), value_set=pa.array(subsets, pa.string()))
+    return states.filter(is_among), states.filter(pc.invert(is_among))
+
+
+def _are_unchanged(objects: pa.Table, roots: Mapping[str, str]) -> bool:
+    columns = (objects.column(name).to_pylist() for name in ("subset", "path", "num_bytes", "mtime_ns"))
+    subsets, paths, sizes, times = columns
+    now = states_of([(roots[subset], path) for subset, path in zip(subsets, paths, strict=True)])
+    return [(state.num_bytes, state.mtime_ns) for state in now] == list(zip(sizes, times, strict=True))
+
+
+def _states(places: Sequence[tuple[str, str]]) -> list[FileState]:
+    folders: dict[tuple[str, str], str | None] = {}
+    return [_state(root, published, folders) for root, published in places]
+
+
 def _is_unchanged(batch: pa.RecordBatch, roots: Mapping[str, str]) -> bool:
     folders: dict[tuple[str, str], str | None] = {}
-    places = {root: as_place(root) for root in roots.values()}
-    buckets = {root: _ObjectStates(place) for root, place in places.items() if isinstance(place, S3Place)}
     columns = (batch.column(name).to_pylist() for name in ("subset", "path", "num_bytes", "mtime_ns"))
     for subset, published, num_bytes, mtime_ns in zip(*columns, strict=True):
-        root = roots[subset]
-        now = buckets[root].state(published) if root in buckets else _state(root, published, folders)
+        now = _state(roots[subset], published, folders)
         if (now.num_bytes, now.mtime_ns) != (num_bytes, mtime_ns):
             return False
     return True
-
-
-class _ObjectStates:
-    """States of objects, by one listing a folder: a thousand an answer, where a look at each costs a request."""
-
-    def __init__(self, root: S3Place) -> None:
-        self._root = root
-        self._folder: str | None = None
-        self._states: dict[str, FileState] = {}
-
-    def state(self, published: str) -> FileState:
-        """State of an image; rows are in the order of their paths, so that one folder at a time is enough."""
-        try:
-            place = resolve_beneath(self._root, published)
-        except ImageRefused:
-            return ABSENT
-        folder = place.key.rpartition("/")[0]
-        if folder != self._folder:
-            objects = self._root.storage.children(folder)[1]
-            self._states = {
-                found.key: FileState(num_bytes=found.num_bytes, mtime_ns=found.mtime_ns) for found in objects
-            }
-            self._folder = folder
-        return self._states.get(place.key, ABSENT)
 
 
 def _state(root: str, published: str, folders: dict[tuple[str, str], str | None]) -> FileState:

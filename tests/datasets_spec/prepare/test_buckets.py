@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
 import pytest
 
 from datasets_spec.catalog.catalog import Catalog
-from datasets_spec.errors import ReaderError, SpecError
+from datasets_spec.errors import ReaderError, SpecError, StorageError
+from datasets_spec.images.file_state import ABSENT
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import open_images, read_files
 from datasets_spec.prepare.inputs import data_files, require_inputs, subset_sources
+from datasets_spec.prepare.opening import open_wanted as open_wanted_module
+from datasets_spec.prepare.opening.open_block import OpeningOrder, open_block
+from datasets_spec.prepare.opening.open_wanted import open_wanted
+from datasets_spec.prepare.opening.wanted_images import ImagePlace, WantedImages
 from datasets_spec.prepare.prepare_store import prepare_store
+from datasets_spec.prepare.read_rows import read_files
 from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
 from datasets_spec.storage.s3_bucket import forget_sessions
 from datasets_spec.store.store import open_store
@@ -102,16 +108,23 @@ def test_credentials_that_expire_on_the_way_stop_the_work_with_the_nodes_name(
 
     write_corpus(tmp_path / "disk")
     catalog = catalog_of(tmp_path, upload(s3_anew, tmp_path / "disk", "expired"))
-    sources = subset_sources(catalog)
     (item,) = (item for item in data_files(catalog) if item.subset == "pool")
     where = {"subset": item.subset, "role": item.role, "file": item.file, "path": str(item.path)}
-    (rows,) = read_files(pa.Table.from_pylist([where]), sources=sources)
+    root = str(catalog.image_root("pool"))
+    order = OpeningOrder([0], [ImagePlace(root, "pool/p0/im (0).png", False)])
+    packs, staging = tmp_path / "packs", tmp_path / "staging"
+    packs.mkdir()
+    staging.mkdir()
+    opened = open_block(order, packs=packs, staging=staging, limits=LIMITS, opening="")
+    assert opened.stem
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     forget_sessions()
-    opened = open_images(rows, sources=sources, seed=0, limits=LIMITS, staging=tmp_path)
-    failures = [failure for failure in opened.column("failure").to_pylist() if failure]
-    assert len(failures) == 1
-    assert failures[0].startswith("node ")
-    assert "credentials" in failures[0]
-    (unread,) = read_files(pa.Table.from_pylist([where]), sources=sources)
+    opened = open_block(order, packs=packs, staging=staging, limits=LIMITS, opening="again")
+    assert (opened.stem, opened.node) == ("", platform.node())
+    assert "credentials" in (opened.failure or "")
+    (unread,) = read_files(pa.Table.from_pylist([where]), sources=subset_sources(catalog))
     assert "credentials" in unread.column("failure")[0].as_py()
+    wanted = WantedImages(places=list(order.places), blocks=[])
+    monkeypatch.setattr(open_wanted_module, "_states", lambda places: [ABSENT])
+    with pytest.raises(StorageError, match=f"^node {platform.node()}: .*credentials"):
+        open_wanted(wanted, tmp_path, staging, opening="", open_blocks=lambda orders: [opened])

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from datasets_spec.check.check import check_store
-from datasets_spec.prepare.contradictions import comparison_keys, count_asked, find_contradictions, question_key
+from datasets_spec.prepare.contradictions import comparison_keys, find_contradictions
 from datasets_spec.prepare.prepare_store import prepare_store
 from datasets_spec.sample import SPLITS
-from datasets_spec.splits.row_plan import Row
+from datasets_spec.splits.links import untied
 from datasets_spec.store.manifest import Contradiction
 from datasets_spec.store.store import open_store
 from tests.makers.corpus import mat_pool, mat_record, save_picture, subset_lines, write_catalog, write_json
+from tests.makers.rows import named_links, table_of
+from tests.reference_plan.found import count_asked, question_key
+from tests.reference_plan.rows import Row
 
 
 def staged(image: str, question: str, answer: str, *, kind: str = "closed", path: str | None = None) -> dict[str, Any]:
@@ -33,13 +36,14 @@ def staged(image: str, question: str, answer: str, *, kind: str = "closed", path
 def contradictions(*rows: dict[str, Any]) -> dict[str, tuple[int, Contradiction]]:
     asked = count_asked(rows)
     keys = [question_key(row, asked) for row in rows]
-    return find_contradictions(
+    planned = [
         Row(
             subset="s", role="pool", file="f.json", index=index, content_hash="", row_hash="", label="",
-            links=frozenset({f"image:{row['image']}"}), question_key=key, answer_key=row["answer_key"] or "",
+            links=named_links([row["image"]]), question_key=key, answer_key=row["answer_key"] or "",
         )
         for index, (row, key) in enumerate(zip(rows, keys, strict=True))
-    )  # fmt: skip
+    ]  # fmt: skip
+    return find_contradictions(untied(table_of(planned)))
 
 
 def test_one_picture_with_two_answers_contradicts_itself() -> None:

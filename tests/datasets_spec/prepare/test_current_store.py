@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -14,8 +15,9 @@ from datasets_spec.errors import MissingImagesError, StoreError
 from datasets_spec.images.dicom import MISSING_READER
 from datasets_spec.prepare import current_store
 from datasets_spec.prepare.prepare_store import REFUSED_NAME, prepare_store
-from datasets_spec.prepare.quarantine import write_quarantine
-from datasets_spec.sample import QuarantinedRow, QuarantineReason
+from datasets_spec.prepare.quarantine import REASONS, AsideRows, write_quarantine
+from datasets_spec.sample import QuarantineReason
+from datasets_spec.splits.row_table import Place
 from datasets_spec.store.manifest import MANIFEST_NAME
 from datasets_spec.store.store import QUARANTINE_NAME, open_store
 from tests.datasets_spec.images.test_dicom import dicom
@@ -82,8 +84,10 @@ def test_a_reader_that_is_installed_later_is_seen(
     write_json(tmp_path / "pool.json", pool)
     prepare_store(catalog, store, quarantine_limit=0.5)
     detail = f"image 1 of 1 {MISSING_READER}"
-    row = QuarantinedRow(subset="pool", file="pool.json", index=12, reason=QuarantineReason.image_format, detail=detail)
-    write_quarantine([row], store / QUARANTINE_NAME)
+    rows = AsideRows((Place("pool", "pool", "pool.json"),))
+    reason = REASONS.index(QuarantineReason.image_format)
+    rows.add(np.array([0], np.int32), np.array([12]), np.array([reason], np.int8), pa.array([detail]))
+    write_quarantine(rows, store / QUARANTINE_NAME)
     with monkeypatch.context() as without:
         without.setattr(current_store, "find_spec", lambda name: None)
         assert prepare_store(catalog, store, quarantine_limit=0.5).was_current

@@ -1,117 +1,120 @@
-"""Rows are surveyed block by block, and found as when all of them were held and sorted."""
+"""What the survey does with blocks that do not follow each other, rows staged twice, and nothing at all."""
 
 from __future__ import annotations
 
-import tempfile
-from collections import Counter
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import numpy as np
+import pyarrow as pa
+import pytest
 
-from datasets_spec.canonical import content_hash
+from datasets_spec.errors import StoreError
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.staged_rows import staged_table, write_staged
 from datasets_spec.prepare.survey import Survey, survey_staging
-from datasets_spec.splits.links import row_links
-from datasets_spec.splits.row_plan import Row
+from datasets_spec.prepare.surveying.seen_images import seen_images
+from datasets_spec.splits.row_table import RowTable
+from tests.makers.rows import group_of, hash_of
 
-FILES = [(subset, role, f"{role}-{name}.json") for subset in ("a", "b") for role in ("pool", "test") for name in "xy"]
 SOURCE = SubsetSource(
-    format="med_mat",
-    image_root="/images",
-    answer_kind="any",
-    source_pattern=None,
-    group_pattern=None,
-    namespace="n",
+    format="med_mat", image_root="/images", answer_kind="any", source_pattern=None, group_pattern=None, namespace="n"
 )
-SOURCES = {"a": SOURCE, "b": SOURCE}
+PLACE = {"subset": "a", "role": "pool", "file": "x.json"}
+FILE = DataFile(**PLACE, path=Path("x.json"))
 
 
-def staged_row(place: tuple[str, str, str], index: int, drawn: int) -> dict[str, Any]:
-    where = dict(zip(("subset", "role", "file"), place, strict=True))
-    images = [f"{drawn}.png"] if drawn % 3 else [f"{drawn}.png", f"{drawn + 1}.png"]
-    row = {**where, "index": index, "image_paths": images, "image_num_bytes": [index, 7][: len(images)]}
-    if drawn % 5 == 4:
-        return {**row, "reason": "missing_image", "detail": f"image {drawn}"}
+def staged_row(index: int) -> dict[str, Any]:
+    images = [f"{number}.png" for number in range(index, index + 1 + index % 3)]
+    row = {**PLACE, "index": index, "image_paths": images}
+    if index == 4:
+        return {**row, "reason": "missing_image", "detail": "image 1"}
     return {
         **row,
-        "label": "xyz"[drawn % 3],
-        "flags": ["skipped_letter"] * (drawn % 2),
-        "groups": [f"g{drawn}"] * (drawn % 2),
-        "image_hashes": [f"p{name}" for name in images],
-        "image_bytes_hashes": [f"b{name}" for name in images],
-        "image_looks": [[index] * 14 for _ in images],
-        "content_hash": f"c{drawn}",
-        "row_hash": f"r{drawn}",
-        **dict.fromkeys(("question_key", "options_key", "answer_key"), content_hash(drawn) if drawn % 4 else None),
+        "label": "xyz"[index % 3],
+        "flags": ["skipped_letter"] * (index % 2),
+        "groups": [group_of(str(index))] * (index % 2),
+        "image_hashes": list(map(hash_of, images)),
+        "image_bytes_hashes": list(map(hash_of, images)),
+        "content_hash": hash_of(f"c{index}"),
+        "row_hash": hash_of(f"r{index}"),
+        **{name: hash_of(f"{name}{index}") for name in ("question_key", "options_key", "answer_key")},
     }
 
 
-def all_at_once(rows: list[dict[str, Any]]) -> list[Row]:
-    """The usable rows as they were surveyed before: all sorted, then counted, then taken."""
-    rows = sorted(rows, key=lambda row: (row["subset"], row["role"], row["file"], row["index"]))
-    asked = Counter((row["subset"], tuple(row["image_paths"])) for row in rows)
-    return [
-        Row(
-            **{name: row[name] for name in ("subset", "role", "file", "index", "content_hash", "row_hash", "label")},
-            links=row_links(row["image_hashes"], row["groups"], row["image_bytes_hashes"]),
-            num_bytes=sum(row["image_num_bytes"]),
-            flags=tuple(row["flags"]),
-            question_key=row["options_key" if asked[row["subset"], tuple(row["image_paths"])] == 1 else "question_key"]
-            or "",
-            answer_key=row["answer_key"] or "",
-        )
-        for row in rows
-        if row.get("reason") is None
+def surveyed(folder: Path, blocks: Sequence[Sequence[int]]) -> Survey:
+    folder.mkdir()
+    for number, indexes in enumerate(blocks):
+        write_staged(staged_table([staged_row(index) for index in indexes]), folder, str(number))
+    count = {**PLACE, "index": -1, "num_read": len({*itertools.chain(*blocks)})}
+    write_staged(staged_table([count]), folder, "count")
+    return survey_staging(folder, [FILE], {"a": SOURCE, "b": SOURCE})
+
+
+def columns(table: RowTable) -> dict[str, Any]:
+    """What a table says of its rows, whatever its codes are."""
+    return {
+        "index": table.index.tolist(),
+        "content": table.content.tolist(),
+        "question": table.question.tolist(),
+        "label": [table.labels[code] for code in table.label],
+        "flags": [table.flag_sets[code] for code in table.flags],
+        **{
+            name: [lists.names[lists.codes[start:end]].tolist() for start, end in itertools.pairwise(lists.starts)]
+            for name, lists in (("images", table.images), ("files", table.files), ("groups", table.groups))
+        },
+    }
+
+
+def test_rows_in_disorder_become_the_same_table(tmp_path: Path) -> None:
+    ordered = surveyed(tmp_path / "ordered", [range(5), range(5, 9)])
+    mixed = surveyed(tmp_path / "mixed", [[3, 0, 8], [7, 1], [6, 4, 5], [2]])
+    assert ordered.rows.index.tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
+    assert columns(mixed.rows) == columns(ordered.rows)
+    assert mixed.aside.table().equals(ordered.aside.table())
+    assert mixed.tallies == ordered.tallies
+    assert mixed.tallies["a"].missing == ["x.json row 4"]
+    # Every row still lies where it was staged.
+    assert len({(block, offset) for block, offset in zip(mixed.rows.block, mixed.rows.offset, strict=True)}) == 8
+    assert [mixed.rows.blocks[code] for code in mixed.rows.block] == ["0", "1", "3", "0", "2", "2", "1", "0"]
+
+
+def test_a_row_that_is_staged_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="a row was staged twice"):
+        surveyed(tmp_path / "twice", [range(5), range(4, 9)])
+
+
+def test_nothing_staged_is_an_empty_survey(tmp_path: Path) -> None:
+    survey = survey_staging(tmp_path, [], {"a": SOURCE})
+    assert (len(survey.rows), len(survey.aside), len(survey.images), survey.num_read.total()) == (0, 0, 0, 0)
+    assert survey.aside.table().num_rows == 0
+
+
+def test_images_are_found_by_their_hashes_and_no_others(tmp_path: Path) -> None:
+    table = surveyed(tmp_path / "staging", [range(9)]).rows
+    rows = [
+        {
+            "pixel_hash": hash_of(f"{number}.png"),
+            "looks": [number] * 14,
+            "root": "/images",
+            "published": f"{number}.png",
+        }
+        for number in reversed(range(20))
     ]
+    images = seen_images(pa.Table.from_pylist(rows), table.images.names)
+    assert set(images) == {hash_of(f"{number}.png") for number in range(11)}
+    seen = images[hash_of("3.png")]
+    assert (seen.root, seen.published, list(seen.numbers)) == ("/images", "3.png", [3] * 14)
+    for name in (hash_of("absent"), "3.png", "ab", ""):
+        assert name not in images
 
 
-def surveyed(rows: list[dict[str, Any]], block_sizes: list[int]) -> Survey:
-    files = [DataFile(subset=subset, role=role, file=file, path=Path(file)) for subset, role, file in FILES]
-    with tempfile.TemporaryDirectory() as folder:
-        waiting, number = list(rows), 0
-        while waiting:
-            size = block_sizes[number % len(block_sizes)]
-            write_staged(staged_table(waiting[:size]), Path(folder), content_hash(number))
-            waiting, number = waiting[size:], number + 1
-        return survey_staging(Path(folder), files, SOURCES)
-
-
-@given(
-    st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=len(FILES), max_size=len(FILES)),
-    st.lists(st.integers(1, 7), min_size=1, max_size=5),
-)
-@settings(max_examples=40, deadline=None)
-def test_blocks_give_what_all_rows_at_once_gave(drawn: list[list[int]], block_sizes: list[int]) -> None:
-    staged: list[dict[str, Any]] = []
-    records: list[dict[str, Any]] = []
-    for place, numbers in zip(FILES, drawn, strict=True):
-        rows = [staged_row(place, index, number) for index, number in enumerate(numbers)]
-        where = dict(zip(("subset", "role", "file"), place, strict=True))
-        staged += [*rows, {**where, "index": -1, "num_read": len(rows)}]
-        records += rows
-    survey = surveyed(staged, block_sizes)
-    for row in survey.rows:
-        assert (row.block, row.offset) != ("", -1)
-        row.block, row.offset = "", -1
-    assert survey.rows == all_at_once(records)
-    aside = [(row["subset"], row["file"], row["index"]) for row in records if row.get("reason")]
-    assert [(row.subset, row.file, row.index) for row in survey.quarantined] == sorted(aside)
-    usable = [(row, name) for row in records if not row.get("reason") for name in row["image_hashes"]]
-    first = {name: row for row, name in reversed(usable)}
-    assert {name: image.numbers[0] for name, image in survey.images.items()} == {
-        n: r["index"] for n, r in first.items()
-    }
-    assert survey.num_read.total() == len(records)
-
-
-def test_texts_that_rows_share_are_held_once() -> None:
-    place = FILES[0]
-    where = dict(zip(("subset", "role", "file"), place, strict=True))
-    rows = [staged_row(place, index, 1 + 30 * index) for index in range(9)]
-    others = [{"subset": s, "role": r, "file": f, "index": -1, "num_read": 0} for s, r, f in FILES[1:]]
-    survey = surveyed([*rows, {**where, "index": -1, "num_read": 9}, *others], [2])
-    for name in ("subset", "role", "file", "label"):
-        assert len({id(getattr(row, name)) for row in survey.rows}) == 1
+def test_a_row_takes_few_bytes(tmp_path: Path) -> None:
+    """All columns but the names of images and files, by their types: text in one would show."""
+    table = surveyed(tmp_path / "staging", [range(9)]).rows
+    arrays = [getattr(table, name) for name in ("place", "index", "content", "row_hash", "label", "flags")]
+    arrays += [table.question, table.answer, table.block, table.offset, table.images.starts, table.files.starts]
+    assert sum(array.nbytes for array in arrays) / len(table) < 132
+    assert all(array.dtype != np.dtype(object) for array in arrays)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from datasets_spec.copies.groups import CopyGroups, CopySearch
 from datasets_spec.errors import LeakageError
-from datasets_spec.prepare.survey import tie_rows
-from datasets_spec.sample import QuarantineReason
-from datasets_spec.splits.leak_levels import LEVELS, LeakagePolicy, count_leaks, level_of
-from datasets_spec.splits.row_plan import Row, RowPlan, make_plan
-from tests.makers.rows import TRAIN_ONLY
+from datasets_spec.prepare.surveying.ties import tie_rows
+from datasets_spec.sample import SPLITS, QuarantineReason
+from datasets_spec.splits.leak_counts import count_leaks
+from datasets_spec.splits.leak_levels import LEVELS, LeakagePolicy
+from datasets_spec.splits.links import LINK_PREFIXES, untied
+from datasets_spec.splits.row_plan import RowPlan, make_plan
+from tests.makers.rows import TRAIN_ONLY, hash_of, table_of
 from tests.makers.rows import planned_row as item
+from tests.reference_plan.rows import Row
 
 
 def planted() -> list[Row]:
@@ -30,19 +34,17 @@ def planted() -> list[Row]:
 
 
 def plan_for(policy: LeakagePolicy) -> RowPlan:
-    rows = planted()
     groups = CopyGroups(
-        copies=dict.fromkeys(("i2", "i2 saved again"), "i2"),
-        slices=dict.fromkeys(("i5", "slice beside i5"), "i5"),
+        copies=dict.fromkeys(map(hash_of, ("i2", "i2 saved again")), hash_of("i2")),
+        slices=dict.fromkeys(map(hash_of, ("i5", "slice beside i5")), hash_of("i5")),
         search=CopySearch(),
     )
-    tie_rows(rows, groups, policy)
-    return make_plan(rows, TRAIN_ONLY, seed=0, policy=policy)
+    return make_plan(tie_rows(table_of(planted()), groups), TRAIN_ONLY, seed=0, policy=policy)
 
 
 def removed(plan: RowPlan) -> list[int]:
     assert {reason for _, reason in plan.removed} <= {QuarantineReason.leaked_row}
-    return sorted(row.index for row, _ in plan.removed)
+    return sorted(int(rows.table.index[at]) for rows, _ in plan.removed for at in rows.positions)
 
 
 def test_every_level_is_caught_and_counted_at_the_strongest() -> None:
@@ -93,11 +95,19 @@ def test_a_refused_level_stops_and_names_the_subsets(level: str) -> None:
 
 def test_pairs_are_counted_between_all_splits() -> None:
     rows = [item("a", 0, image="i"), item("b", 0, image="i"), item("c", 0, image="i"), item("d", 0, image="j")]
-    for row, split in zip(rows, ("train", "search", "sealed", "sealed"), strict=True):
-        row.split = split
-    found = {(leak.subset, leak.seen_subset) for leak in count_leaks(rows, LeakagePolicy())}
+    split = np.array([SPLITS.index(name) for name in ("train", "search", "sealed", "sealed")], np.int8)
+    leaks = count_leaks(untied(table_of(rows)), split, LeakagePolicy())
+    found = {(leak.subset, leak.seen_subset) for leak in leaks}
     assert found == {("a", "b"), ("a", "c"), ("b", "c")}
 
 
-def test_every_link_has_a_level() -> None:
-    assert {level_of(link) for row in planted() for link in row.all_links} == {"bytes", "pixels", "group"}
+def test_every_level_has_ties_and_a_prefix_to_draw_by() -> None:
+    assert tuple(LINK_PREFIXES) == LEVELS
+    links = untied(table_of(planted()))
+    assert {level: len(links.edges(level).rows) for level in LEVELS} == {
+        "bytes": 11,
+        "pixels": 11,
+        "near": 0,
+        "slices": 0,
+        "group": 3,
+    }

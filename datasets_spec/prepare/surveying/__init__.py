@@ -1,0 +1,1 @@
+"""Staged rows as columns: read, checked for what is lost, and looked through for what shows the same."""

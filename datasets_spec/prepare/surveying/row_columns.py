@@ -1,0 +1,110 @@
+"""Usable staged rows, chunk by chunk, as the columns of a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets_spec.prepare.surveying.texts import (
+    Vocabulary,
+    hash_column,
+    joined_texts,
+    key_column,
+    list_lengths,
+    text_codes,
+)
+from datasets_spec.splits.hashes import Codes, distinct
+from datasets_spec.splits.row_table import Lists, Numbers, Place, RowTable, starts_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_GROUP_BYTES = 8
+# Between flags, which are names.
+_COMMA = ","
+_PLAIN = ("content", "row_hash", "label", "flags", "answer", "block", "offset")
+
+
+class RowColumns:
+    """Collects the columns of usable rows."""
+
+    def __init__(self) -> None:
+        self._labels, self._flags, self._blocks = Vocabulary[str](), Vocabulary[str](), Vocabulary[str]()
+        self._columns: dict[str, list[NDArray[Any]]] = {}
+        self._num_images = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Adds rows.
+
+        Args:
+            rows: Staged rows with the light columns, ``block`` and ``offset``.
+        """
+        column = {name: rows.column(name).combine_chunks() for name in rows.column_names}
+        images = distinct(hash_column(column["image_hashes"].flatten()))
+        self._keep(
+            content=hash_column(column["content_hash"]),
+            row_hash=hash_column(column["row_hash"]),
+            label=text_codes(column["label"], self._labels),
+            flags=text_codes(joined_texts(column["flags"], _COMMA), self._flags),
+            question=key_column(column["question_key"]),
+            options=key_column(column["options_key"]),
+            answer=key_column(column["answer_key"]),
+            block=text_codes(column["block"].dictionary_decode(), self._blocks),
+            offset=column["offset"].to_numpy(),
+            num_images=list_lengths(column["image_hashes"]),
+            image_names=images.names,
+            images=images.codes + np.int32(self._num_images),
+            files=hash_column(column["image_bytes_hashes"].flatten()),
+            num_groups=list_lengths(column["groups"]),
+            groups=hash_column(column["groups"].flatten(), _GROUP_BYTES),
+        )
+        self._num_images += len(images.names)
+
+    def _keep(self, **columns: NDArray[Any]) -> None:
+        for name, values in columns.items():
+            self._columns.setdefault(name, []).append(values)
+
+    def _whole(self, name: str) -> Any:
+        # Popped: of one column at a time both its parts and the whole are held.
+        return np.concatenate(self._columns.pop(name))
+
+    def finish(
+        self,
+        *,
+        places: tuple[Place, ...],
+        place: Codes,
+        index: Numbers,
+        is_asked_once: NDArray[np.bool_],
+        order: Numbers | None,
+    ) -> RowTable:
+        """Returns the rows.
+
+        Args:
+            places: All places, ascending.
+            place: Of every row, its place.
+            index: Of every row, its position in the file.
+            is_asked_once: Of every row, whether no other is about its images.
+            order: Where the rows stood when they were added; None if they were in this order.
+        """
+        if order is not None:
+            back = np.argsort(order)
+            place, index, is_asked_once = place[back], index[back], is_asked_once[back]
+        names, files, groups = (distinct(self._whole(name)) for name in ("image_names", "files", "groups"))
+        starts, codes = starts_of(self._whole("num_images")), names.codes[self._whole("images")]
+        table = RowTable(
+            places=places,
+            labels=self._labels.values,
+            flag_sets=tuple(tuple(text.split(_COMMA)) if text else () for text in self._flags.values),
+            blocks=self._blocks.values,
+            place=place,
+            index=index,
+            # Where an image is asked about once, as in sets of classes, options decide: wordings vary.
+            question=np.where(is_asked_once, self._whole("options"), self._whole("question")),
+            images=Lists(names=names.names, starts=starts, codes=codes),
+            files=Lists(names=files.names, starts=starts, codes=files.codes),
+            groups=Lists(names=groups.names, starts=starts_of(self._whole("num_groups")), codes=groups.codes),
+            **{name: self._whole(name) for name in _PLAIN},
+        )
+        return table if order is None else table.take(order)
