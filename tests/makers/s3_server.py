@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +24,8 @@ _OPTIONS = (
     *("-volume.max=8", "-master.volumeSizeLimitMB=256"),
     *("-iam=false", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
 )
+# Killed, because to end in order takes it half a minute; and when this process is gone, however it ended.
+_GUARD = '"$@" & read -r _; kill -KILL $!'
 _ROLES = ("Admin", "Read", "Write", "List", "Tagging")
 
 
@@ -94,16 +95,14 @@ def run_s3(server: S3Server, folder: Path) -> Iterator[None]:
     names = [*(f"-{name}.port" for name in _PORTS), *(f"-{name}.port.grpc" for name in _PORTS)]
     command += [f"-s3.config={config}", *(f"{name}={port}" for name, port in zip(names, server.ports, strict=True))]
     with log_path.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
-        try:
-            _wait_until_ready(server, process, log_path)
+        guarded = ["sh", "-c", _GUARD, "sh", *command]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(guarded, stdin=pipe, stdout=log, stderr=log, cwd=folder, start_new_session=True):
+            _wait_until_ready(server, log_path)
             yield
-        finally:
-            process.send_signal(signal.SIGKILL)  # to end in order takes it half a minute
-            process.wait()
 
 
-def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(server: S3Server, log: Path) -> None:
     """Waits until an object can be written: the gate answers before there is a volume for it."""
     deadline = time.monotonic() + _READY_TIMEOUT_S
     client = client_of(server)
@@ -112,7 +111,7 @@ def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: P
             client.create_bucket(Bucket=server.bucket)
             client.put_object(Bucket=server.bucket, Key="ready", Body=b"ready")
         except Exception as error:
-            if process.poll() is not None or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise RuntimeError(f"no S3 server: {error}\n{log.read_text(encoding='utf-8')[-2000:]}") from error
             time.sleep(0.1)
         else:
