@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,7 +120,8 @@ def locked(storage: Storage, folder: str, *, wait_s: float = 0.0, life_s: float 
     try:
         yield lock
     finally:
-        lock.release()
+        with suppress(StorageError):  # then others wait until this hold is too old
+            lock.release()
 
 
 def take(storage: Storage, folder: str, *, wait_s: float = 0.0, life_s: float = DEFAULT_LIFE_S) -> HeldLock:
@@ -169,18 +170,19 @@ def _is_created(storage: Storage, folder: str, fence: int, owner: Owner) -> bool
     if _newest(storage, folder) != fence:
         storage.remove(_key(folder, fence))
         return False
-    for state in list(storage.objects(f"{folder}/")):
-        if _number(state.key) < fence:
-            storage.remove(state.key)
+    for number in _numbers(storage, folder):
+        if number < fence:
+            storage.remove(_key(folder, number))
     return True
 
 
 def _newest(storage: Storage, folder: str) -> int:
-    return max((_number(state.key) for state in storage.objects(f"{folder}/")), default=0)
+    return max(_numbers(storage, folder), default=0)
 
 
-def _number(key: str) -> int:
-    return int(key.rsplit("/", 1)[-1])
+def _numbers(storage: Storage, folder: str) -> list[int]:
+    names = [state.key.rsplit("/", 1)[-1] for state in storage.objects(f"{folder}/")]
+    return [int(name) for name in names if name.isdecimal()]  # network file systems leave names of their own
 
 
 def _key(folder: str, fence: int) -> str:
