@@ -117,3 +117,7 @@ class MissingImagesError(UserError):
 
 class StoreError(UserError):
     """The store is absent, damaged, busy or lacks what was asked for."""
+
+
+class StorageError(UserError):
+    """A folder or a bucket cannot be used as asked: rights, credentials, network or space."""

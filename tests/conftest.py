@@ -10,7 +10,9 @@ import pytest
 from hypothesis import settings
 
 from cluster.connect import connect, disconnect
+from datasets_spec.storage.s3_bucket import forget_sessions
 from tests.makers.ray_head import HeadNode, start_head
+from tests.makers.s3_server import S3Server, plan_s3, run_s3
 
 # The same examples on every machine and every time; `--hypothesis-profile=random` looks for new ones.
 # Time limits a call would fail on a busy machine; what is slow is a matter for --durations.
@@ -35,12 +37,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _starts_ray(item: pytest.Item) -> bool:
-    return item.get_closest_marker("ray") is not None or _shared_cluster(item) > 0
+    # Data in a bucket are prepared by Ray: one S3 server for all who need one.
+    is_asked = item.get_closest_marker("ray") is not None or "s3_server" in getattr(item, "fixturenames", ())
+    return is_asked or _shared_cluster(item) > 0
 
 
 def _shared_cluster(item: pytest.Item) -> int:
     names = getattr(item, "fixturenames", ())
     return 2 if "shared_ray" in names else 1 if "head" in names else 0
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> S3Server:
+    """Where an S3 server runs as soon as a test asks for :func:`s3_server`."""
+    return plan_s3()
+
+
+@pytest.fixture(scope="session")
+def s3_server(s3_address: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server on loopback; who uses it sets its `environment`, as :func:`s3` does."""
+    with run_s3(s3_address, tmp_path_factory.mktemp("s3")):
+        yield s3_address
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The same, with its credentials in the environment of this process."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
+@pytest.fixture
+def s3_anew(s3: S3Server) -> Iterator[S3Server]:
+    """The same for a test that changes the environment: what other tests opened is not used, nor left to them."""
+    forget_sessions()
+    yield s3
+    forget_sessions()
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +84,9 @@ def head() -> Iterator[HeadNode]:
 
 
 @pytest.fixture(scope="session")
-def shared_ray() -> Iterator[None]:
-    """Started as a study starts it: with its settings, and tried again where it times out."""
-    with patch.dict(os.environ):
+def shared_ray(s3_address: S3Server) -> Iterator[None]:
+    """Started as a study starts it: with its settings, and tried again where it times out; it may read buckets."""
+    with patch.dict(os.environ, s3_address.environment):
         connection = connect("local", num_cpus=2, dashboard=False, object_store_gib=0.15)
         for note in connection.notes:
             warnings.warn(note, stacklevel=1)

@@ -16,6 +16,7 @@ PACKAGES = ("datasets_spec", "cluster", "trainers", "search")
 ORDER = {
     "datasets_spec": [
         "errors atomic canonical nearest sample boxes",
+        "storage",
         "spec_files images packs splits readers phantom",
         "catalog copies",
         "store",

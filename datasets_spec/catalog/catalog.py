@@ -13,6 +13,7 @@ from datasets_spec.errors import UserError
 from datasets_spec.nearest import nearest_of
 from datasets_spec.spec_files.spec_file import load_spec, load_spec_text
 from datasets_spec.splits.shares import SamplingSpec, SplitShares
+from datasets_spec.storage.place import Place, below
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,13 +60,21 @@ class Catalog:
             hint=f"its subsets: {_listed(names)}",
         )
 
-    def image_root(self, name: str) -> Path:
-        """Returns the folder beneath which a subset's images lie.
+    def image_root(self, name: str) -> Place:
+        """Returns the folder beneath which a subset's images lie, or ``s3://bucket/prefix``.
 
         Args:
             name: Name of the subset.
         """
-        return self.base_dir / (self.subset(name).image_root or self.spec.image_root)
+        return self.place(self.subset(name).image_root or self.spec.image_root)
+
+    def place(self, written: str) -> Place:
+        """Returns where a file or folder lies that the catalog names.
+
+        Args:
+            written: A path from the catalog's folder on, or ``s3://bucket/key``.
+        """
+        return below(self.base_dir, written)
 
     def shares(self, name: str) -> SplitShares:
         """Returns the shares a subset's pool is divided by, its role considered.

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from datasets_spec.catalog.draft_boxes import BoxGuess, guess_boxes
 from datasets_spec.errors import UserError
-from datasets_spec.images.files import ABSENT, file_state, resolve_beneath
+from datasets_spec.images.file_state import ABSENT
+from datasets_spec.images.files import file_state, resolve_beneath
 from datasets_spec.images.limits import ImageRefused
 from datasets_spec.readers import FORMATS, MADE_QUESTIONS, get_reader
 from datasets_spec.readers.files import SUFFIXES

@@ -10,12 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from datasets_spec.boxes import BoxForm
 from datasets_spec.catalog.keys import Ability, Key
+from datasets_spec.errors import StorageError
 from datasets_spec.splits.leak_levels import LeakagePolicy
 from datasets_spec.splits.shares import Role, SamplingSpec, SplitShares
+from datasets_spec.storage.place import as_place
 
 Format = Literal["med_mat", "med_mim", "llava", "sharegpt", "hf_messages", "table", "image_folder"]
 # Lower case only: names become folder names, and some file systems ignore case.
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]*$"
+
+
+def _require_place(written: str) -> str:
+    """Returns a path or an address; others than those of buckets are refused where they are written."""
+    try:
+        as_place(written)
+    except StorageError as error:
+        raise ValueError(error.message) from None
+    return written
 
 
 class SourceSpec(BaseModel):
@@ -62,10 +73,11 @@ class SubsetSpec(BaseModel):
         role: ``id`` or ``ood`` as in Med-MAT: whether it is meant for training or for testing only.
         sources: Data sets it is built from, by the ids of the catalog's ``sources``.
         pool: Files (of an ``image_folder`` also folders) whose rows are divided by the shares; relative to the catalog
-            file.
+            file, or ``s3://bucket/key``.
         test: Files of a published test set; all their rows are ``sealed``, unless the subset has no pool and shares of
             its own with ``train: 0``, which then divide them.
-        image_root: Folder beneath which every image path must stay; relative to the catalog file.
+        image_root: Folder beneath which every image path must stay; relative to the catalog file, or
+            ``s3://bucket/prefix``.
         shares: Shares of this subset, instead of the catalog's.
         sampling: Sampling of this subset, instead of the catalog's.
         group_pattern: Regular expression with one group, searched in an image path: the patient.
@@ -140,6 +152,18 @@ class SubsetSpec(BaseModel):
             raise ValueError(f"needs exactly one group in parentheses, has {groups}")
         return pattern
 
+    @field_validator("pool", "test")
+    @classmethod
+    def _are_places(cls, files: tuple[str, ...]) -> tuple[str, ...]:
+        for file in files:
+            _require_place(file)
+        return files
+
+    @field_validator("image_root")
+    @classmethod
+    def _is_a_place(cls, root: str | None) -> str | None:
+        return None if root is None else _require_place(root)
+
     @field_validator("source_pattern")
     @classmethod
     def _is_a_pattern(cls, pattern: str | None) -> str | None:
@@ -181,7 +205,7 @@ class CatalogSpec(BaseModel):
 
     Args:
         name: Name of the catalog.
-        image_root: Folder of all images; relative to the catalog file.
+        image_root: Folder of all images; relative to the catalog file, or ``s3://bucket/prefix``.
         task_map: Name of a shipped task map, or a path to one.
         absent: What to do with a subset whose files or image folder are not there: refuse all, or leave it out and
             say so.
@@ -203,6 +227,11 @@ class CatalogSpec(BaseModel):
     leakage: LeakagePolicy = LeakagePolicy()
     subsets: tuple[SubsetSpec, ...] = Field(min_length=1)
     sources: tuple[SourceSpec, ...] = ()
+
+    @field_validator("image_root")
+    @classmethod
+    def _is_a_place(cls, root: str) -> str:
+        return _require_place(root)
 
     @model_validator(mode="after")
     def _has_distinct_names(self) -> CatalogSpec:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets_spec.copies.ties import Ties
@@ -120,6 +119,6 @@ def _open(seen: SeenImage, limits: ImageLimits) -> Picture | None:
     from datasets_spec.copies.picture import picture_of
 
     try:
-        return picture_of(decode(read_image(resolve_beneath(Path(seen.root), seen.published), limits), limits))
+        return picture_of(decode(read_image(resolve_beneath(seen.root, seen.published), limits), limits))
     except ImageRefused:
         return None  # it changed since it was hashed

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import overload
 
+from datasets_spec.images.file_state import ABSENT, FileState
 from datasets_spec.images.limits import ImageLimits, ImageRefused
+from datasets_spec.images.objects import object_state, read_object
 from datasets_spec.sample import QuarantineReason
-
-# To pass through a folder takes the right to search it, not to list it (O_PATH, where the system has it).
-_FOLDER = os.O_NOFOLLOW | os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileState:
-    """Size and modification time of a file; size -1 where there is none."""
-
-    num_bytes: int
-    mtime_ns: int
+from datasets_spec.storage.open_file import open_resolved
+from datasets_spec.storage.place import Place, S3Place, as_place
 
 
-ABSENT = FileState(num_bytes=-1, mtime_ns=-1)
+@overload
+def resolve_beneath(root: Path, published: str) -> Path: ...
+@overload
+def resolve_beneath(root: S3Place, published: str) -> S3Place: ...
+@overload
+def resolve_beneath(root: str | Place, published: str) -> Place: ...
 
 
-def resolve_beneath(root: Path, published: str) -> Path:
+def resolve_beneath(root: str | Place, published: str) -> Place:
     """Returns the place of a published path, which must lie beneath a folder once links are followed.
 
     Args:
-        root: The folder; it may itself be a link.
+        root: The folder, which may itself be a link; or ``s3://bucket/prefix``, where there are no links.
         published: Path as written in a record.
 
     Raises:
@@ -44,6 +42,9 @@ def resolve_beneath(root: Path, published: str) -> Path:
         raise outside
     if ".." in published.replace("\\", "/").split("/"):
         raise outside
+    root = as_place(root)
+    if isinstance(root, S3Place):
+        return root / published
     try:
         top = _resolved(root)
         place = _without_links(top, published) or str((Path(top) / published).resolve())
@@ -81,12 +82,17 @@ def _without_links(top: str, published: str) -> str | None:
     return place
 
 
-def file_state(path: Path) -> FileState:
-    """Returns size and modification time of a regular file, or ``ABSENT``.
+def file_state(path: Place) -> FileState:
+    """Returns size and modification time of a regular file or an object, or ``ABSENT``.
 
     Args:
-        path: A resolved path.
+        path: A resolved place.
+
+    Raises:
+        StorageError: Its bucket cannot be used.
     """
+    if isinstance(path, S3Place):
+        return object_state(path)
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -96,23 +102,26 @@ def file_state(path: Path) -> FileState:
     return FileState(num_bytes=found.st_size, mtime_ns=found.st_mtime_ns)
 
 
-def read_image(path: Path, limits: ImageLimits) -> bytes:
-    """Reads an image file within the byte limit.
+def read_image(path: Place, limits: ImageLimits) -> bytes:
+    """Reads an image within the byte limit.
 
     Args:
-        path: A resolved path.
+        path: A resolved place.
         limits: What it may cost.
 
     Raises:
         ImageRefused: It is no regular file, too large or unreadable.
+        StorageError: Its bucket cannot be used.
     """
+    if isinstance(path, S3Place):
+        return read_object(path, limits)
     state = file_state(path)
     if state == ABSENT:
         raise ImageRefused(QuarantineReason.missing_image)
     if state.num_bytes > limits.max_bytes:
         raise ImageRefused(QuarantineReason.image_too_large, f"{state.num_bytes} bytes")
     try:
-        with os.fdopen(_open_resolved(path), "rb") as file:
+        with os.fdopen(open_resolved(path), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ImageRefused(QuarantineReason.missing_image)
             data = file.read(limits.max_bytes + 1)
@@ -121,20 +130,3 @@ def read_image(path: Path, limits: ImageLimits) -> bytes:
     if len(data) > limits.max_bytes:
         raise ImageRefused(QuarantineReason.image_too_large, "grew while it was read")
     return data
-
-
-def _open_resolved(path: Path) -> int:
-    """Opens a resolved path one folder after the other; returns the file's descriptor.
-
-    None of its parts was a link when it was resolved. What is one now was put there since and is not followed, be it
-    the file or a folder on the way; a pipe is not waited for.
-    """
-    *folders, name = path.parts[1:]
-    here = os.open(path.anchor, _FOLDER)
-    try:
-        for folder in folders:
-            within, here = here, os.open(folder, _FOLDER, dir_fd=here)
-            os.close(within)
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
-    finally:
-        os.close(here)

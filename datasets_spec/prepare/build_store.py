@@ -34,6 +34,7 @@ from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
 from datasets_spec.prepare.write_rows import write_row_list
 from datasets_spec.splits.links import Links
 from datasets_spec.splits.row_plan import RowPlan, make_plan
+from datasets_spec.storage.place import as_place
 from datasets_spec.store.generations import GENERATIONS
 from datasets_spec.store.manifest import StoreManifest
 from datasets_spec.store.remarks import tell_patients_and_contradictions
@@ -103,7 +104,7 @@ def build_store(order: StoreOrder) -> tuple[StoreManifest, AsideRows]:
     secret_path = make_secret(order.store_dir)
     # Staged rows hold paths, and hashes of patients as links need them: only their owner can open the folder.
     order.staging.mkdir(mode=0o700)
-    inputs = [item.path for item in files] + [Path(source.image_root) for source in sources.values()]
+    inputs = [item.path for item in files] + [as_place(source.image_root) for source in sources.values()]
     require_shared_folder(order.generation, inputs, order.tell)
     wanted, num_rows = _read_rows(order, files, sources)
     opened = _open_images(order, wanted)

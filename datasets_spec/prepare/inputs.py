@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from datasets_spec.boxes import BoxForm
 from datasets_spec.canonical import content_hash
@@ -18,6 +17,7 @@ from datasets_spec.readers import MADE_QUESTIONS
 from datasets_spec.readers.class_questions import LabelledSubset
 from datasets_spec.readers.image_files import find_images
 from datasets_spec.splits.row_plan import POOL, TEST
+from datasets_spec.storage.place import Place, S3Place
 from datasets_spec.store.manifest import STORE_VERSION
 
 IMAGES_NAME = "images.parquet"
@@ -41,7 +41,7 @@ class DataFile:
     subset: str
     role: str
     file: str
-    path: Path
+    path: Place
 
 
 def data_files(catalog: Catalog) -> list[DataFile]:
@@ -59,7 +59,7 @@ def _declared_files(catalog: Catalog) -> Iterator[DataFile]:
     for subset in catalog.prepared:
         for role, files in ((POOL, subset.pool), (POOL if subset.divides_test else TEST, subset.test)):
             for file in files:
-                yield DataFile(subset=subset.name, role=role, file=file, path=catalog.base_dir / file)
+                yield DataFile(subset=subset.name, role=role, file=file, path=catalog.place(file))
 
 
 def absent_subsets(catalog: Catalog) -> dict[str, str]:
@@ -110,7 +110,7 @@ def _labelled(catalog: Catalog, subset: SubsetSpec) -> LabelledSubset:
         task=subset.task,
         class_names=subset.class_names,
         image_root=catalog.image_root(subset.name).absolute(),
-        files=tuple((catalog.base_dir / file).absolute() for file in sorted((*subset.pool, *subset.test))),
+        files=tuple(catalog.place(file).absolute() for file in sorted((*subset.pool, *subset.test))),
     )
 
 
@@ -202,7 +202,10 @@ def _content(catalog: Catalog, item: DataFile) -> str:
     return digest.hexdigest()
 
 
-def _file_hash(path: Path) -> str:
+def _file_hash(path: Place) -> str:
+    if isinstance(path, S3Place):
+        found = path.storage.state(path.key)
+        return "" if found is None else f"{found.num_bytes} {found.tag}"  # told without reading it
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

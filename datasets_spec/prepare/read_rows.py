@@ -15,6 +15,7 @@ from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin
 from datasets_spec.prepare.staged_rows import staged_table, write_read
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import QuarantinedRow, QuarantineReason, RawSample
+from datasets_spec.storage.place import as_place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +40,7 @@ def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Itera
         source = sources[item["subset"]]
         reader = get_reader(source.format, source.labelled)
         try:
-            for record in reader(Path(item["path"]), subset=item["subset"]):
+            for record in reader(as_place(item["path"]), subset=item["subset"]):
                 rows.append({**where, **_record_columns(record, source)})
                 if len(rows) == ROWS_PER_BLOCK:
                     yield staged_table(rows)

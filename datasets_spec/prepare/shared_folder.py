@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.atomic import replace_text
-from datasets_spec.errors import StoreError
+from datasets_spec.errors import StorageError, StoreError
+from datasets_spec.storage.place import Place, as_place
 
 PROOF_NAME = "nodes"
 TOKEN_NAME = "token"
@@ -42,18 +43,21 @@ def prove_folder(proof: str, token: str, node_id: str, inputs: Sequence[str] = (
     except OSError as error:
         return f"cannot use the folder of the store: {error.strerror or type(error).__name__}"
     # A row whose image is on another machine would be set aside, or not, as the tasks happen to be placed.
-    absent = [path for path in inputs if not Path(path).exists()]
+    try:
+        absent = [path for path in inputs if not as_place(path).exists()]
+    except StorageError as error:
+        return f"does not get at the data: {error.message}" + (f" ({error.hint})" if error.hint else "")
     return f"does not see {absent[0]} ({len(absent)} of {len(inputs)} data files and image folders)" if absent else None
 
 
-def require_shared_folder(folder: Path, inputs: Iterable[Path], tell: Callable[[str], None]) -> None:
+def require_shared_folder(folder: Path, inputs: Iterable[Place], tell: Callable[[str], None]) -> None:
     """Lets a task on every living node with processors read and write in a folder, and look for the data.
 
     A node that joins later is not asked; what it might lose is found when rows and parts are counted.
 
     Args:
         folder: New, and on the storage that the nodes should share.
-        inputs: Data files and image folders; what this process does not see, no node must.
+        inputs: Data files and image folders, or addresses of buckets; what this process does not see, no node must.
         tell: Told which nodes are not asked, because no data job runs on a node without processors.
 
     Raises:
@@ -77,7 +81,7 @@ def require_shared_folder(folder: Path, inputs: Iterable[Path], tell: Callable[[
             f"{len(problems)} of {len(asked)} nodes cannot help to prepare the store in {folder.absolute()}:\n  "
             + "\n  ".join(problems),
             hint="put the store (`store` in the study's file), the data files and the images on storage that all nodes "
-            "mount at the same paths, or leave these nodes out of the cluster",
+            "mount at the same paths, data in buckets within reach of all, or leave these nodes out of the cluster",
         )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol, cast
 
 from datasets_spec.errors import UserError
 from datasets_spec.nearest import nearest_of
 from datasets_spec.readers.class_questions import LabelledSubset
 from datasets_spec.sample import QuarantinedRow, RawSample
+from datasets_spec.storage.place import Place
 
 _MODULES = {
     "med_mat": "datasets_spec.readers.med_mat",
@@ -32,7 +32,7 @@ FORMATS = tuple(_MODULES)
 class Reader(Protocol):
     """Reads one file of a format."""
 
-    def __call__(self, path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
+    def __call__(self, path: Place, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
         """Yields every record of a file, in order.
 
         Args:

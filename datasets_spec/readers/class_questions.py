@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.sample import option_text_key
+from datasets_spec.storage.place import Place
 
 # All classes are options up to here: graded scales and blood cells have up to eight, and ten options are still a prompt
 # of a few lines. Beyond, ten are drawn for every row, the right one among them.
@@ -41,8 +41,8 @@ class LabelledSubset:
     area: str = ""
     task: str = ""
     class_names: Mapping[str, str] = field(default_factory=dict)
-    image_root: Path | None = None
-    files: tuple[Path, ...] = ()
+    image_root: Place | None = None
+    files: tuple[Place, ...] = ()
 
     def name_of(self, label: str) -> str:
         """Returns the readable name of a class.

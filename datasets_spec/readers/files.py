@@ -13,6 +13,7 @@ from datasets_spec.errors import ReaderError
 from datasets_spec.readers.json_stream import iter_array, iter_lines
 from datasets_spec.readers.records import RowError, as_record
 from datasets_spec.sample import QuarantinedRow, QuarantineReason, RawSample
+from datasets_spec.storage.place import Place
 
 LINE_SUFFIXES = (".jsonl", ".ndjson")
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -21,7 +22,7 @@ _ROWS_PER_BATCH = 256
 
 
 def rows_of(
-    path: Path, subset: str, build: Callable[[int, dict[str, Any]], RawSample]
+    path: Place, subset: str, build: Callable[[int, dict[str, Any]], RawSample]
 ) -> Iterator[RawSample | QuarantinedRow]:
     """Yields every record of a file as a sample or a quarantined row, in order.
 
@@ -42,7 +43,7 @@ def rows_of(
             yield error.quarantined(path, subset, index)
 
 
-def iter_records(path: Path) -> Iterator[Any | RowError]:
+def iter_records(path: Place) -> Iterator[Any | RowError]:
     """Yields the records of a file; one that cannot be parsed by itself as a :class:`RowError`.
 
     Args:
@@ -54,7 +55,7 @@ def iter_records(path: Path) -> Iterator[Any | RowError]:
     suffix = path.suffix.lower()
     try:
         # Opening a pipe or a device would wait, or never end.
-        if not stat.S_ISREG(path.stat().st_mode):
+        if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):
             raise ReaderError(f"{path} is no regular file", hint="check the pool and test paths of the catalog")
         with path.open("rb") as file:
             if suffix in LINE_SUFFIXES:

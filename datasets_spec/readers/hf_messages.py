@@ -7,7 +7,6 @@ has all fields, empty where they do not apply.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from datasets_spec.readers.conversation import sample_from, two_turns
@@ -15,12 +14,13 @@ from datasets_spec.readers.files import rows_of
 from datasets_spec.readers.records import RowError, paths_of, source_of
 from datasets_spec.readers.sharegpt import without_system
 from datasets_spec.sample import Flag, QuarantinedRow, QuarantineReason, RawSample
+from datasets_spec.storage.place import Place
 
 _IMAGE_TAG = "<image>"
 _PATH_KEYS = ("path", "image", "url")
 
 
-def read_rows(path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
+def read_rows(path: Place, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
     """Yields every record of a chat file as a sample or a quarantined row, in order.
 
     Args:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from datasets_spec.errors import ReaderError
 from datasets_spec.readers.records import RowError
 from datasets_spec.sample import QuarantineReason
+from datasets_spec.storage.place import Place, S3Place
 
 # Files that are looked at, whatever their case; what decodes them goes by their content. Others (Thumbs.db, notes,
 # outlines beside the pictures) are no records, as for torchvision's ImageFolder.
@@ -37,7 +38,7 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def completed(root: Path, published: str) -> str:
+def completed(root: Place, published: str) -> str:
     """Returns a path with its ending, where it is written without one (``000c1434d8d7``) and such a file is there.
 
     Args:
@@ -47,10 +48,14 @@ def completed(root: Path, published: str) -> str:
     if is_image_name(published.rsplit("/", 1)[-1]) or published.startswith(("/", "~")) or ".." in published:
         return published
     endings = (ending for suffix in IMAGE_SUFFIXES for ending in (suffix, suffix.upper()))
+    if isinstance(root, S3Place):
+        start = (root / published).key
+        there = {found.key[len(start) :] for found in root.storage.objects(f"{start}.")}
+        return next((f"{published}{ending}" for ending in endings if ending in there), published)
     return next((name for ending in endings if os.path.isfile(root / (name := f"{published}{ending}"))), published)
 
 
-def class_folders(top: Path, within: Path) -> list[str]:
+def class_folders(top: Place, within: Place) -> list[str]:
     """Lists the folders of a folder that hold at least one image.
 
     Args:
@@ -69,7 +74,7 @@ def class_folders(top: Path, within: Path) -> list[str]:
     return [name for name in folders if any(found.error is None for found in _images_of(top, name, within))]
 
 
-def find_images(top: Path, within: Path) -> Iterator[FoundImage]:
+def find_images(top: Place, within: Place) -> Iterator[FoundImage]:
     """Yields every image below a folder, class by class.
 
     Only the names of the folders on the way are held in memory. A linked folder is entered where it stays beneath
@@ -89,9 +94,25 @@ def find_images(top: Path, within: Path) -> Iterator[FoundImage]:
             yield FoundImage("", name, RowError(QuarantineReason.malformed_row, "lies in no folder of a class"))
 
 
-def _images_of(top: Path, label: str, within: Path) -> Iterator[FoundImage]:
-    for path, error in _below(os.path.realpath(within), str(top / label), label, (os.path.realpath(top),)):
+def _images_of(top: Place, label: str, within: Place) -> Iterator[FoundImage]:
+    if isinstance(top, S3Place):
+        below = _keys_below(top / label, label)
+    else:
+        below = _below(os.path.realpath(str(within)), str(top / label), label, (os.path.realpath(top),))
+    for path, error in below:
         yield FoundImage(label, path, error or _unwritable(path))
+
+
+def _keys_below(folder: S3Place, path: str, depth: int = 1) -> Iterator[tuple[str, RowError | None]]:
+    """The same in a bucket, which has no links."""
+    if depth > _MOST_DEPTH:
+        yield path, RowError(QuarantineReason.malformed_row, f"more than {_MOST_DEPTH} folders deep")
+        return
+    for name, is_folder in _listed(folder):
+        if is_folder:
+            yield from _keys_below(folder / name, f"{path}/{name}", depth + 1)
+        elif is_image_name(name):
+            yield f"{path}/{name}", None
 
 
 def _below(within: str, folder: str, path: str, above: tuple[str, ...]) -> Iterator[tuple[str, RowError | None]]:
@@ -110,16 +131,22 @@ def _below(within: str, folder: str, path: str, above: tuple[str, ...]) -> Itera
                 yield f"{path}/{name}", None
 
 
-def _listed(folder: Path) -> list[tuple[str, bool]]:
+def _listed(folder: Place) -> list[tuple[str, bool]]:
     """Names in a folder and whether each is a folder, ordered by spelling: the same on every file system."""
     try:
-        with os.scandir(folder) as entries:
-            found = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+        if isinstance(folder, S3Place):
+            folders, objects = folder.storage.children(folder.key)
+            names = {**dict.fromkeys(folders, True), **{place.key.rsplit("/", 1)[-1]: False for place in objects}}
+            entries = list(names.items())
+        else:
+            with os.scandir(folder) as scanned:
+                entries = [(entry.name, entry.is_dir()) for entry in scanned]
     except OSError as error:
         raise ReaderError(
             f"cannot read the folder {folder}: {error.strerror or type(error).__name__}",
             hint="check the pool and test paths of the catalog",
         ) from None
+    found = [(name, is_folder) for name, is_folder in entries if not name.startswith((".", "__MACOSX"))]
     return sorted(found, key=lambda item: (unicodedata.normalize("NFC", item[0]), item[0]))
 
 

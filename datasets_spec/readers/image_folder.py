@@ -13,7 +13,6 @@ import os
 import unicodedata
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from datasets_spec.errors import ReaderError
@@ -30,6 +29,7 @@ from datasets_spec.readers.files import iter_records, rows_of
 from datasets_spec.readers.image_files import IMAGE_SUFFIXES, class_folders, completed, find_images
 from datasets_spec.readers.records import GROUP_COLUMNS, RowError, as_record, cells_of, first_cell, paths_of
 from datasets_spec.sample import QuarantinedRow, QuarantineReason, RawSample, option_text_key
+from datasets_spec.storage.place import Place, S3Place
 
 _FILE_NAMES = (
     *("file", "image", "filename", "file_name", "image_path", "path", "filepath"),
@@ -40,7 +40,7 @@ _LABEL_NAMES = ("label", "class", "category", "diagnosis", "target", "dx")
 _NUM_PROBED = 1_000
 
 
-def read_rows(path: Path, *, subset: str, about: LabelledSubset | None = None) -> Iterator[RawSample | QuarantinedRow]:
+def read_rows(path: Place, *, subset: str, about: LabelledSubset | None = None) -> Iterator[RawSample | QuarantinedRow]:
     """Yields every image of a folder, or every row of a table, as a sample or a quarantined row, in order.
 
     Args:
@@ -59,7 +59,7 @@ def read_rows(path: Path, *, subset: str, about: LabelledSubset | None = None) -
         yield from _table_rows(path, subset, about, _classes_of(path, about))
 
 
-def _classes_of(path: Path, about: LabelledSubset) -> dict[str, str]:
+def _classes_of(path: Place, about: LabelledSubset) -> dict[str, str]:
     """Readable names of all classes of the subset, by what they are compared by."""
     labels: set[str] = set()
     files = tuple(dict.fromkeys((path, *about.files)))
@@ -83,7 +83,7 @@ def _classes_of(path: Path, about: LabelledSubset) -> dict[str, str]:
     return classes
 
 
-def _require_no_misspelling(path: Path, labels: set[str], about: LabelledSubset) -> None:
+def _require_no_misspelling(path: Place, labels: set[str], about: LabelledSubset) -> None:
     """Refuses a name for a class that is not there while one like it has none: it would be an option never right."""
     found = {unicodedata.normalize("NFC", label) for label in labels}
     unnamed = sorted(found - about.class_names.keys())
@@ -95,7 +95,7 @@ def _require_no_misspelling(path: Path, labels: set[str], about: LabelledSubset)
             )
 
 
-def _labels_of(file: Path, about: LabelledSubset) -> set[str]:
+def _labels_of(file: Place, about: LabelledSubset) -> set[str]:
     if file.is_dir():
         return set(class_folders(file, about.image_root or file))
     found: set[str] = set()
@@ -112,7 +112,7 @@ def _labels_of(file: Path, about: LabelledSubset) -> set[str]:
 
 
 def _folder_rows(
-    top: Path, prefix: str, subset: str, about: LabelledSubset, classes: Mapping[str, str]
+    top: Place, prefix: str, subset: str, about: LabelledSubset, classes: Mapping[str, str]
 ) -> Iterator[RawSample | QuarantinedRow]:
     for index, found in enumerate(find_images(top, about.image_root or top)):
         if found.error is not None:
@@ -122,9 +122,11 @@ def _folder_rows(
         yield _sample(index, f"{prefix}{found.path}", found.label, row, about, classes)
 
 
-def _prefix(top: Path, image_root: Path | None) -> str:
+def _prefix(top: Place, image_root: Place | None) -> str:
     """What stands before a path below the folder so that it starts from the image root."""
     root = top if image_root is None else image_root
+    if isinstance(top, S3Place) or isinstance(root, S3Place):
+        return _prefix_of_keys(top, root)
     real, real_root = os.path.realpath(top), os.path.realpath(root)
     if os.path.commonpath((real, real_root)) != real_root:
         raise ReaderError(
@@ -137,8 +139,19 @@ def _prefix(top: Path, image_root: Path | None) -> str:
     return "" if below == "." else f"{below}/"
 
 
+def _prefix_of_keys(top: Place, root: Place) -> str:
+    """The same in a bucket, where the image root must be above the folder as it is written."""
+    if isinstance(top, S3Place) and isinstance(root, S3Place) and root.bucket == top.bucket:
+        above, key = (f"{place.key}/" if place.key else "" for place in (root, top))
+        if key.startswith(above):
+            return key[len(above) :]
+    raise ReaderError(
+        f"the folder {top} lies outside the image root {root}", hint="correct pool, test or image_root in the catalog"
+    )
+
+
 def _table_rows(
-    path: Path, subset: str, about: LabelledSubset, classes: Mapping[str, str]
+    path: Place, subset: str, about: LabelledSubset, classes: Mapping[str, str]
 ) -> Iterator[RawSample | QuarantinedRow]:
     def build(index: int, record: dict[str, Any]) -> RawSample:
         cells = _cells(record)

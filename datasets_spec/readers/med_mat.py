@@ -7,7 +7,6 @@ Its detection and segmentation files are not published; a record of them is read
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from datasets_spec.readers.choices import gold_option, require_open, split_options, without_image_tags
@@ -17,9 +16,10 @@ from datasets_spec.readers.option_marks import with_capital_marks
 from datasets_spec.readers.records import RowError, paths_of, require_text, text_of
 from datasets_spec.readers.regions import region_of
 from datasets_spec.sample import OPEN_ANSWER, QuarantinedRow, QuarantineReason, RawSample
+from datasets_spec.storage.place import Place
 
 
-def read_rows(path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
+def read_rows(path: Place, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
     """Yields every record of a Med-MAT file as a sample or a quarantined row, in order.
 
     Args:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from datasets_spec.sample import QuarantinedRow, QuarantineReason
+from datasets_spec.storage.place import Place
 
 DUPLICATE_KEYS = "\0duplicate keys"
 # Columns of a table that name the patient or the study.
@@ -21,7 +21,7 @@ class RowError(Exception):
         self.reason = reason
         self.detail = detail
 
-    def quarantined(self, path: Path, subset: str, index: int) -> QuarantinedRow:
+    def quarantined(self, path: Place, subset: str, index: int) -> QuarantinedRow:
         """Returns the quarantined row that stands for the record."""
         return QuarantinedRow(subset=subset, file=path.name, index=index, reason=self.reason, detail=self.detail)
 

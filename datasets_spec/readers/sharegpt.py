@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from datasets_spec.readers.conversation import sample_from, two_turns
 from datasets_spec.readers.files import rows_of
 from datasets_spec.readers.records import RowError, paths_of, source_of
 from datasets_spec.sample import Flag, QuarantinedRow, QuarantineReason, RawSample
+from datasets_spec.storage.place import Place
 
 
-def read_rows(path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
+def read_rows(path: Place, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
     """Yields every record of a ShareGPT file as a sample or a quarantined row, in order.
 
     Args:

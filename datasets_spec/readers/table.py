@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from datasets_spec.readers.choices import (
@@ -30,6 +29,7 @@ from datasets_spec.readers.option_marks import with_capital_marks
 from datasets_spec.readers.records import GROUP_COLUMNS, RowError, cells_of, first_cell, paths_of, require_text
 from datasets_spec.readers.regions import region_of
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
+from datasets_spec.storage.place import Place
 
 _IMAGE_NAMES = ("image", "images", "image_path", "figure_path", "file_name")
 _LABEL_NAMES = ("label", "caption")
@@ -37,7 +37,7 @@ _OPTION_COLUMN = re.compile(r"(?:option|choice)[ _-]?([a-z])\Z|([a-z])\Z")
 _NUMBERED_IMAGE = re.compile(r"image_?(\d+)\Z")
 
 
-def read_rows(path: Path, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
+def read_rows(path: Place, *, subset: str) -> Iterator[RawSample | QuarantinedRow]:
     """Yields every row of a table as a sample or a quarantined row, in order.
 
     Args:

@@ -7,11 +7,13 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets_spec.images.files import ABSENT, FileState, file_state, resolve_beneath
+from datasets_spec.images.file_state import ABSENT, FileState
+from datasets_spec.images.files import file_state, resolve_beneath
 from datasets_spec.images.limits import ImageRefused
+from datasets_spec.storage.place import S3Place, as_place
+from datasets_spec.storage.storage import ObjectState
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,8 +30,13 @@ def images_unchanged(states: pa.Table, roots: Mapping[str, str]) -> bool:
 
     Args:
         states: Table of ``subset``, ``path``, ``num_bytes`` and ``mtime_ns``, sorted by the first two.
-        roots: Folder of images by subset.
+        roots: Folder of images by subset, or ``s3://bucket/prefix``.
     """
+    in_buckets = [subset for subset, root in roots.items() if isinstance(as_place(root), S3Place)]
+    if in_buckets:
+        objects, states = _divided(states, in_buckets)
+        if not _are_unchanged(objects, roots):
+            return False
     batches = states.to_batches(max_chunksize=_IMAGES_PER_TASK)
     with ThreadPoolExecutor(_NUM_THREADS) as threads:
         tasks = [threads.submit(_is_unchanged, batch, roots) for batch in batches]
@@ -44,9 +51,54 @@ def states_of(places: Sequence[tuple[str, str]]) -> list[FileState]:
     Args:
         places: Folder of images and path there, of every image; those of one folder stand together.
     """
+    is_object = {root: isinstance(as_place(root), S3Place) for root in {root for root, _ in places}}
+    if any(is_object.values()):
+        objects = iter(_states_of_objects([place for place in places if is_object[place[0]]]))
+        files = iter(states_of([place for place in places if not is_object[place[0]]]))
+        return [next(objects if is_object[root] else files) for root, _ in places]
     blocks = [places[start : start + _IMAGES_PER_TASK] for start in range(0, len(places), _IMAGES_PER_TASK)]
     with ThreadPoolExecutor(_NUM_THREADS) as threads:
         return [state for states in threads.map(_states, blocks) for state in states]
+
+
+def _states_of_objects(places: Sequence[tuple[str, str]]) -> list[FileState]:
+    """By one listing a folder, a thousand states an answer: a look at each would cost a request."""
+    found: list[S3Place | None] = []
+    for root, published in places:
+        try:
+            place = resolve_beneath(root, published)
+        except ImageRefused:
+            place = None
+        found.append(place if isinstance(place, S3Place) else None)
+    wanted = {place for place in found if place is not None}
+    folders = sorted({S3Place(place.bucket, place.key.rpartition("/")[0]) for place in wanted})
+    states: dict[S3Place, FileState] = {}
+    with ThreadPoolExecutor(_NUM_THREADS) as threads:
+        for folder, objects in zip(folders, threads.map(_listed, folders), strict=True):
+            for item in objects:
+                if (place := S3Place(folder.bucket, item.key)) in wanted:
+                    states[place] = FileState(num_bytes=item.num_bytes, mtime_ns=item.mtime_ns)
+    return [ABSENT if place is None else states.get(place, ABSENT) for place in found]
+
+
+def _listed(folder: S3Place) -> list[ObjectState]:
+    return folder.storage.children(folder.key)[1]
+
+
+def _divided(states: pa.Table, subsets: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """Rows of some subsets, and the others."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_among = pc.is_in(states.column("subset"), value_set=pa.array(subsets, pa.string()))
+    return states.filter(is_among), states.filter(pc.invert(is_among))
+
+
+def _are_unchanged(objects: pa.Table, roots: Mapping[str, str]) -> bool:
+    columns = (objects.column(name).to_pylist() for name in ("subset", "path", "num_bytes", "mtime_ns"))
+    subsets, paths, sizes, times = columns
+    now = states_of([(roots[subset], path) for subset, path in zip(subsets, paths, strict=True)])
+    return [(state.num_bytes, state.mtime_ns) for state in now] == list(zip(sizes, times, strict=True))
 
 
 def _states(places: Sequence[tuple[str, str]]) -> list[FileState]:
@@ -88,13 +140,13 @@ def _state(root: str, published: str, folders: dict[tuple[str, str], str | None]
 
 def _resolved_state(root: str, published: str) -> FileState:
     try:
-        return file_state(resolve_beneath(Path(root), published))
+        return file_state(resolve_beneath(root, published))
     except ImageRefused:
         return ABSENT
 
 
 def _resolved_folder(root: str, folder: str) -> str | None:
     try:
-        return str(resolve_beneath(Path(root), folder))
+        return str(resolve_beneath(root, folder))
     except ImageRefused:
         return None

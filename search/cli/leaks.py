@@ -83,7 +83,7 @@ def sheet_of(pairs: Sequence[TiedRows], num_all: int) -> str:
 
 def _picture(row: TiedRow, limits: ImageLimits) -> str:
     try:
-        image = decode(read_image(resolve_beneath(Path(row.root), row.published), limits), limits).convert("RGB")
+        image = decode(read_image(resolve_beneath(row.root, row.published), limits), limits).convert("RGB")
     except ImageRefused as error:
         return f"<em>the image cannot be shown: {html.escape(error.reason.value)}</em>"
     image.thumbnail((THUMBNAIL, THUMBNAIL))

@@ -9,10 +9,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Final, Protocol, Self
 
-from datasets_spec.images.files import FileState
+from datasets_spec.images.file_state import FileState
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.prepare.opening.open_image import OpenedImage, refused_image
 from datasets_spec.sample import QuarantineReason
+from datasets_spec.storage.place import Place
 
 _MIB: Final = 1024 * 1024
 # What decoding, turning, windowing and hashing hold at their worst, a pixel; then the file twice, and what libraries
@@ -35,8 +36,8 @@ def limit_mib(limits: ImageLimits) -> int:
 class OpenOne(Protocol):
     """Opens an image or a mask."""
 
-    def __call__(self, path: Path, state: FileState, limits: ImageLimits) -> OpenedImage:
-        """Opens the file at a resolved path; what it may cost is limited."""
+    def __call__(self, path: Place, state: FileState, limits: ImageLimits) -> OpenedImage:
+        """Opens the file at a resolved place; what it may cost is limited."""
         ...
 
 
@@ -57,12 +58,12 @@ class LimitedProcess:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def run(self, open_one: OpenOne, path: Path, state: FileState) -> OpenedImage:
+    def run(self, open_one: OpenOne, path: Place, state: FileState) -> OpenedImage:
         """Opens an image there; one that ends the process is refused.
 
         Args:
             open_one: :func:`open_image.open_image` or :func:`open_image.open_mask`.
-            path: A resolved path.
+            path: A resolved place.
             state: Size and time of the file.
         """
         for _ in range(_NUM_TRIES):

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from datasets_spec.images.files import FileState
-from datasets_spec.images.limits import ImageLimits
+from datasets_spec.errors import StorageError
+from datasets_spec.images.file_state import FileState
+from datasets_spec.images.files import resolve_beneath
+from datasets_spec.images.limits import ImageLimits, ImageRefused
+from datasets_spec.images.objects import read_ahead
 from datasets_spec.packs.image_index import image_key, write_index
 from datasets_spec.packs.pack_writer import PackFile, PackWriter, Place
 from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin
 from datasets_spec.prepare.opening.limited_process import LimitedProcess
 from datasets_spec.prepare.opening.open_image import OpenedImage, find_image, open_image, open_mask
 from datasets_spec.prepare.opening.wanted_images import ImagePlace
+from datasets_spec.storage import place as storage
+from datasets_spec.storage.place import S3Place, as_place
 
 # A pack: large enough that a store has few, small enough that a task that is begun again loses little. Twice as much
 # where files have one size.
@@ -24,7 +30,7 @@ MAX_IMAGES_PER_PACK: Final = 1024
 # As many blocks at least, so that many processors share a small corpus; fewer images are not worth a task.
 _MIN_BLOCKS: Final = 32
 _MIN_IMAGES: Final = 32
-OpenOne = Callable[[ImagePlace, Path, FileState], OpenedImage]
+OpenOne = Callable[[ImagePlace, storage.Place, FileState], OpenedImage]
 
 
 class OpeningOrder(NamedTuple):
@@ -46,11 +52,13 @@ class OpenedBlock(NamedTuple):
         stem: Name of its pack and index, without suffix; empty where it was given up.
         num_images: How many images it has.
         node: Where it was opened.
+        failure: Why it was given up, where it was for want of a bucket.
     """
 
     stem: str
     num_images: int
     node: str
+    failure: str | None = None
 
 
 def divide(numbers: Sequence[int], num_bytes: Sequence[int]) -> Iterator[list[int]]:
@@ -97,19 +105,34 @@ def open_block(order: OpeningOrder, *, packs: Path, staging: Path, limits: Image
     attempt = begin(staging, ["open", order.places[0].text, order.places[-1].text, len(order.places)])
     if attempt > MAX_ATTEMPTS:
         return OpenedBlock("", len(order.places), platform.node())
-    if attempt == 1:
-        stem = _open_all(order.places, partial(_open, limits=limits), packs, opening)
-    else:
-        with LimitedProcess(limits) as process:
-            stem = _open_all(order.places, partial(_open_apart, process), packs, opening)
+    try:
+        if attempt == 1:
+            with read_ahead(_objects(order.places), limits):
+                stem = _open_all(order.places, partial(_open, limits=limits), packs, opening)
+        else:
+            with LimitedProcess(limits) as process:
+                stem = _open_all(order.places, partial(_open_apart, process), packs, opening)
+    except StorageError as error:
+        # As a result, not as an exception: Ray would bury it under its own trace.
+        return OpenedBlock("", len(order.places), platform.node(), str(error))
     return OpenedBlock(stem, len(order.places), platform.node())
 
 
-def _open(place: ImagePlace, path: Path, state: FileState, *, limits: ImageLimits) -> OpenedImage:
+def _objects(places: Sequence[ImagePlace]) -> Iterator[S3Place]:
+    """Images that are objects of a bucket, in the order in which they are opened."""
+    roots = {root: as_place(root) for root in {place.root for place in places}}
+    for place in places:
+        root = roots[place.root]
+        if isinstance(root, S3Place):
+            with suppress(ImageRefused):
+                yield resolve_beneath(root, place.published)
+
+
+def _open(place: ImagePlace, path: storage.Place, state: FileState, *, limits: ImageLimits) -> OpenedImage:
     return (open_mask if place.is_mask else open_image)(path, state, limits)
 
 
-def _open_apart(process: LimitedProcess, place: ImagePlace, path: Path, state: FileState) -> OpenedImage:
+def _open_apart(process: LimitedProcess, place: ImagePlace, path: storage.Place, state: FileState) -> OpenedImage:
     return process.run(open_mask if place.is_mask else open_image, path, state)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from datasets_spec.boxes import outer_box
 from datasets_spec.images.decode import decode, hash_of
-from datasets_spec.images.files import ABSENT, FileState, file_state, read_image, resolve_beneath
+from datasets_spec.images.file_state import ABSENT, FileState
+from datasets_spec.images.files import file_state, read_image, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.strip_metadata import without_metadata
+from datasets_spec.storage.place import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,7 @@ def refused_image(error: ImageRefused, state: FileState = ABSENT) -> OpenedImage
     return OpenedImage(state=state, reason=error.reason.value, detail=error.detail)
 
 
-def find_image(root: str, published: str) -> tuple[Path, FileState] | OpenedImage:
+def find_image(root: str, published: str) -> tuple[Place, FileState] | OpenedImage:
     """Returns where an image lies and its file's state; or, where it may not be looked for, why.
 
     Args:
@@ -58,17 +59,17 @@ def find_image(root: str, published: str) -> tuple[Path, FileState] | OpenedImag
         published: Path as written in a record.
     """
     try:
-        path = resolve_beneath(Path(root), published)
+        path = resolve_beneath(root, published)
     except ImageRefused as error:
         return refused_image(error)
     return path, file_state(path)
 
 
-def open_image(path: Path, state: FileState, limits: ImageLimits) -> OpenedImage:
+def open_image(path: Place, state: FileState, limits: ImageLimits) -> OpenedImage:
     """Reads an image once, decodes it once and learns everything of it.
 
     Args:
-        path: A resolved path.
+        path: A resolved place.
         state: Size and time of the file, to be told.
         limits: What it may cost.
     """
@@ -89,11 +90,11 @@ def open_image(path: Path, state: FileState, limits: ImageLimits) -> OpenedImage
     )
 
 
-def open_mask(path: Path, state: FileState, limits: ImageLimits) -> OpenedImage:
+def open_mask(path: Place, state: FileState, limits: ImageLimits) -> OpenedImage:
     """Reads a mask and finds the box around what it marks.
 
     Args:
-        path: A resolved path.
+        path: A resolved place.
         state: Size and time of the file, to be told.
         limits: What it may cost.
     """

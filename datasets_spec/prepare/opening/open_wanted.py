@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from datasets_spec.atomic import sync
-from datasets_spec.errors import ReaderError, StoreError
-from datasets_spec.images.files import FileState
+from datasets_spec.errors import ReaderError, StorageError, StoreError
+from datasets_spec.images.file_state import FileState
 from datasets_spec.packs.image_index import facts_schema, read_index
 from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACKS, PackFile
 from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS
@@ -58,6 +58,7 @@ def open_wanted(
 
     Raises:
         ReaderError: Images ended the process that opened them, again and again.
+        StorageError: A node did not get at a bucket; names all of them.
         StoreError: A pack is not where it was written.
     """
     places = wanted.places
@@ -68,6 +69,9 @@ def open_wanted(
     orders = [OpeningOrder(block, [places[number] for number in block]) for block in blocks]
     opened = open_blocks(orders)
     num_known = len(known.rows)
+    failures = sorted({f"node {block.node}: {block.failure}" for block in opened if block.failure})
+    if failures:
+        raise StorageError("\n".join(failures))
     for order, block in zip(orders, opened, strict=True):
         if not block.stem:
             ends = (_row_that_shows(wanted, staging, number) for number in (order.numbers[0], order.numbers[-1]))

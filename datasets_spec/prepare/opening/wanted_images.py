@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from datasets_spec.errors import ReaderError
-from datasets_spec.images.files import FileState
+from datasets_spec.images.file_state import FileState
 from datasets_spec.images.limits import ImageLimits
 from datasets_spec.packs.image_index import image_key, read_index
 from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACKS, PackFile

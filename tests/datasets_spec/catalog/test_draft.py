@@ -77,7 +77,7 @@ def test_images_beside_the_folder_of_the_questions_are_found(tmp_path: Path) -> 
     path.parent.mkdir()
     path.write_text(draft_catalog(top, path.parent).text.replace(":  # fill in", ": X  # fill in"))
     catalog = load_catalog(path)
-    assert catalog.image_root("all").resolve() == tmp_path / "pictures" / "ct"
+    assert Path(str(catalog.image_root("all"))).resolve() == tmp_path / "pictures" / "ct"
     assert (catalog.base_dir / catalog.subset("all").pool[0]).resolve() == top / "all.csv"
 
 
@@ -97,7 +97,7 @@ def test_folders_of_classes_are_drafted_for_a_catalog_anywhere(tmp_path: Path) -
     assert (subset.modality, subset.area, subset.task) == ("MRI", "Brain", "Tumor Classification")
     folders = [(catalog.base_dir / file).resolve().relative_to(top).as_posix() for file in (*subset.pool, *subset.test)]
     assert folders == ["train", "val", "test"]
-    assert catalog.image_root(subset.name).resolve() == top
+    assert Path(str(catalog.image_root(subset.name))).resolve() == top
     assert (graded.format, graded.task) == ("image_folder", "Level Identification")
     assert "# likely: 'mri' is in the path" in draft.text
     assert "# doubtful: the classes are numbers" in draft.text

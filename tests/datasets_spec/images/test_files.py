@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets_spec.images.files import ABSENT, file_state, read_image, resolve_beneath
+from datasets_spec.images.file_state import ABSENT
+from datasets_spec.images.files import file_state, read_image, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from tests.datasets_spec.images.shown import LIMITS
 

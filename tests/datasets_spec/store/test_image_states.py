@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets_spec.images.files import ABSENT, file_state, resolve_beneath
+from datasets_spec.images.file_state import ABSENT
+from datasets_spec.images.files import file_state, resolve_beneath
 from datasets_spec.images.limits import ImageRefused
 from datasets_spec.store import image_states
 from datasets_spec.store.image_states import images_unchanged
