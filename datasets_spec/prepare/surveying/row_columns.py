@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_spec.prepare.surveying.growing import GrowingColumns
 from datasets_spec.prepare.surveying.seen_images import SeenImages
 from datasets_spec.prepare.surveying.texts import (
     Vocabulary,
@@ -18,7 +19,7 @@ from datasets_spec.prepare.surveying.texts import (
     list_sums,
     text_codes,
 )
-from datasets_spec.splits.hashes import Codes, Distinct, distinct
+from datasets_spec.splits.hashes import Codes, Hashes, distinct
 from datasets_spec.splits.row_table import Lists, Numbers, Place, RowTable, starts_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class RowColumns:
 
     def __init__(self) -> None:
         self._labels, self._flags, self._blocks = Vocabulary[str](), Vocabulary[str](), Vocabulary[str]()
-        self._columns: dict[str, list[NDArray[Any]]] = {}
+        self._columns = GrowingColumns()
         self._looks: list[pa.Array] = []
         self._published: list[pa.Array] = []
         self._num_images = 0
@@ -48,9 +49,10 @@ class RowColumns:
             place: Number of their place.
         """
         column = {name: rows.column(name).combine_chunks() for name in rows.column_names}
-        images = distinct(hash_column(column["image_hashes"].flatten()))
+        hashes = hash_column(column["image_hashes"].flatten())
+        images = distinct(hashes)
         self._add_images(column, place, images.first)
-        self._keep(
+        self._columns.add(
             content=hash_column(column["content_hash"]),
             row_hash=hash_column(column["row_hash"]),
             label=text_codes(column["label"], self._labels),
@@ -62,27 +64,19 @@ class RowColumns:
             block=text_codes(column["block"].dictionary_decode(), self._blocks),
             offset=column["offset"].to_numpy(),
             num_images=list_lengths(column["image_hashes"]),
-            image_names=images.names,
+            image_names=hashes[images.first],
             images=images.codes + np.int32(self._num_images),
             files=hash_column(column["image_bytes_hashes"].flatten()),
             num_groups=list_lengths(column["groups"]),
             groups=hash_column(column["groups"].flatten(), _GROUP_BYTES),
         )
-        self._num_images += len(images.names)
+        self._num_images += len(images.first)
 
     def _add_images(self, column: Mapping[str, pa.Array], place: Codes, first: Numbers) -> None:
         """Adds what is known of images, each once a chunk."""
         self._looks.append(column["image_looks"].flatten().take(first))
         self._published.append(column["image_paths"].flatten().take(first))
-        self._keep(image_place=np.repeat(place, list_lengths(column["image_paths"]))[first])
-
-    def _keep(self, **columns: NDArray[Any]) -> None:
-        for name, values in columns.items():
-            self._columns.setdefault(name, []).append(values)
-
-    def _whole(self, name: str) -> Any:
-        # Popped: of one column at a time both its parts and the whole are held.
-        return np.concatenate(self._columns.pop(name))
+        self._columns.add(image_place=np.repeat(place, list_lengths(column["image_paths"]))[first])
 
     def finish(
         self,
@@ -107,9 +101,11 @@ class RowColumns:
         if order is not None:
             back = np.argsort(order)
             place, index, is_asked_once = place[back], index[back], is_asked_once[back]
-        names, files, groups = (distinct(self._whole(name)) for name in ("image_names", "files", "groups"))
-        images = self._seen_images(names, roots)
-        starts, codes = starts_of(self._whole("num_images")), names.codes[self._whole("images")]
+        image_names, first, codes = self._named("image_names")
+        starts = starts_of(self._columns.pop("num_images"))
+        images = Lists(names=image_names, starts=starts, codes=codes[self._columns.pop("images")])
+        files, _, file_codes = self._named("files")
+        groups, _, group_codes = self._named("groups")
         table = RowTable(
             places=places,
             labels=self._labels.values,
@@ -118,22 +114,28 @@ class RowColumns:
             place=place,
             index=index,
             # Where an image is asked about once, as in sets of classes, options decide: wordings vary.
-            question=np.where(is_asked_once, self._whole("options"), self._whole("question")),
-            images=Lists(names=names.names, starts=starts, codes=codes),
-            files=Lists(names=files.names, starts=starts, codes=files.codes),
-            groups=Lists(names=groups.names, starts=starts_of(self._whole("num_groups")), codes=groups.codes),
-            **{name: self._whole(name) for name in _PLAIN},
+            question=np.where(is_asked_once, self._columns.pop("options"), self._columns.pop("question")),
+            images=images,
+            files=Lists(names=files, starts=starts, codes=file_codes),
+            groups=Lists(names=groups, starts=starts_of(self._columns.pop("num_groups")), codes=group_codes),
+            **{name: self._columns.pop(name) for name in _PLAIN},
         )
-        return (table if order is None else table.take(order)), images
+        return (table if order is None else table.take(order)), self._seen_images(image_names, first, roots)
 
-    def _seen_images(self, names: Distinct, roots: Sequence[str]) -> SeenImages:
+    def _named(self, name: str) -> tuple[Hashes, Numbers, Codes]:
+        """The distinct hashes of a column, where each stands first, and which of them every row has."""
+        hashes = self._columns.pop(name)
+        found = distinct(hashes)
+        return hashes[found.first], found.first, found.codes
+
+    def _seen_images(self, names: Hashes, first: Numbers, roots: Sequence[str]) -> SeenImages:
         import pyarrow as pa
 
         return SeenImages(
-            names=names.names,
-            positions=names.first.astype(np.int32),
+            names=names,
+            positions=first.astype(np.int32),
             looks=pa.chunked_array(self._looks),
             published=pa.chunked_array(self._published),
-            root=self._whole("image_place"),
+            root=self._columns.pop("image_place"),
             roots=roots,
         )
