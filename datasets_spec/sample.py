@@ -172,6 +172,20 @@ def arrow_schema() -> pa.Schema:
     )
 
 
+# Where an image lies: number of its pack, first byte, length, checksum.
+PLACE_FIELDS = ("pack", "offset", "num_bytes", "crc32")
+
+
+@cache
+def rows_schema() -> pa.Schema:
+    """Returns the Arrow schema of a row as its file holds it: with places in packs instead of images."""
+    import pyarrow as pa
+
+    place = pa.struct([(name, pa.int64()) for name in PLACE_FIELDS])
+    schema = arrow_schema()
+    return schema.set(schema.get_field_index("images"), pa.field("places", pa.list_(place), nullable=False))
+
+
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ PACKAGES = ("datasets_spec", "cluster", "trainers", "search")
 ORDER = {
     "datasets_spec": [
         "errors atomic canonical nearest sample boxes",
-        "spec_files images splits readers phantom",
+        "spec_files images packs splits readers phantom",
         "catalog copies",
         "store",
         "prepare check",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from datasets_spec.errors import UserError
 
@@ -45,6 +45,14 @@ class BackboneSpec(BaseModel):
     activation_checkpointing: bool = Field(
         default=False,
         description="compute activations again in the backward pass: far less memory, about a third more time",
+    )
+    max_pixels: PositiveInt | None = Field(
+        default=None,
+        description="most pixels of an image as the model sees it; larger ones are scaled down. Default: 1,003,520 "
+        "(about 1,280 tokens) where a family takes images of any size, else the family's own",
+    )
+    min_pixels: PositiveInt | None = Field(
+        default=None, description="smaller images are scaled up to so many, in families that take images of any size"
     )
     trust_remote_code: bool = Field(
         default=False, description="runs Python code that comes with the model; off by default"

@@ -78,10 +78,12 @@ class ComparedChunk:
     Args:
         num_compared: Pairs compared; those tied by others of the chunk need no comparison.
         pairs: Those that belong together.
+        num_gone: Pairs of which an image cannot be opened any more.
     """
 
     num_compared: int
     pairs: tuple[TiedPair, ...]
+    num_gone: int = 0
 
 
 def compare_chunk(chunk: PairChunk) -> ComparedChunk:
@@ -93,13 +95,14 @@ def compare_chunk(chunk: PairChunk) -> ComparedChunk:
     from datasets_spec.copies.pixel_agreement import compare
 
     opened = lru_cache(maxsize=_NUM_REMEMBERED)(lambda name: _open(chunk.images[name], chunk.limits))
-    ties, found, num_compared = Ties(), [], 0
+    ties, found, num_compared, num_gone = Ties(), [], 0, 0
     for one, two in chunk.pairs:
         if ties.root(one) == ties.root(two):
             continue
         num_compared += 1
         pictures = opened(one), opened(two)
         if pictures[0] is None or pictures[1] is None:
+            num_gone += 1
             continue
         agreement = compare(pictures[0], pictures[1], flips=chunk.flips)
         relation = agreement.relation
@@ -107,7 +110,7 @@ def compare_chunk(chunk: PairChunk) -> ComparedChunk:
             ties.tie(one, two)
         if relation != "other":
             found.append(TiedPair(one=one, two=two, relation=relation, local=agreement.local, detail=agreement.detail))
-    return ComparedChunk(num_compared=num_compared, pairs=tuple(found))
+    return ComparedChunk(num_compared=num_compared, pairs=tuple(found), num_gone=num_gone)
 
 
 def _open(seen: SeenImage, limits: ImageLimits) -> Picture | None:
@@ -116,4 +119,4 @@ def _open(seen: SeenImage, limits: ImageLimits) -> Picture | None:
     try:
         return picture_of(decode(read_image(resolve_beneath(Path(seen.root), seen.published), limits), limits))
     except ImageRefused:
-        return None  # it changed since it was hashed; writing the store finds that out and stops
+        return None  # it changed since it was hashed

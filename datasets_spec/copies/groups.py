@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from datasets_spec.copies.chunks import ComparedChunk, PairChunk, SeenImage, TiedPair, compare_chunk
 from datasets_spec.copies.ties import Ties
+from datasets_spec.errors import StoreError
 from datasets_spec.images.limits import ImageLimits
 
 # A task of some seconds; its images are opened by it alone.
@@ -92,6 +93,9 @@ def group_copies(
         on_event: Told how far it is.
         compare_chunks: Compares chunks of pairs, in any order, as :func:`compare_chunk` does; one after the other by
             default. The answer does not depend on it.
+
+    Raises:
+        StoreError: An image cannot be opened any more.
     """
     from datasets_spec.copies.looks import from_numbers
     from datasets_spec.copies.shortlist import shortlist
@@ -109,6 +113,11 @@ def group_copies(
     if on_event is not None and chosen:
         on_event(f"{len(listed)} pairs of {len(images)} images look alike; comparing the pixels of {len(chosen)}")
     compared = list((compare_chunks or _one_by_one)(_chunks(chosen, images, limits, flips)))
+    if any(chunk.num_gone for chunk in compared):
+        raise StoreError(
+            "images changed while they were prepared, and could not be compared with others",
+            hint="prepare again when nothing writes to the images",
+        )
     found = sorted((pair for chunk in compared for pair in chunk.pairs), key=lambda pair: (pair.one, pair.two))
     copies, slices = (_groups(found, relation) for relation in ("copy", "slice"))
     num_copies = sum(pair.relation == "copy" for pair in found)

@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 import struct
 from io import BytesIO
+from typing import TYPE_CHECKING
 
-from datasets_spec.images.decode import decode, may_be_turned
-from datasets_spec.images.limits import ImageLimits, quiet_warnings
+from datasets_spec.images.decode import may_be_turned
+from datasets_spec.images.limits import quiet_warnings
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # What Pillow turns into 8-bit RGB depends on these only.
@@ -32,18 +36,15 @@ _ORIENTATION = 0x0112
 _UPRIGHT = (None, 0, 1)
 
 
-def without_metadata(data: bytes, limits: ImageLimits) -> bytes:
+def without_metadata(data: bytes, image: Image.Image) -> bytes:
     """Returns an image file that shows the same pixels and says nothing else.
 
     Args:
-        data: An encoded image that :func:`images.decode` accepts.
-        limits: What it may cost.
+        data: An encoded image.
+        image: What :func:`decode.decode` made of it.
 
     Returns:
         A PNG or JPEG file, upright, whose pixel hash is that of the original.
-
-    Raises:
-        ImageRefused: It is no such image.
     """
     plain = None
     if data.startswith(_PNG_START):
@@ -52,29 +53,28 @@ def without_metadata(data: bytes, limits: ImageLimits) -> bytes:
         plain = _plain_jpeg(data)
     if plain is not None and not _is_turned(data):
         return plain
-    return _encoded(data, limits)
+    return _encoded(image)
 
 
 def _is_turned(data: bytes) -> bool:
     if not may_be_turned(data):
         return False
-    from PIL import Image
+    from PIL.Image import open as opened
 
     try:
-        with quiet_warnings(), Image.open(BytesIO(data), formats=("PNG", "JPEG")) as image:
+        with quiet_warnings(), opened(BytesIO(data), formats=("PNG", "JPEG")) as image:
             return image.getexif().get(_ORIENTATION) not in _UPRIGHT
     except (OSError, SyntaxError, ValueError, struct.error):
         # EXIF that cannot be read: Pillow decides while decoding.
         return True
 
 
-def _encoded(data: bytes, limits: ImageLimits) -> bytes:
-    image = decode(data, limits)
+def _encoded(image: Image.Image) -> bytes:
     red, green, blue = image.split()
     buffer = BytesIO()
     is_grey = red.tobytes() == green.tobytes() == blue.tobytes()
-    shown = red if is_grey else image
-    # Pillow would write the profile and texts it read into the new file.
+    # A copy: Pillow would write the profile and texts it read into the new file.
+    shown = red if is_grey else image.copy()
     shown.info.clear()
     # Level 3: a tenth larger than the default and several times as fast.
     shown.save(buffer, "PNG", compress_level=3)

@@ -12,6 +12,7 @@ import numpy as np
 from datasets_spec.canonical import content_hash
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import CopySearch
+from datasets_spec.packs.pack_writer import PackFile
 from datasets_spec.prepare.contradictions import find_contradictions
 from datasets_spec.prepare.survey import Survey
 from datasets_spec.sample import SPLITS, QuarantineReason
@@ -37,6 +38,7 @@ def build_manifest(
     search: CopySearch,
     inputs_fingerprint: str,
     generation: str,
+    packs: Sequence[PackFile],
 ) -> StoreManifest:
     """Counts what was written.
 
@@ -50,6 +52,7 @@ def build_manifest(
         search: How the search for copies went.
         inputs_fingerprint: Hash of what it was made from.
         generation: Folder of this build, relative to the store.
+        packs: Packs that hold the images.
     """
     contradictions = find_contradictions(links)
     subsets = {
@@ -71,6 +74,7 @@ def build_manifest(
         subsets=subsets,
         leaks=plan.leaks,
         copy_search=search,
+        packs=tuple(packs),
     )
 
 

@@ -54,6 +54,8 @@ def is_current(
     import pyarrow.parquet as pq
 
     if manifest.inputs_fingerprint != fingerprint:
+        if manifest.packs is None:
+            tell("the store was written by an earlier version: it is written again, with its images in packs")
         return False
     damages = find_damages(store_dir, manifest, check_hashes=check_hashes)
     if damages:

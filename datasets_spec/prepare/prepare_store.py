@@ -6,8 +6,9 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from datasets_spec.atomic import sync, sync_folders
@@ -16,10 +17,15 @@ from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import group_copies
 from datasets_spec.errors import StoreError, UserError
 from datasets_spec.images.limits import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_MPX, ImageLimits
+from datasets_spec.packs.pack_writer import PACKS
+from datasets_spec.packs.unused import forget, remove_unfinished, write_used
 from datasets_spec.prepare.counts import build_manifest
 from datasets_spec.prepare.current_store import is_current, readable_manifest, tally_of
+from datasets_spec.prepare.finish_rows import finish_block
 from datasets_spec.prepare.inputs import (
     IMAGES_NAME,
+    DataFile,
+    SubsetSource,
     absent_subsets,
     data_files,
     inputs_fingerprint,
@@ -27,13 +33,19 @@ from datasets_spec.prepare.inputs import (
     subset_sources,
 )
 from datasets_spec.prepare.opening.attempts import num_repeated
+from datasets_spec.prepare.opening.image_facts import FACTS_NAME, write_facts, write_image_states
+from datasets_spec.prepare.opening.open_block import OpenedBlock, OpeningOrder, open_block
+from datasets_spec.prepare.opening.open_wanted import OpenedImages, open_wanted
+from datasets_spec.prepare.opening.wanted_images import find_wanted, opening_of
 from datasets_spec.prepare.progress import Progress
 from datasets_spec.prepare.quarantine import AsideRows, require_within_limit, write_quarantine
 from datasets_spec.prepare.second_pass import write_row_list
-from datasets_spec.prepare.survey import Survey, require_balance, survey_staging, write_image_states
+from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
+from datasets_spec.prepare.surveying.seen_images import seen_images
 from datasets_spec.prepare.surveying.tied_pairs import tied_rows
 from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
 from datasets_spec.splits.row_plan import make_plan
+from datasets_spec.store.damages import find_damages
 from datasets_spec.store.generations import GENERATIONS, LEASE_NAME, locked, remove_unheld
 from datasets_spec.store.manifest import StoreManifest, write_manifest
 from datasets_spec.store.remarks import tell_patients_and_contradictions
@@ -118,6 +130,10 @@ def prepare_store(
         try:
             if has_lock:
                 _remove_left_staging(store_dir)
+                remove_unfinished(store_dir)
+            if before and check_hashes:
+                damages = find_damages(store_dir, before, check_hashes=True)
+                forget(store_dir, [Path(damage.path).name for damage in damages if damage.is_pack])
             manifest, aside = _build(
                 catalog, store_dir, generation, seed, quarantine_limit, limits, fingerprint, tell, on_progress
             )
@@ -149,7 +165,7 @@ def _build(
     tell: Callable[[str], None],
     renew: Callable[[str], None] | None,
 ) -> tuple[StoreManifest, AsideRows]:
-    from datasets_spec.prepare.ray_jobs import compare_pairs, stage_rows, store_rows
+    from datasets_spec.prepare.ray_jobs import compare_pairs, store_rows
     from datasets_spec.prepare.shared_folder import require_shared_folder
 
     files, sources = data_files(catalog), subset_sources(catalog)
@@ -157,13 +173,9 @@ def _build(
     staging = _private_staging(generation)
     inputs = [item.path for item in files] + [Path(source.image_root) for source in sources.values()]
     require_shared_folder(generation, inputs, tell)
-    tell(f"reading {len(files)} files of {len(sources)} subsets and opening every image")
-    opened = Progress("opened", None, tell, renew)
-    stage_rows(files, sources, staging, seed=seed, limits=limits, on_rows=opened.add)
-    repeated = num_repeated(staging)
-    if repeated:
-        tell(f"{repeated} tasks were begun again, for their process had ended; images then had a process of their own")
+    opened = _read_and_open(files, sources, store_dir, staging, seed, limits, tell, renew)
     survey = survey_staging(staging, files, sources)
+    survey = replace(survey, images=seen_images(opened.facts, survey.rows.images.names))
     shares = {name: catalog.shares(name) for name in catalog.names}
     sampling = {name: catalog.sampling(name) for name in catalog.names}
     policy = catalog.spec.leakage
@@ -179,10 +191,11 @@ def _build(
     _require_within_limit(survey, quarantine_limit, store_dir / REFUSED_NAME)
     num_rows = sum(len(rows) for rows in plan.partitions.values())
     tell(f"writing {num_rows} rows in {len(plan.partitions)} partitions")
-    wrote = Progress("wrote", num_rows, tell, renew)
-    parts = store_rows(plan, sources, staging, generation, limits=limits, secret_path=secret_path, on_rows=wrote.add)
+    wrote = Progress("wrote", "rows", num_rows, tell, renew)
+    parts = store_rows(plan, staging, generation, secret_path=secret_path, on_rows=wrote.add)
     write_row_list(plan, generation / ROWS_NAME)
-    write_image_states(staging, generation / IMAGES_NAME)
+    write_image_states(opened.facts, sources, generation / IMAGES_NAME)
+    write_used(generation, [pack.name for pack in opened.packs])
     write_tied_rows(tied_rows(survey, plan, groups), generation / TIED_ROWS_NAME)
     shutil.rmtree(staging, ignore_errors=True)
     for file in (generation / ROWS_NAME, generation / IMAGES_NAME, generation / TIED_ROWS_NAME):
@@ -200,9 +213,52 @@ def _build(
         search=groups.search,
         inputs_fingerprint=fingerprint,
         generation=name,
+        packs=opened.packs,
     )
     tell_patients_and_contradictions(manifest.subsets, tell)
     return manifest, survey.aside
+
+
+def _read_and_open(
+    files: Sequence[DataFile],
+    sources: dict[str, SubsetSource],
+    store_dir: Path,
+    staging: Path,
+    seed: int,
+    limits: ImageLimits,
+    tell: Callable[[str], None],
+    renew: Callable[[str], None] | None,
+) -> OpenedImages:
+    """Reads all rows, opens every image once and finishes the rows."""
+    from datasets_spec.prepare.ray_jobs import read_all_rows, side_by_side
+
+    tell(f"reading {len(files)} files of {len(sources)} subsets")
+    read = Progress("read", "rows", None, tell, renew)
+    read_all_rows(files, sources, staging, on_rows=read.add)
+    wanted = find_wanted(staging, sources)
+    packs = store_dir / PACKS
+    packs.mkdir(exist_ok=True)
+    opening = opening_of(limits)
+
+    def open_blocks(orders: Sequence[OpeningOrder]) -> list[OpenedBlock]:
+        num = sum(len(order.places) for order in orders)
+        known = f"{len(wanted.places) - num} of {len(wanted.places)} images are known from before; "
+        tell(f"{known if num < len(wanted.places) else ''}opening {num} images")
+        progress = Progress("opened", "images", num, tell, renew)
+        work = partial(open_block, packs=packs.absolute(), staging=staging.absolute(), limits=limits, opening=opening)
+        return side_by_side(work, orders, lambda block: progress.add(block.num_images))
+
+    opened = open_wanted(wanted, store_dir, staging, opening=opening, open_blocks=open_blocks)
+    repeated = num_repeated(staging)
+    if repeated:
+        tell(f"{repeated} tasks were begun again, for their process had ended; images then had a process of their own")
+    facts_path = staging / FACTS_NAME
+    write_facts(opened.facts, facts_path)
+    finish = partial(
+        finish_block, sources=sources, seed=seed, staging=staging.absolute(), facts_path=facts_path.absolute()
+    )
+    side_by_side(finish, wanted.blocks, Progress("finished", "rows", read.num, tell, renew).add)
+    return opened
 
 
 def _require_within_limit(survey: Survey, limit: float, list_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""The two Ray Data jobs that prepare a store, and the comparison of pairs between them; the caller is connected to Ray.
+"""What Ray does to prepare a store: one Ray Data job that reads files, then tasks; the caller is connected.
 
-Two, because a pipeline costs seconds to start on a laptop, and because between them splits and orders are
-decided from all rows at once. Neither shuffles, and no image byte passes through the object store.
+A pipeline costs seconds to start on a laptop, and only the first step has work whose size nobody knows. Between the
+steps all rows are looked at together. Nothing is shuffled, and no image byte passes through the object store.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from datasets_spec.copies.chunks import ComparedChunk, PairChunk, compare_chunk
-from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK, read_and_count, stage_block
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
+from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS
+from datasets_spec.prepare.read_rows import ROWS_PER_BLOCK, read_and_count, write_block
 from datasets_spec.prepare.second_pass import order_table, require_parts, write_parts
 from datasets_spec.splits.row_plan import RowPlan
 
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
 
 # More tasks than this only add scheduling: a block of several small files is one task.
 MAX_BLOCKS = 200
-# Chunks of pairs handed out at once: enough for any machine, without all of them in the object store.
-MAX_RUNNING_CHUNKS = 256
+# Pieces of work handed out at once: enough for any machine, without all of them in the object store.
+MAX_RUNNING = 256
+Order = TypeVar("Order")
+Result = TypeVar("Result")
 
 
 @contextmanager
 def _quiet_context() -> Iterator[None]:
-    """Sets what both jobs need and puts back what was there."""
+    """Sets what the job needs and puts back what was there."""
     from ray.data import DataContext
 
     context = DataContext.get_current()
@@ -53,24 +56,20 @@ def _quiet_context() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def stage_rows(
+def read_all_rows(
     files: Sequence[DataFile],
     sources: dict[str, SubsetSource],
     staging: Path,
     *,
-    seed: int,
-    limits: ImageLimits,
     on_rows: Callable[[int], None],
 ) -> None:
-    """First job: reads files, opens images, writes staged rows block by block.
+    """First step: reads files, writes rows block by block.
 
     Args:
         files: The data files.
         sources: Subsets by name.
         staging: Folder to write to.
-        seed: Seed of the store.
-        limits: What an image may cost.
-        on_rows: Told how many more rows are staged.
+        on_rows: Told how many more rows are read.
     """
     import pyarrow as pa
     import ray.data
@@ -87,33 +86,21 @@ def stage_rows(
         )
         dataset = dataset.repartition(target_num_rows_per_block=ROWS_PER_BLOCK)
         dataset = dataset.map_batches(
-            stage_block,
-            batch_size=None,
-            batch_format="pyarrow",
-            fn_kwargs={"sources": sources, "seed": seed, "limits": limits, "staging": staging.absolute()},
+            write_block, batch_size=None, batch_format="pyarrow", fn_kwargs={"staging": staging.absolute()}
         )
         for staged in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
             on_rows(sum(staged.column("num_rows").to_pylist()))
 
 
 def store_rows(
-    plan: RowPlan,
-    sources: dict[str, SubsetSource],
-    staging: Path,
-    generation: Path,
-    *,
-    limits: ImageLimits,
-    secret_path: Path,
-    on_rows: Callable[[int], None],
+    plan: RowPlan, staging: Path, generation: Path, *, secret_path: Path, on_rows: Callable[[int], None]
 ) -> list[dict[str, Any]]:
-    """Second job: writes the planned rows with their images as Parquet parts.
+    """Last step: writes the planned rows as Parquet parts.
 
     Args:
         plan: What to write.
-        sources: Subsets by name.
         staging: Folder of staged rows.
         generation: Folder to write beneath.
-        limits: What an image may cost.
         secret_path: The store's secret; workers read it there, so that it passes through no object store.
         on_rows: Told how many more rows are written.
 
@@ -121,31 +108,20 @@ def store_rows(
         One mapping a part, as :func:`second_pass.write_parts` returns them, sorted by path.
 
     Raises:
-        StoreError: An image changed meanwhile, or not every part is in the folder.
+        StoreError: Staged rows were not seen, or not every part is in the folder.
     """
     import pyarrow as pa
-    import ray.data
 
     tables = [order_table(subset, split, rows) for (subset, split), rows in plan.partitions.items()]
     if not tables:
         return []
-    with _quiet_context():
-        dataset = ray.data.from_arrow(_blocks(pa.concat_tables(tables))).map_batches(
-            write_parts,
-            batch_size=None,
-            batch_format="pyarrow",
-            fn_kwargs={
-                "staging": str(staging.absolute()),
-                "generation": str(generation.absolute()),
-                "sources": sources,
-                "limits": limits,
-                "secret_path": str(secret_path.absolute()),
-            },
-        )
-        parts: list[dict[str, Any]] = []
-        for written in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
-            parts += written.to_pylist()
-            on_rows(sum(written.column("num_rows").drop_null().to_pylist()))
+    places = {"staging": staging, "generation": generation, "secret_path": secret_path}
+    write = partial(write_parts, **{name: str(place.absolute()) for name, place in places.items()})
+
+    def told(written: pa.Table) -> None:
+        on_rows(sum(written.column("num_rows").drop_null().to_pylist()))
+
+    parts = pa.concat_tables(side_by_side(write, _blocks(pa.concat_tables(tables)), told)).to_pylist()
     require_parts(tables, parts, generation)
     return sorted(parts, key=lambda part: str(part["path"]))
 
@@ -156,21 +132,47 @@ def compare_pairs(chunks: Sequence[PairChunk]) -> list[ComparedChunk]:
     Args:
         chunks: The pairs.
     """
-    if len(chunks) < 2:
-        return [compare_chunk(chunk) for chunk in chunks]
+    return [compare_chunk(chunk) for chunk in chunks] if len(chunks) < 2 else side_by_side(compare_chunk, chunks)
+
+
+def side_by_side(
+    work: Callable[[Order], Result], orders: Sequence[Order], on_done: Callable[[Result], None] | None = None
+) -> list[Result]:
+    """Does pieces of work as tasks of one processor each, on all nodes.
+
+    A piece whose process ended is begun again some times; it must count its attempts itself if it may end it always.
+
+    Args:
+        work: Does one piece.
+        orders: The pieces.
+        on_done: Told every result, in the order they come.
+
+    Returns:
+        The results, in the order of the pieces.
+    """
     import ray
 
-    task = ray.remote(num_cpus=1)(compare_chunk)
-    waiting, done = list(enumerate(chunks)), {}
+    # One attempt more than is counted, so that the piece of work can say itself that it was tried in vain.
+    task = ray.remote(num_cpus=1, max_retries=MAX_ATTEMPTS + 1, scheduling_strategy="SPREAD")(_do)
+    given = ray.put(work)
+    done: dict[int, Result] = {}
     running: dict[Any, int] = {}
-    while waiting or running:
-        while waiting and len(running) < MAX_RUNNING_CHUNKS:
-            number, chunk = waiting.pop(0)
-            running[task.remote(chunk)] = number
-        ready, _ = ray.wait(list(running), num_returns=1)
-        for reference in ready:
-            done[running.pop(reference)] = ray.get(reference)
-    return [done[number] for number in range(len(chunks))]
+    waiting = iter(enumerate(orders))
+    while len(done) < len(orders):
+        for number, order in waiting:
+            running[task.remote(given, order)] = number
+            if len(running) >= MAX_RUNNING:
+                break
+        (ready,), _ = ray.wait(list(running), num_returns=1)
+        number = running.pop(ready)
+        done[number] = ray.get(ready)
+        if on_done is not None:
+            on_done(done[number])
+    return [done[number] for number in range(len(orders))]
+
+
+def _do(work: Callable[[Order], Result], order: Order) -> Result:
+    return work(order)
 
 
 def _blocks(table: pa.Table) -> list[pa.Table]:

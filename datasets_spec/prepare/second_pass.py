@@ -1,4 +1,4 @@
-"""Second pass over the data, run by Ray Data: planned rows + image files -> Parquet parts."""
+"""Last step, run on Ray: planned rows -> Parquet parts, which say in which packs their images lie."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datasets_spec.atomic import sync
 from datasets_spec.errors import StoreError
-from datasets_spec.images.files import read_image, resolve_beneath
-from datasets_spec.images.limits import ImageLimits, ImageRefused
-from datasets_spec.images.strip_metadata import without_metadata
-from datasets_spec.prepare.inputs import SubsetSource
-from datasets_spec.prepare.staged_rows import ordered_rows
-from datasets_spec.sample import QuarantineReason, arrow_schema, file_stem, sample_id
+from datasets_spec.prepare.staged_rows import LINE_COLUMNS, ordered_rows
+from datasets_spec.sample import PLACE_FIELDS, file_stem, rows_schema, sample_id
 from datasets_spec.splits.hashes import hex_texts
 from datasets_spec.splits.row_plan import RowPlan
 from datasets_spec.splits.row_table import Rows
@@ -27,12 +22,11 @@ from datasets_spec.store.secret import pseudonym, read_secret
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A part is what one task holds in memory; a row group is the least a prefix read has to decode.
-MAX_ROWS_PER_PART = 512
-MAX_BYTES_PER_PART = 64 * 1024 * 1024
+# A part is what one task holds in memory, some kilobytes a row; a row group is the least a prefix read has to decode.
+MAX_ROWS_PER_PART = 8192
 # Rows of the list that are texts at a time: 20 MB.
 LISTED_AT_ONCE = 65_536
-ROWS_PER_ROW_GROUP = 128
+ROWS_PER_ROW_GROUP = 512
 _DICTIONARY_COLUMNS = ["subset", "split", "answer_kind", "label"]
 
 
@@ -47,24 +41,6 @@ def part_path(subset: str, split: str, number: int) -> str:
     return f"data/subset={subset}/split={split}/part-{number:05d}.parquet"
 
 
-def divide(num_bytes: NDArray[np.int64]) -> list[int]:
-    """Cuts a partition into parts.
-
-    Args:
-        num_bytes: Bytes of the images of its ordered rows.
-
-    Returns:
-        Where every part begins, and where the last ends.
-    """
-    ends, cuts = np.cumsum(num_bytes), [0]
-    while cuts[-1] < len(ends):
-        start = cuts[-1]
-        before = int(ends[start - 1]) if start else 0
-        num_fitting = int(np.searchsorted(ends, before + MAX_BYTES_PER_PART, side="right")) - start
-        cuts.append(min(start + min(max(num_fitting, 1), MAX_ROWS_PER_PART), len(ends)))
-    return cuts
-
-
 def order_table(subset: str, split: str, rows: Rows) -> pa.Table:
     """Returns the work order of a partition: one row a part.
 
@@ -76,7 +52,7 @@ def order_table(subset: str, split: str, rows: Rows) -> pa.Table:
     import pyarrow as pa
 
     table, at = rows.table, rows.positions
-    cuts = divide(table.num_bytes[at])
+    cuts = [*range(0, len(rows), MAX_ROWS_PER_PART), len(rows)]
     paths = [part_path(subset, split, number) for number in range(len(cuts) - 1)]
     files = pa.array([place.file for place in table.places], pa.string())
     lists = {
@@ -143,8 +119,6 @@ def write_parts(
     *,
     staging: str,
     generation: str,
-    sources: dict[str, SubsetSource],
-    limits: ImageLimits,
     secret_path: str,
 ) -> pa.Table:
     """Writes the parts a batch orders.
@@ -153,13 +127,11 @@ def write_parts(
         batch: Work orders from :func:`order_table`.
         staging: Folder of staged rows.
         generation: Folder to write beneath.
-        sources: Subsets by name.
-        limits: What an image may cost.
         secret_path: The store's secret.
 
     Returns:
         One row a part: ``subset``, ``split``, ``path``, ``num_rows``, ``num_bytes``, ``sha256``, and
-        ``failure``, set if an image changed since it was checked or staged rows are not seen here.
+        ``failure``, set if staged rows are not seen here.
     """
     import pyarrow as pa
 
@@ -173,12 +145,7 @@ def write_parts(
             where = f"the node {platform.node()} sees {len(staged)} of {len(found)} staged rows of '{order['subset']}'"
             done.append({**result, "failure": f"{where}, and not {_first_lost(order, found)}"})
             continue
-        try:
-            rows = _stored_rows(order, staged, sources[order["subset"]], limits, secret)
-        except ImageRefused:
-            done.append({**result, "failure": f"an image of '{order['subset']}' changed while it was prepared"})
-            continue
-        done.append({**result, **_write(rows, Path(generation) / order["path"])})
+        done.append({**result, **_write(_stored_rows(order, staged, secret), Path(generation) / order["path"])})
     texts = ("subset", "split", "path", "sha256", "failure")
     numbers = ("num_rows", "num_bytes")
     schema = pa.schema([*((name, pa.string()) for name in texts), *((name, pa.int64()) for name in numbers)])
@@ -194,12 +161,12 @@ def require_parts(orders: Sequence[pa.Table], parts: Sequence[Mapping[str, Any]]
         generation: Folder they wrote beneath.
 
     Raises:
-        StoreError: An image changed meanwhile, or parts are missing or of another size; names them.
+        StoreError: Staged rows were not seen, or parts are missing or of another size; names them.
     """
     failures = sorted({part["failure"] for part in parts if part["failure"]})
     if failures:
         raise StoreError(
-            "; ".join(failures), hint="prepare again when nothing writes to the images and all nodes mount the store"
+            "; ".join(failures), hint="put the store on storage that all nodes mount at this path, and prepare again"
         )
     written = {part["path"]: part for part in parts}
     lost = []
@@ -223,37 +190,22 @@ def _first_lost(order: Mapping[str, Any], found: Sequence[object]) -> str:
     return f"{order['files'][number]} row {order['indexes'][number]}"
 
 
-def _stored_rows(
-    order: dict[str, Any],
-    staged: Sequence[dict[str, Any]],
-    source: SubsetSource,
-    limits: ImageLimits,
-    secret: bytes,
-) -> list[dict[str, Any]]:
+def _stored_rows(order: dict[str, Any], staged: Sequence[dict[str, Any]], secret: bytes) -> list[dict[str, Any]]:
+    names = [name for name in rows_schema().names if name in LINE_COLUMNS]
     rows = []
     for offset, (file, row) in enumerate(zip(order["files"], staged, strict=True)):
         rows.append(
             {
-                **{name: row[name] for name in arrow_schema().names if name in row},
+                **{name: row[name] for name in names},
                 "sample_id": sample_id(order["subset"], file_stem(file), row["index"]),
                 "subset": order["subset"],
                 "split": order["split"],
                 "order": order["start"] + offset,
-                "images": _images(row, source, limits),
+                "places": [dict(zip(PLACE_FIELDS, place, strict=True)) for place in row["places"]],
                 "group": "+".join(sorted(pseudonym(secret, group) for group in row["groups"])) or None,
             }
         )
     return rows
-
-
-def _images(row: dict[str, Any], source: SubsetSource, limits: ImageLimits) -> list[bytes]:
-    images = []
-    for published, bytes_hash in zip(row["image_paths"], row["image_bytes_hashes"], strict=True):
-        data = read_image(resolve_beneath(Path(source.image_root), published), limits)
-        if hashlib.sha256(data).hexdigest() != bytes_hash:
-            raise ImageRefused(QuarantineReason.missing_image, "changed")
-        images.append(without_metadata(data, limits))
-    return images
 
 
 def _write(rows: list[dict[str, Any]], path: Path) -> dict[str, Any]:
@@ -262,7 +214,7 @@ def _write(rows: list[dict[str, Any]], path: Path) -> dict[str, Any]:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(
-        pa.Table.from_pylist(rows, schema=arrow_schema()),
+        pa.Table.from_pylist(rows, schema=rows_schema()),
         path,
         compression="zstd",
         row_group_size=ROWS_PER_ROW_GROUP,

@@ -1,7 +1,8 @@
-"""The row between the two passes: its columns, written and read back.
+"""The row between the steps of preparing: its columns, written and read back.
 
-A block of rows is two files: an Arrow file of what the plan needs, and a file of lines with what is stored. A line is
-found by its offset, without a search: what a row costs in the second pass does not grow with how many there are.
+A block of rows as they were read is one Arrow file. Finished, it is two: an Arrow file of what the plan needs, and a
+file of lines with what is stored. A line is found by its offset, without a search: what a row costs when it is stored
+does not grow with how many there are.
 """
 
 from __future__ import annotations
@@ -17,28 +18,67 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SUFFIX, LINES_SUFFIX = ".arrow", ".jsonl"
+READ_SUFFIX, SUFFIX, LINES_SUFFIX = ".read", ".arrow", ".jsonl"
 
 # Everything but texts: a million rows of these fit in a driver's memory.
 LIGHT_COLUMNS = [
     *("subset", "role", "file", "index", "num_read", "failure", "reason", "detail"),
-    *("label", "flags", "image_hashes", "groups", "image_num_bytes", "content_hash", "row_hash"),
-    *("image_bytes_hashes", "image_paths", "image_looks"),
+    *("label", "flags", "image_hashes", "groups", "content_hash", "row_hash"),
+    *("image_bytes_hashes", "image_paths"),
     *("question_key", "options_key", "answer_key"),
 ]
-STATE_COLUMNS = ["subset", "image_paths", "image_num_bytes", "image_mtimes_ns"]
-MASK_COLUMNS = ["mask_path", "mask_num_bytes", "mask_mtime_ns"]
-# What is stored, or needed to store it: texts, whole numbers and lists of texts.
+# What is stored, or needed to store it: texts, whole numbers and lists of these.
 LINE_COLUMNS = [
     *("index", "question", "options", "answer", "answer_index", "answer_kind", "label"),
-    *("image_paths", "image_bytes_hashes", "image_hashes", "groups", "row_hash", "flags"),
+    *("image_hashes", "places", "groups", "row_hash", "flags"),
 ]
 # Blocks whose columns are taken together: 8,192 rows, 6 MB.
 BLOCKS_AT_ONCE = 32
 
 
+def write_read(table: pa.Table, staging: Path, name: str) -> None:
+    """Writes a block of rows as they were read; writing it again replaces it.
+
+    Args:
+        table: Rows of :func:`staging_schema`.
+        staging: Folder of staged rows.
+        name: The block.
+    """
+    _write_arrow(table, staging, name, READ_SUFFIX)
+
+
+def read_block(staging: Path, name: str, columns: list[str] | None = None) -> pa.Table:
+    """Reads a block of rows as they were read.
+
+    Args:
+        staging: Folder of staged rows.
+        name: The block.
+        columns: Names of columns; all by default.
+    """
+    import pyarrow as pa
+
+    fields = None if columns is None else [staging_schema().get_field_index(column) for column in columns]
+    options = pa.ipc.IpcReadOptions(included_fields=fields)
+    with pa.memory_map(str(staging / (name + READ_SUFFIX))) as file:
+        return pa.ipc.open_file(file, options=options).read_all()
+
+
+def blocks_read(staging: Path) -> list[str]:
+    """Returns the names of all blocks as they were read, by subset, role, file and index of their first row."""
+    return [path.stem for path in _blocks_in_order(staging, READ_SUFFIX)]
+
+
+def is_to_open(row: Mapping[str, Any]) -> bool:
+    """Says whether a row stands for a record whose images are to be opened.
+
+    Args:
+        row: A row of a block as it was read.
+    """
+    return row["num_read"] is None and row["failure"] is None and row["reason"] is None
+
+
 def write_staged(table: pa.Table, staging: Path, name: str) -> None:
-    """Writes a block of staged rows; writing it again replaces it.
+    """Writes a block of finished rows; writing it again replaces it.
 
     Args:
         table: Rows of :func:`staging_schema`.
@@ -57,16 +97,19 @@ def write_staged(table: pa.Table, staging: Path, name: str) -> None:
             if is_usable:
                 lines.write(json.dumps(row).encode("ascii") + b"\n")
     unfinished.replace(staging / (name + LINES_SUFFIX))
-    light = table.select(_light_columns()).append_column("offset", pa.array(offsets, pa.int64())).combine_chunks()
+    light = table.select(LIGHT_COLUMNS).append_column("offset", pa.array(offsets, pa.int64()))
+    _write_arrow(light, staging, name, SUFFIX)
+
+
+def _write_arrow(table: pa.Table, staging: Path, name: str, suffix: str) -> None:
+    import pyarrow as pa
+
+    unfinished = staging / f".{name}.{os.getpid()}"
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, light.schema, options=options) as file:
-        for batch in light.to_batches():
+    with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_file(sink, table.schema, options=options) as file:
+        for batch in table.combine_chunks().to_batches():
             file.write_batch(batch)
-    unfinished.replace(staging / (name + SUFFIX))
-
-
-def _light_columns() -> list[str]:
-    return list(dict.fromkeys([*LIGHT_COLUMNS, *STATE_COLUMNS, *MASK_COLUMNS]))
+    unfinished.replace(staging / (name + suffix))
 
 
 def ordered_rows(staging: str, order: Mapping[str, Any]) -> list[dict[str, Any] | None]:
@@ -105,7 +148,7 @@ def staging_schema() -> pa.Schema:
     """Returns the Arrow schema of a staged row."""
     import pyarrow as pa
 
-    texts, numbers = pa.list_(pa.string()), pa.list_(pa.int64())
+    texts = pa.list_(pa.string())
     columns = {
         **dict.fromkeys(("subset", "role", "file"), pa.string()),
         "index": pa.int64(),
@@ -117,11 +160,9 @@ def staging_schema() -> pa.Schema:
         "answer_index": pa.int32(),
         **dict.fromkeys(("answer_kind", "label", "source"), pa.string()),
         **dict.fromkeys(("flags", "image_paths", "image_bytes_hashes", "image_hashes", "groups"), texts),
-        **dict.fromkeys(("image_num_bytes", "image_mtimes_ns"), numbers),
-        "image_looks": pa.list_(numbers),
+        "places": pa.list_(pa.list_(pa.int64())),
         "box": pa.list_(pa.float64()),
         "mask_path": pa.string(),
-        **dict.fromkeys(("mask_num_bytes", "mask_mtime_ns"), pa.int64()),
         **dict.fromkeys(("content_hash", "row_hash"), pa.string()),
         **dict.fromkeys(("question_key", "options_key", "answer_key"), pa.string()),
     }
@@ -140,13 +181,13 @@ def read_staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
 
     Args:
         staging: Folder of staged rows.
-        columns: Names of :data:`LIGHT_COLUMNS`, :data:`STATE_COLUMNS` or :data:`MASK_COLUMNS`.
+        columns: Names of :data:`LIGHT_COLUMNS`.
     """
     import pyarrow as pa
 
-    names = [*_light_columns(), "offset"]
+    names = [*LIGHT_COLUMNS, "offset"]
     options = pa.ipc.IpcReadOptions(included_fields=[names.index(name) for name in (*columns, "offset")])
-    for path in _blocks_in_order(staging):
+    for path in _blocks_in_order(staging, SUFFIX):
         with pa.memory_map(str(path)) as file:
             rows = pa.ipc.open_file(file, options=options).get_batch(0).to_pylist()
         for row in rows:
@@ -159,7 +200,7 @@ def read_staged_columns(staging: Path, columns: list[str]) -> Iterator[pa.Table]
 
     Args:
         staging: Folder of staged rows.
-        columns: Names of :data:`LIGHT_COLUMNS`, :data:`STATE_COLUMNS` or :data:`MASK_COLUMNS`.
+        columns: Names of :data:`LIGHT_COLUMNS`.
 
     Yields:
         Tables of these columns with ``block``, a dictionary, and ``offset``, where each row lies.
@@ -167,11 +208,11 @@ def read_staged_columns(staging: Path, columns: list[str]) -> Iterator[pa.Table]
     import numpy as np
     import pyarrow as pa
 
-    names = [*_light_columns(), "offset"]
+    names = [*LIGHT_COLUMNS, "offset"]
     options = pa.ipc.IpcReadOptions(
         included_fields=[names.index(name) for name in (*columns, "offset")], use_threads=False
     )
-    blocks = _blocks_in_order(staging)
+    blocks = _blocks_in_order(staging, SUFFIX)
     if not blocks:
         empty = staged_table([]).select(columns).append_column("offset", pa.array([], pa.int64()))
         yield empty.append_column("block", pa.array([], pa.dictionary(pa.int32(), pa.string())))
@@ -185,14 +226,14 @@ def read_staged_columns(staging: Path, columns: list[str]) -> Iterator[pa.Table]
         yield pa.Table.from_batches(batches).combine_chunks().append_column("block", named)
 
 
-def _blocks_in_order(staging: Path) -> list[Path]:
+def _blocks_in_order(staging: Path, suffix: str) -> list[Path]:
     """Blocks by subset, role, file and index of their first row: each holds rows that follow each other."""
     import pyarrow as pa
 
     names = ["subset", "role", "file", "index"]
-    options = pa.ipc.IpcReadOptions(included_fields=[_light_columns().index(name) for name in names])
+    options = pa.ipc.IpcReadOptions(included_fields=[LIGHT_COLUMNS.index(name) for name in names])
     found = []
-    for path in staging.glob(f"[!.]*{SUFFIX}"):
+    for path in staging.glob(f"[!.]*{suffix}"):
         with pa.OSFile(str(path)) as file:
             first = pa.ipc.open_file(file, options=options).get_batch(0).slice(0, 1).to_pylist()[0]
         # What is said of a file, with index -1, follows its rows.

@@ -74,7 +74,6 @@ class RowTable:
         row_hash: Hash of everything a model sees, and the gold answer.
         label: What orders are balanced over.
         flags: Its flags.
-        num_bytes: Bytes of its images.
         question: Equal for rows that are asked the same; 0 where answers are not compared.
         answer: Equal for equal answers.
         block: Block of staged rows that holds it.
@@ -94,7 +93,6 @@ class RowTable:
     row_hash: Hashes
     label: Codes
     flags: Codes
-    num_bytes: Numbers
     question: Words
     answer: Words
     block: Codes

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets_spec.packs.pack_writer import PACKS, PackFile
 from datasets_spec.store.manifest import PartFile, StoreManifest
 
 # Reading hides behind hashing, which leaves the interpreter free; more threads only move a disk's head.
@@ -18,52 +19,55 @@ class Damage:
     """A file that is not as it was written.
 
     Args:
-        subset: Its subset.
-        split: Its split.
-        part: What the manifest says of it.
+        path: Path relative to the store.
+        holds: What it holds, in words.
         found: What is wrong with it.
+        is_pack: Whether it is a pack of images.
     """
 
-    subset: str
-    split: str
-    part: PartFile
+    path: str
+    holds: str
     found: str
+    is_pack: bool
 
     def __str__(self) -> str:
-        return f"{self.part.path} ({self.subset}, {self.split}, {self.part.num_rows} rows) {self.found}"
+        return f"{self.path} ({self.holds}) {self.found}"
 
 
 def find_damages(store_dir: Path, manifest: StoreManifest, *, check_hashes: bool) -> list[Damage]:
-    """Compares every part of a store with its manifest.
+    """Compares every pack and part of a store with its manifest.
 
     Args:
         store_dir: The store.
         manifest: Its manifest.
-        check_hashes: Whether parts are read and hashed; if not, sizes are compared.
+        check_hashes: Whether files are read and hashed; if not, sizes are compared.
     """
-    parts = [
-        (subset, split, part)
+    files: list[tuple[str, str, PartFile | PackFile]] = [
+        (f"{PACKS}/{pack.name}", "images", pack) for pack in manifest.packs or ()
+    ]
+    files += [
+        (part.path, f"{subset}, {split}, {part.num_rows} rows", part)
         for subset, counts in manifest.subsets.items()
-        for split, files in counts.files.items()
-        for part in files
+        for split, parts in counts.files.items()
+        for part in parts
     ]
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        found = list(pool.map(lambda item: _fault_of(store_dir, item[2], check_hashes), parts))
+        found = list(pool.map(lambda item: _fault_of(store_dir / item[0], item[2], check_hashes), files))
     return [
-        Damage(subset=subset, split=split, part=part, found=fault)
-        for (subset, split, part), fault in zip(parts, found, strict=True)
+        Damage(path=path, holds=holds, found=fault, is_pack=isinstance(file, PackFile))
+        for (path, holds, file), fault in zip(files, found, strict=True)
         if fault is not None
     ]
 
 
-def _fault_of(store_dir: Path, part: PartFile, check_hashes: bool) -> str | None:
+def _fault_of(path: Path, written: PartFile | PackFile, check_hashes: bool) -> str | None:
     try:
-        with (store_dir / part.path).open("rb") as file:
+        with path.open("rb") as file:
             num_bytes = file.seek(0, 2)
-            if num_bytes != part.num_bytes:
-                return f"has {num_bytes} bytes instead of {part.num_bytes}"
+            if num_bytes != written.num_bytes:
+                return f"has {num_bytes} bytes instead of {written.num_bytes}"
             file.seek(0)
-            if check_hashes and hashlib.file_digest(file, "sha256").hexdigest() != part.sha256:
+            if check_hashes and hashlib.file_digest(file, "sha256").hexdigest() != written.sha256:
                 return "does not have the hash it was written with"
     except FileNotFoundError:
         return "is missing"

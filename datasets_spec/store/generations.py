@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets_spec.errors import StoreError
+from datasets_spec.packs.unused import remove_unused
 from datasets_spec.store.manifest import read_manifest
 
 GENERATIONS = "generations"
@@ -87,14 +88,18 @@ class Removal:
     Args:
         removed: Those that nobody held.
         held: Those that stay, because they are read or the file system does not say.
+        num_bytes: Size of what was removed, packs that no generation uses any more included.
     """
 
     removed: tuple[Generation, ...] = ()
     held: tuple[Generation, ...] = ()
+    num_bytes: int = 0
 
 
 def remove_unheld(store_dir: Path, current: str | None) -> Removal:
-    """Removes the generations that are not current and that nobody holds; the caller has the store's lock.
+    """Removes the generations that are not current and that nobody holds, and what only they used.
+
+    The caller has the store's lock.
 
     Args:
         store_dir: The store.
@@ -111,7 +116,9 @@ def remove_unheld(store_dir: Path, current: str | None) -> Removal:
         else:
             shutil.rmtree(place, ignore_errors=True)
             removed.append(found)
-    return Removal(removed=tuple(removed), held=tuple(held))
+    num_bytes = sum(old.num_bytes for old in removed)
+    num_bytes += remove_unused(store_dir, [*(store_dir / GENERATIONS).iterdir()])
+    return Removal(removed=tuple(removed), held=tuple(held), num_bytes=num_bytes)
 
 
 def _taken_away(folder: Path) -> Path | None:

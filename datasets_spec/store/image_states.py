@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,22 @@ def images_unchanged(states: pa.Table, roots: Mapping[str, str]) -> bool:
         is_unchanged = all(task.result() for task in as_completed(tasks))
         threads.shutdown(cancel_futures=True)
     return is_unchanged
+
+
+def states_of(places: Sequence[tuple[str, str]]) -> list[FileState]:
+    """Returns size and time of images, ``ABSENT`` where there is none or it may not be looked for.
+
+    Args:
+        places: Folder of images and path there, of every image; those of one folder stand together.
+    """
+    blocks = [places[start : start + _IMAGES_PER_TASK] for start in range(0, len(places), _IMAGES_PER_TASK)]
+    with ThreadPoolExecutor(_NUM_THREADS) as threads:
+        return [state for states in threads.map(_states, blocks) for state in states]
+
+
+def _states(places: Sequence[tuple[str, str]]) -> list[FileState]:
+    folders: dict[tuple[str, str], str | None] = {}
+    return [_state(root, published, folders) for root, published in places]
 
 
 def _is_unchanged(batch: pa.RecordBatch, roots: Mapping[str, str]) -> bool:

@@ -10,6 +10,7 @@ from datasets_spec.atomic import replace_text
 from datasets_spec.catalog.keys import Key
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.errors import StoreError
+from datasets_spec.packs.pack_writer import PackFile
 from datasets_spec.splits.leak_levels import LeakCount
 
 MANIFEST_NAME = "manifest.json"
@@ -116,6 +117,8 @@ class StoreManifest(BaseModel):
         subsets: Counts by subset name.
         leaks: Rows that showed what a later split shows, by level, before anything was done about them.
         copy_search: How the search for copied pictures went.
+        packs: Packs that hold the images; rows name a pack by its number here. None in a store of an earlier version,
+            whose rows hold their images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -130,6 +133,7 @@ class StoreManifest(BaseModel):
     subsets: dict[str, SubsetCounts]
     leaks: tuple[LeakCount, ...] = ()
     copy_search: CopySearch = CopySearch()
+    packs: tuple[PackFile, ...] | None = None
 
 
 def read_manifest(store_dir: Path) -> StoreManifest | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from datasets_spec.errors import StoreError
 from datasets_spec.nearest import nearest_of
-from datasets_spec.sample import SPLITS, arrow_schema
+from datasets_spec.packs.pack_reader import PackReader
+from datasets_spec.packs.pack_writer import Place
+from datasets_spec.sample import PLACE_FIELDS, SPLITS, arrow_schema
 from datasets_spec.store.damages import find_damages
 from datasets_spec.store.generations import Lease, take_lease
 from datasets_spec.store.manifest import PartFile, StoreManifest, SubsetCounts, read_manifest
@@ -22,6 +24,8 @@ ROWS_NAME = "rows.parquet"
 NUM_TRIES = 5
 # Of Arrow's lists, texts and bytes.
 _MAX_OFFSET = 2**31 - 1
+# Images of a group of rows that are in memory together, as encoded files.
+_BYTES_AT_ONCE = 64 * 1024 * 1024
 _REBUILD = "prepare the store again: recombine data prepare"
 
 
@@ -38,6 +42,7 @@ class Store:
         self.directory = directory
         self.manifest = manifest
         self._lease = lease
+        self._packs = PackReader(directory, [pack.name for pack in manifest.packs or ()])
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy in another process reads under the lease of the process that opened the store.
@@ -66,8 +71,9 @@ class Store:
 
     @property
     def num_files(self) -> int:
-        """Number of its Parquet parts."""
-        return sum(len(parts) for subset in self.manifest.subsets.values() for parts in subset.files.values())
+        """Number of its files: packs of images and Parquet parts of rows."""
+        parts = sum(len(parts) for subset in self.manifest.subsets.values() for parts in subset.files.values())
+        return parts + len(self.manifest.packs or ())
 
     def count(self, subset: str, split: str) -> int:
         """Returns the number of rows of a subset and split.
@@ -134,7 +140,7 @@ class Store:
     def read_groups(
         self, subset: str, split: str, *, num_rows: int | None = None, columns: Sequence[str] | None = None
     ) -> Iterator[pa.Table]:
-        """Reads the same rows as :meth:`read`, about a hundred at a time, so that they need not fit into memory.
+        """Reads the same rows as :meth:`read`, some hundred at a time, so that they need not fit into memory.
 
         Args:
             subset: Name of the subset.
@@ -160,8 +166,9 @@ class Store:
             names = list(columns)
         missing = available if num_rows is None else num_rows
         for table in self._row_groups(subset, split, missing, names):
-            yield table.select(names).slice(0, missing)
-            missing -= min(missing, table.num_rows)
+            for part in self._with_images(table.slice(0, missing), names):
+                missing -= part.num_rows
+                yield part
         if missing:
             raise StoreError(f"'{subset}' split '{split}' has fewer rows than its manifest says", hint=_REBUILD)
 
@@ -218,15 +225,49 @@ class Store:
                 if path.stat().st_size != part.num_bytes:
                     raise StoreError(f"{part.path} has changed its size", hint=_REBUILD)
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                    stored = [self._stored_as(name) for name in columns]
                     for number in range(file.num_row_groups):
                         if wanted <= 0:
                             return
-                        table = file.read_row_group(number, columns=columns)
+                        table = file.read_row_group(number, columns=stored)
                         wanted -= table.num_rows
                         yield table
             except (OSError, pa.ArrowException) as error:
                 kind = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
                 raise StoreError(f"{part.path} {kind}", hint=_REBUILD) from None
+
+    def _stored_as(self, column: str) -> str:
+        return "places" if column == "images" and self.manifest.packs is not None else column
+
+    def _with_images(self, table: pa.Table, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Yields the rows of a table with the images their places lead to, some tens of MiB at a time."""
+        import pyarrow as pa
+
+        if "places" not in table.column_names:
+            yield table.select(names)
+            return
+        field = arrow_schema().field("images")
+        places = table.column("places").to_pylist()
+        start = 0
+        for stop in _stops(places):
+            images = [[self._image(place) for place in row] for row in places[start:stop]]
+            part = table.slice(start, stop - start).drop_columns(["places"])
+            yield part.append_column(field, pa.array(images, field.type)).select(names)
+            start = stop
+
+    def _image(self, place: Mapping[str, int]) -> bytes:
+        pack, *rest = (place[name] for name in PLACE_FIELDS)
+        return self._packs.read(pack, Place(*rest))
+
+
+def _stops(places: Sequence[Sequence[Mapping[str, int]]]) -> Iterator[int]:
+    """Cuts rows where their images exceed what is held at once; yields the ends."""
+    num_bytes = 0
+    for number, row in enumerate(places):
+        num_bytes += sum(place["num_bytes"] for place in row)
+        if num_bytes > _BYTES_AT_ONCE or number == len(places) - 1:
+            yield number + 1
+            num_bytes = 0
 
 
 def _combined(table: pa.Table) -> pa.Table:

@@ -85,8 +85,7 @@ def gc(study_file: Path, overrides: Sequence[str]) -> None:
         print_line(f"removed: {old.name}, {old.num_bytes / MIB:.1f} MiB")
     for old in found.held:
         print_line(f"stays: {old.name}, {old.num_bytes / MIB:.1f} MiB; a running study reads it")
-    freed = sum(old.num_bytes for old in found.removed)
-    print_line(f"{store_dir}: {freed / MIB:.1f} MiB freed, {len(found.removed)} generations removed")
+    print_line(f"{store_dir}: {found.num_bytes / MIB:.1f} MiB freed, {len(found.removed)} generations removed")
 
 
 def check(study_file: Path, overrides: Sequence[str], address: str | None, *, as_json: bool) -> int:

@@ -8,10 +8,10 @@ from pathlib import Path
 from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.catalog.keys import shared_elements
 from search.cli.console import print_line, print_table
-from search.engine.setup import IMAGES_OF_ABILITY
 from search.planning.cost import compute_plan
 from search.planning.detectable import compute_detectable, detectable_lines, needed_rows, trials_line
 from search.planning.facts import read_facts
+from search.planning.gpu_memory import gpu_memory_line
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.load_study import load_study
 from search.study.own_keys import own_keys_line
@@ -62,7 +62,7 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     print_table("Trials", ["phase", "trials", "samples each", "note"], [*rows, ["total", str(plan.num_trials), "", ""]])
     print_line(f"time: {_duration(plan.wall_s[0])} to {_duration(plan.wall_s[1])}" + _gpu(plan.gpu_s))
     if spec.execution.gpus_per_worker:
-        print_line(gpu_memory_line(study))
+        print_line(gpu_memory_line(study, [arm.composition for row in facts.design_rows for arm in row.arms]))
     print_line(f"disk: about {plan.disk_mib:.0f} MiB")
     for assumption in plan.assumptions:
         print_line(f"  assumes {assumption}")
@@ -75,26 +75,6 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
         print_line(trials_line(differences, detect / 100))
     # Last, so that the rows and trials that it is about stand above.
     require_runnable(study, lambda name, split: facts.counts[name].get(split, 0) if name in facts.counts else None)
-
-
-def gpu_memory_line(study: Study) -> str:
-    """Return what a slot's GPU will hold, estimated from the backbone's configuration."""
-    from trainers.backbone.memory import estimate_memory
-
-    spec = study.spec
-    execution = spec.execution
-    packed = execution.pack if execution.pack != "auto" else 1
-    num_images = IMAGES_OF_ABILITY if spec.abilities else 1
-    backbone = study.located(spec.backbone).resolved(gpus_per_worker=execution.gpus_per_worker)
-    try:
-        found = estimate_memory(backbone, spec.recipe, num_packed=packed, num_images=num_images)
-    except (OSError, ValueError, ImportError):
-        return f"GPU memory: not known, the configuration of {spec.backbone.model} cannot be read here"
-    return (
-        f"GPU memory of a worker: about {found.total_gib:.0f} GiB (backbone {found.weights_gib:.1f}, adapters "
-        f"{found.adapters_gib:.2f}, activations up to {found.activations_gib:.1f}; never measured on a GPU), with "
-        + ", ".join(found.assumptions)
-    )
 
 
 def _row_cells(name: str, counts: Mapping[str, int] | None, splits: Sequence[str]) -> list[str]:

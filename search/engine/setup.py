@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import UserError
+from datasets_spec.store.store import Store
 from search.engine.interface import Engine
 from search.engine.rungs import RungBook
 from search.engine.study_run import OpenStudy
@@ -20,13 +22,10 @@ if TYPE_CHECKING:
 
 # Shared blocks may take this share of Ray's object store; the rest is for Ray Data's own work and what trials read.
 STORE_SHARE = 0.5
-IMAGES_OF_ABILITY = 2  # Med-MIM's questions have two images mostly; a few have more
 
 
 def build_engine(opened: OpenStudy) -> Engine:
     """Choose the executor, load the rows and return an engine that has not started anything else."""
-    from trainers.rows.row_blocks import load_row_blocks
-
     name, why = opened.spec.execution.chosen_executor
     opened.decide(f"executor: {name} ({why})")
     if name == "pooled":
@@ -36,7 +35,7 @@ def build_engine(opened: OpenStudy) -> Engine:
     return NestedEngine(
         opened.recorder,
         run_dir=opened.run_dir,
-        rows=load_row_blocks(opened.store, opened.partitions),
+        rows=_plain_rows(opened),
         resources=opened.resources,
         max_concurrent=opened.spec.execution.max_concurrent,
         on_running=opened.on_running,
@@ -73,7 +72,6 @@ def _pooled_rows(opened: OpenStudy) -> RowBlocks | SampleRows:
     """
     from trainers.rows.encoded_blocks import load_encoded_rows
     from trainers.rows.kept_features import FeaturesNotKeptError
-    from trainers.rows.row_blocks import load_row_blocks
 
     with_features, why = _choose_features(opened)
     if with_features:
@@ -81,7 +79,7 @@ def _pooled_rows(opened: OpenStudy) -> RowBlocks | SampleRows:
         try:
             rows = load_encoded_rows(
                 opened.store,
-                opened.partitions,
+                opened.needed_rows,
                 opened.backbone,
                 num_encoders=execution.max_concurrent,
                 num_threads=execution.num_threads,
@@ -96,14 +94,44 @@ def _pooled_rows(opened: OpenStudy) -> RowBlocks | SampleRows:
             opened.decide(f"vision features: computed once a study ({why})")
             return rows
     opened.decide(f"vision features: by every trial ({why})")
-    return load_row_blocks(opened.store, opened.partitions)
+    return _plain_rows(opened)
+
+
+def _plain_rows(opened: OpenStudy) -> RowBlocks:
+    """Load the study's rows as they are: into shared memory, or into files where that is too small."""
+    from trainers.rows.row_blocks import load_row_blocks
+
+    folder = opened.run_dir.root.absolute() / RunFile.rows
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    needed, room = stored_bytes(opened.store, opened.needed_rows), _room()
+    if needed <= room:
+        return load_row_blocks(opened.store, opened.needed_rows)
+    num_rows = sum(opened.needed_rows.values())
+    opened.decide(
+        f"rows: the {num_rows} that trials may read take about {needed / 2**30:.1f} GiB, and {room / 2**30:.1f} GiB of "
+        f"the object store may be used: they lie in {RunFile.rows} of the study directory while it runs"
+    )
+    return load_row_blocks(opened.store, opened.needed_rows, folder=folder)
+
+
+def stored_bytes(store: Store, needed: Mapping[tuple[str, str], int]) -> int:
+    """Return about how many bytes the first rows of partitions take; the manifest knows the sizes of their files."""
+    total = 0.0
+    for (subset, split), number in needed.items():
+        parts = store.manifest.subsets[subset].files.get(split, ())
+        rows = sum(part.num_rows for part in parts)
+        total += sum(part.num_bytes for part in parts) * number / rows if rows else 0
+    return round(total)
+
+
+def _room() -> float:
+    """Return how many bytes of the object store shared rows may take."""
+    import ray
+
+    return float(STORE_SHARE * ray.cluster_resources().get("object_store_memory", 0.0))
 
 
 def _choose_features(opened: OpenStudy) -> tuple[bool, str]:
-    import ray
-
-    from trainers.rows.encoded_blocks import estimated_feature_bytes
-
     spec, asked = opened.spec, opened.spec.execution.vision_features
     searched = spec.space.recipe.dimensions.get("lora_modules")
     modules = {spec.recipe.lora_modules, *map(str, (searched.options() if searched else None) or ())}
@@ -111,19 +139,28 @@ def _choose_features(opened: OpenStudy) -> tuple[bool, str]:
         return False, "a recipe trains the projector"
     if asked != "auto":
         return asked, "asked for"
-    needed = _num_images(opened) * estimated_feature_bytes(opened.backbone)
-    room = STORE_SHARE * ray.cluster_resources().get("object_store_memory", 0.0)
+    needed, room = _feature_bytes(opened), _room()
     size = f"about {needed / 2**30:.2f} GiB; {room / 2**30:.2f} GiB of the object store may be used"
     return needed <= room, size
 
 
-def _num_images(opened: OpenStudy) -> int:
-    """Return about how many images the partitions hold."""
-    total = 0
-    for subset, split in opened.partitions:
-        is_single = opened.study.catalog.subset(subset).key.ability == "none"
-        total += opened.store.count(subset, split) * (1 if is_single else IMAGES_OF_ABILITY)
-    return total
+def _feature_bytes(opened: OpenStudy) -> float:
+    """Return about how many bytes the kept features of the rows take that trials may read.
+
+    Raises:
+        UserError: the backbone's processor cannot be loaded.
+    """
+    import torch
+
+    from trainers.backbone.backbone import configuration_of, load_encoder
+    from trainers.rows.sampled_sizes import sample_sizes
+
+    sizes = sample_sizes(load_encoder(opened.backbone), opened.store, opened.needed_rows)
+    if sizes is None:
+        return 0.0
+    hidden_size = int(configuration_of(opened.backbone).get_text_config().hidden_size)
+    itemsize = getattr(torch, opened.backbone.dtype).itemsize
+    return sum(opened.needed_rows.values()) * sizes.feature_bytes(hidden_size=hidden_size, itemsize=itemsize)
 
 
 def _make_pool(opened: OpenStudy, rows: RowBlocks | SampleRows) -> SlotPool:
@@ -131,7 +168,7 @@ def _make_pool(opened: OpenStudy, rows: RowBlocks | SampleRows) -> SlotPool:
     from trainers.executors.slot import SlotConfig
 
     spec, execution = opened.spec, opened.spec.execution
-    source = spec.space.composition.allowed[0]
+    source = next(name for (name, split), number in opened.needed_rows.items() if split == "train" and number)
     measure = opened.factory.spec(Composition({source: 1}), spec.recipe, spec.seed, ())
     is_measured = execution.pack == "auto" and execution.num_workers == 1
 

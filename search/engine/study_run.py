@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ class OpenStudy:
 
     Attributes:
         backbone: with device and number format decided.
+        needed_rows: how many first rows of each (subset, split) trials may read before `sealed` is opened.
         say: tells the user one line.
         on_running: told how many trials run, whenever that changes.
     """
@@ -41,6 +42,7 @@ class OpenStudy:
     ledger: Ledger
     recorder: Recorder
     resources: TrialResources
+    needed_rows: Mapping[tuple[str, str], int]
     say: Callable[[str], None]
     on_running: Callable[[int], None]
 
@@ -48,17 +50,6 @@ class OpenStudy:
     def spec(self) -> StudySpec:
         """The study's spec."""
         return self.study.spec
-
-    @property
-    def partitions(self) -> list[tuple[str, str]]:
-        """Return the (subset, split) pairs that trials may read before `sealed` is opened."""
-        spec = self.spec
-        sources = {*spec.space.composition.available, *spec.control_sources, *spec.declared_shots}
-        if "target-labels" in spec.confirm.comparators:
-            sources |= set(spec.objective_sets)
-        return [(s, "train") for s in sorted(sources)] + [
-            (e, split) for split in ("search", "confirm") for e in spec.sets_on(split)
-        ]
 
     def decide(self, decision: str) -> None:
         """Tell the user an automatic decision, and write it down once, for run.json and the report."""

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.errors import UserError
+from search.designs.registry import build_rows
 from search.engine.recorder import Recorder
 from search.engine.setup import build_engine
 from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
 from search.study.foreign_catalog import foreign_catalog_warning
+from search.study.needed_rows import needed_rows
 from search.study.requirements import require_rows
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
-from search.study.spec import ExecutionSection
+from search.study.spec import ExecutionSection, StudySpec
 from search.study.study import Study
 from trainers.backbone_spec import BackboneSpec
 
 if TYPE_CHECKING:
+    from datasets_spec.store.store import Store
     from trainers.executors.resources import TrialResources
 
 
@@ -62,7 +66,7 @@ def open_run(
         )
     say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
     require_rows(study, store.count)
-    claim_run_dir(run_dir, spec, {"store": store.fingerprint, "backbone": fingerprint})
+    claim_run_dir(run_dir, spec, study_identity(spec, backbone, store=store.fingerprint, weights=fingerprint))
     # As long as the study runs, no other study's preparation removes the rows that its workers read.
     with store, Ledger.open(run_dir / RunFile.ledger, writer=True, accept_loss=accept_loss) as ledger:
         remove_dead_attempts(run_dir / RunFile.trials)
@@ -77,6 +81,7 @@ def open_run(
             ledger=ledger,
             recorder=Recorder(run_dir, ledger, on_record),
             resources=_trial_resources(spec.execution),
+            needed_rows=needed_rows(spec, store.count, _design_arms(study, store)),
             say=say,
             on_running=on_running,
         )
@@ -95,6 +100,33 @@ def open_run(
         except BaseException:
             engine.close()
             raise
+        finally:
+            shutil.rmtree(run_dir / RunFile.rows, ignore_errors=True)
+
+
+def _design_arms(study: Study, store: Store) -> list[Mapping[str, int]]:
+    """The compositions that the study's design trains on; none without a design."""
+    if study.spec.design is None:
+        return []
+    rows = build_rows(study, {name: store.count(name, "train") for name in study.catalog.names})
+    return [arm.composition for row in rows for arm in row.arms if arm.composition]
+
+
+def study_identity(spec: StudySpec, backbone: BackboneSpec, *, store: str, weights: str) -> dict[str, str]:
+    """Return what a study stands on besides its spec, by name.
+
+    The trainer is named where it gives other weights than its first version, which said nothing of itself.
+
+    Args:
+        spec: the study.
+        backbone: resolved.
+        store: fingerprint of the data.
+        weights: fingerprint of the backbone.
+    """
+    from trainers.trial.spec import trainer_version
+
+    version = trainer_version(backbone, spec.widest_recipe)
+    return {"store": store, "backbone": weights, **({"trainer": str(version)} if version > 1 else {})}
 
 
 def _trial_resources(execution: ExecutionSection) -> TrialResources:

@@ -47,7 +47,8 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
     missing = [p for p in planned if not run.recorder.is_done(p)]
     if missing:
         run.engine.close()  # its slots hold the processors that reading and scoring need
-        rows = load_row_blocks(run.store, [(name, "sealed") for name in run.spec.eval_sets])
+        questions = {(name, "sealed"): run.store.count(name, "sealed") for name in run.spec.eval_sets}
+        rows = load_row_blocks(run.store, questions)
         specs = list({p.spec.train_id: p.spec for p in missing}.values())
         results = {r.train_id: r for r in rescore_trials(specs, rows, run.run_dir.root, run.resources)}
         for p in missing:

@@ -43,6 +43,7 @@ class RunFile(StrEnum):
     ledger = "ledger"
     trials = TRIALS_DIR
     cache = CACHE_DIR
+    rows = f"{CACHE_DIR}/rows"
     backbones = "backbones"
     backbones_markdown = "backbones.md"
     report = "report"
@@ -118,7 +119,7 @@ def claim_run_dir(run_dir: RunDir, spec: StudySpec, identity: Mapping[str, str])
     Args:
         run_dir: the study directory.
         spec: the study with overrides applied.
-        identity: what a study stands on besides its spec: fingerprints of store and backbone.
+        identity: what a study stands on besides its spec: store, backbone, trainer (`phases.open_study`).
 
     Raises:
         UserError: the directory belongs to another study (names every difference), or its file is damaged.
@@ -144,6 +145,12 @@ def _hint(changed: Sequence[str]) -> str:
         return (
             "the backbone's files changed, or the study was begun by a version that did not look at all of them: "
             "start it anew in another directory with --run-dir; `recombine report STUDY` still shows this one"
+        )
+    if all(line.startswith(f"{IDENTITY_KEY}.trainer:") for line in changed):
+        return (
+            "this version trains such recipes otherwise than the one that began the study (dropout, a trained "
+            "projector, 16 bits, a named attention), and one ledger must not mix both: start it anew in another "
+            "directory with --run-dir; `recombine report STUDY` still shows this one"
         )
     return "undo the change to resume, or give another directory with --run-dir"
 

@@ -255,12 +255,16 @@ class StudySpec(_Section):
         return self.transfer.num_samples or max(self.space.composition.num_samples)
 
     @property
-    def _place_of_dropout(self) -> str | None:
-        """Where trials of this study may get dropout from, if they may."""
-        searched = self.space.recipe.dimensions.get("lora_dropout")
-        if searched is None:
-            return "recipe.lora_dropout" if self.recipe.lora_dropout else None
-        return None if searched.options() == (0,) else "space.recipe.lora_dropout"
+    def widest_recipe(self) -> Recipe:
+        """A recipe that has dropout, or a trained projector, where any trial of this study may have it."""
+        searched = self.space.recipe.dimensions
+        rates, modules = searched.get("lora_dropout"), searched.get("lora_modules")
+        wider: dict[str, object] = {}
+        if rates is not None:
+            wider["lora_dropout"] = 0.0 if rates.options() == (0,) else 0.5
+        if modules is not None and (options := modules.options()):
+            wider["lora_modules"] = sorted(map(str, options), key=lambda name: "projector" in name)[-1]
+        return self.recipe_of(wider)
 
     @property
     def _batch_sizes(self) -> tuple[int, ...]:
@@ -290,11 +294,6 @@ class StudySpec(_Section):
         if self.early_stopping.enabled and not is_pooled:
             raise ValueError(
                 "early_stopping needs slots: set execution.executor to pooled and execution.num_workers to 1"
-            )
-        if is_pooled and self.backbone.activation_checkpointing and (place := self._place_of_dropout):
-            raise ValueError(
-                f"backbone.activation_checkpointing computes a slot's dropout twice: set {place} to 0 or "
-                "execution.executor to nested"
             )
         if uneven := [size for size in self._batch_sizes if size % max(1, self.execution.num_workers)]:
             raise ValueError(

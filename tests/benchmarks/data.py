@@ -181,7 +181,7 @@ def plain_loop(catalog_path: Path) -> float:
         image = decode(data, limits)
         hashes = (hashlib.sha256(data).hexdigest(), hash_of(image))
         looks = as_numbers(looks_of(image))
-        rows.append({**item, "hashes": hashes, "looks": looks, "data": without_metadata(data, limits)})
+        rows.append({**item, "hashes": hashes, "looks": looks, "data": without_metadata(data, image)})
     pq.write_table(pa.Table.from_pylist(rows), root / "loop.parquet", compression="zstd")
     return time.perf_counter() - start
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.canonical import content_hash
-from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK
-from datasets_spec.prepare.second_pass import MAX_ROWS_PER_PART
+from datasets_spec.prepare.read_rows import ROWS_PER_BLOCK
 from datasets_spec.prepare.staged_rows import ordered_rows, read_staged, staged_table, write_staged
 
 NUM_ORDERS = 6
+ROWS_AN_ORDER = 512
 
 
 def main() -> None:
@@ -57,9 +57,7 @@ def staged_row(index: int) -> dict[str, Any]:
         "image_paths": [f"med-mat/CT_Kidney/scans of {index % 997}/Cyst- ({index}).jpg"],
         "image_bytes_hashes": [content_hash(index)],
         "image_hashes": [content_hash(-index)],
-        "image_num_bytes": [50_000],
         "image_mtimes_ns": [index],
-        "image_looks": [[(index + 1) * 2_654_435_761 * n % 2**63 for n in range(14)]],
         **hashes,
     }
 
@@ -75,8 +73,8 @@ def measure(folder: Path, num_rows: int, *, with_filter: bool) -> dict[str, floa
         if with_filter:
             pq.write_table(table.drop_columns(["subset"]), folder / "subset=s" / f"{start}.parquet")
     rows = list(read_staged(folder, ["index"]))
-    rows = random.Random(0).sample(rows, min(num_rows, NUM_ORDERS * MAX_ROWS_PER_PART))
-    orders = [rows[start : start + MAX_ROWS_PER_PART] for start in range(0, len(rows), MAX_ROWS_PER_PART)]
+    rows = random.Random(0).sample(rows, min(num_rows, NUM_ORDERS * ROWS_AN_ORDER))
+    orders = [rows[start : start + ROWS_AN_ORDER] for start in range(0, len(rows), ROWS_AN_ORDER)]
     result = {}
     for name, read in [("by_place", by_place), *([("by_filter", by_filter)] if with_filter else [])]:
         start_s = time.process_time()

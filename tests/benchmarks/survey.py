@@ -27,8 +27,8 @@ import scipy.sparse.csgraph
 from datasets_spec.canonical import content_hash
 from datasets_spec.copies.groups import CopyGroups, CopySearch
 from datasets_spec.prepare.contradictions import find_contradictions
-from datasets_spec.prepare.first_pass import ROWS_PER_BLOCK
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
+from datasets_spec.prepare.read_rows import ROWS_PER_BLOCK
 from datasets_spec.prepare.second_pass import order_table, write_row_list
 from datasets_spec.prepare.staged_rows import staged_table, write_staged
 from datasets_spec.prepare.survey import require_balance, survey_staging

@@ -66,7 +66,6 @@ def table_of(rows: Iterable[Row]) -> RowTable:
         index=np.array([row.index for row in ordered], np.int64),
         content=keys["content_hash"],
         row_hash=keys["row_hash"],
-        num_bytes=np.array([row.num_bytes for row in ordered], np.int64),
         question=words(keys["question_key"]),
         answer=words(keys["answer_key"]),
         offset=np.array([row.offset for row in ordered], np.int64),

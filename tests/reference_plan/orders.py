@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.prepare.counts import MAX_LABELS_LISTED
-from datasets_spec.prepare.second_pass import MAX_BYTES_PER_PART, MAX_ROWS_PER_PART, part_path
+from datasets_spec.prepare.second_pass import MAX_ROWS_PER_PART, part_path
 from datasets_spec.sample import SPLITS, file_stem, sample_id
 from tests.reference_plan.rows import Row, RowPlan
 
@@ -26,15 +26,8 @@ def divide(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
     Yields:
         Order of the first row, and the rows of the part.
     """
-    start, num_bytes = 0, 0
-    for position, row in enumerate(rows):
-        is_full = position - start == MAX_ROWS_PER_PART or num_bytes + row.num_bytes > MAX_BYTES_PER_PART
-        if position > start and is_full:
-            yield start, rows[start:position]
-            start, num_bytes = position, 0
-        num_bytes += row.num_bytes
-    if rows:
-        yield start, rows[start:]
+    for start in range(0, len(rows), MAX_ROWS_PER_PART):
+        yield start, rows[start : start + MAX_ROWS_PER_PART]
 
 
 def order_table(subset: str, split: str, rows: Sequence[Row]) -> pa.Table:

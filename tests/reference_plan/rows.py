@@ -59,7 +59,6 @@ class Row:
         label: What orders are balanced over.
         links: Its images and known groups, by which splits are kept apart.
         watched: Those by which they are not, because the policy only counts them.
-        num_bytes: Bytes of its images.
         flags: Its flags.
         split: Its split, once assigned.
         question_key: Equal for rows that are asked the same; empty where answers are not compared.
@@ -76,7 +75,6 @@ class Row:
     row_hash: str
     label: str
     links: frozenset[str]
-    num_bytes: int = 0
     flags: tuple[str, ...] = ()
     split: str = ""
     watched: frozenset[str] = frozenset()

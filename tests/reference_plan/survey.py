@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,7 +121,7 @@ def survey_staging(staging: Path, files: Sequence[DataFile], sources: Mapping[st
         elif not _mark(seen.setdefault(place, bytearray()), row["index"]):
             raise StoreError("a row was staged twice", hint="prepare the store again")
         else:
-            _count(survey, row, sources, question_key(row, asked), same)
+            _count(survey, row, question_key(row, asked), same)
     if failures:
         raise ReaderError("\n".join(failures))
     _require_all_rows(seen, num_read, files, staging)
@@ -190,18 +189,12 @@ def require_balance(survey: Survey, plan: RowPlan) -> None:
             )
 
 
-def _count(
-    survey: Survey, row: Mapping[str, Any], sources: Mapping[str, SubsetSource], question: str, same: _Same
-) -> None:
+def _count(survey: Survey, row: Mapping[str, Any], question: str, same: _Same) -> None:
     tally = survey.tallies[row["subset"]]
     tally.read += 1
     survey.num_read[row["subset"], row["file"]] += 1
     if row["reason"] is None:
         survey.rows.append(_light_row(row, question, same))
-        root = sources[row["subset"]].image_root
-        for name, published, numbers in zip(row["image_hashes"], row["image_paths"], row["image_looks"], strict=True):
-            if name not in survey.images:
-                survey.images[name] = SeenImage(numbers=array("q", numbers), root=root, published=published)
         return
     reason = QuarantineReason(row["reason"])
     tally.reasons[reason] += 1
@@ -224,7 +217,6 @@ def _light_row(row: Mapping[str, Any], question: str, same: _Same) -> Row:
         row_hash=row["row_hash"],
         label=same[row["label"]],
         links=row_links(row["image_hashes"], row["groups"], row["image_bytes_hashes"]),
-        num_bytes=sum(row["image_num_bytes"]),
         flags=tuple(same[flag] for flag in row["flags"]),
         question_key=same[question],
         answer_key=same[row["answer_key"] or ""],

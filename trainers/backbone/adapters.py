@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,13 @@ def image_layers(model: nn.Module, layers: Iterable[str]) -> frozenset[str]:
     return frozenset(name for name in layers if not name.startswith(f"{language}."))
 
 
+def lora_layers(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the adapted layers of a PEFT model under the backbone's own names, in its order."""
+    for name, module in model.named_modules():
+        if hasattr(module, "lora_A"):
+            yield name.removeprefix("base_model.model."), module
+
+
 def add_adapter(backbone: Backbone, recipe: Recipe, *, seed: int) -> Any:
     """Wrap the backbone in a fresh LoRA adapter (PEFT) whose first values depend on the seed only."""
     from peft import LoraConfig, get_peft_model
@@ -79,7 +86,7 @@ def add_adapter(backbone: Backbone, recipe: Recipe, *, seed: int) -> Any:
         bias="none",
     )
     torch.manual_seed(seed)
-    return get_peft_model(backbone.model, config)
+    return _in_compute_type(get_peft_model(backbone.model, config), backbone.dtype)
 
 
 def load_adapter(backbone: Backbone, folder: Path) -> Any:
@@ -92,7 +99,7 @@ def load_adapter(backbone: Backbone, folder: Path) -> Any:
 
     if not (folder / "adapter_model.safetensors").is_file():
         raise UserError(f"{folder} holds no adapter_model.safetensors", hint="pickled adapters are never loaded")
-    return PeftModel.from_pretrained(backbone.model, str(folder)).eval()
+    return _in_compute_type(PeftModel.from_pretrained(backbone.model, str(folder)), backbone.dtype).eval()
 
 
 def save_adapter(model: Any, folder: Path, spec: BackboneSpec) -> None:
@@ -103,3 +110,32 @@ def save_adapter(model: Any, folder: Path, spec: BackboneSpec) -> None:
     config["base_model_name_or_path"] = spec.model
     config["revision"] = spec.revision
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+class MasterLinear(nn.Module):
+    """A linear layer whose weight is kept in float32 and multiplied in the type of its input.
+
+    PEFT (0.21) raises the input to float32 instead: another copy of it is then kept for every adapted layer, twice as
+    large as what the backbone itself keeps, and the product takes the slow way through the device.
+
+    Args:
+        weight: [out, in], float32.
+    """
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., in] -> [..., out], in the type of the input; the gradient of the weight is float32."""
+        return nn.functional.linear(x, self.weight.to(x.dtype))
+
+
+def _in_compute_type(model: Any, dtype: torch.dtype) -> Any:
+    """Let adapters multiply in the backbone's type; in float32 nothing changes."""
+    for _, layer in lora_layers(model) if dtype != torch.float32 else ():
+        layer.cast_input_dtype_enabled = False
+        for matrices in (layer.lora_A, layer.lora_B):
+            for name, matrix in list(matrices.items()):
+                matrices[name] = MasterLinear(matrix.weight)
+    return model

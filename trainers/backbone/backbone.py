@@ -10,11 +10,13 @@ import torch
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.errors import UserError
+from trainers.backbone.image_limits import limit_images
 from trainers.backbone_spec import BackboneSpec, phantom_files
 from trainers.prompts.encoder import BatchEncoder
 
-# Raise it when a question or an answer becomes other tokens. 2: answers as the template writes them behind a prompt.
-PROMPTS_VERSION = 2
+# Raise it when a question, an image or an answer becomes other tokens. 2: answers as the template writes them behind a
+# prompt. 3: images within the limits of `image_limits`.
+PROMPTS_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,23 +41,58 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    options: dict[str, Any] = {"revision": spec.revision, "trust_remote_code": spec.trust_remote_code}
-    dtype: torch.dtype = getattr(torch, spec.dtype)
-    if spec.attention != "auto":
-        options["attn_implementation"] = spec.attention
+    options = _source_options(spec)
+    attention = {} if spec.attention == "auto" else {"attn_implementation": spec.attention}
     try:
         model = AutoModelForImageTextToText.from_pretrained(
-            spec.location(), dtype=dtype, use_safetensors=True, **options
+            spec.location(), dtype=getattr(torch, spec.dtype), use_safetensors=True, **attention, **options
         )
-        options.pop("attn_implementation", None)
         processor = AutoProcessor.from_pretrained(spec.location(), **options)
     except (OSError, ImportError, ValueError) as error:
-        raise UserError(
-            f"backbone.model: cannot load '{spec.model}' ({type(error).__name__}: {str(error).splitlines()[0]})",
-            hint="check the name and revision; families that read video need `pip install torchvision`; "
-            "on a machine without internet put the model in a folder and name the folder",
-        ) from error
+        raise _cannot_load(spec, error) from error
     return assemble_backbone(model, processor, spec)
+
+
+def load_encoder(spec: BackboneSpec) -> BatchEncoder:
+    """Load what turns rows into tensors, without the model's weights.
+
+    Args:
+        spec: a resolved backbone; tensors stay on the CPU.
+
+    Raises:
+        UserError: as for `load_backbone`.
+    """
+    from transformers import AutoProcessor
+
+    try:
+        processor = AutoProcessor.from_pretrained(spec.location(), **_source_options(spec))
+        config = configuration_of(spec)
+    except (OSError, ImportError, ValueError) as error:
+        raise _cannot_load(spec, error) from error
+    return _encoder(processor, config, spec.model_copy(update={"device": "cpu"}))
+
+
+def configuration_of(spec: BackboneSpec) -> Any:
+    """Return the configuration of a backbone's model.
+
+    Raises:
+        OSError: it cannot be read here.
+    """
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(spec.location(), **_source_options(spec))
+
+
+def _source_options(spec: BackboneSpec) -> dict[str, Any]:
+    return {"revision": spec.revision, "trust_remote_code": spec.trust_remote_code}
+
+
+def _cannot_load(spec: BackboneSpec, error: Exception) -> UserError:
+    return UserError(
+        f"backbone.model: cannot load '{spec.model}' ({type(error).__name__}: {str(error).splitlines()[0]})",
+        hint="check the name and revision; families that read video need `pip install torchvision`; "
+        "on a machine without internet put the model in a folder and name the folder",
+    )
 
 
 def assemble_backbone(model: Any, processor: Any, spec: BackboneSpec) -> Backbone:
@@ -64,15 +101,19 @@ def assemble_backbone(model: Any, processor: Any, spec: BackboneSpec) -> Backbon
     model = model.to(device).eval().requires_grad_(False)
     if spec.activation_checkpointing:
         model.activation_checkpointing_enable()  # in training mode only
-    text_config = model.config.get_text_config()
-    encoder = BatchEncoder(
-        processor,
-        image_token_id=int(model.config.image_token_id),
-        max_tokens=getattr(text_config, "max_position_embeddings", None),
-        device=device,
-        dtype=dtype,
-    )
+    encoder = _encoder(processor, model.config, spec)
     return Backbone(model=model, processor=processor, encoder=encoder, device=device, dtype=dtype)
+
+
+def _encoder(processor: Any, config: Any, spec: BackboneSpec) -> BatchEncoder:
+    limit_images(processor, min_pixels=spec.min_pixels, max_pixels=spec.max_pixels)
+    return BatchEncoder(
+        processor,
+        image_token_id=int(config.image_token_id),
+        max_tokens=getattr(config.get_text_config(), "max_position_embeddings", None),
+        device=torch.device(spec.device),
+        dtype=getattr(torch, spec.dtype),
+    )
 
 
 def backbone_fingerprint(spec: BackboneSpec) -> str:
@@ -84,8 +125,9 @@ def backbone_fingerprint(spec: BackboneSpec) -> str:
     if spec.is_shipped:
         return phantom_fingerprint(Path(spec.location()))
     hashes = _hashes(spec.weight_files())
-    source = {"files": hashes} if hashes else {"model": spec.model, "revision": spec.revision}
-    return content_hash({**source, "prompts": PROMPTS_VERSION})
+    source: dict[str, object] = {"files": hashes} if hashes else {"model": spec.model, "revision": spec.revision}
+    limits = {name: value for name in ("min_pixels", "max_pixels") if (value := getattr(spec, name)) is not None}
+    return content_hash({**source, "prompts": PROMPTS_VERSION, **limits})
 
 
 def phantom_fingerprint(folder: Path) -> str:

@@ -5,16 +5,16 @@ Trials read them from the object store without a copy.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from datasets_spec.errors import RecombineError
+from datasets_spec.errors import RecombineError, UserError
 from trainers.backbone_spec import BackboneSpec
 from trainers.rows.encoded_table import SharedSamples, encoded_table
 from trainers.rows.kept_features import FeaturesNotKeptError, check_kept
-from trainers.rows.row_blocks import COLUMNS, share_partitions
+from trainers.rows.row_blocks import partition_dataset
+from trainers.rows.shared_blocks import Piece, Place, index_blocks, read_pieces
 
 if TYPE_CHECKING:
     from datasets_spec.store.store import Store
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 64  # rows an encoder takes at a time
 CHECKED_ROWS = 8
 NOT_KEPT_COLUMN = "not_kept"  # why features cannot be kept; null where they can
+ENCODER_CPUS = 0.5  # of Ray's count: whoever reads the rows must find room beside the encoders
 
 
 class SampleRows(Protocol):
@@ -36,14 +37,14 @@ class SampleRows(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedBlocks:
-    """References to encoded tables in Ray's object store, one for each (subset, split), sorted by order.
+    """Encoded tables in Ray's object store, by (subset, split), in the order of the partition.
 
     Attributes:
-        refs: of Arrow tables with the columns of `encoded_table`.
+        parts: pieces of Arrow tables with the columns of `encoded_table`.
     """
 
-    refs: Mapping[tuple[str, str], Any]
-    _opened: dict[tuple[str, str], SharedSamples] = field(default_factory=dict, compare=False)
+    parts: Mapping[Place, Sequence[Piece]]
+    _opened: dict[Place, SharedSamples] = field(default_factory=dict, compare=False)
 
     def samples(self, subset: str, split: str, num_rows: int | None = None) -> Sequence[EncodedSample]:
         """Return the first `num_rows` samples of a partition.
@@ -51,21 +52,17 @@ class EncodedBlocks:
         Raises:
             RecombineError: the partition was not loaded or is shorter than asked for.
         """
-        import ray
-
         place = (subset, split)
-        if place not in self.refs:
-            raise RecombineError(f"rows of {subset}/{split} were not loaded for this study")
         if place not in self._opened:
-            self._opened[place] = SharedSamples(ray.get(self.refs[place]))
+            self._opened[place] = SharedSamples(read_pieces(self.parts, place, None))
         return first_rows(self._opened[place], num_rows, f"{subset}/{split}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _encoded_blocks, (dict(self.refs),)
+        return _encoded_blocks, (dict(self.parts),)
 
 
-def _encoded_blocks(refs: Mapping[tuple[str, str], Any]) -> EncodedBlocks:
-    return EncodedBlocks(refs=refs)
+def _encoded_blocks(parts: Mapping[Place, Sequence[Piece]]) -> EncodedBlocks:
+    return EncodedBlocks(parts=parts)
 
 
 def first_rows(samples: Sequence[EncodedSample], num_rows: int | None, name: str) -> Sequence[EncodedSample]:
@@ -83,103 +80,100 @@ def first_rows(samples: Sequence[EncodedSample], num_rows: int | None, name: str
 
 def load_encoded_rows(
     store: Store,
-    partitions: Iterable[tuple[str, str]],
+    wanted: Mapping[Place, int],
     spec: BackboneSpec,
     *,
     num_encoders: int,
     num_threads: int,
     gpus_per_encoder: float,
 ) -> EncodedBlocks:
-    """Encode partitions with one Ray Data job and put one sorted table of each into the object store.
+    """Encode the first rows of partitions with one Ray Data job, into Ray's object store.
 
     Args:
         store: an open store.
-        partitions: (subset, split) pairs; empty ones are left out.
+        wanted: rows of each partition; a partition without any is left out.
         spec: the backbone, resolved.
-        num_encoders: processes that encode side by side, each with the backbone loaded.
+        num_encoders: processes that encode side by side, each of which loads the backbone once.
         num_threads: torch threads of one.
         gpus_per_encoder: of one.
 
     Raises:
-        FeaturesNotKeptError: kept features are not the direct path's, and why.
+        FeaturesNotKeptError: kept features are not the direct path's, or do not fit, and why.
         RecombineError: what was read is not what the manifest says.
     """
-    import pyarrow as pa
     import ray
 
-    wanted = sorted({p for p in partitions if store.count(*p)})
-    files = [file for subset, split in wanted for file in store.files(subset, split)]
-    dataset = ray.data.read_parquet(
-        files,
-        columns=list(COLUMNS),
-        file_extensions=None,
-        partitioning=None,
-        override_num_blocks=min(len(files), num_encoders),  # one task a process: each loads the backbone
-    )
-    encoded = dataset.map_batches(
-        encode_rows,
-        fn_kwargs={"spec": spec, "num_threads": num_threads},
+    wanted = {place: number for place, number in sorted(wanted.items()) if number}
+    encoded = partition_dataset(store, wanted).map_batches(
+        RowEncoder,
+        fn_constructor_kwargs={"spec": spec, "num_threads": num_threads},
+        # Tasks with a GPU get a new process each (Ray never keeps one): a pool of actors loads the backbone once each.
+        compute=ray.data.ActorPoolStrategy(size=num_encoders),
+        num_cpus=ENCODER_CPUS,
         num_gpus=gpus_per_encoder or None,
         batch_size=BATCH_ROWS,
         batch_format="pyarrow",
     )
-    blocks = ray.get(encoded.materialize().to_arrow_refs())
-    table = pa.concat_tables([b for b in blocks if b.num_rows], promote_options="permissive")
-    if reasons := table[NOT_KEPT_COLUMN].drop_null().unique().to_pylist():
+    blocks = encoded.materialize().to_arrow_refs()
+    ask = ray.remote(num_cpus=0)(_reasons)
+    if reasons := sorted({reason for found in ray.get([ask.remote(block) for block in blocks]) for reason in found}):
         raise FeaturesNotKeptError(reasons[0])
-    return EncodedBlocks(refs=share_partitions(store, wanted, table.drop_columns(NOT_KEPT_COLUMN)))
+    return EncodedBlocks(parts=index_blocks(blocks, wanted))
 
 
-def encode_rows(rows: Any, *, spec: BackboneSpec, num_threads: int) -> Any:
-    """Return the encoded table of a table of rows; one task's work of the Ray Data job.
+def _reasons(table: Any) -> list[str]:
+    reasons: list[str] = table[NOT_KEPT_COLUMN].drop_null().unique().to_pylist() if table.num_rows else []
+    return reasons
 
-    The first batch of a process is checked against the direct path. Where features cannot be kept the column
-    `NOT_KEPT_COLUMN` says why, of every row, and nothing is encoded: an exception would reach the driver as Ray's own.
+
+class RowEncoder:
+    """One process of the Ray Data job: it holds the backbone and encodes table after table.
+
+    The first table is checked against the direct path. Where features cannot be kept the column `NOT_KEPT_COLUMN` says
+    why, of every row, and nothing is encoded: an exception would reach the driver as Ray's own.
 
     Args:
-        rows: Arrow table of stored rows.
         spec: the backbone, resolved.
         num_threads: torch threads.
     """
-    import pyarrow as pa
 
-    from trainers.prompts.encoder import example_from_row
-    from trainers.rows.encoded_samples import encode_samples, prompt_batch
+    def __init__(self, *, spec: BackboneSpec, num_threads: int) -> None:
+        import torch
 
-    backbone, verdicts = _loaded(spec, num_threads)
-    samples: Sequence[EncodedSample | None] = [None] * rows.num_rows
-    if rows.num_rows and verdicts in ([], [None]):
-        examples = [example_from_row(row) for row in rows.to_pylist()]
+        torch.set_num_threads(num_threads)
+        self._is_checked = False
+        self._reason: str | None = None
         try:
-            encoded = encode_samples(backbone, examples, with_features=True)
-            if not verdicts:
-                check_kept(backbone, examples[:CHECKED_ROWS], prompt_batch(backbone, encoded[:CHECKED_ROWS]))
-                verdicts.append(None)
-            samples = encoded
-        except FeaturesNotKeptError as error:
-            verdicts[:] = [str(error)]
-    reason = verdicts[0] if verdicts else None
-    return encoded_table(rows, samples).append_column(NOT_KEPT_COLUMN, pa.array([reason] * rows.num_rows, pa.string()))
+            self._backbone: Backbone = self._load(spec)
+        except UserError as error:
+            self._reason = error.message
 
+    def __call__(self, rows: Any) -> Any:
+        """Return the encoded table of a table of rows."""
+        import pyarrow as pa
 
-@functools.lru_cache(maxsize=1)
-def _loaded(spec: BackboneSpec, num_threads: int) -> tuple[Backbone, list[str | None]]:
-    """The backbone of this process, and what its check said, once it was made: a process encodes many batches."""
-    import torch
+        samples: Sequence[EncodedSample | None] = [None] * rows.num_rows
+        if rows.num_rows and self._reason is None:
+            try:
+                samples = self._encoded(rows)
+            except FeaturesNotKeptError as error:
+                self._reason = str(error)
+        reasons = pa.array([self._reason] * rows.num_rows, pa.string())
+        return encoded_table(rows, samples).append_column(NOT_KEPT_COLUMN, reasons)
 
-    from trainers.backbone.backbone import load_backbone
+    def _load(self, spec: BackboneSpec) -> Backbone:
+        from trainers.backbone.backbone import load_backbone
 
-    torch.set_num_threads(num_threads)
-    return load_backbone(spec), []
+        return load_backbone(spec)
 
+    def _encoded(self, rows: Any) -> Sequence[EncodedSample]:
+        from trainers.prompts.encoder import example_from_row
+        from trainers.rows.encoded_samples import encode_samples, prompt_batch
 
-def estimated_feature_bytes(spec: BackboneSpec) -> int:
-    """Return about how many bytes one image's features take, from the backbone's configuration alone."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(
-        spec.location(), revision=spec.revision, trust_remote_code=spec.trust_remote_code
-    )
-    tokens = int(getattr(config, "image_seq_length", None) or 1024)  # families with tiles or free sizes: about this
-    width = int(config.get_text_config().hidden_size)
-    return tokens * width * (4 if spec.dtype == "float32" else 2)
+        examples = [example_from_row(row) for row in rows.to_pylist()]
+        encoded = encode_samples(self._backbone, examples, with_features=True)
+        if not self._is_checked:
+            kept = prompt_batch(self._backbone, encoded[:CHECKED_ROWS])
+            check_kept(self._backbone, examples[:CHECKED_ROWS], kept)
+            self._is_checked = True
+        return encoded

@@ -15,9 +15,13 @@ from typing import Any, Literal
 import torch
 
 from trainers.backbone.backbone import Backbone
+from trainers.backbone.memory import free_memory, is_out_of_memory
 from trainers.prompts.encoder import IGNORED, Example
 from trainers.rows.kept_features import FeaturesNotKeptError
 
+# Image tokens of one pass of the vision tower: enough to fill a GPU, and few enough that a pass takes less memory than
+# a step of training. Families that merge 2 x 2 patches into a token see four times as many patches.
+TOWER_TOKENS = 4096
 PIXEL_TENSORS = ("pixel_values", "pixel_attention_mask")  # what vision features stand for
 
 
@@ -51,7 +55,7 @@ class EncodedSample:
 def encode_samples(
     backbone: Backbone, examples: Sequence[Example], *, with_features: bool, device: str = "cpu"
 ) -> list[EncodedSample]:
-    """Encode samples one by one, and their images' features in one pass of the vision tower.
+    """Encode samples one by one, and their images' features in passes of about `TOWER_TOKENS`.
 
     Args:
         backbone: its processor, tower and projector are used.
@@ -62,19 +66,56 @@ def encode_samples(
 
     Raises:
         ImagesDidNotReachModelError: as in `BatchEncoder.encode_prompts`.
+        FeaturesNotKeptError: the features of one sample alone do not fit into the device's memory.
     """
-    encoded = [_encode_one(backbone, example) for example in examples]
-    if with_features and encoded:
-        features = vision_features(backbone, encoded)
-        encoded = [
-            replace(
-                sample,
-                features=part.to(device),
-                image_tensors={n: v for n, v in sample.image_tensors.items() if n not in PIXEL_TENSORS},
-            )
-            for sample, part in zip(encoded, features, strict=True)
-        ]
-    return [_moved(sample, device) for sample in encoded]
+    encoded: list[EncodedSample] = []
+    waiting: list[EncodedSample] = []
+    for example in examples:
+        sample = _encode_one(backbone, example)
+        if not with_features:
+            encoded.append(_moved(sample, device))
+            continue
+        if waiting and sum(num_image_tokens(backbone, s) for s in (*waiting, sample)) > TOWER_TOKENS:
+            encoded += _with_features(backbone, waiting, device)
+            waiting = []
+        waiting.append(sample)
+    return encoded + _with_features(backbone, waiting, device)
+
+
+def num_image_tokens(backbone: Backbone, sample: EncodedSample) -> int:
+    """Return how many tokens of a prompt stand for its images."""
+    return int((sample.prompt_ids == backbone.encoder.image_token_id).sum())
+
+
+def _with_features(backbone: Backbone, samples: Sequence[EncodedSample], device: str) -> list[EncodedSample]:
+    """Put features in the place of pixels; in halves, and halves of these, where a pass does not fit."""
+    if not samples:
+        return []
+    features = _features_if_they_fit(backbone, samples)
+    if features is None and len(samples) == 1:
+        tokens = num_image_tokens(backbone, samples[0])
+        raise FeaturesNotKeptError(f"the vision tower has no memory for one sample of {tokens} image tokens")
+    if features is None:
+        free_memory(backbone.device)  # outside of `except`, which holds the failed pass's tensors
+        half = len(samples) // 2
+        return _with_features(backbone, samples[:half], device) + _with_features(backbone, samples[half:], device)
+    return [
+        replace(
+            _moved(sample, device),
+            features=part.to(device),
+            image_tensors={n: v.to(device) for n, v in sample.image_tensors.items() if n not in PIXEL_TENSORS},
+        )
+        for sample, part in zip(samples, features, strict=True)
+    ]
+
+
+def _features_if_they_fit(backbone: Backbone, samples: Sequence[EncodedSample]) -> list[torch.Tensor] | None:
+    try:
+        return vision_features(backbone, samples)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    return None
 
 
 def vision_features(backbone: Backbone, samples: Sequence[EncodedSample]) -> list[torch.Tensor]:
@@ -91,9 +132,7 @@ def vision_features(backbone: Backbone, samples: Sequence[EncodedSample]) -> lis
         raise FeaturesNotKeptError("this backbone's vision features are deep-stacked")
     flat = output.pooler_output
     flat = torch.cat(list(flat), dim=0) if isinstance(flat, (list, tuple)) else flat.flatten(0, -2)
-    image_token = backbone.encoder.image_token_id
-    counts = [int((sample.prompt_ids == image_token).sum()) for sample in samples]
-    return list(flat.split(counts))
+    return list(flat.split([num_image_tokens(backbone, sample) for sample in samples]))
 
 
 def training_batch(backbone: Backbone, samples: Sequence[EncodedSample]) -> dict[str, Any]:

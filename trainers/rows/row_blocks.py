@@ -1,15 +1,19 @@
-"""A study's rows, loaded once by Ray Data into shared memory; trials take what they need from there.
+"""A study's rows, read once by Ray Data; trials take what they need from shared memory, or from files on disk.
 
-One Ray Data pipeline inside every trial would cost 15 to 26 s for 600 rows (measured on two cores); reading the
-shared blocks is a memory map.
+One Ray Data pipeline inside every trial would cost 15 to 26 s for 600 rows (measured on two cores); opening what was
+read is a memory map. Only this file knows how rows come out of the store.
 """
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from datasets_spec.errors import RecombineError
 from datasets_spec.store.store import Store
+from trainers.rows.shared_blocks import Piece, Place, in_order, index_blocks, read_pieces, runs_of
 
 # What a model needs of a row; groups and labels stay in the store.
 COLUMNS = (
@@ -25,28 +29,28 @@ COLUMNS = (
     "images",
     "row_hash",
 )
+# Rows that travel together: half of what Ray Data takes for a block (128 MiB), so that it never has to cut one.
+BLOCK_BYTES = 64 * 2**20
+READER_CPUS = 0.5  # a reader mostly waits for the disk, and encoders beside it must not starve
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowBlocks:
-    """References to Arrow tables in Ray's object store, one for each (subset, split), sorted by order."""
+    """Rows of a study by (subset, split), each in the order of its partition.
 
-    refs: Mapping[tuple[str, str], Any]
+    Attributes:
+        parts: the pieces of every partition.
+    """
+
+    parts: Mapping[Place, Sequence[Piece]]
 
     def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
-        """Return the first `num_rows` rows (all when None) as an Arrow table backed by shared memory.
+        """Return the first `num_rows` rows (all when None) as an Arrow table; its images are not copied.
 
         Raises:
             RecombineError: the partition was not loaded or is shorter than asked for.
         """
-        import ray
-
-        if (subset, split) not in self.refs:
-            raise RecombineError(f"rows of {subset}/{split} were not loaded for this study")
-        table = ray.get(self.refs[(subset, split)])
-        if num_rows is not None and table.num_rows < num_rows:
-            raise RecombineError(f"{subset}/{split} has {table.num_rows} rows, {num_rows} were asked for")
-        return table if num_rows is None else table.slice(0, num_rows)
+        return read_pieces(self.parts, (subset, split), num_rows)
 
     def composition(self, composition: Mapping[str, int]) -> Any:
         """Return the training rows of a composition: subsets by name, each the first rows of its own order."""
@@ -56,59 +60,81 @@ class RowBlocks:
         return pa.concat_tables(parts) if parts else pa.table({})
 
 
-def load_row_blocks(store: Store, partitions: Iterable[tuple[str, str]]) -> RowBlocks:
-    """Read partitions with one Ray Data job and put one sorted table of each into the object store.
+def load_row_blocks(store: Store, wanted: Mapping[Place, int], *, folder: Path | None = None) -> RowBlocks:
+    """Read the first rows of partitions with one Ray Data job; none of them passes through this process.
 
     Args:
         store: an open store.
-        partitions: (subset, split) pairs; empty ones are left out.
+        wanted: rows of each partition; a partition without any is left out.
+        folder: where rows are written as Arrow files that trials map; None: into Ray's object store.
 
     Raises:
         RecombineError: what was read is not what the manifest says.
     """
-    import pyarrow as pa
-    import ray
+    wanted = {place: number for place, number in sorted(wanted.items()) if number}
+    if not wanted:
+        return RowBlocks(parts={})
+    rows = partition_dataset(store, wanted)
+    if folder is None:
+        return RowBlocks(parts=index_blocks(rows.materialize().to_arrow_refs(), wanted))
+    folder.mkdir(parents=True, exist_ok=True)
+    written = rows.map_batches(
+        _write_block, fn_kwargs={"folder": str(folder)}, batch_size=None, batch_format="pyarrow", num_cpus=READER_CPUS
+    )
+    found = [
+        ((row["subset"], row["split"]), row["first"], Piece(**{n: row[n] for n in ("block", "num_rows", "offset")}))
+        for row in written.take_all()
+    ]
+    return RowBlocks(parts=in_order(found, wanted))
 
-    wanted = sorted({p for p in partitions if store.count(*p)})
-    files = [file for subset, split in wanted for file in store.files(subset, split)]
-    dataset = ray.data.read_parquet(files, columns=list(COLUMNS), file_extensions=None, partitioning=None)
-    blocks = ray.get(dataset.materialize().to_arrow_refs())
-    table = pa.concat_tables([b for b in blocks if b.num_rows], promote_options="permissive")
-    return RowBlocks(refs=share_partitions(store, wanted, table))
 
+def partition_dataset(store: Store, wanted: Mapping[Place, int]) -> Any:
+    """Return a Ray Data dataset of the first rows of partitions, with `COLUMNS`.
 
-def share_partitions(store: Store, wanted: Iterable[tuple[str, str]], table: Any) -> dict[tuple[str, str], Any]:
-    """Put each partition of an Arrow table, sorted by order, into Ray's object store; return the references.
-
-    Raises:
-        RecombineError: a partition does not have the rows that the manifest says.
+    Args:
+        store: an open store.
+        wanted: rows of each partition, none of them 0.
     """
     import ray
 
-    refs: dict[tuple[str, str], Any] = {}
-    for subset, split in wanted:
-        part = partition_rows(table, subset, split)
-        if part.num_rows != store.count(subset, split):
-            raise RecombineError(
-                f"{subset}/{split}: read {part.num_rows} rows, the manifest says {store.count(subset, split)}"
-            )
-        refs[(subset, split)] = ray.put(part)
-    return refs
+    requests = [{"subset": subset, "split": split, "num_rows": n} for (subset, split), n in wanted.items()]
+    return ray.data.from_items(requests, override_num_blocks=len(requests)).map_batches(
+        read_partitions, fn_kwargs={"store": store}, batch_size=1, batch_format="pyarrow", num_cpus=READER_CPUS
+    )
 
 
-def partition_rows(table: Any, subset: str, split: str) -> Any:
-    """Return the rows of a partition in their order, as slices of the table's own chunks.
+def read_partitions(requests: Any, *, store: Store) -> Iterator[Any]:
+    """Yield the rows that are asked for, about `BLOCK_BYTES` at a time; a task's work of the job.
 
-    Sorting, taking or joining chunks would copy all images, and fails beyond 2 GiB: Arrow's binary columns have offsets
-    of 32 bits. Part files are written in order, so that the slices are few.
+    Args:
+        requests: Arrow table with `subset`, `split` and `num_rows`.
+        store: an open store.
     """
-    import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    is_mine = pc.and_(pc.equal(table["subset"], subset), pc.equal(table["split"], split))
-    places = np.flatnonzero(is_mine.to_numpy())
-    places = places[np.argsort(table["order"].to_numpy()[places], kind="stable")]
-    breaks = np.flatnonzero(np.diff(places) != 1) + 1
-    runs = [run for run in np.split(places, breaks) if len(run)]
-    return pa.concat_tables([table.slice(int(run[0]), len(run)) for run in runs]) if runs else table.slice(0, 0)
+    for request in requests.to_pylist():
+        group: list[Any] = []
+        for table in store.read_groups(
+            request["subset"], request["split"], num_rows=request["num_rows"], columns=COLUMNS
+        ):
+            group.append(table)
+            if sum(part.nbytes for part in group) >= BLOCK_BYTES:
+                yield pa.concat_tables(group)
+                group = []
+        if group:
+            yield pa.concat_tables(group)
+
+
+def _write_block(table: Any, *, folder: str) -> Any:
+    """Write a block as an Arrow file; return where its rows lie."""
+    import pyarrow as pa
+
+    path = str(Path(folder) / f"{uuid.uuid4().hex}.arrow")
+    with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    runs = [
+        {"subset": place[0], "split": place[1], "first": first, "num_rows": number, "offset": offset, "block": path}
+        for place, first, number, offset in runs_of(table)
+    ]
+    schema = {"subset": pa.string(), "split": pa.string(), "first": pa.int64(), "num_rows": pa.int64()}
+    return pa.Table.from_pylist(runs, pa.schema(schema | {"offset": pa.int64(), "block": pa.string()}))

@@ -1,4 +1,4 @@
-"""Where an unfinished fine-tune stands, on disk: adapter, optimizer and random numbers, verified when they are read."""
+"""Where an unfinished fine-tune stands, on disk: adapter and optimizer, verified when they are read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ def save_checkpoint(file: Path, train_id: str, state: MemberState) -> None:
     tensors |= {f"up.{n}": t for n, t in state.weights.up.items()}
     tensors |= {f"first.{i}": t for i, t in enumerate(state.optimizer.first)}
     tensors |= {f"second.{i}": t for i, t in enumerate(state.optimizer.second)}
-    tensors["random"] = state.random
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     about = {
         "train_id": train_id,
@@ -63,7 +62,6 @@ def load_checkpoint(file: Path, train_id: str) -> MemberState | None:
                 first=tuple(tensors[f"first.{i}"] for i in range(num_moments)),
                 second=tuple(tensors[f"second.{i}"] for i in range(num_moments)),
             ),
-            random=tensors["random"],
         )
     except (OSError, SafetensorError, KeyError, ValueError):
         return None

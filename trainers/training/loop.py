@@ -15,6 +15,7 @@ from trainers.backbone.chosen_logits import logits_at
 from trainers.prompts.encoder import IGNORED
 from trainers.recipe import Recipe
 from trainers.rows.feeds import Feed
+from trainers.training.dropout import BatchHolder, micro_batch_of, place_dropout
 from trainers.trial.failures import DivergedError, TrialTimeoutError
 
 ADAM_BETAS = (0.9, 0.98)  # as in the phantom feasibility study; short runs want a faster second moment
@@ -92,7 +93,7 @@ def finetune(
         fused=trainable[0].is_cuda,  # one kernel instead of one an operation and parameter
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, recipe))
-    torch.manual_seed(seed)
+    dropout = place_dropout(model, rate=recipe.lora_dropout, seed=seed)
     model.train()
     loss = math.nan
     steps = batch_indices(len(feed), batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
@@ -101,7 +102,7 @@ def finetune(
         if _any_worker(is_late, share):
             raise TrialTimeoutError(f"stopped after {step - 1} of {recipe.num_steps} steps: the trial's time is over")
         mine = indices[share.rank :: share.num_workers]
-        loss = _backward(model, feed, feed.take(mine), recipe, share)
+        loss = _backward(model, feed, feed.take(mine), recipe, share, dropout, step=step - 1)
         norm = float(torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm))
         if _any_worker(not (math.isfinite(loss) and math.isfinite(norm)), share):
             raise DivergedError(f"the loss is {loss} and its gradient's norm {norm} at step {step}")
@@ -171,18 +172,32 @@ def _any_worker(flag: bool, share: WorkerShare) -> bool:
     return bool(raised.item())
 
 
-def _backward(model: Any, feed: Feed, samples: Sequence[Any], recipe: Recipe, share: WorkerShare) -> float:
+def _backward(
+    model: Any,
+    feed: Feed,
+    samples: Sequence[Any],
+    recipe: Recipe,
+    share: WorkerShare,
+    dropout: BatchHolder,
+    *,
+    step: int,
+) -> float:
     """Accumulate the gradient of this worker's share of a batch; return its mean loss.
 
     Every sample weighs 1 / batch_size in the whole batch, however it is cut into workers and micro-batches;
     DistributedDataParallel averages over workers, hence the factor.
     """
     weight = share.num_workers / recipe.batch_size
-    total = 0.0
+    total, first = 0.0, 0
     for part in split_batch(samples, recipe.micro_batch_size):
-        loss = batch_losses(model, feed.training_inputs(part)).sum()
+        inputs = feed.training_inputs(part)
+        if recipe.lora_dropout:
+            places = [share.rank + share.num_workers * (first + i) for i in range(len(part))]
+            dropout.micro_batch = micro_batch_of(model, inputs, places, step=step)
+        loss = batch_losses(model, inputs).sum()
         (loss * weight).backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
+        first += len(part)
     return total / len(samples)
 
 

@@ -6,14 +6,13 @@ import time
 from typing import Any
 
 from trainers.backbone.backbone import Backbone
-from trainers.backbone.memory import free_memory
+from trainers.backbone.memory import free_memory, is_out_of_memory
 from trainers.recipe import Recipe
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.feeds import composition_feed
 from trainers.rows.row_blocks import RowBlocks
 from trainers.training.loop import halved_micro_batch
 from trainers.training.packed_loop import Member, Pack
-from trainers.trial.failures import is_out_of_memory
 from trainers.trial.spec import TrialSpec
 
 NUM_STEPS = 3  # timed steps of a size; the first step of each is not counted

@@ -18,9 +18,10 @@ import torch
 from torch import nn
 
 from datasets_spec.errors import RecombineError
-from trainers.backbone.adapters import add_adapter, image_layers
+from trainers.backbone.adapters import add_adapter, image_layers, lora_layers
 from trainers.backbone.backbone import Backbone
 from trainers.recipe import Recipe
+from trainers.training.dropout import MicroBatch, dropped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +50,7 @@ def as_peft_model(backbone: Backbone, recipe: Recipe, weights: AdapterWeights) -
     model = add_adapter(backbone, recipe, seed=0)
     try:
         with torch.no_grad():
-            for name, layer in _lora_layers(model):
+            for name, layer in lora_layers(model):
                 layer.lora_A["default"].weight.copy_(weights.down[name])
                 layer.lora_B["default"].weight.copy_(weights.up[name])
         yield model
@@ -61,7 +62,7 @@ def fresh_weights(backbone: Backbone, recipe: Recipe, *, seed: int) -> AdapterWe
     """Return the first values of an adapter, the same as `add_adapter` gives."""
     model = add_adapter(backbone, recipe, seed=seed)
     try:
-        layers = list(_lora_layers(model))
+        layers = list(lora_layers(model))
         return AdapterWeights(
             down={name: layer.lora_A["default"].weight.detach().clone() for name, layer in layers},
             up={name: layer.lora_B["default"].weight.detach().clone() for name, layer in layers},
@@ -97,7 +98,7 @@ class PackedAdapters:
         backbone: frozen, without an adapter.
         weights: of each adapter, sorted by rank; all on the same layers.
         dropouts: probability of each adapter's input dropout.
-        generators: of each adapter's dropout.
+        seeds: of each adapter's dropout.
 
     Raises:
         ValueError: the adapters are not sorted by rank.
@@ -109,7 +110,7 @@ class PackedAdapters:
         weights: Sequence[AdapterWeights],
         *,
         dropouts: Sequence[float],
-        generators: Sequence[torch.Generator],
+        seeds: Sequence[int],
     ) -> None:
         ranks = [w.rank for w in weights]
         if ranks != sorted(ranks):
@@ -120,13 +121,13 @@ class PackedAdapters:
         self._scalings = [w.scaling for w in weights]
         self._scaling = torch.tensor(self._scalings, device=backbone.device).view(-1, 1, 1)
         self._dropouts = list(dropouts)
-        self._generators = list(generators)
+        self._seeds = list(seeds)
         self._backbone = backbone
         modules = dict(backbone.model.named_modules())
         self._modules = {name: modules[name] for name in layers}
         self._of_images = image_layers(backbone.model, layers)
-        self._image_tokens: Sequence[int] | None = None
-        self._is_training = False
+        self._numbers = {name: number for number, name in enumerate(layers)}
+        self._micro_batches: Sequence[MicroBatch] | None = None
 
     @property
     def adapts_projector(self) -> bool:
@@ -144,15 +145,14 @@ class PackedAdapters:
         )
 
     @contextmanager
-    def applied(self, *, is_training: bool, image_tokens: Sequence[int] | None = None) -> Iterator[Any]:
+    def applied(self, micro_batches: Sequence[MicroBatch] | None = None) -> Iterator[Any]:
         """Let the backbone's own forward pass go through the adapters; yields the model.
 
         Args:
-            is_training: with dropout and gradients.
-            image_tokens: of each adapter's samples in the batch. None: all adapters get the same samples.
+            micro_batches: of each adapter, to train on. None: all adapters answer the same questions.
         """
-        self._is_training, self._image_tokens = is_training, image_tokens
-        model = self._backbone.model.train(is_training)
+        self._micro_batches = micro_batches
+        model = self._backbone.model.train(micro_batches is not None)
         handles = [module.register_forward_hook(self._hook(name)) for name, module in self._modules.items()]
         try:
             yield model
@@ -165,8 +165,7 @@ class PackedAdapters:
         is_of_images = name in self._of_images
 
         def add_product(module: nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
-            x = args[0].to(self.groups[0].down[name].dtype)
-            flat = x.reshape(-1, x.shape[-1])  # [adapters' rows one after the other, in]
+            flat = args[0].reshape(-1, args[0].shape[-1])  # [adapters' rows one after the other, in]
             sizes = self._rows_of_adapters(name, len(flat)) if is_of_images else None
             if sizes is None or len(set(sizes)) == 1:
                 product = self._product_of_equal(name, flat.view(self.num_adapters, -1, flat.shape[-1]))
@@ -182,28 +181,32 @@ class PackedAdapters:
         Raises:
             RecombineError: the layer does not take one row an image token, so that rows have no owner.
         """
-        if self._image_tokens is None or self.num_adapters == 1:
+        if self._micro_batches is None or self.num_adapters == 1:
             return None
-        if sum(self._image_tokens) != num_rows:
+        sizes = [sum(micro_batch.image_tokens) for micro_batch in self._micro_batches]
+        if sum(sizes) != num_rows:
             raise RecombineError(
-                f"'{name}' takes {num_rows} rows for {sum(self._image_tokens)} image tokens: such projectors are "
+                f"'{name}' takes {num_rows} rows for {sum(sizes)} image tokens: such projectors are "
                 "trained one fine-tune at a time"
             )
-        return list(self._image_tokens)
+        return sizes
 
     def _product_of_equal(self, name: str, flat: torch.Tensor) -> torch.Tensor:
         """[adapters, rows, in] -> [adapters, rows, out]."""
-        if self._is_training and any(self._dropouts):
-            flat = torch.stack(self._dropped(flat.unbind()))
+        if self._micro_batches is not None and any(self._dropouts):
+            flat = torch.stack(self._dropped(name, flat.unbind(), self._micro_batches))
         parts = [
             _linear(_linear(flat[g.adapters.start : g.adapters.stop], g.down[name]), g.up[name]) for g in self.groups
         ]
-        return (parts[0] if len(parts) == 1 else torch.cat(parts)) * self._scaling
+        product = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if len(set(self._scalings)) == 1:
+            return product * self._scalings[0]
+        return (product.float() * self._scaling).to(product.dtype)  # as a product with a plain number is rounded
 
     def _product_of_unequal(self, name: str, rows: Sequence[torch.Tensor]) -> torch.Tensor:
         """Rows [rows of the adapter, in] of each adapter -> [rows of all, out]."""
-        if self._is_training and any(self._dropouts):
-            rows = self._dropped(rows)
+        if self._micro_batches is not None and any(self._dropouts):
+            rows = self._dropped(name, rows, self._micro_batches)
         parts = []
         for group in self.groups:
             for place, adapter in enumerate(group.adapters):
@@ -211,22 +214,20 @@ class PackedAdapters:
                 parts.append(_linear(_linear(rows[adapter][None], down), up)[0] * self._scalings[adapter])
         return torch.cat(parts)
 
-    def _dropped(self, rows: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Dropout with every adapter's own random numbers: the masks it would draw alone."""
-        parts = []
-        for part, rate, generator in zip(rows, self._dropouts, self._generators, strict=True):
-            if rate == 0.0:
-                parts.append(part)
-                continue
-            mask = torch.empty_like(part).bernoulli_(1.0 - rate, generator=generator).div_(1.0 - rate)
-            parts.append(part * mask)
-        return parts
+    def _dropped(
+        self, name: str, rows: Sequence[torch.Tensor], micro_batches: Sequence[MicroBatch]
+    ) -> list[torch.Tensor]:
+        """Each adapter's rows with what it would drop alone."""
+        number, is_of_images = self._numbers[name], name in self._of_images
+        return [
+            dropped(part, micro_batch, rate=rate, seed=seed, layer=number, is_of_images=is_of_images) if rate else part
+            for part, micro_batch, rate, seed in zip(rows, micro_batches, self._dropouts, self._seeds, strict=True)
+        ]
 
 
 def scoring_adapters(backbone: Backbone, weights: Sequence[AdapterWeights]) -> PackedAdapters:
     """Return adapters that are only answered with, not trained."""
-    unused = [torch.Generator()] * len(weights)
-    return PackedAdapters(backbone, weights, dropouts=[0.0] * len(weights), generators=unused)
+    return PackedAdapters(backbone, weights, dropouts=[0.0] * len(weights), seeds=[0] * len(weights))
 
 
 def _group(weights: Sequence[AdapterWeights], rank: int, layers: Sequence[str], device: torch.device) -> RankGroup:
@@ -261,13 +262,6 @@ class _BatchedLinear(torch.autograd.Function):
 
 
 def _linear(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    product: torch.Tensor = _BatchedLinear.apply(x, weight)  # type: ignore[no-untyped-call]
+    """Multiply in the type of the input; weights and their gradients stay in float32 (`adapters.MasterLinear`)."""
+    product: torch.Tensor = _BatchedLinear.apply(x, weight.to(x.dtype))  # type: ignore[no-untyped-call]
     return product
-
-
-def _lora_layers(model: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the adapted layers of a PEFT model under the backbone's own names."""
-    prefix = "base_model.model."
-    for name, module in model.named_modules():
-        if hasattr(module, "lora_A"):
-            yield name.removeprefix(prefix), module

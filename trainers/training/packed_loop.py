@@ -15,6 +15,7 @@ import torch
 from trainers.backbone.backbone import Backbone
 from trainers.recipe import Recipe
 from trainers.rows.feeds import Feed
+from trainers.training.dropout import MicroBatch
 from trainers.training.loop import ADAM_BETAS, batch_indices, batch_losses, rate_factor, split_batch
 from trainers.training.packed_adapters import AdapterWeights, PackedAdapters, fresh_weights, scoring_adapters
 from trainers.training.packed_optimizer import OptimizerState, PackedAdamW
@@ -72,12 +73,10 @@ class MemberState:
     Attributes:
         weights: the adapter.
         optimizer: steps made and moments.
-        random: state of the dropout's generator.
     """
 
     weights: AdapterWeights
     optimizer: OptimizerState
-    random: torch.Tensor
 
 
 class Pack:
@@ -111,15 +110,14 @@ class Pack:
         return MemberState(
             weights=self._adapters.weights(place),
             optimizer=self._optimizer.state(place),
-            random=self._generators[place].get_state(),
         )
 
     def scoring(self, members: Sequence[Member]) -> AbstractContextManager[Any]:
         """Return a context that yields the model with some members' adapters, in the order of `self.members`."""
         if set(members) == set(self.members):
-            return self._adapters.applied(is_training=False)
+            return self._adapters.applied()
         chosen = [self.weights(member) for member in self.members if member in members]
-        return scoring_adapters(self.backbone, chosen).applied(is_training=False)
+        return scoring_adapters(self.backbone, chosen).applied()
 
     def remove(self, leaving: Sequence[Member]) -> None:
         """Take members out; the others go on where they are."""
@@ -170,48 +168,53 @@ class Pack:
         started = time.monotonic()
         batches = [member.next_samples() for member in self.members]
         data_s = time.monotonic() - started
+        first = 0
         for micro in zip(*(split_batch(batch, recipe.micro_batch_size) for batch in batches), strict=True):
             started = time.monotonic()
             inputs = self.members[0].feed.training_inputs([sample for part in micro for sample in part])
             data_s += time.monotonic() - started
-            with self._adapters.applied(is_training=True, image_tokens=self._image_tokens(inputs)) as model:
+            with self._adapters.applied(self._micro_batches(inputs, first)) as model:
                 losses = batch_losses(model, inputs).view(len(micro), -1).sum(dim=1)  # [adapters]
                 (losses * (1 / recipe.batch_size)).sum().backward()  # type: ignore[no-untyped-call]
             totals += losses.detach().cpu()
+            first += len(micro[0])
             on_micro_batch()
         for member in self.members:
             member.data_s += data_s / len(self.members)
         losses_of: list[float] = (totals / recipe.batch_size).tolist()
         return losses_of
 
-    def _image_tokens(self, inputs: Mapping[str, Any]) -> list[int] | None:
-        """Count the image tokens of each member's samples; None where no layer needs to know."""
-        if not self._adapters.adapts_projector:
-            return None
+    def _micro_batches(self, inputs: Mapping[str, Any], first: int) -> list[MicroBatch]:
+        """Say where each member's samples stand in its batch, of which the first is `first`."""
         is_image = inputs["input_ids"] == self.backbone.encoder.image_token_id  # [samples of all members, tokens]
-        counts: list[int] = is_image.view(len(self.members), -1).sum(dim=1).tolist()
-        return counts
+        counts: list[list[int]] = is_image.sum(dim=1).view(len(self.members), -1).tolist()
+        return [
+            MicroBatch(
+                step=member.num_steps,
+                samples=range(first, first + len(own)),
+                num_tokens=is_image.shape[1],
+                image_tokens=own,
+            )
+            for member, own in zip(self.members, counts, strict=True)
+        ]
 
     def _stack(self, states: Mapping[Member, MemberState | None]) -> None:
         self.members = sorted(states, key=lambda member: member.recipe.lora_rank)
         if not self.members:
             return
         known = [states[member] for member in self.members]
-        weights, self._generators = [], []
+        weights = []
         for member, state in zip(self.members, known, strict=True):
-            generator = torch.Generator(self.backbone.device).manual_seed(member.seed)
             if state is None:
                 weights.append(fresh_weights(self.backbone, member.recipe, seed=member.seed))
             else:
                 weights.append(state.weights)
-                generator.set_state(state.random)
                 member.go_on_from(state.optimizer.num_steps)
-            self._generators.append(generator)
         self._adapters = PackedAdapters(
             self.backbone,
             weights,
             dropouts=[member.recipe.lora_dropout for member in self.members],
-            generators=self._generators,
+            seeds=[member.seed for member in self.members],
         )
         recipes = [member.recipe for member in self.members]
         optimizers = [None if state is None else state.optimizer for state in known]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from datasets_spec.errors import RecombineError
+from trainers.backbone.memory import is_out_of_memory
 from trainers.trial.result import TrialStatus
 
 
@@ -22,10 +21,6 @@ class TrialTimeoutError(RecombineError):
     """The trial ran past its deadline: it ends as `timeout`."""
 
 
-# torch's CPU allocator, CUDA itself, and cuBLAS when it cannot get its workspace.
-_NO_MEMORY = ("not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-
-
 def failure_status(error: BaseException) -> TrialStatus:
     """Return the closed status that an error stands for."""
     if isinstance(error, DivergedError):
@@ -33,13 +28,6 @@ def failure_status(error: BaseException) -> TrialStatus:
     if isinstance(error, TrialTimeoutError):
         return "timeout"
     return "oom" if is_out_of_memory(error) else "failed"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or this process could not get memory; some allocators say so in words only."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 def describe_error(error: BaseException) -> str:

@@ -7,11 +7,11 @@ import resource
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from datasets_spec.images.files import FileState
 from datasets_spec.images.limits import ImageLimits, ImageRefused
-from datasets_spec.prepare.opening.open_image import OpenedImage, open_image, refused_image
+from datasets_spec.prepare.opening.open_image import OpenedImage, refused_image
 from datasets_spec.sample import QuarantineReason
 
 _MIB: Final = 1024 * 1024
@@ -32,6 +32,14 @@ def limit_mib(limits: ImageLimits) -> int:
     return int((limits.max_mpx * 1e6 * _BYTES_PER_PIXEL + 2 * limits.max_bytes) / _MIB) + _BESIDE_MIB
 
 
+class OpenOne(Protocol):
+    """Opens an image or a mask."""
+
+    def __call__(self, path: Path, state: FileState, limits: ImageLimits) -> OpenedImage:
+        """Opens the file at a resolved path; what it may cost is limited."""
+        ...
+
+
 class LimitedProcess:
     """Opens images one after the other in a process with a memory limit, started again when one ends it.
 
@@ -49,16 +57,17 @@ class LimitedProcess:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def open_image(self, path: Path, state: FileState) -> OpenedImage:
-        """Does what :func:`open_image.open_image` does; an image that ends the process is refused.
+    def run(self, open_one: OpenOne, path: Path, state: FileState) -> OpenedImage:
+        """Opens an image there; one that ends the process is refused.
 
         Args:
+            open_one: :func:`open_image.open_image` or :func:`open_image.open_mask`.
             path: A resolved path.
             state: Size and time of the file.
         """
         for _ in range(_NUM_TRIES):
             try:
-                return self._running().submit(open_image, path, state, self._limits).result()
+                return self._running().submit(open_one, path, state, self._limits).result()
             except BrokenProcessPool:
                 self._stop()
         detail = f"ended the process that opened it, which may take {limit_mib(self._limits)} MiB"

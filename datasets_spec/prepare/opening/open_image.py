@@ -1,4 +1,4 @@
-"""What the first pass learns about an image file: its hashes, its looks and its size, or why it is not used."""
+"""What is learned of an image file when it is opened: hashes, looks, size and what is stored, or why it is not used."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets_spec.boxes import outer_box
 from datasets_spec.images.decode import decode, hash_of
 from datasets_spec.images.files import ABSENT, FileState, file_state, read_image, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
+from datasets_spec.images.strip_metadata import without_metadata
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +23,8 @@ class OpenedImage:
         pixel_hash: Hash of what it shows.
         looks: Perceptual hashes, as numbers.
         size: Width and height, upright.
+        stored: The file that is stored: the same pixels and nothing else. Empty of a mask.
+        mask_box: Of a mask, the box around what it marks: left, top, right and bottom on the grid.
         reason: Why it cannot be used; None if it can.
         detail: More about that.
     """
@@ -30,6 +34,8 @@ class OpenedImage:
     pixel_hash: str = ""
     looks: tuple[int, ...] = ()
     size: tuple[int, int] = (0, 0)
+    stored: bytes = b""
+    mask_box: tuple[int, int, int, int] | None = None
     reason: str | None = None
     detail: str = ""
 
@@ -59,7 +65,7 @@ def find_image(root: str, published: str) -> tuple[Path, FileState] | OpenedImag
 
 
 def open_image(path: Path, state: FileState, limits: ImageLimits) -> OpenedImage:
-    """Reads, decodes and hashes an image.
+    """Reads an image once, decodes it once and learns everything of it.
 
     Args:
         path: A resolved path.
@@ -79,4 +85,22 @@ def open_image(path: Path, state: FileState, limits: ImageLimits) -> OpenedImage
         pixel_hash=hash_of(image),
         looks=tuple(as_numbers(looks_of(image))),
         size=image.size,
+        stored=without_metadata(data, image),
     )
+
+
+def open_mask(path: Path, state: FileState, limits: ImageLimits) -> OpenedImage:
+    """Reads a mask and finds the box around what it marks.
+
+    Args:
+        path: A resolved path.
+        state: Size and time of the file, to be told.
+        limits: What it may cost.
+    """
+    try:
+        mask = decode(read_image(path, limits), limits)
+    except ImageRefused as error:
+        return refused_image(error, state)
+    box = outer_box(mask)
+    edges = None if box is None else (box.left, box.top, box.right, box.bottom)
+    return OpenedImage(state=state, size=mask.size, mask_box=edges)

@@ -93,36 +93,30 @@ class AllRows:
     """Collects where staged rows stand.
 
     Args:
-        failures: Files that could not be read, and why.
         num_read: How many rows were read, by place.
     """
 
     def __init__(self) -> None:
-        self.failures: list[str] = []
         self.num_read: dict[Place, int] = {}
         self._places = Vocabulary[Place]()
         self._columns, self._beside = GrowingColumns(), GrowingColumns()
         self._details: list[pa.Array] = []
 
-    @property
-    def places_read(self) -> tuple[Place, ...]:
-        """Places by the numbers that :meth:`add` gives them."""
-        return self._places.values
-
-    def add(self, chunk: pa.Table) -> tuple[pa.Table, Codes]:
+    def add(self, chunk: pa.Table) -> pa.Table:
         """Adds staged rows.
 
         Args:
             chunk: Rows with the light columns, those that only say something of a file included.
 
         Returns:
-            The usable ones, and the number of their place.
+            The usable ones.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        is_row = pc.and_(pc.is_null(chunk.column("num_read")), pc.is_null(chunk.column("failure"))).to_numpy()
-        self._add_files(chunk, is_row)
+        is_row = pc.is_null(chunk.column("num_read")).to_numpy()
+        for row in chunk.select([*Place._fields, "num_read"]).filter(pa.array(~is_row)).to_pylist():
+            self.num_read[Place(row["subset"], row["role"], row["file"])] = row["num_read"]
         asked = _asked_about(chunk)
         named = pc.index_in(chunk.column("reason"), pa.array([reason.value for reason in REASONS]))
         reason = pc.fill_null(named, _USABLE).to_numpy().astype(np.int8)
@@ -135,17 +129,7 @@ class AllRows:
         details = chunk.column("detail").filter(pa.array(is_row & ~is_usable))
         self._details.append(pc.fill_null(details, "").combine_chunks())
         # A filter copies all columns, and most chunks have usable rows only.
-        return chunk if is_usable.all() else chunk.filter(pa.array(is_usable)), place[is_usable]
-
-    def _add_files(self, chunk: pa.Table, is_row: NDArray[np.bool_]) -> None:
-        import pyarrow as pa
-
-        rows = chunk.select([*Place._fields, "num_read", "failure"]).filter(pa.array(~is_row))
-        for row in rows.to_pylist():
-            if row["num_read"] is not None:
-                self.num_read[Place(row["subset"], row["role"], row["file"])] = row["num_read"]
-            else:
-                self.failures.append(f"{row['subset']}: {row['failure']}")
+        return chunk if is_usable.all() else chunk.filter(pa.array(is_usable))
 
     def finish(self) -> FoundRows:
         """Sorts what was added.

@@ -10,10 +10,35 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datasets_spec.copies.chunks import SeenImage
-from datasets_spec.splits.hashes import Codes, Hashes, hex_texts, words
+from datasets_spec.prepare.surveying.texts import hash_column
+from datasets_spec.splits.hashes import Codes, Hashes, codes_in, distinct, hex_texts, words
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+def seen_images(facts: pa.Table, names: Hashes) -> SeenImages:
+    """Looks up images among what is known of all.
+
+    Args:
+        facts: One row an image, with ``root`` and ``published``.
+        names: Distinct pixel hashes of the images that usable rows show, ascending.
+    """
+    import pyarrow.compute as pc
+
+    texts = facts.column("pixel_hash").combine_chunks()
+    hashes = hash_column(texts.drop_null())
+    first = distinct(hashes).first
+    rows = np.flatnonzero(pc.is_valid(texts).to_numpy(zero_copy_only=False))
+    roots = facts.column("root").combine_chunks().dictionary_encode()
+    return SeenImages(
+        names=names,
+        positions=rows[first[codes_in(hashes[first], names)]].astype(np.int32),
+        looks=facts.column("looks"),
+        published=facts.column("published"),
+        root=roots.indices.to_numpy(),
+        roots=roots.dictionary.to_pylist(),
+    )
 
 
 class SeenImages(Mapping[str, SeenImage]):

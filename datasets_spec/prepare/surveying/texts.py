@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from datasets_spec.splits.hashes import Codes, Hashes, Words
-from datasets_spec.splits.row_table import Numbers, Place
+from datasets_spec.splits.row_table import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,19 +110,6 @@ def list_lengths(column: pa.Array) -> Codes:
     import pyarrow.compute as pc
 
     found: Codes = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
-    return found
-
-
-def list_sums(column: pa.Array) -> Numbers:
-    """Returns the sum of every list.
-
-    Args:
-        column: Lists of whole numbers without nulls.
-    """
-    sums = np.zeros(len(column.flatten()) + 1, np.int64)
-    np.cumsum(column.flatten().to_numpy(), out=sums[1:])
-    ends = np.cumsum(list_lengths(column))
-    found: Numbers = sums[ends] - sums[ends - list_lengths(column)]
     return found
 
 

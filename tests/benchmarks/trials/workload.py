@@ -21,6 +21,7 @@ from search.engine.trial_sources import ListSource
 from search.ledger.ledger import Ledger
 from search.study.run_dir import RunDir
 from search.vocabulary import Stage
+from tests.makers.shared_rows import shared_rows
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.pool import SlotPool
@@ -73,24 +74,20 @@ def places() -> list[tuple[str, str]]:
 
 def raw_blocks() -> RowBlocks:
     """The rows in Ray's object store."""
-    import ray
-
-    return RowBlocks(refs={place: ray.put(table_of(*place)) for place in places()})
+    return RowBlocks(parts={place: shared_rows(table_of(*place)) for place in places()})
 
 
 def encoded_blocks() -> EncodedBlocks:
     """The same rows with tokens and vision features, in Ray's object store."""
-    import ray
-
     from trainers.backbone.backbone import load_backbone
     from trainers.rows.encoded_samples import encode_samples
 
-    backbone, refs = load_backbone(BACKBONE), {}
+    backbone, parts = load_backbone(BACKBONE), {}
     for place in places():
         rows = table_of(*place)
         examples = [example_from_row(row) for row in rows.to_pylist()]
-        refs[place] = ray.put(encoded_table(rows, encode_samples(backbone, examples, with_features=True)))
-    return EncodedBlocks(refs=refs)
+        parts[place] = shared_rows(encoded_table(rows, encode_samples(backbone, examples, with_features=True)))
+    return EncodedBlocks(parts=parts)
 
 
 @dataclass(kw_only=True)

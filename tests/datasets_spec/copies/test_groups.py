@@ -10,6 +10,7 @@ from datasets_spec.copies import groups as module
 from datasets_spec.copies.chunks import SeenImage
 from datasets_spec.copies.groups import group_copies
 from datasets_spec.copies.looks import as_numbers, looks_of
+from datasets_spec.errors import StoreError
 from datasets_spec.images.decode import decode, hash_of
 from datasets_spec.images.limits import ImageLimits
 from tests.makers.corpus import encoded
@@ -48,6 +49,13 @@ def test_mild_copies_are_found_among_distinct_images(kind: type, tmp_path: Path)
         len(copies),
         0,
     )
+
+
+def test_an_image_that_is_gone_is_no_reason_to_say_that_it_has_no_copy(tmp_path: Path) -> None:
+    images = seen(tmp_path, [phantom_image(0), MILD["JPEG 90"](phantom_image(0), np.random.default_rng(0))])
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(StoreError, match="images changed while they were prepared"):
+        group_copies(images, limits=LIMITS)
 
 
 def test_a_mirrored_copy_is_found_unless_flips_are_off(tmp_path: Path) -> None:

@@ -11,12 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from datasets_spec.images.decode import decode
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.strip_metadata import _scan_end, without_metadata
 from tests.datasets_spec.images.shown import pixel_hash
 from tests.makers.corpus import encoded
 
 LIMITS = ImageLimits()
+
+
+def plain_of(data: bytes) -> bytes:
+    return without_metadata(data, decode(data, LIMITS))
+
+
 SECRET = b"PATIENT-4711"
 NOISE = Image.merge("RGB", [Image.effect_noise((41, 23), spread) for spread in (20, 60, 90)])
 
@@ -77,7 +84,7 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_the_pixels_stay_and_everything_else_goes(name: str) -> None:
     data = FILES[name]
-    plain = without_metadata(data, LIMITS)
+    plain = plain_of(data)
     assert pixel_hash(plain, LIMITS) == pixel_hash(data, LIMITS)
     assert SECRET not in plain
     with Image.open(io.BytesIO(plain)) as image:
@@ -86,7 +93,7 @@ def test_the_pixels_stay_and_everything_else_goes(name: str) -> None:
         assert dict(image.getexif()) == {}
         assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density", "adobe", "adobe_transform",
                                    "progressive", "progression", "transparency"}  # fmt: skip
-    assert without_metadata(plain, LIMITS) == plain
+    assert plain_of(plain) == plain
 
 
 # What ended a scan before: an expression over all its bytes.
@@ -135,7 +142,7 @@ def test_a_scan_of_fill_bytes_takes_one_look_at_each() -> None:
 
 
 def test_jpegs_are_not_encoded_again() -> None:
-    plain = without_metadata(FILES["jpeg RGB"], LIMITS)
+    plain = plain_of(FILES["jpeg RGB"])
     assert plain.startswith(b"\xff\xd8")
     assert len(plain) < len(FILES["jpeg RGB"])
 
@@ -149,11 +156,11 @@ def test_a_damaged_file_is_refused_or_keeps_its_pixels(at: int, byte: int, name:
         before = pixel_hash(bytes(data), LIMITS)
     except ImageRefused:
         return
-    assert pixel_hash(without_metadata(bytes(data), LIMITS), LIMITS) == before
+    assert pixel_hash(plain_of(bytes(data)), LIMITS) == before
 
 
 def test_a_text_chunk_behind_the_pixels_goes_too() -> None:
     chunk = struct.pack(">I", len(SECRET)) + b"tEXt" + SECRET + struct.pack(">I", zlib.crc32(b"tEXt" + SECRET))
     data = encoded(NOISE)
     data = data[:-12] + chunk + data[-12:]
-    assert SECRET not in without_metadata(data, LIMITS)
+    assert SECRET not in plain_of(data)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import open_images, read_files
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.sample import QuarantineReason
 from tests.datasets_spec.prepare.bad_files import ALL, GOOD, BadFile
 from tests.makers.corpus import save_picture
+from tests.makers.staging import finished_rows
 
 MAX_CPU_S = 2.0
 
 
 def staged(case: BadFile, root: Path) -> list[dict[str, Any]]:
-    """Runs both steps of the first pass, as Ray's workers do."""
+    """Reads a file, opens its images and finishes its rows, as Ray's workers do."""
     source = SubsetSource(
         format=case.format,
         image_root=str(root),
@@ -31,11 +29,7 @@ def staged(case: BadFile, root: Path) -> list[dict[str, Any]]:
         namespace="s",
     )
     files = pa.table({"subset": ["s"], "role": ["pool"], "file": [case.file], "path": [str(root / case.file)]})
-    rows: list[dict[str, Any]] = []
-    for block in read_files(files, sources={"s": source}):
-        staging = Path(mkdtemp(dir=root))
-        rows += open_images(block, sources={"s": source}, seed=0, limits=ImageLimits(), staging=staging).to_pylist()
-    return rows
+    return finished_rows(root, files, {"s": source})
 
 
 def test_there_are_enough_of_them() -> None:

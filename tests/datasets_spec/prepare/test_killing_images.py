@@ -14,17 +14,19 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from datasets_spec.errors import ReaderError
 from datasets_spec.images.files import file_state
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import open_images, read_and_count
 from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin, num_repeated
 from datasets_spec.prepare.opening.limited_process import LimitedProcess, limit_mib
-from datasets_spec.prepare.opening.open_image import open_image
+from datasets_spec.prepare.opening.open_image import open_image, open_mask
+from datasets_spec.prepare.read_rows import read_and_count
 from tests.datasets_spec.readers.test_regions import source
 from tests.makers.corpus import mat_pool, mat_record, save_picture, subset_lines, write_catalog, write_json
+from tests.makers.staging import finish_in, read_into
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-# Blocks of 256 rows: killers in more of them than a task is begun again.
+# Blocks of 50 images: killers in more of them than a task is begun again.
 NUM_ROWS = 1600
 KILLERS, EATERS = (3, 300, 600, 900, 1200, 1500), (7,)
 KILLER, EATER = b"this one kills", b"this one eats memory"
@@ -85,7 +87,8 @@ def test_a_process_of_its_own_says_of_an_image_what_this_one_does(tmp_path: Path
     with LimitedProcess(limits) as process:
         for path in (tmp_path / "a.png", tmp_path / "b.png"):
             state = file_state(path)
-            assert process.open_image(path, state) == open_image(path, state, limits)
+            for open_one in (open_image, open_mask):
+                assert process.run(open_one, path, state) == open_one(path, state, limits)
 
 
 def test_work_is_counted_by_what_it_is(tmp_path: Path) -> None:
@@ -98,17 +101,16 @@ def test_what_ends_its_process_again_and_again_is_given_up_with_words(tmp_path: 
 
     save_picture(tmp_path / "a.png", 1)
     write_json(tmp_path / "f.json", [mat_record(0, "a.png", 0)])
-    batch = pa.table({"subset": ["s"], "role": ["pool"], "file": ["f.json"], "path": [str(tmp_path / "f.json")]})
-    sources = {"s": source(tmp_path)}
-    rows = next(read_and_count(batch, sources=sources, staging=tmp_path))
-    outcomes = [
-        open_images(rows, sources=sources, seed=0, limits=ImageLimits(), staging=tmp_path).to_pylist()[0]["failure"]
-        for _ in range(MAX_ATTEMPTS + 1)
-    ]
-    assert outcomes[:-1] == [None] * MAX_ATTEMPTS
+    files = pa.table({"subset": ["s"], "role": ["pool"], "file": ["f.json"], "path": [str(tmp_path / "f.json")]})
+    sources, staging = {"s": source(tmp_path)}, tmp_path / "staging"
+    read_into(staging, files, sources)
+    for number in range(MAX_ATTEMPTS):
+        finish_in(tmp_path / f"store {number}", staging, sources)
     where = "s/pool/f.json row 0"
-    assert outcomes[-1] == f"the process that opened the images from {where} to {where} has ended {MAX_ATTEMPTS} times"
+    told = f"the process that opened images from {where} to {where} has ended {MAX_ATTEMPTS} times"
+    with pytest.raises(ReaderError, match=told):
+        finish_in(tmp_path / "store", staging, sources)
     for _ in range(MAX_ATTEMPTS - 1):
-        list(read_and_count(batch, sources=sources, staging=tmp_path))
-    (told,) = next(read_and_count(batch, sources=sources, staging=tmp_path)).to_pylist()
-    assert told["failure"] == f"f.json: the process that read it ended {MAX_ATTEMPTS} times; does memory run out?"
+        list(read_and_count(files, sources=sources, staging=staging))
+    (row,) = next(read_and_count(files, sources=sources, staging=staging)).to_pylist()
+    assert row["failure"] == f"f.json: the process that read it ended {MAX_ATTEMPTS} times; does memory run out?"

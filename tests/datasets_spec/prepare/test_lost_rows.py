@@ -11,26 +11,25 @@ import pyarrow as pa
 import pytest
 
 from datasets_spec.errors import StoreError
-from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import open_images, read_and_count
+from datasets_spec.prepare import second_pass
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.second_pass import order_table, require_parts, write_parts
 from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
-from datasets_spec.prepare.staged_rows import write_staged
+from datasets_spec.prepare.staged_rows import blocks_read, read_staged
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
 from datasets_spec.splits.row_plan import RowPlan
 from datasets_spec.splits.row_table import Rows
 from datasets_spec.store.secret import make_secret
 from tests.makers.corpus import mat_record, save_picture
+from tests.makers.staging import finish_in, read_into
 from tests.makers.syncs import record_syncs
 
 SUBSET = "02"
 NUM_ROWS = 600
-LIMITS = ImageLimits()
 
 
-def read_corpus(root: Path) -> tuple[list[DataFile], dict[str, SubsetSource], list[pa.Table]]:
-    """A file of 600 rows and an empty one, read into the blocks that would be staged."""
+def read_corpus(root: Path) -> tuple[list[DataFile], dict[str, SubsetSource], Path]:
+    """A file of 600 rows and an empty one, read, finished and staged."""
     save_picture(root / "images" / "a.png", 1)
     (root / "full.json").write_text(json.dumps([mat_record(n, "a.png", n % 3) for n in range(NUM_ROWS)]))
     (root / "empty.json").write_text("[]")
@@ -44,30 +43,25 @@ def read_corpus(root: Path) -> tuple[list[DataFile], dict[str, SubsetSource], li
         namespace=SUBSET,
     )
     columns = {name: [getattr(item, name) for item in files] for name in ("subset", "role", "file")}
-    batch = pa.table({**columns, "path": [str(item.path) for item in files]})
-    sources = {SUBSET: source}
-    staging = root / "attempts"
-    staging.mkdir()
-    blocks = [
-        open_images(block, sources=sources, seed=0, limits=LIMITS, staging=staging)
-        for block in read_and_count(batch, sources=sources, staging=staging)
-    ]
-    return files, sources, blocks
+    sources, staging = {SUBSET: source}, root / "staging"
+    read_into(staging, pa.table({**columns, "path": [str(item.path) for item in files]}), sources)
+    opened = finish_in(root / "store", staging, sources)
+    # Questions about one image open it once.
+    assert opened.facts.num_rows == 1
+    return files, sources, staging
 
 
-def stage(blocks: list[pa.Table], staging: Path) -> Path:
-    staging.mkdir()
-    for number, block in enumerate(blocks):
-        write_staged(block, staging, str(number))
-    return staging
+def holding(staging: Path, *, index: int) -> str:
+    """The block whose first row has an index."""
+    return next(str(row["block"]) for row in read_staged(staging, ["index"]) if row["index"] == index)
 
 
 def test_every_row_that_was_read_is_counted(tmp_path: Path) -> None:
-    files, sources, blocks = read_corpus(tmp_path)
-    survey = survey_staging(stage(blocks, tmp_path / "staging"), files, sources)
+    files, sources, staging = read_corpus(tmp_path)
+    survey = survey_staging(staging, files, sources)
     assert survey.tallies[SUBSET].read == len(survey.rows) == NUM_ROWS
     # What a row that only counts would do to images and reasons.
-    assert len(survey.images) == 1
+    assert len(survey.rows.images.names) == 1
     assert not len(survey.aside)
 
 
@@ -81,17 +75,19 @@ def test_every_row_that_was_read_is_counted(tmp_path: Path) -> None:
     ],
 )
 def test_rows_that_do_not_come_back_stop_the_preparation(tmp_path: Path, lost: str, found: str) -> None:
-    files, sources, blocks = read_corpus(tmp_path)
-    empty, first, *_, count = range(len(blocks))
-    gone = {"block": {first}, "count": {count}, "empty": {empty}, "all": set(range(len(blocks)))}[lost]
-    kept = [block for number, block in enumerate(blocks) if number not in gone]
+    files, sources, staging = read_corpus(tmp_path)
+    # The empty file's count, the blocks of the full one, its count.
+    empty, first, *others, count = blocks_read(staging)
+    gone = {"block": [first], "count": [count], "empty": [empty], "all": [empty, first, *others, count]}[lost]
+    for name in gone:
+        (staging / f"{name}.arrow").unlink()
     with pytest.raises(StoreError, match=found):
-        survey_staging(stage(kept, tmp_path / "staging"), files, sources)
+        survey_staging(staging, files, sources)
 
 
 def test_rows_read_are_rows_stored_and_rows_set_aside(tmp_path: Path) -> None:
-    files, sources, blocks = read_corpus(tmp_path)
-    survey = survey_staging(stage(blocks, tmp_path / "staging"), files, sources)
+    files, sources, staging = read_corpus(tmp_path)
+    survey = survey_staging(staging, files, sources)
     split = np.zeros(NUM_ROWS, np.int8)
     require_balance(survey, RowPlan(split=split, partitions={(SUBSET, "train"): every(survey)}))
     short = Rows(table=survey.rows, positions=np.arange(NUM_ROWS - 1))
@@ -103,22 +99,20 @@ def every(survey: Survey) -> Rows:
     return Rows(table=survey.rows, positions=np.arange(len(survey.rows)))
 
 
-def written(
-    root: Path, staging: Path, sources: dict[str, SubsetSource], rows: Rows
-) -> tuple[pa.Table, list[dict[str, Any]]]:
+def written(root: Path, staging: Path, rows: Rows) -> tuple[pa.Table, list[dict[str, Any]]]:
     orders = order_table(SUBSET, "train", rows)
     root.mkdir(parents=True, exist_ok=True)
     places = {"staging": str(staging), "generation": str(root), "secret_path": str(make_secret(root.parent))}
-    parts = write_parts(orders, **places, sources=sources, limits=LIMITS)
+    parts = write_parts(orders, **places)
     return orders, parts.to_pylist()
 
 
 def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files, sources, blocks = read_corpus(tmp_path)
+    files, sources, staging = read_corpus(tmp_path)
     make_secret(tmp_path)
+    monkeypatch.setattr(second_pass, "MAX_ROWS_PER_PART", 512)
     synced = record_syncs(monkeypatch)
-    staging = stage(blocks, tmp_path / "staging")
-    orders, parts = written(tmp_path / "g", staging, sources, every(survey_staging(staging, files, sources)))
+    orders, parts = written(tmp_path / "g", staging, every(survey_staging(staging, files, sources)))
     assert len(parts) == 2
     assert synced == [str(tmp_path / "g" / part["path"]) for part in parts]
     require_parts([orders], parts, tmp_path / "g")
@@ -135,16 +129,16 @@ def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path, monkeypa
         require_parts([orders], parts, tmp_path / "g")
 
 
-def test_a_node_without_the_staged_rows_says_so(tmp_path: Path) -> None:
-    files, sources, blocks = read_corpus(tmp_path)
-    staging = stage(blocks, tmp_path / "staging")
+def test_a_node_without_the_staged_rows_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, sources, staging = read_corpus(tmp_path)
+    monkeypatch.setattr(second_pass, "MAX_ROWS_PER_PART", 512)
     rows = every(survey_staging(staging, files, sources))
-    orders, parts = written(tmp_path / "g", tmp_path / "elsewhere", sources, rows)
+    orders, parts = written(tmp_path / "g", tmp_path / "elsewhere", rows)
     nothing = r"sees 0 of 512 staged rows of '02', and not full.json row 0; the node .* sees 0 of 88"
     with pytest.raises(StoreError, match=nothing):
         require_parts([orders], parts, tmp_path / "g")
-    (staging / "2.jsonl").unlink()
-    orders, parts = written(tmp_path / "g", staging, sources, rows)
+    (staging / f"{holding(staging, index=256)}.jsonl").unlink()
+    orders, parts = written(tmp_path / "g", staging, rows)
     with pytest.raises(StoreError, match=r"sees 256 of 512 staged rows of '02', and not full.json row 256"):
         require_parts([orders], parts, tmp_path / "g")
 

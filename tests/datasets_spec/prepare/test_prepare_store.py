@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,12 +159,16 @@ def test_equal_inputs_give_the_fingerprint_that_they_always_gave(prepared: Prepa
     assert prepared.store.fingerprint == "7745009144d28a8db33e15b0b031733f00e1821734f4480574c1d7df8cdb78e3"
 
 
-def test_progress_reaches_the_end_of_both_passes(prepared: Prepared) -> None:
+def test_progress_reaches_the_end_of_every_step(prepared: Prepared) -> None:
     num_read = sum(counts.read for counts in prepared.result.manifest.subsets.values())
     num_kept = sum(counts.kept for counts in prepared.result.manifest.subsets.values())
-    opened = [text for text in prepared.progress if text.startswith("opened ")]
-    assert opened[-1].startswith(f"opened {num_read} rows, ")
-    assert prepared.progress[-1].startswith(f"wrote {num_kept} of {num_kept} rows (100 %), ")
+    bar = f"[{'=' * 20}] "
+    last = {text.rpartition("] ")[2].split()[0]: text for text in prepared.progress}
+    assert list(last) == ["read", "opened", "finished", "wrote"]
+    assert last["read"].startswith(f"read {num_read} rows, ")
+    assert re.match(r"\[={20}\] opened (\d+) of \1 images \(100 %\), ", last["opened"])
+    assert last["finished"].startswith(f"{bar}finished {num_read} of {num_read} rows (100 %), ")
+    assert last["wrote"].startswith(f"{bar}wrote {num_kept} of {num_kept} rows (100 %), ")
 
 
 def test_every_record_is_kept_or_has_a_reason(prepared: Prepared) -> None:
@@ -384,7 +389,8 @@ def test_rebuilding_is_needed_exactly_when_something_changed(tmp_path: Path, loc
     (tmp_path / "store" / "manifest.json").write_text("{")
     third = prepare_store(catalog, tmp_path / "store", seed=1)
     assert third.manifest.fingerprint != second.manifest.fingerprint
-    assert open_store(tmp_path / "store").verify() == 4
+    # Two packs, of the first preparation and of the changed image, and four parts.
+    assert open_store(tmp_path / "store").verify() == 6
 
 
 def test_a_damaged_part_is_written_again_and_all_is_on_the_disk_before_it_is_announced(
@@ -404,7 +410,7 @@ def test_a_damaged_part_is_written_again_and_all_is_on_the_disk_before_it_is_ann
     assert again.manifest.fingerprint == first.fingerprint
     assert told[0].startswith("1 files of the store are damaged, the first ")
     assert told[-1].endswith(", the same rows as before")
-    assert open_store(tmp_path / "store").verify() == 4
+    assert open_store(tmp_path / "store").verify() == 5
     assert prepare_store(catalog, tmp_path / "store", check_hashes=True).was_current
     generation = tmp_path / "store" / again.manifest.generation
     folders = [folder for folder in (generation, *generation.rglob("*")) if folder.is_dir()]
@@ -424,7 +430,7 @@ def test_a_rebuild_leaves_the_rows_that_an_open_store_reads(tmp_path: Path, loca
         name = store.manifest.generation.removeprefix("generations/")
         assert f"a running study reads them: {name}. Later: recombine data gc STUDY" in told[-1]
         assert store.read("02", "train").equals(before)
-        assert store.verify() == 4
+        assert store.verify() == 5
         assert [old.name for old in collect_garbage(tmp_path / "store").held] == [name]
     assert [old.name for old in collect_garbage(tmp_path / "store").removed] == [name]
     assert open_store(tmp_path / "store").manifest == other
@@ -438,20 +444,20 @@ def test_a_refused_preparation_leaves_the_old_store_whole(tmp_path: Path, local_
         prepare_store(catalog, tmp_path / "store")
     store = open_store(tmp_path / "store")
     assert store.manifest == before
-    assert store.verify() == 4
+    assert store.verify() == 5
     assert len(list((tmp_path / "store" / "generations").iterdir())) == 1
 
 
 def test_a_block_that_is_lost_stops_the_preparation(
     tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stage_and_lose(*args: Any, **kwargs: Any) -> None:
-        stage_rows(*args, **kwargs)
+    def read_and_lose(*args: Any, **kwargs: Any) -> None:
+        read_all_rows(*args, **kwargs)
         staging = args[2]
-        max(staging.glob("*.arrow"), key=lambda path: path.stat().st_size).unlink()
+        max(staging.glob("*.read"), key=lambda path: path.stat().st_size).unlink()
 
-    catalog, stage_rows = small(tmp_path), ray_jobs.stage_rows
-    monkeypatch.setattr(ray_jobs, "stage_rows", stage_and_lose)
+    catalog, read_all_rows = small(tmp_path), ray_jobs.read_all_rows
+    monkeypatch.setattr(ray_jobs, "read_all_rows", read_and_lose)
     with pytest.raises(StoreError, match=r"(?s)rows were read and are not in .*02: [ab].json: "):
         prepare_store(catalog, tmp_path / "store")
     assert not list((tmp_path / "store" / "generations").iterdir())

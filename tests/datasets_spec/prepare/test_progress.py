@@ -16,7 +16,7 @@ def told(total: int | None, steps: list[tuple[float, int]], *, renewed: bool = F
     clock = Clock()
     unused: list[str] = []
     tell, renew = (unused.append, lines.append) if renewed else (lines.append, None)
-    progress = Progress("stored", total, tell, renew, clock=clock)
+    progress = Progress("stored", "rows", total, tell, renew, clock=clock)
     for seconds, num in steps:
         clock.now_s += seconds
         progress.add(num)
@@ -44,7 +44,8 @@ def test_without_a_total_there_is_a_rate_and_no_time_left() -> None:
 
 def test_a_line_that_renews_itself_has_every_count() -> None:
     assert told(4, [(1, 2), (1, 2)], renewed=True) == [
-        "stored 2 of 4 rows (50 %), 2 a second, 1 s left",
-        "stored 4 of 4 rows (100 %), 2 a second, 0 s left",
+        "[==========          ] stored 2 of 4 rows (50 %), 2 a second, 1 s left",
+        "[====================] stored 4 of 4 rows (100 %), 2 a second, 0 s left",
     ]
-    assert told(0, [(0, 0)], renewed=True) == ["stored 0 of 0 rows (0 %), 0 a second, 0 s left"]
+    bar = f"[{'':20}]"
+    assert told(0, [(0, 0)], renewed=True) == [f"{bar} stored 0 of 0 rows (0 %), 0 a second, 0 s left"]

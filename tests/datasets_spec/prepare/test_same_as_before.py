@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets_spec.copies.chunks import TiedPair
+from datasets_spec.copies.chunks import SeenImage, TiedPair
 from datasets_spec.copies.groups import CopyGroups, CopySearch
 from datasets_spec.errors import LeakageError
 from datasets_spec.prepare.contradictions import find_contradictions
@@ -23,6 +25,7 @@ from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.second_pass import order_table, write_row_list
 from datasets_spec.prepare.staged_rows import staged_table, write_staged
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
+from datasets_spec.prepare.surveying.seen_images import seen_images
 from datasets_spec.prepare.surveying.tied_pairs import tied_rows
 from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
 from datasets_spec.sample import SPLITS, QuarantineReason
@@ -42,7 +45,6 @@ PLACES = [
     (subset, role, f"{role}{number}.json") for subset in "abc" for role in ("pool", "test") for number in range(2)
 ]
 NUM_IMAGES = 60
-MIB = 1 << 20
 SHARES = st.sampled_from(
     [
         SplitShares(),
@@ -80,13 +82,11 @@ def staged_row(place: tuple[str, str, str], index: int, chance: random.Random) -
     keys = {name: hash_of(f"{name}{chance.random() < 0.3}") for name in ("question_key", "options_key", "answer_key")}
     return {
         **row,
-        "image_num_bytes": [chance.choice([1, 20 * MIB, 50 * MIB]) for _ in images],
         "label": chance.choice(["x", "x", "y", "\u00e9 \u6f22"]),
         "flags": chance.choice([[], ["skipped_letter"], ["skipped_letter", "same_image_twice"]]),
         "groups": sorted({group_of(str(chance.randrange(20))) for _ in range(chance.choice([0, 0, 1, 2]))}),
         "image_hashes": [hash_of(f"pixels {image}") for image in images],
         "image_bytes_hashes": [hash_of(path) for path in paths],
-        "image_looks": [[image, index] * chance.choice([0, 7]) for image in images],
         "content_hash": hash_of(f"{sorted(images)} {chance.random() < 0.5}"),
         "row_hash": hash_of(f"{place} {index}"),
         **(keys if chance.random() < 0.7 else {}),
@@ -134,6 +134,28 @@ def stage(corpus: Corpus, folder: Path) -> list[DataFile]:
     return [DataFile(subset=s, role=r, file=f, path=Path(f)) for s, r, f in sorted(found)]
 
 
+def images_of(corpus: Corpus) -> list[tuple[str, SeenImage]]:
+    """Images of usable rows, in the order in which they are found, by pixel hash."""
+    found: list[tuple[str, SeenImage]] = []
+    for row in sorted(corpus.staged, key=lambda row: (row["subset"], row["role"], row["file"], row["index"])):
+        for name, path in zip(row.get("image_hashes", ()), row.get("image_paths", ()), strict=False):
+            looks = array("q", [len(found)] * (7 * (len(found) % 2)))
+            found.append((name, SeenImage(numbers=looks, root=f"/{row['subset']}", published=path)))
+    return found
+
+
+def facts_of(images: Sequence[tuple[str, SeenImage]]) -> pa.Table:
+    """What is known of images, refused ones and such that no usable row shows among them."""
+    rows = [
+        {"pixel_hash": name, "looks": list(image.numbers), "root": image.root, "published": image.published}
+        for name, image in images
+    ]
+    refused: dict[str, Any] = {"pixel_hash": None, "looks": [], "root": "/a", "published": "refused.png"}
+    unused = refused | {"pixel_hash": hash_of("shown by none")}
+    types = {"pixel_hash": pa.string(), "looks": pa.list_(pa.int64()), "root": pa.string(), "published": pa.string()}
+    return pa.Table.from_pylist([refused, unused, *rows, refused], pa.schema(types))
+
+
 def groups_of(corpus: Corpus, images: set[str]) -> CopyGroups:
     """Images of one drawn number are tied, those of numbers from 8 to nothing."""
     names = {n: hash_of(f"pixels {n}") for n in range(NUM_IMAGES) if hash_of(f"pixels {n}") in images}
@@ -167,7 +189,11 @@ def test_survey_plan_and_orders_are_those_of_python_rows(corpus: Corpus) -> None
         folder = Path(name)
         files = stage(corpus, folder)
         old = old_survey.survey_staging(folder, files, sources)
-        new = survey_staging(folder, files, sources)
+        found = survey_staging(folder, files, sources)
+        images = images_of(corpus)
+        new = replace(found, images=seen_images(facts_of(images), found.rows.images.names))
+        for name, image in reversed(images):
+            old.images[name] = image
         assert_same_survey(old, new)
         groups = groups_of(corpus, set(old.images))
         old_survey.tie_rows(old.rows, groups, corpus.policy)

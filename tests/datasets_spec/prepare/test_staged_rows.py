@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets_spec.images.limits import ImageLimits
-from datasets_spec.prepare.first_pass import stage_block
-from datasets_spec.prepare.staged_rows import LINE_COLUMNS, ordered_rows, read_staged, staged_table, write_staged
+from datasets_spec.prepare.read_rows import write_block
+from datasets_spec.prepare.staged_rows import (
+    LINE_COLUMNS,
+    blocks_read,
+    ordered_rows,
+    read_block,
+    read_staged,
+    staged_table,
+    write_staged,
+)
 
 NUM_BLOCKS, ROWS_A_BLOCK = 12, 5
 TEXTS = ("frage 1?\n", "\u2028 \u00e4\u6f22", "")
@@ -70,6 +77,9 @@ def test_what_is_not_where_it_should_be_is_not_seen(staging: Path, light_rows: l
 def test_a_block_that_is_staged_again_replaces_itself(tmp_path: Path) -> None:
     block = staged_table([{**staged_row(index), "reason": "malformed_row"} for index in range(3)])
     for _ in range(2):
-        told = stage_block(block, sources={}, seed=0, limits=ImageLimits(), staging=tmp_path)
-        assert told.to_pylist() == [{"num_rows": 3}]
+        assert write_block(block, staging=tmp_path).to_pylist() == [{"num_rows": 3}]
+    (name,) = blocks_read(tmp_path)
+    assert read_block(tmp_path, name).equals(block)
+    for _ in range(2):
+        write_staged(block, tmp_path, name)
     assert [row["index"] for row in read_staged(tmp_path, ["index"])] == [0, 1, 2]

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from datasets_spec.errors import StoreError
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.staged_rows import staged_table, write_staged
 from datasets_spec.prepare.survey import Survey, survey_staging
+from datasets_spec.prepare.surveying.seen_images import seen_images
 from datasets_spec.splits.row_table import RowTable
 from tests.makers.rows import group_of, hash_of
 
@@ -31,13 +33,11 @@ def staged_row(index: int) -> dict[str, Any]:
         return {**row, "reason": "missing_image", "detail": "image 1"}
     return {
         **row,
-        "image_num_bytes": [7] * len(images),
         "label": "xyz"[index % 3],
         "flags": ["skipped_letter"] * (index % 2),
         "groups": [group_of(str(index))] * (index % 2),
         "image_hashes": list(map(hash_of, images)),
         "image_bytes_hashes": list(map(hash_of, images)),
-        "image_looks": [[index] * 14 for _ in images],
         "content_hash": hash_of(f"c{index}"),
         "row_hash": hash_of(f"r{index}"),
         **{name: hash_of(f"{name}{index}") for name in ("question_key", "options_key", "answer_key")},
@@ -93,11 +93,20 @@ def test_nothing_staged_is_an_empty_survey(tmp_path: Path) -> None:
 
 
 def test_images_are_found_by_their_hashes_and_no_others(tmp_path: Path) -> None:
-    images = surveyed(tmp_path / "staging", [range(9)]).images
+    table = surveyed(tmp_path / "staging", [range(9)]).rows
+    rows = [
+        {
+            "pixel_hash": hash_of(f"{number}.png"),
+            "looks": [number] * 14,
+            "root": "/images",
+            "published": f"{number}.png",
+        }
+        for number in reversed(range(20))
+    ]
+    images = seen_images(pa.Table.from_pylist(rows), table.images.names)
     assert set(images) == {hash_of(f"{number}.png") for number in range(11)}
     seen = images[hash_of("3.png")]
-    # The first row that shows it is row 2, as its second image.
-    assert (seen.root, seen.published, list(seen.numbers)) == ("/images", "3.png", [2] * 14)
+    assert (seen.root, seen.published, list(seen.numbers)) == ("/images", "3.png", [3] * 14)
     for name in (hash_of("absent"), "3.png", "ab", ""):
         assert name not in images
 
@@ -105,7 +114,7 @@ def test_images_are_found_by_their_hashes_and_no_others(tmp_path: Path) -> None:
 def test_a_row_takes_few_bytes(tmp_path: Path) -> None:
     """All columns but the names of images and files, by their types: text in one would show."""
     table = surveyed(tmp_path / "staging", [range(9)]).rows
-    arrays = [getattr(table, name) for name in ("place", "index", "content", "row_hash", "label", "flags", "num_bytes")]
+    arrays = [getattr(table, name) for name in ("place", "index", "content", "row_hash", "label", "flags")]
     arrays += [table.question, table.answer, table.block, table.offset, table.images.starts, table.files.starts]
-    assert sum(array.nbytes for array in arrays) / len(table) < 140
+    assert sum(array.nbytes for array in arrays) / len(table) < 132
     assert all(array.dtype != np.dtype(object) for array in arrays)

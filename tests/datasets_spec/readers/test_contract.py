@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_spec.errors import ReaderError
-from datasets_spec.prepare.first_pass import read_files
 from datasets_spec.prepare.inputs import SubsetSource
+from datasets_spec.prepare.read_rows import read_files
 from datasets_spec.readers import FORMATS, MADE_QUESTIONS
 from datasets_spec.sample import QuarantinedRow, RawSample
 from tests.makers.corpus import LABELS

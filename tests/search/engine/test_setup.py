@@ -9,7 +9,7 @@ import pytest
 
 from datasets_spec.errors import UserError
 from search.engine import setup
-from trainers.rows import encoded_blocks, row_blocks
+from trainers.rows import encoded_blocks
 from trainers.rows.kept_features import FeaturesNotKeptError
 
 ROWS: Any = object()
@@ -18,7 +18,7 @@ ROWS: Any = object()
 def opened_with(vision_features: str | bool, said: list[str]) -> Any:
     execution = SimpleNamespace(vision_features=vision_features, max_concurrent=1, num_threads=1, gpus_per_worker=0.0)
     return SimpleNamespace(
-        spec=SimpleNamespace(execution=execution), store=None, partitions=(), backbone=None, decide=said.append
+        spec=SimpleNamespace(execution=execution), store=None, needed_rows={}, backbone=None, decide=said.append
     )
 
 
@@ -28,7 +28,7 @@ def features_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
         raise FeaturesNotKeptError("kept features change 2 of 8 answers")
 
     monkeypatch.setattr(encoded_blocks, "load_encoded_rows", refused)
-    monkeypatch.setattr(row_blocks, "load_row_blocks", lambda *arguments: ROWS)
+    monkeypatch.setattr(setup, "_plain_rows", lambda opened: ROWS)
     monkeypatch.setattr(setup, "_choose_features", lambda opened: (True, "they fit"))
 
 

@@ -44,3 +44,15 @@ def test_a_damaged_ledger_is_gone_on_with_where_the_loss_is_accepted(
         texts(accept_loss=False)
     again = texts(accept_loss=True)
     assert again == [*kept[1:], "loss_accepted", "writer", "another"]
+
+
+def test_a_study_stands_on_the_trainer_only_where_that_has_changed(tmp_path: Path) -> None:
+    spec = open_study(tmp_path).spec
+    backbone = spec.backbone.resolved(gpus_per_worker=0)
+
+    def named(**update: object) -> set[str]:
+        changed = spec.model_copy(update={"recipe": spec.recipe.model_copy(update=update)})
+        return set(opening.study_identity(changed, backbone, store="s", weights="w"))
+
+    assert named() == {"store", "backbone"}
+    assert named(lora_dropout=0.1) == named(lora_modules="language+projector") == {"store", "backbone", "trainer"}

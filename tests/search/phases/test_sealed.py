@@ -42,6 +42,7 @@ def open_run(folder: Path, run_dir: Path, said: list[str]) -> StudyRun:
         factory=make_factory(folder),
         ledger=ledger,
         recorder=Recorder(RunDir(run_dir), ledger, lambda record: None),
+        needed_rows={},
         resources=TrialResources(),
         say=said.append,
         on_running=lambda num_trials: None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search.cli.plan import gpu_memory_line, relation_rows
+from search.cli.plan import relation_rows
 from search.ledger.ledger import Ledger
 from search.planning.cost import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, StudyPlan, compute_plan
 from search.planning.facts import read_facts
@@ -92,10 +92,3 @@ def test_relations_are_shown_for_every_pair(tmp_path: Path) -> None:
         ["ct-lung", "area+task", "modality"],
         ["mr-brain", "modality", "area"],
     ]
-
-
-def test_gpu_memory_is_estimated_or_said_to_be_unknown(tmp_path: Path) -> None:
-    known = open_study(tmp_path / "a", {"execution.gpus_per_worker": 1})
-    assert "GPU memory of a worker: about 1 GiB" in gpu_memory_line(known)
-    unknown = open_study(tmp_path / "b", {"execution.gpus_per_worker": 1, "backbone.model": "/nowhere"})
-    assert "not known" in gpu_memory_line(unknown)

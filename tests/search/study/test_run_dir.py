@@ -63,6 +63,13 @@ def test_a_backbone_that_is_told_apart_since_is_refused_with_what_to_do(tmp_path
     assert "undo the change" in (caught.value.hint or "")
 
 
+def test_a_study_of_another_trainer_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)  # by a version that said nothing of its trainer
+    with pytest.raises(UserError, match=r'identity.trainer: was null, is "2"') as caught:
+        claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY | {"trainer": "2"})
+    assert "start it anew in another directory" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("changes", "identity", "named"),
     [

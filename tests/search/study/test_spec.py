@@ -29,11 +29,6 @@ def spec_of(changes: dict[str, Any]) -> StudySpec:
         ({"quarantine_limit": 1.5}, "quarantine_limit"),
         ({"few_shot": {"mr-lung": 0}}, "few_shot"),
         ({"typo": 1}, "typo"),
-        ({"backbone.activation_checkpointing": True, "recipe.lora_dropout": 0.1}, "set recipe.lora_dropout to 0"),
-        (
-            {"backbone.activation_checkpointing": True, "space.recipe.lora_dropout": [0.0, 0.1]},
-            "set space.recipe.lora_dropout to 0",
-        ),
         ({"early_stopping.enabled": True, "execution.num_workers": 2}, "early_stopping needs slots"),
         ({"execution.num_workers": 2, "recipe.batch_size": 3}, "3 samples cannot be shared evenly by 2 workers"),
         ({"execution.num_workers": 3, "space.recipe.batch_size": [6, 8]}, "8 samples cannot be shared"),
@@ -71,12 +66,18 @@ def test_searched_values_replace_the_studys_and_nothing_else() -> None:
         spec.recipe_of({"num_steps": -1})
 
 
-def test_dropout_that_is_searched_nowhere_or_alone_in_its_process_is_allowed() -> None:
-    frugal = {"backbone.activation_checkpointing": True}
-    assert spec_of({**frugal, "space.recipe.lora_dropout": [0.0]}).backbone.activation_checkpointing
-    assert spec_of({**frugal, "space.recipe.lora_dropout": [0.1], "execution.executor": "nested"}).space.recipe
+def test_the_widest_recipe_has_what_any_trial_may_have() -> None:
+    def widest(**changes: Any) -> tuple[bool, str]:
+        recipe = spec_of(changes).widest_recipe
+        return recipe.lora_dropout > 0, recipe.lora_modules
+
+    assert widest() == (False, "attention")
+    assert widest(**{"recipe.lora_dropout": 0.1}) == (True, "attention")
     # A searched dimension replaces the fixed value.
-    assert spec_of({**frugal, "recipe.lora_dropout": 0.1, "space.recipe.lora_dropout": [0.0]}).space.recipe
+    assert widest(**{"recipe.lora_dropout": 0.1, "space.recipe.lora_dropout": [0.0]}) == (False, "attention")
+    assert widest(**{"space.recipe.lora_dropout": {"kind": "uniform", "low": 0.0, "high": 0.2}})[0]
+    searched = {"space.recipe.lora_modules": ["language+projector", "attention"]}
+    assert widest(**searched) == (False, "language+projector")
 
 
 @pytest.mark.parametrize("asked", ["auto", "pooled", "nested"])

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.makers.families import toy_rows
+from tests.makers.shared_rows import shared_rows
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.nested import run_nested_trial
@@ -45,9 +46,7 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def rows(local_ray: None) -> RowBlocks:
-    import ray
-
-    return RowBlocks(refs={("toy", split): ray.put(toy_rows(9)) for split in ("train", "search", "sealed")})
+    return RowBlocks(parts={("toy", split): shared_rows(toy_rows(9)) for split in ("train", "search", "sealed")})
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +118,7 @@ def test_a_trial_that_fails_on_two_workers_is_not_trained_again(rows: RowBlocks,
     readers = tmp_path / "readers"
     readers.mkdir()
     spec = SPEC.model_copy(update={"composition": {"toy": 400}})  # there are nine
-    counted = NotedRows(refs=rows.refs, readers=readers)
+    counted = NotedRows(parts=rows.parts, readers=readers)
     result = run_nested_trial(
         spec, counted, tmp_path, TrialResources(num_workers=2, max_failures=2), submitted_at=time.time()
     )

@@ -34,7 +34,7 @@ class RowsInMemory(RowBlocks):
     """Tables of this process instead of Ray's object store."""
 
     def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
-        table = self.refs[(subset, split)]
+        table: Any = self.parts[(subset, split)]
         return table if num_rows is None else table.slice(0, num_rows)
 
 
@@ -51,7 +51,7 @@ def make_rows(changes: Mapping[str, Any] | None = None) -> RowsInMemory:
             for i in range(NUM_QUESTIONS)
         ]
         refs[(subset, split)] = pa.Table.from_pylist([row | dict(changes or {}) for row in rows])
-    return RowsInMemory(refs=refs)
+    return RowsInMemory(parts=refs)
 
 
 ROWS = make_rows()

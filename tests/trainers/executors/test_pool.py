@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.makers.families import toy_rows
+from tests.makers.shared_rows import shared_rows
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
@@ -59,9 +60,7 @@ def spec(seed: int, *, subset: str = "toy", num_rows: int = 8, num_steps: int = 
 
 @pytest.fixture(scope="module")
 def rows(local_ray: None) -> SomeRows:
-    import ray
-
-    return SomeRows(refs={("toy", split): ray.put(toy_rows(9)) for split in ("train", "search")})
+    return SomeRows(parts={("toy", split): shared_rows(toy_rows(9)) for split in ("train", "search")})
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pytest
 
 from datasets_spec.errors import UserError
 from tests.makers.families import toy_rows
+from tests.makers.shared_rows import shared_rows
 from tests.trainers.executors.test_pool import BACKBONE, ends, spec, submit
 from trainers.executors.broker import Broker, Work
 from trainers.executors.pool import MAX_FAILED_STARTS, SlotPool
@@ -34,9 +35,7 @@ class DeadlyRows(RowBlocks):
 def make_pool(
     folder: Path, measured: str, said: list[str], kind: type[SlotPool] = SlotPool, *, recycle_trials: int = 100
 ) -> SlotPool:
-    import ray
-
-    rows = DeadlyRows(refs={("toy", split): ray.put(toy_rows(9)) for split in ("train", "search")})
+    rows = DeadlyRows(parts={("toy", split): shared_rows(toy_rows(9)) for split in ("train", "search")})
 
     def make_config(name: str, broker: Any) -> SlotConfig:
         return SlotConfig(
@@ -94,7 +93,7 @@ def test_what_a_slot_measured_is_kept_and_not_measured_again(tmp_path: Path) -> 
     broker.register("a", "1", {"measured": measured}, now=0.0)
     broker.end_slot("a", reason="past the deadline", now=1.0)
     config = SlotConfig(
-        name="a", broker=None, backbone=BACKBONE, rows=RowBlocks(refs={}), run_dir=tmp_path, num_threads=1,
+        name="a", broker=None, backbone=BACKBONE, rows=RowBlocks(parts={}), run_dir=tmp_path, num_threads=1,
         measure=spec(0), max_pack=8, checkpoint_s=60.0, measured=broker.measured["a"],
     )  # fmt: skip
     assert measured_packs(config, None) == measured

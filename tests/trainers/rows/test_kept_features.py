@@ -11,9 +11,10 @@ import torch
 
 from tests.makers.families import FAMILIES, SPEC, tiny_backbone, toy_row
 from trainers.backbone.backbone import Backbone, assemble_backbone
+from trainers.backbone_spec import BackboneSpec
 from trainers.prompts.encoder import example_from_row
 from trainers.rows import encoded_blocks, kept_features
-from trainers.rows.encoded_blocks import NOT_KEPT_COLUMN, encode_rows
+from trainers.rows.encoded_blocks import NOT_KEPT_COLUMN, RowEncoder
 from trainers.rows.encoded_samples import encode_samples, prompt_batch
 from trainers.rows.kept_features import HALF_ROUNDING, FeaturesNotKeptError, check_kept
 
@@ -90,22 +91,29 @@ def test_another_answer_is_a_reason_though_few_nats_lie_between(monkeypatch: pyt
         check_kept(backbone, EXAMPLES, prompt_batch(backbone, samples))
 
 
-def test_rows_whose_features_cannot_be_kept_say_why_and_are_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    backbone = tiny_backbone("llava")
-    verdicts: list[str | None] = []
-    monkeypatch.setattr(encoded_blocks, "_loaded", lambda spec, num_threads: (backbone, verdicts))
+class LlavaEncoder(RowEncoder):
+    def _load(self, spec: BackboneSpec) -> Backbone:
+        return tiny_backbone("llava")
 
+
+def test_rows_whose_features_cannot_be_kept_say_why_and_are_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*arguments: Any) -> None:
         raise FeaturesNotKeptError("they differ")
 
     rows = pa.Table.from_pylist(ROWS)
-    kept = encode_rows(rows, spec=SPEC, num_threads=1)
+    kept = LlavaEncoder(spec=SPEC, num_threads=1)(rows)
     assert kept[NOT_KEPT_COLUMN].null_count == len(ROWS)
     assert all(len(tensors) for tensors in kept["tensors"].to_pylist())
-    verdicts.clear()
     monkeypatch.setattr(encoded_blocks, "check_kept", refused)
+    encoder = LlavaEncoder(spec=SPEC, num_threads=1)
     for _ in range(2):
-        table = encode_rows(rows, spec=SPEC, num_threads=1)
+        table = encoder(rows)
         assert set(table[NOT_KEPT_COLUMN].to_pylist()) == {"they differ"}
         assert table.schema.equals(kept.schema)
         assert not any(table["tensors"].to_pylist())
+
+
+def test_a_backbone_that_cannot_be_loaded_says_so() -> None:
+    table = RowEncoder(spec=SPEC.model_copy(update={"model": "/nowhere"}), num_threads=1)(pa.Table.from_pylist(ROWS))
+    (reason,) = set(table[NOT_KEPT_COLUMN].to_pylist())
+    assert "cannot load '/nowhere'" in reason

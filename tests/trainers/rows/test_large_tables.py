@@ -17,7 +17,7 @@ from trainers.rows import feeds
 from trainers.rows.encoded_samples import encode_samples
 from trainers.rows.encoded_table import SharedSamples, encoded_table
 from trainers.rows.feeds import DirectFeed
-from trainers.rows.row_blocks import partition_rows
+from trainers.rows.shared_blocks import Piece, in_order, runs_of
 
 IMAGE_BYTES = 64 * 2**20
 NUM_ROWS = 40  # 2.5 GiB as Arrow counts
@@ -37,12 +37,22 @@ def large_table(orders: list[int]) -> pa.Table:
     )
 
 
+def partition_of(table: pa.Table, subset: str, split: str) -> pa.Table:
+    """The rows of a partition by the stretches that are found in a block."""
+    runs = [run for run in runs_of(table) if run[0] == (subset, split)]
+    found = [(place, first, Piece(block=None, num_rows=number, offset=offset)) for place, first, number, offset in runs]
+    place = (subset, split)
+    pieces = in_order(found, {place: sum(piece.num_rows for _, _, piece in found)})[place]
+    parts = [table.slice(piece.offset, piece.num_rows) for piece in pieces]
+    return pa.concat_tables(parts) if parts else table.slice(0, 0)
+
+
 def test_two_gigabytes_of_images_are_put_in_order_without_a_copy() -> None:
     orders = [(7 * i) % NUM_ROWS for i in range(NUM_ROWS)]
     table = large_table(orders)
     assert table["images"].nbytes > 2**31
     before = pa.total_allocated_bytes()
-    part = partition_rows(table, "a", "train")
+    part = partition_of(table, "a", "train")
     assert pa.total_allocated_bytes() - before < ALLOWED_BYTES
     assert part["order"].to_pylist() == list(range(NUM_ROWS))
     assert part["images"].nbytes == table["images"].nbytes
@@ -89,6 +99,6 @@ def test_partitions_are_those_of_filter_and_sort(chunks: list[list[tuple[str, st
     )
     for subset in "ab":
         wanted = sorted(row["order"] for row in table.to_pylist() if (row["subset"], row["split"]) == (subset, "train"))
-        found = partition_rows(table, subset, "train")
+        found = partition_of(table, subset, "train")
         assert found["order"].to_pylist() == wanted
         assert set(found["subset"].to_pylist()) <= {subset}

@@ -14,6 +14,7 @@ from tests.trainers.training.test_packing import BASE, rows_table
 from trainers.backbone.adapters import add_adapter
 from trainers.backbone.backbone import Backbone, assemble_backbone
 from trainers.rows.feeds import DirectFeed
+from trainers.training.dropout import MicroBatch
 from trainers.training.loop import finetune
 from trainers.training.packed_loop import Member, Pack
 
@@ -95,6 +96,7 @@ def test_each_adapter_draws_its_own_dropout_for_its_own_rows() -> None:
 
 def test_a_projector_whose_rows_have_no_owner_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = tiny_backbone("llava")
-    monkeypatch.setattr(Pack, "_image_tokens", lambda pack, inputs: [1] * len(pack.members))
+    one_token = MicroBatch(step=0, samples=[0], num_tokens=1, image_tokens=[1])
+    monkeypatch.setattr(Pack, "_micro_batches", lambda pack, inputs, first: [one_token] * len(pack.members))
     with pytest.raises(RecombineError, match="one fine-tune at a time"):
         packed(backbone, RECIPES)

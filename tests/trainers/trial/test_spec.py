@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
-from trainers.trial.spec import SCORER_VERSION, EvalRequest, TrialSpec
+from trainers.trial.spec import SCORER_VERSION, TRAINER_VERSION, EvalRequest, TrialSpec
 
 REQUEST = EvalRequest(eval_set="t", split="search", fingerprint="f", exposure="held_out")
 SPEC = TrialSpec(
@@ -28,6 +29,7 @@ DECIDING: dict[str, Any] = {
     "seed": 1,
     "backbone.dtype": "bfloat16",
     "backbone.device": "cuda",
+    "backbone.attention": "eager",
     "recipe.learning_rate": 0.5,
     "recipe.num_steps": 5,
     "recipe.batch_size": 5,
@@ -44,7 +46,6 @@ IRRELEVANT: dict[str, Any] = {
     "backbone.model": "/another/place",
     "backbone.revision": "another",
     "backbone.trust_remote_code": True,
-    "backbone.attention": "eager",
     "backbone.activation_checkpointing": True,
     "composition": {"b": 4},  # rows_digest says which rows, whatever they are called
     "evaluations": (),
@@ -95,6 +96,23 @@ def test_a_score_is_of_rows_and_of_how_they_were_asked() -> None:
     assert len({score_id(), score_id(fingerprint="g"), score_id(generate=True)}) == 3
     assert score_id(exposure="in_domain") == score_id()
     assert score_id() != with_changes({"seed": 1}).score_id(REQUEST)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipe.lora_dropout": 0.1},
+        {"recipe.lora_modules": "language+projector"},
+        {"backbone.dtype": "bfloat16"},
+        {"backbone.attention": "eager"},
+    ],
+)
+def test_a_new_trainer_makes_new_weights_of_what_it_trains_otherwise(changes: dict[str, Any], monkeypatch: Any) -> None:
+    changed, bare = with_changes(changes), with_changes({**changes, "composition": {}})
+    before = changed.train_id, bare.train_id, SPEC.train_id
+    monkeypatch.setattr("trainers.trial.spec.TRAINER_VERSION", TRAINER_VERSION + 1)
+    assert changed.train_id != before[0]
+    assert (bare.train_id, SPEC.train_id) == before[1:]
 
 
 def test_a_new_scorer_makes_new_scores(monkeypatch: Any) -> None:
