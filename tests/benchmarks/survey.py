@@ -51,7 +51,7 @@ FILES = [DataFile(subset=name, role="pool", file="rows.json", path=Path("rows.js
 SOURCES, SHARES = dict.fromkeys(NAMES, SOURCE), dict.fromkeys(NAMES, SplitShares())
 LABELS = ("normal", "cyst", "stone", "tumor")
 NO_COPIES = CopyGroups(search=CopySearch())
-# What both sides use, loaded before what is held is asked for.
+# What both sides use is loaded before what is held is asked for.
 LOADED = (pa, pq, pd, scipy.sparse.csgraph)
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument(
         "--rows-per-image", type=int, default=1, help="above 1, patients of two images each are known too"
     )
-    parser.add_argument("--sides", nargs="+", choices=["before", "now"], default=["before", "now"])
+    parser.add_argument("--sides", nargs="*", choices=["before", "now"], default=["before", "now"])
     parser.add_argument("--staging", type=Path, help="use rows staged there; stage them if there are none")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -122,7 +122,7 @@ def measure(folder: Path, side: str) -> dict[str, Any]:
         steps[f"{step}_bytes"] = (peak_bytes() - held) // num_rows
         start_s = time.process_time()
     total = sum(value for name, value in steps.items() if name.endswith("_us"))
-    return {**steps, "total_us": round(total, 2), "loaded": len(LOADED)}
+    return {**steps, "total_us": round(total, 2)}
 
 
 def columns(folder: Path) -> Iterator[tuple[str, int]]:
@@ -139,7 +139,7 @@ def columns(folder: Path) -> Iterator[tuple[str, int]]:
     yield "orders", 0
     write_row_list(plan, folder / ".rows.parquet")
     find_contradictions(links)
-    yield "list", len(survey.rows) if orders else 0
+    yield "list", len(orders) and len(survey.rows)
 
 
 def python_rows(folder: Path) -> Iterator[tuple[str, int]]:
@@ -156,7 +156,7 @@ def python_rows(folder: Path) -> Iterator[tuple[str, int]]:
     yield "orders", 0
     old_orders.write_row_list(plan, folder / ".rows.parquet")
     old_found.find_contradictions(survey.rows)
-    yield "list", len(survey.rows) if orders else 0
+    yield "list", len(orders) and len(survey.rows)
 
 
 def peak_bytes() -> int:
