@@ -60,6 +60,12 @@ def run_search(run: StudyRun) -> list[Candidate]:
         seeds=spec.search_seeds,
         space=spec.space,
     )
+    keep = spec.execution.keep_adapters
+    if keep != "all" and spec.strategy.num_trials > keep:
+        run.decide(
+            f"adapters: the search keeps those of its best {keep} trials; the others are removed once scored, and "
+            "could be scored on a new target only after training again (execution.keep_adapters: all)"
+        )
     run.run_source(source)
     observations = source.observations()
     known = [observation for observation in context.known if spec.space.contains(observation.candidate)]

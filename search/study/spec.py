@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from search.seeds import derived_rng
 from search.space.candidate import SearchSpace
@@ -154,6 +154,12 @@ class ExecutionSection(_Section):
         default=None, description="training time after which a trial is stopped"
     )
     eval_batch_size: PositiveInt = 64
+    keep_adapters: Literal["all"] | NonNegativeInt = Field(
+        default=8,
+        description="adapters of the search's best so many trials are kept, beside those of finalists, comparators, "
+        "single sources and designs; the others are removed once scored, and a new target cannot be scored with them "
+        "later without training; `all` keeps every one",
+    )
 
     @property
     def chosen_executor(self) -> tuple[str, str]:
