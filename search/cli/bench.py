@@ -148,6 +148,35 @@ def make_digits(folder: Path, corpora: Sequence[int], num_seeds: int, digits: Pa
         print_line(f"wrote {save_table(table, path)}")
 
 
+def bench_early_stopping(corpora: Sequence[int], num_trials: int, digits: Path | None) -> None:
+    """Train trials of digits corpora with their rungs, and print what every rule saves and costs."""
+    import torch
+
+    from search.bench.known_truth.digits import build_corpus, load_digits
+    from search.bench.known_truth.digits_rungs import train_with_rungs
+    from search.bench.replay.early_stopping import ALL_RUNGS, compare_rules
+
+    torch.set_num_threads(1)
+    images, labels = load_digits(digits)
+    trained = []
+    for seed in corpora:
+        corpus = build_corpus(images, labels, seed)
+        trained.append(train_with_rungs(corpus, num_trials=num_trials, rungs=ALL_RUNGS, seed=seed))
+        print_note(f"corpus {seed}: {num_trials} trials")
+    figures = compare_rules(trained)
+    rows = [
+        [
+            figure.rule,
+            f"{figure.steps:.0%} ({figure.steps_interval.low:.0%}..{figure.steps_interval.high:.0%})",
+            f"{figure.regret:+.2f} ({figure.regret_interval.low:+.2f}..{figure.regret_interval.high:+.2f})",
+            f"{figure.same_choice:.0%}",
+        ]
+        for figure in figures
+    ]
+    title = f"{figures[0].num_problems} searches of {num_trials} trials (95 % interval over corpora)"
+    print_table(title, ["a trial is compared with", "steps made", "regret added, points", "same choice"], rows)
+
+
 def make_phantom_merges(path: Path, seed: int) -> None:
     """Merge and score all compositions of the phantom's table; what is in the file already is left alone."""
     from search.bench.phantom.merges import run_phantom_merges

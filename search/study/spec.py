@@ -103,12 +103,17 @@ class EarlyStoppingSection(_Section):
         default=(0.25, 0.5), min_length=1, description="shares of a trial's steps at which it is compared"
     )
     keep: float = Field(default=1 / 3, gt=0, lt=1, description="share of the trials at a rung that is worth going on")
+    reference: Literal["last", "mean"] = Field(
+        default="last",
+        description="what a trial is compared with: the last one worth going on, or the mean of all that are, which "
+        "stops more",
+    )
     confidence: float = Field(
         default=0.9,
         ge=0.5,
         lt=1,
-        description="a trial is stopped only when it is worse than the last one worth going on with so much "
-        "confidence (paired over questions, one-sided); 0.5 compares plain scores",
+        description="a trial is stopped only when it is worse than its reference with so much confidence "
+        "(paired over questions, one-sided); 0.5 compares plain scores",
     )
     min_trials: PositiveInt = Field(default=4, description="trials at a rung before any is stopped")
 
@@ -289,7 +294,8 @@ class StudySpec(_Section):
         is_pooled = self.execution.chosen_executor[0] == "pooled"
         if self.early_stopping.enabled and not is_pooled:
             raise ValueError(
-                "early_stopping needs slots: set execution.executor to pooled and execution.num_workers to 1"
+                "early_stopping needs slots: set execution.executor to pooled and execution.num_workers to 1, or "
+                "early_stopping.enabled to false"
             )
         if is_pooled and self.backbone.activation_checkpointing and (place := self._place_of_dropout):
             raise ValueError(

@@ -82,6 +82,20 @@ def bench_digits(
     make_digits(folder, corpus or [1, 2, 3], num_seeds, digits)
 
 
+@bench_app.command("early-stopping")
+def bench_early_stopping(
+    corpus: Annotated[list[int] | None, typer.Option(help="corpus seeds; default: 31 to 40")] = None,
+    num_trials: Annotated[int, typer.Option(min=4, help="compositions of a search")] = 48,
+    digits: Annotated[
+        Path | None, typer.Option(help="file of digits; default: the one that scikit-learn ships")
+    ] = None,
+) -> None:
+    """Measure what rules of early stopping save and cost on digits corpora (two to six seconds a corpus)."""
+    from search.cli.bench import bench_early_stopping
+
+    bench_early_stopping(corpus or list(range(31, 41)), num_trials, digits)
+
+
 @bench_app.command("phantom-table")
 def bench_phantom_table(
     results: Annotated[Path, typer.Argument(metavar="TABLE.jsonl", help="of `recombine phantom evidence`")],
