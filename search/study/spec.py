@@ -38,6 +38,11 @@ class StrategySection(_Section):
         default=1,
         description="seeds that each of them is trained with; the strategy sees the mean, and nothing else is repeated",
     )
+    stop_when: PositiveFloat | None = Field(
+        default=None,
+        description="points of accuracy: the search ends when the next trial is expected to gain less; strategies "
+        "with a model only",
+    )
     num_merges: int = Field(
         default=0,
         ge=0,

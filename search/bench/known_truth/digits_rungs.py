@@ -60,6 +60,32 @@ def train_with_rungs(corpus: DigitsCorpus, *, num_trials: int, rungs: Sequence[f
     )
 
 
+def answers_at_rungs(
+    start: Weights, corpus: DigitsCorpus, subset: NDArray[np.int8], seed: int, rungs: Sequence[float]
+) -> list[list[NDArray[np.bool_]]]:
+    """Train one network again, for its answers at the rungs.
+
+    Args:
+        start: the common network's weights.
+        corpus: sources and targets.
+        subset: [N] 0/1.
+        seed: of the batch draws.
+        rungs: shares of the steps.
+
+    Returns:
+        For every rung and target, which questions of the search it answers rightly, [items].
+    """
+    steps = [max(1, round(share * NUM_STEPS)) for share in rungs]
+    found: list[list[NDArray[np.bool_]]] = []
+
+    def at_step(step: int, weights: Weights) -> None:
+        if step in steps:
+            found.append([right[0] for right in right_answers(weights, corpus.val)])
+
+    fine_tune(start, corpus.sources, subset[None, :], seed, on_step=at_step)
+    return found
+
+
 def _drawn(num: int, rng: np.random.Generator) -> NDArray[np.int8]:
     found: dict[tuple[int, ...], None] = {}
     while len(found) < num:
