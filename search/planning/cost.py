@@ -81,7 +81,8 @@ def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
         f"{execution.max_concurrent} trials at a time, each {execution.num_workers} worker(s) with "
         f"{execution.cpus_per_worker:g} CPU and {execution.gpus_per_worker:g} GPU",
         f"executor: {executor} ({why})",
-        "no trial fails, none is reused, none is stopped early",
+        "no trial fails, none is reused, none is stopped early"
+        + (", and the search makes all its trials" if study.spec.strategy.stop_when else ""),
         *(
             [f"{study.spec.strategy.num_merges} merges are scored without training; their time is not counted"]
             if study.spec.strategy.num_merges
