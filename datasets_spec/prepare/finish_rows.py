@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.canonical import content_hash
 from datasets_spec.images.limits import ImageRefused
 from datasets_spec.prepare.box_answers import place_box
-from datasets_spec.prepare.contradictions import comparison_keys
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.opening.image_facts import facts_of
 from datasets_spec.prepare.opening.wanted_images import BlockOrder
 from datasets_spec.prepare.option_order import keeps_published_order, option_order
 from datasets_spec.prepare.staged_rows import is_to_open, read_block, staged_table, write_staged
+from datasets_spec.prepare.surveying.contradictions import comparison_keys
 from datasets_spec.sample import OPEN_ANSWER, Flag
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from datasets_spec.copies.chunks import ComparedChunk, PairChunk, compare_chunk
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS
 from datasets_spec.prepare.read_rows import ROWS_PER_BLOCK, read_and_count, write_block
-from datasets_spec.prepare.second_pass import order_table, require_parts, write_parts
+from datasets_spec.prepare.write_rows import order_table, require_parts, write_parts
 from datasets_spec.splits.row_plan import RowPlan
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def store_rows(
         on_rows: Told how many more rows are written.
 
     Returns:
-        One mapping a part, as :func:`second_pass.write_parts` returns them, sorted by path.
+        One mapping a part, as :func:`write_rows.write_parts` returns them, sorted by path.
 
     Raises:
         StoreError: Staged rows were not seen, or not every part is in the folder.

@@ -1,4 +1,4 @@
-"""What the first pass found: usable rows for the plan, unusable ones for the quarantine."""
+"""What was read and opened: usable rows for the plan, unusable ones for the quarantine."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def _draws(component: Codes, links: Links, edges: Mapping[str, Edges], seed: int
         now = ~is_drawn & (smallest != _NONE)
         prefix = f"{seed}\0split\0{LINK_PREFIXES[level]}".encode()
         # As `unit_interval` has it: seven bytes.
-        u[now] = (words(digests(prefix, links.names(level)[smallest[now]])) >> np.uint64(8)) / 2.0**56
+        u[now] = (words(digests(prefix, links.names(level), smallest[now], num_bytes=8)) >> np.uint64(8)) / 2.0**56
         is_drawn |= now
     if not is_drawn.all():
         first = np.full(num, _NONE, np.int32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,15 +19,13 @@ _ROWS_AT_ONCE = 65_536
 
 
 class Distinct(NamedTuple):
-    """The hashes of a column.
+    """The distinct hashes of a column, ascending.
 
     Args:
-        names: Each once, ascending.
         first: Where each stands first.
-        codes: Of every row, the position of its hash in ``names``.
+        codes: Of every row, which of them it has.
     """
 
-    names: Hashes
     first: NDArray[np.int64]
     codes: Codes
 
@@ -52,15 +50,7 @@ def sorted_positions(hashes: Hashes, within: NDArray[np.integer] | None = None) 
         hashes: The hashes.
         within: Numbers to sort by before.
     """
-    keys = [words(hashes)] if within is None else [words(hashes), within]
-    order = np.lexsort(keys) if within is not None else np.argsort(keys[0], kind="stable")
-    is_tie = np.logical_and.reduce([key[order[1:]] == key[order[:-1]] for key in keys])
-    at = np.flatnonzero(is_tie)
-    # Two of a million different hashes share their first word once in 40 million data sets; equal ones always do.
-    if (hashes[order[at]] != hashes[order[at + 1]]).any():
-        others = [words(hashes, number) for number in reversed(range(1, hashes.shape[1] // 8))]
-        order = np.lexsort([*others, *keys])
-    return order
+    return _sorted(hashes, within)[0]
 
 
 def distinct(hashes: Hashes) -> Distinct:
@@ -69,16 +59,33 @@ def distinct(hashes: Hashes) -> Distinct:
     Args:
         hashes: The hashes.
     """
-    order = sorted_positions(hashes)
-    first_words = words(hashes)[order]
-    is_new = np.ones(len(hashes), bool)
-    is_new[1:] = first_words[1:] != first_words[:-1]
-    at = np.flatnonzero(~is_new)
-    is_new[at] = (hashes[order[at]] != hashes[order[at - 1]]).any(axis=1)
+    order, is_new = _sorted(hashes, None)
     codes = np.empty(len(hashes), np.int32)
     codes[order] = np.cumsum(is_new, dtype=np.int32) - 1
-    first = order[is_new]
-    return Distinct(hashes[first], first, codes)
+    return Distinct(order[is_new], codes)
+
+
+def _sorted(hashes: Hashes, within: NDArray[np.integer] | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Positions in order, and which of them differ from the one before."""
+    keys = [words(hashes)] if within is None else [words(hashes), within]
+    order = np.argsort(keys[0], kind="stable") if within is None else np.lexsort(keys)
+    is_new = _differ(keys, order)
+    at = np.flatnonzero(~is_new)
+    # Two of a million different hashes share their first word once in 40 million data sets; equal ones always do.
+    if (hashes[order[at]] != hashes[order[at - 1]]).any():
+        keys = [words(hashes, number) for number in reversed(range(1, hashes.shape[1] // 8))] + keys
+        order = np.lexsort(keys)
+        is_new = _differ(keys, order)
+    return order, is_new
+
+
+def _differ(keys: Sequence[NDArray[np.integer]], order: NDArray[np.int64]) -> NDArray[np.bool_]:
+    is_new = np.zeros(len(order), bool)
+    is_new[:1] = True
+    for key in keys:
+        ordered = key[order]
+        is_new[1:] |= ordered[1:] != ordered[:-1]
+    return is_new
 
 
 def codes_in(names: Hashes, wanted: Hashes) -> Codes:
@@ -91,17 +98,19 @@ def codes_in(names: Hashes, wanted: Hashes) -> Codes:
     return distinct(np.concatenate([names, wanted])).codes[len(names) :]
 
 
-def hex_texts(hashes: Hashes) -> Iterator[list[bytes]]:
+def hex_texts(hashes: Hashes, at: NDArray[np.integer] | None = None) -> Iterator[list[bytes]]:
     """Writes hashes as lower-case hexadecimal digits.
 
     Args:
         hashes: The hashes.
+        at: Positions of those to write, by default all.
 
     Yields:
         The texts of some rows after the other.
     """
-    for start in range(0, len(hashes), _ROWS_AT_ONCE):
-        part = np.ascontiguousarray(hashes[start : start + _ROWS_AT_ONCE])
+    for start in range(0, len(hashes) if at is None else len(at), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        part = np.ascontiguousarray(hashes[rows if at is None else at[rows]])
         yield np.frombuffer(binascii.hexlify(part.data), f"S{2 * hashes.shape[1]}").tolist()
 
 
@@ -124,13 +133,19 @@ def from_hex(texts: list[str], num_bytes: int = 32) -> Hashes:
     return np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(-1, num_bytes)
 
 
-def digests(prefix: bytes, hashes: Hashes) -> Hashes:
+def digests(prefix: bytes, hashes: Hashes, at: NDArray[np.integer] | None = None, *, num_bytes: int = 32) -> Hashes:
     """Returns the SHA-256 of a prefix and a hash's text, for every hash.
 
     Args:
         prefix: What stands before each.
         hashes: The hashes.
+        at: Positions of those that are meant, by default all.
+        num_bytes: How many bytes of each are wanted.
     """
-    sha256 = hashlib.sha256
-    found = [b"".join([sha256(prefix + text).digest() for text in texts]) for texts in hex_texts(hashes)]
-    return np.frombuffer(b"".join(found), np.uint8).reshape(-1, 32)
+    sha256, start = hashlib.sha256, 0
+    found = np.empty((len(hashes) if at is None else len(at), num_bytes), np.uint8)
+    for texts in hex_texts(hashes, at):
+        whole = b"".join([sha256(prefix + text).digest() for text in texts])
+        found[start : start + len(texts)] = np.frombuffer(whole, np.uint8).reshape(-1, 32)[:, :num_bytes]
+        start += len(texts)
+    return found

@@ -25,7 +25,7 @@ def label_digest(parts: Sequence[str | int]) -> bytes:
     return hashlib.sha256("\0".join(str(part) for part in parts).encode("utf-8")).digest()
 
 
-def round_robin(contents: Hashes, labels: Codes, texts: Sequence[str], *, seed: int, name: str) -> Numbers:
+def round_robin(contents: Hashes, at: Numbers, labels: Codes, texts: Sequence[str], *, seed: int, name: str) -> Numbers:
     """Orders rows so that every prefix is as balanced over labels as the pool allows.
 
     Each round takes one row of every label that still has one, so in any prefix the counts of two labels
@@ -33,16 +33,17 @@ def round_robin(contents: Hashes, labels: Codes, texts: Sequence[str], *, seed: 
     n of every longer draw: compositions that share a subset train on the same rows of it.
 
     Args:
-        contents: What names each row, and no other.
-        labels: Label of every row, a position in ``texts``.
+        contents: What names rows, and no other.
+        at: Positions of the rows to order in it.
+        labels: Label of each of these, a position in ``texts``.
         texts: The labels.
         seed: Seed of the store.
         name: What is ordered, so that equal rows are ordered differently elsewhere.
 
     Returns:
-        Positions of the rows in order; which rows these are does not depend on the order they came in.
+        Which of ``at`` come in order; which rows these are does not depend on the order they came in.
     """
-    drawn = digests(f"{seed}\0{name}\0row\0".encode(), contents)
+    drawn = digests(f"{seed}\0{name}\0row\0".encode(), contents, at)
     by_label = sorted_positions(drawn, within=labels)
     present, starts, nums = np.unique(labels[by_label], return_index=True, return_counts=True)
     most_first = np.argsort(-nums, kind="stable")

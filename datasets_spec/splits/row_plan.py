@@ -130,7 +130,7 @@ def _order_partition(
     plan: RowPlan, table: RowTable, members: Numbers, subset: str, split: str, kept_of: SamplingSpec, seed: int
 ) -> None:
     # Rows of one subset and split differ in content, so content names them whatever their files are called.
-    order = round_robin(table.content[members], table.label[members], table.labels, seed=seed, name=f"{subset}/{split}")
+    order = round_robin(table.content, members, table.label[members], table.labels, seed=seed, name=f"{subset}/{split}")
     ordered = members[order]
     nums = np.bincount(table.label[ordered], minlength=len(table.labels)).tolist()
     labels = Counter({label: num for label, num in zip(table.labels, nums, strict=True) if num})

@@ -40,9 +40,9 @@ def show_status(run_dir: RunDir) -> None:
     trials = trials_of(records)
     counts = Counter((record["stage"], record["status"]) for record in trials)
     proposed = len(of_kind(records, Kind.suggestion))
-    print_line(
-        f"study {spec.name}: {len(trials)} trials recorded, {proposed} of {spec.strategy.num_trials} proposals made"
-    )
+    ended = "; the search has ended: the next one promised too little" if of_kind(records, Kind.search_stopped) else ""
+    made = f"{proposed} of {spec.strategy.num_trials} proposals made"
+    print_line(f"study {spec.name}: {len(trials)} trials recorded, {made}{ended}")
     print_table("Trials", ["stage", "status", "number"], [[s, t, str(n)] for (s, t), n in sorted(counts.items())])
     scored = [(v, r) for r in trials if r["stage"] == Stage.search and (v := objective_values(spec, r))]
     scored.sort(key=lambda pair: int(pair[1]["proposal_index"]))

@@ -13,6 +13,7 @@ from search.ledger.records import Record, of_arm, scored_on
 from search.seeds import derived_seed
 from search.statistics.bootstrap import PairedDifference, mean_accuracy, paired_difference
 from search.statistics.judgement import judge
+from search.statistics.simultaneous import Family
 from search.statistics.ties import index_of_largest
 from search.statistics.training_noise import SeedVariance, seed_variance_prior
 from search.statistics.verdicts import ALPHA
@@ -174,7 +175,7 @@ def _contrast(
         p_value=paired.p_value,
         is_matched=is_matched,
         is_held_out=all(exposures[row.name, name] == Exposure.held_out for name in (first, second)),
-        **judge(paired, num_together=num_together, alpha=ALPHA).as_dict(),
+        **judge(paired, together=Family(num_unrelated=num_together), alpha=ALPHA).as_dict(),
     )
 
 

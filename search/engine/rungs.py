@@ -2,7 +2,8 @@
 
 After ASHA (Li et al., MLSys 2020): at each rung a trial is compared with those that were there before it. Plain ASHA
 ranks raw scores; with some hundred questions a score is noise of several points, so here a trial is stopped only when
-it is worse than the last one worth going on with by more than the paired noise of their common questions.
+it is worse than a reference by more than the paired noise of their common questions: the last one worth going on with,
+or the mean of all that are, which has less noise and lies higher.
 """
 
 from __future__ import annotations
@@ -101,28 +102,31 @@ def decide(mine: Mapping[str, str], others: Sequence[Mapping[str, str]], spec: S
     if not mine or len(others) + 1 < options.min_trials:
         return RungDecision(goes_on=True, reason=f"one of the first {options.min_trials} at this rung")
     ranked = [others[place] for place in descending([accuracy(other) for other in others])]
-    # The last place worth going on with, counted without this trial: it goes on if it might be as good.
-    cutoff = ranked[max(1, math.ceil(options.keep * (len(others) + 1))) - 1]
-    lead, error = paired_lead(cutoff, mine)
+    # The places worth going on with, counted without this trial: it goes on if it might be as good.
+    kept = ranked[: max(1, math.ceil(options.keep * (len(others) + 1)))]
+    is_mean = options.reference == "mean"
+    lead, error = paired_lead(kept if is_mean else kept[-1:], mine)
     margin = NormalDist().inv_cdf(options.confidence) * error
     points = f"{100 * lead:+.1f} points (noise {100 * margin:.1f})"
+    best = f"the {'mean of the ' if is_mean else ''}best {options.keep:.0%}"
     if lead > margin:
-        return RungDecision(goes_on=False, reason=f"behind the best {options.keep:.0%} by {points}")
-    return RungDecision(goes_on=True, reason=f"not clearly behind the best {options.keep:.0%}: {points}")
+        return RungDecision(goes_on=False, reason=f"behind {best} by {points}")
+    return RungDecision(goes_on=True, reason=f"not clearly behind {best}: {points}")
 
 
-def paired_lead(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[float, float]:
-    """Return how much more accurate `one` is than `other`, and the standard error over their common questions.
+def paired_lead(some: Sequence[Mapping[str, str]], other: Mapping[str, str]) -> tuple[float, float]:
+    """Return how much more accurate `some` are on average than `other`, and the standard error over their questions.
 
     The mean over evaluation sets of paired differences; a variance of zero is taken as that of one question that
     differs, because few questions without a difference prove none.
     """
     mean = variance = 0.0
-    for name, bits in one.items():
-        differences = [int(a) - int(b) for a, b in zip(bits, other[name], strict=True)]
+    for name, bits in other.items():
+        right = [sum(column) / len(some) for column in zip(*(map(int, one[name]) for one in some), strict=True)]
+        differences = [share - int(bit) for share, bit in zip(right, bits, strict=True)]
         n = len(differences)
         center = sum(differences) / n
         spread = sum((d - center) ** 2 for d in differences) / max(1, n - 1)
         mean += center
         variance += max(spread, 1 / n) / n
-    return mean / len(one), math.sqrt(variance) / len(one)
+    return mean / len(other), math.sqrt(variance) / len(other)

@@ -52,6 +52,8 @@ class StrategySource:
         values: objective values of a trial's record; None when it has none.
         scores: accuracy by evaluation set of a trial's record, for strategies that learn from all of them.
         space: the strategy is shown what lies in it; older versions proposed what could not count.
+        least_gain: the search ends when so many proposals in a row as `patience` promise less, as a share; None: never.
+        patience: how many; a strategy that looks for several things in turn needs one for each.
     """
 
     def __init__(
@@ -67,6 +69,8 @@ class StrategySource:
         scores: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None,
         seeds: Sequence[int] = (0,),
         space: SearchSpace | None = None,
+        least_gain: float | None = None,
+        patience: int = 1,
     ) -> None:
         self._strategy = strategy
         self._ledger = ledger
@@ -78,6 +82,7 @@ class StrategySource:
         self._scores = scores
         self._seeds = tuple(seeds)
         self._space = space
+        self._least_gain, self._patience = least_gain, patience
         self._handed_out: set[tuple[int, int]] = set()
 
     def next_trial(self) -> PlannedTrial | Wait | None:
@@ -90,7 +95,7 @@ class StrategySource:
                 if seed not in trials[index] and (index, seed) not in self._handed_out:
                     return self._hand_out(index, seed, proposals[index])
         index = len(proposals)
-        if index >= self.num_trials:
+        if index >= self.num_trials or self._ledger.records(Kind.search_stopped):
             return None
         horizon = index - self._max_concurrent if self._deterministic else index
         if self._deterministic and any(i not in ended for i in range(horizon + 1)):
@@ -102,15 +107,28 @@ class StrategySource:
         suggestion = self._strategy.ask(known, pending)
         if suggestion is None:
             return None
+        if self._is_too_little(suggestion.gain, proposals):
+            self._ledger.append(
+                {"kind": Kind.search_stopped.value, "proposal_index": index, "reason": suggestion.reason}
+            )
+            return None
         record = {
             "kind": Kind.suggestion.value,
             "proposal_index": index,
             "strategy": self._strategy.name,
             "candidate": suggestion.candidate.as_dict(),
             "reason": suggestion.reason,
+            "gain": suggestion.gain,
         }
         self._ledger.append(record)
         return self._hand_out(index, self._seeds[0], record)
+
+    def _is_too_little(self, gain: float | None, proposals: Mapping[int, Mapping[str, Any]]) -> bool:
+        """Whether this proposal and those just before it promise less than is asked for."""
+        if self._least_gain is None or len(proposals) + 1 < self._patience:
+            return False
+        before = [proposals[index].get("gain") for index in sorted(proposals)[len(proposals) + 1 - self._patience :]]
+        return all(each is not None and each < self._least_gain for each in (*before, gain))
 
     def observations(self) -> dict[int, Observation]:
         """Return what is known of every proposal that has ended, by proposal index."""
@@ -133,7 +151,16 @@ class StrategySource:
             status=Status(counted[0]["status"]),
             proposal_index=index,
             scores=None if self._scores is None else _mean_scores([self._scores(record) for record in counted]),
+            rungs=self._rungs(records[0]["train_id"]) if len(records) == 1 else {},
         )
+
+    def _rungs(self, train_id: str) -> dict[int, dict[str, float]]:
+        """Accuracy by evaluation set at every rung where a trial was compared."""
+        return {
+            rung["rung"]: {name: bits.count("1") / len(bits) for name, bits in rung["correct"].items()}
+            for rung in self._ledger.records(Kind.rung)
+            if rung["train_id"] == train_id
+        }
 
     def _trials(self, proposals: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[int, Mapping[str, Any]]]:
         """The records of every proposal's trials that have ended, by seed."""

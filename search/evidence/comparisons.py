@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from search.evidence.outcomes import ArmOutcomes, Outcomes
-from search.ledger.records import Record, control_arm, of_arm, training_size
+from search.ledger.records import BASELINE_ARM, Record, control_arm, of_arm, training_size
 from search.seeds import derived_seed
 from search.statistics.bootstrap import PairedDifference, mean_accuracy, paired_difference
 from search.statistics.judgement import Judgement, judge
+from search.statistics.simultaneous import Family, against_one_arm
 from search.statistics.training_noise import (
     SeedVariance,
     answer_variance,
@@ -194,6 +195,7 @@ class SplitEvidence:
         }
         found = []
         for family in ([at for at in made if at[1] == MEAN], [at for at in made if at[1] != MEAN]):
+            together = _together({at: made[at] for at in family}, num_choices)
             for comparator, place in family:
                 paired = made[comparator, place]
                 found.append(
@@ -203,7 +205,7 @@ class SplitEvidence:
                         eval_set=place,
                         split=self.split,
                         paired=paired,
-                        judgement=judge(paired, num_together=num_choices * len(family), alpha=alpha),
+                        judgement=judge(paired, together=together, alpha=alpha),
                     )
                 )
         return found
@@ -245,6 +247,15 @@ class SplitEvidence:
 
     def _by_arm_name(self, name: str, target: str) -> ArmOutcomes | None:
         return self._outcomes.of_arm(of_arm(self._records, name), target, self.split)
+
+
+def _together(made: Mapping[tuple[str, str], PairedDifference], num_choices: int) -> Family:
+    """One finalist against all: what is compared at each place shares the finalist."""
+    by_place: dict[str, list[int]] = {}
+    for (comparator, place), paired in made.items():
+        by_place.setdefault(place, []).append(0 if comparator == BASELINE_ARM else paired.num_seeds[1])
+    num_seeds = max((paired.num_seeds[0] for paired in made.values()), default=1)
+    return against_one_arm(num_seeds, list(by_place.values()), num_choices=num_choices)
 
 
 def _same_number_of_seeds(arms: Sequence[ArmOutcomes]) -> list[ArmOutcomes]:

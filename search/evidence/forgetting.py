@@ -10,6 +10,7 @@ from search.ledger.records import Record, of_arm
 from search.seeds import derived_seed
 from search.statistics.bootstrap import paired_difference
 from search.statistics.judgement import judge
+from search.statistics.simultaneous import Family
 from search.statistics.verdicts import ALPHA, Verdict
 from search.vocabulary import Stage
 
@@ -52,7 +53,7 @@ def compute_retained(
             "difference": paired.difference,
             "ci_low": paired.ci_low,
             "ci_high": paired.ci_high,
-            **judge(paired, num_together=len(found), alpha=alpha).as_dict(),
+            **judge(paired, together=Family(num_unrelated=len(found)), alpha=alpha).as_dict(),
             "n": paired.n,
         }
         for name, before, after, paired in found

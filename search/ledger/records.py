@@ -18,6 +18,7 @@ class Kind(StrEnum):
     writer = "writer"  # a process that may write has opened it
     loss_accepted = "loss_accepted"  # a damaged part was set aside on the user's word
     suggestion = "suggestion"  # what a strategy proposed
+    search_stopped = "search_stopped"  # nothing more was to be gained
     rung = "rung"  # an unfinished trial was scored, and goes on or not
     trial = "trial"  # a trial has ended
     proxy = "proxy"  # scores of a merge: they guide a search, and are no trial's

@@ -39,6 +39,7 @@ def run_merges(run: StudyRun) -> None:
     Adapters without an exact merge (a recipe with something other than plain LoRA) end this with a decision, not the
     study: the search goes on without a proxy.
     """
+    from trainers.trial.folder import finished_result, remove_adapter
     from trainers.trial.merged import write_merge
 
     spec = run.spec
@@ -61,6 +62,11 @@ def run_merges(run: StudyRun) -> None:
         run.decide(f"merges: none, {error.message}")
         return
     run.run_list(planned)
+    if spec.execution.keep_adapters != "all":
+        for trial in planned:
+            folder = run.run_dir / RunFile.trials / trial.spec.folder_name
+            if finished_result(folder, trial.spec.train_id) is not None:
+                remove_adapter(folder)
     run.decide(f"merges: {len(planned)} scored on `search` as a proxy, from {len(singles)} single sources")
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.errors import UserError
 from search.designs.registry import build_rows
+from search.engine.kept_adapters import KeptAdapters
 from search.engine.recorder import Recorder
 from search.engine.setup import build_engine
 from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
+from search.ledger.records import trials_of
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.needed_rows import needed_rows
 from search.study.requirements import require_rows
@@ -50,6 +52,7 @@ def open_run(
     from datasets_spec.prepare.prepare_store import prepare_store
     from datasets_spec.store.store import open_store
     from trainers.backbone.backbone import backbone_fingerprint
+    from trainers.executors.backbone_on_nodes import place_backbone
     from trainers.trial.folder import remove_dead_attempts
 
     spec = study.spec
@@ -72,6 +75,13 @@ def open_run(
         remove_dead_attempts(run_dir / RunFile.trials)
         if ledger.recovered_tail_bytes:
             say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")
+        kept = KeptAdapters(spec, run_dir)
+        kept.see_all(trials_of(ledger.records()))
+
+        def told(record: Mapping[str, Any]) -> None:
+            kept.see(record)
+            on_record(record)
+
         opened = OpenStudy(
             study=study,
             run_dir=run_dir,
@@ -79,7 +89,7 @@ def open_run(
             backbone=backbone,
             factory=TrialFactory(study, store, backbone, fingerprint),
             ledger=ledger,
-            recorder=Recorder(run_dir, ledger, on_record),
+            recorder=Recorder(run_dir, ledger, told),
             resources=_trial_resources(spec.execution),
             needed_rows=needed_rows(spec, store.count, _design_arms(study, store)),
             say=say,
@@ -90,6 +100,7 @@ def open_run(
             opened.decide(f"WARNING: {warning}")
         if (line := divided_tests_line(study.catalog, spec.eval_sets)) is not None:
             opened.decide(line)
+        place_backbone(backbone, fingerprint)
         engine = build_engine(opened)
         try:
             yield opened.with_engine(engine)

@@ -22,7 +22,7 @@ from search.space.composition import Composition
 from search.study.run_dir import RunDir, RunFile
 from search.vocabulary import Stage
 from trainers.recipe import Recipe
-from trainers.trial.folder import finished_result
+from trainers.trial.folder import finished_result, scores_without_weights
 from trainers.trial.spec import TrialSpec
 
 
@@ -107,6 +107,8 @@ def adopt(spec: TrialSpec, folders: Sequence[RunDir], run_dir: RunDir) -> bool:
     final = run_dir / RunFile.trials / spec.folder_name
     if finished_result(final, spec.train_id) is not None:
         return True
+    if scores_without_weights(final, spec.train_id) is not None:  # reports rest on them
+        return False
     for folder in folders:
         source = folder / RunFile.trials / spec.folder_name
         if finished_result(source, spec.train_id) is None:

@@ -12,10 +12,11 @@ from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import StrategySource
 from search.ledger.records import finished_of, proposal_arm
+from search.phases.left_to_gain import left_to_gain
 from search.phases.merges import proxy_of
 from search.space.candidate import Candidate
 from search.space.composition import Composition
-from search.strategies.interface import Observation, Recommender, SearchContext, Strategy
+from search.strategies.interface import PARETO_TURNS, Observation, Recommender, SearchContext, Strategy
 from search.strategies.ranking import distinct, ranked
 from search.strategies.registry import build_strategy
 from search.study.objective import objective_values, scores_of
@@ -59,7 +60,15 @@ def run_search(run: StudyRun) -> list[Candidate]:
         scores=lambda record: scores_of(record, score=spec.score),
         seeds=spec.search_seeds,
         space=spec.space,
+        least_gain=None if spec.strategy.stop_when is None else spec.strategy.stop_when / 100,
+        patience=len(PARETO_TURNS) if spec.num_objectives > 1 else 1,
     )
+    keep = spec.execution.keep_adapters
+    if keep != "all" and spec.strategy.num_trials > keep:
+        run.decide(
+            f"adapters: the search keeps those of its best {keep} trials; the others are removed once scored, and "
+            "could be scored on a new target only after training again (execution.keep_adapters: all)"
+        )
     run.run_source(source)
     observations = source.observations()
     known = [observation for observation in context.known if spec.space.contains(observation.candidate)]
@@ -69,9 +78,13 @@ def run_search(run: StudyRun) -> list[Candidate]:
             "no trial of the search has a value: all failed, or all trained on a target's own key",
             hint="`recombine status RUN` lists the failures",
         )
-    best, decision = with_recommended(strategy, [observations[i] for i in sorted(observations)], best)
+    ended = [observations[i] for i in sorted(observations)]
+    best, decision = with_recommended(strategy, ended, best)
     if decision is not None:
         run.decide(decision)
+    found = strategy.recommend(ended) if isinstance(strategy, Recommender) else None
+    if found is not None:
+        run.decide(left_to_gain(spec, run.ledger.records(), found, len(ended)))
     return best
 
 

@@ -81,7 +81,8 @@ def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
         f"{execution.max_concurrent} trials at a time, each {execution.num_workers} worker(s) with "
         f"{execution.cpus_per_worker:g} CPU and {execution.gpus_per_worker:g} GPU",
         f"executor: {executor} ({why})",
-        "no trial fails, none is reused, none is stopped early",
+        "no trial fails, none is reused, none is stopped early"
+        + (", and the search makes all its trials" if study.spec.strategy.stop_when else ""),
         *(
             [f"{study.spec.strategy.num_merges} merges are scored without training; their time is not counted"]
             if study.spec.strategy.num_merges
@@ -96,8 +97,18 @@ def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
         is_measured=measured is not None,
         wall_s=(wall_s * low, wall_s * high),
         gpu_s=(gpu_s * low, gpu_s * high),
-        disk_mib=num_trials * ASSUMED_TRIAL_MIB.get(backbone, ASSUMED_TRIAL_OTHER_MIB),
+        disk_mib=_num_kept(phases, execution.keep_adapters) * ASSUMED_TRIAL_MIB.get(backbone, ASSUMED_TRIAL_OTHER_MIB),
         assumptions=assumptions,
+    )
+
+
+def _num_kept(phases: Sequence[PhaseCost], keep_adapters: int | str) -> int:
+    """Trials whose adapters stay; outcomes alone are small."""
+    return sum(
+        min(phase.num_trials, int(keep_adapters))
+        if phase.phase == "search" and keep_adapters != "all"
+        else phase.num_trials
+        for phase in phases
     )
 
 

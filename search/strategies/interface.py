@@ -15,6 +15,8 @@ from search.vocabulary import Status
 # Accuracy by evaluation set of the merged single-source adapters of a composition; None where it is not known.
 Proxy = Callable[[Composition], Mapping[str, float] | None]
 Goal = Literal["objective", "each"]
+# Weights of two objectives, taken in turn (ParEGO with a fixed sequence; Knowles, IEEE Trans. Evol. Comput. 2006).
+PARETO_TURNS = (0.5, 0.85, 0.15)
 IDENTITY_MAP = TaskMap(name="identity", version="1")
 
 
@@ -28,6 +30,8 @@ class Observation:
         status: how the trial ended.
         proposal_index: its place in the order of proposals, from 0.
         scores: accuracy by evaluation set, on the split that guides the search; None when that is not known.
+        rungs: the same at every rung where the trial was compared, by the rung's number; of a trial that was stopped
+            the last one is all there is.
     """
 
     candidate: Candidate
@@ -35,6 +39,7 @@ class Observation:
     status: Status
     proposal_index: int
     scores: Mapping[str, float] | None = None
+    rungs: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +59,20 @@ class Predicted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestion:
-    """What to try next, and why in one line; with the prediction in that line, if it holds one."""
+    """What to try next, and why in one line.
+
+    Attributes:
+        candidate: to try.
+        reason: in one line.
+        predicted: the prediction in that line, if it holds one.
+        gain: how much more than the best so far it is expected to be worth, as a share, times the probability that
+            compositions differ at all; None from strategies, and at times, that do not know.
+    """
 
     candidate: Candidate
     reason: str
     predicted: Predicted | None = None
+    gain: float | None = None
 
 
 class Strategy(Protocol):

@@ -21,7 +21,7 @@ from search.space.composition import Composition
 from search.space.repair import repair
 from search.statistics.ties import descending, index_of_largest
 from search.strategies.drawing import draw_untaken, taken_identities
-from search.strategies.interface import Observation, Predicted, SearchContext, Suggestion
+from search.strategies.interface import PARETO_TURNS, Observation, Predicted, SearchContext, Suggestion
 from search.strategies.surrogate.acquisition import (
     LOG_TOLERANCE,
     enumerated,
@@ -40,8 +40,6 @@ INTERVAL: Final = 1.6449  # deviations on each side of a central interval of 90 
 # Candidates that a quick look at the likeliest hyper-parameters leaves for a full one.
 NUM_SCREENED: Final = 512
 SCREENING_BLOCK: Final = 8192
-# Weights of two objectives, taken in turn (ParEGO with a fixed sequence; Knowles, IEEE Trans. Evol. Comput. 2006).
-PARETO_TURNS: Final = (0.5, 0.85, 0.15)
 # Targets in turn, but not neighbours one after the other: they are often alike.
 TURN_STRIDE: Final = 7
 
@@ -299,6 +297,7 @@ class RecombineStrategy:
             candidate=candidate,
             reason=_marked(reason, knowledge.extrapolation(candidate)),
             predicted=Predicted(mean=float(at.mean[0]), deviation=float(at.deviation[0]), target=target),
+            gain=gain * knowledge.signal_probability,
         )
 
     def _best(

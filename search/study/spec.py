@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from search.seeds import derived_rng
 from search.space.candidate import SearchSpace
@@ -37,6 +37,11 @@ class StrategySection(_Section):
     replicates: PositiveInt = Field(
         default=1,
         description="seeds that each of them is trained with; the strategy sees the mean, and nothing else is repeated",
+    )
+    stop_when: PositiveFloat | None = Field(
+        default=None,
+        description="points of accuracy: the search ends when the next trial is expected to gain less; strategies "
+        "with a model only",
     )
     num_merges: int = Field(
         default=0,
@@ -103,12 +108,17 @@ class EarlyStoppingSection(_Section):
         default=(0.25, 0.5), min_length=1, description="shares of a trial's steps at which it is compared"
     )
     keep: float = Field(default=1 / 3, gt=0, lt=1, description="share of the trials at a rung that is worth going on")
+    reference: Literal["last", "mean"] = Field(
+        default="last",
+        description="what a trial is compared with: the last one worth going on, or the mean of all that are, which "
+        "stops more",
+    )
     confidence: float = Field(
         default=0.9,
         ge=0.5,
         lt=1,
-        description="a trial is stopped only when it is worse than the last one worth going on with so much "
-        "confidence (paired over questions, one-sided); 0.5 compares plain scores",
+        description="a trial is stopped only when it is worse than its reference with so much confidence "
+        "(paired over questions, one-sided); 0.5 compares plain scores",
     )
     min_trials: PositiveInt = Field(default=4, description="trials at a rung before any is stopped")
 
@@ -154,6 +164,12 @@ class ExecutionSection(_Section):
         default=None, description="training time after which a trial is stopped"
     )
     eval_batch_size: PositiveInt = 64
+    keep_adapters: Literal["all"] | NonNegativeInt = Field(
+        default=8,
+        description="adapters of the search's best so many trials are kept, beside those of finalists, comparators, "
+        "single sources and designs; the others are removed once scored, and a new target cannot be scored with them "
+        "later without training; `all` keeps every one",
+    )
 
     @property
     def chosen_executor(self) -> tuple[str, str]:
@@ -293,7 +309,8 @@ class StudySpec(_Section):
         is_pooled = self.execution.chosen_executor[0] == "pooled"
         if self.early_stopping.enabled and not is_pooled:
             raise ValueError(
-                "early_stopping needs slots: set execution.executor to pooled and execution.num_workers to 1"
+                "early_stopping needs slots: set execution.executor to pooled and execution.num_workers to 1, or "
+                "early_stopping.enabled to false"
             )
         if uneven := [size for size in self._batch_sizes if size % max(1, self.execution.num_workers)]:
             raise ValueError(

@@ -26,13 +26,13 @@ import scipy.sparse.csgraph
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.copies.groups import CopyGroups, CopySearch
-from datasets_spec.prepare.contradictions import find_contradictions
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.read_rows import ROWS_PER_BLOCK
-from datasets_spec.prepare.second_pass import order_table, write_row_list
 from datasets_spec.prepare.staged_rows import staged_table, write_staged
 from datasets_spec.prepare.survey import require_balance, survey_staging
+from datasets_spec.prepare.surveying.contradictions import find_contradictions
 from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
+from datasets_spec.prepare.write_rows import order_table, write_row_list
 from datasets_spec.splits.leak_levels import LeakagePolicy
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.splits.shares import SplitShares
@@ -51,7 +51,7 @@ FILES = [DataFile(subset=name, role="pool", file="rows.json", path=Path("rows.js
 SOURCES, SHARES = dict.fromkeys(NAMES, SOURCE), dict.fromkeys(NAMES, SplitShares())
 LABELS = ("normal", "cyst", "stone", "tumor")
 NO_COPIES = CopyGroups(search=CopySearch())
-# What both sides use, loaded before what is held is asked for.
+# What both sides use is loaded before what is held is asked for.
 LOADED = (pa, pq, pd, scipy.sparse.csgraph)
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument(
         "--rows-per-image", type=int, default=1, help="above 1, patients of two images each are known too"
     )
-    parser.add_argument("--sides", nargs="+", choices=["before", "now"], default=["before", "now"])
+    parser.add_argument("--sides", nargs="*", choices=["before", "now"], default=["before", "now"])
     parser.add_argument("--staging", type=Path, help="use rows staged there; stage them if there are none")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def stage(folder: Path, rows_a_subset: int, rows_per_image: int) -> None:
-    """Writes rows as the first pass does."""
+    """Writes finished rows."""
     for name in NAMES:
         for start in range(0, rows_a_subset, ROWS_PER_BLOCK):
             indexes = range(start, min(rows_a_subset, start + ROWS_PER_BLOCK))
@@ -122,7 +122,7 @@ def measure(folder: Path, side: str) -> dict[str, Any]:
         steps[f"{step}_bytes"] = (peak_bytes() - held) // num_rows
         start_s = time.process_time()
     total = sum(value for name, value in steps.items() if name.endswith("_us"))
-    return {**steps, "total_us": round(total, 2), "loaded": len(LOADED)}
+    return {**steps, "total_us": round(total, 2)}
 
 
 def columns(folder: Path) -> Iterator[tuple[str, int]]:
@@ -139,7 +139,7 @@ def columns(folder: Path) -> Iterator[tuple[str, int]]:
     yield "orders", 0
     write_row_list(plan, folder / ".rows.parquet")
     find_contradictions(links)
-    yield "list", len(survey.rows) if orders else 0
+    yield "list", len(orders) and len(survey.rows)
 
 
 def python_rows(folder: Path) -> Iterator[tuple[str, int]]:
@@ -156,7 +156,7 @@ def python_rows(folder: Path) -> Iterator[tuple[str, int]]:
     yield "orders", 0
     old_orders.write_row_list(plan, folder / ".rows.parquet")
     old_found.find_contradictions(survey.rows)
-    yield "list", len(survey.rows) if orders else 0
+    yield "list", len(orders) and len(survey.rows)
 
 
 def peak_bytes() -> int:

@@ -31,7 +31,7 @@ _CHATML = (
 )
 
 
-def _byte_tokenizer(eos: str, pad: str, extra: list[str], merges: list[tuple[str, str]] | None = None) -> Any:
+def byte_tokenizer(eos: str, pad: str, extra: list[str], merges: list[tuple[str, str]] | None = None) -> Any:
     """A byte-level tokenizer: every character is a token but for a few merges, so no training text is needed."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -64,7 +64,7 @@ def _qwen2_vl() -> tuple[Any, Any]:
             return None if name == "video_processor" else super().check_argument_for_proper_class(name, argument)
 
     extra = ["<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
-    tokenizer = _byte_tokenizer("<|im_end|>", "<|endoftext|>", extra)
+    tokenizer = byte_tokenizer("<|im_end|>", "<|endoftext|>", extra)
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in extra}
     images = Qwen2VLImageProcessorPil(patch_size=14, merge_size=2, min_pixels=28 * 28, max_pixels=56 * 56)
     template = _CHATML.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
@@ -98,7 +98,7 @@ def _idefics3(template: str = _CHATML.replace("IMAGE", "<image>"), letters: str 
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3Processor
     from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 
-    tokenizer = _byte_tokenizer(
+    tokenizer = byte_tokenizer(
         "<end_of_utterance>",
         "<pad>",
         ["<|im_start|>", "<|im_end|>", "<image>", "<fake_token_around_image>", "<global-img>"],

@@ -81,4 +81,4 @@ def _lists(rows: Sequence[Row], prefix: str, num_bytes: int) -> Lists:
     hashes: Hashes = from_hex([name for names in named for name in names], num_bytes)
     found = distinct(hashes)
     starts = starts_of(np.array([len(names) for names in named], np.int64))
-    return Lists(names=found.names, starts=starts, codes=found.codes)
+    return Lists(names=hashes[found.first], starts=starts, codes=found.codes)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.prepare.counts import MAX_LABELS_LISTED
-from datasets_spec.prepare.second_pass import MAX_ROWS_PER_PART, part_path
+from datasets_spec.prepare.write_rows import MAX_ROWS_PER_PART, part_path
 from datasets_spec.sample import SPLITS, file_stem, sample_id
 from tests.reference_plan.rows import Row, RowPlan
 

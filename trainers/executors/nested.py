@@ -23,6 +23,7 @@ from trainers.trial.folder import (
     commit_attempt,
     finished_result,
     read_result,
+    scores_without_weights,
 )
 from trainers.trial.result import TrialResult, failed_result
 from trainers.trial.spec import TrialSpec
@@ -51,7 +52,7 @@ def run_nested_trial(
     from ray.train.torch import TorchTrainer
 
     final = run_dir / TRIALS_DIR / spec.folder_name
-    if finished_result(final, spec.train_id) is None:
+    if finished_result(final, spec.train_id) is None and scores_without_weights(final, spec.train_id) is None:
         shutil.rmtree(final, ignore_errors=True)  # an earlier failure must not be read as this attempt's result
     trainer = TorchTrainer(
         train_worker,

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from datasets_spec.errors import RecombineError
@@ -29,6 +27,7 @@ from trainers.trial.folder import (
     commit_attempt,
     commit_scores,
     finished_result,
+    joined_outcomes,
     outcomes_file,
     read_outcomes,
     write_outcomes,
@@ -255,10 +254,7 @@ def _write_files(spec: TrialSpec, model: Any, working: Path, final: Path, progre
     for split, outcomes in progress.outcomes.items():
         table = outcomes_table(outcomes)
         if progress.known is not None and (final / outcomes_file(split)).is_file():
-            rescored = pa.array(sorted({outcome.eval_set for outcome in outcomes}))
-            before = read_outcomes(final, [split])
-            kept = before.filter(pc.invert(pc.is_in(before["eval_set"], rescored)))
-            table = pa.concat_tables([kept, table], promote_options="default")
+            table = joined_outcomes(read_outcomes(final, [split]), table)
         write_outcomes(working, split, table)
 
 

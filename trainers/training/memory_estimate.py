@@ -58,13 +58,33 @@ def estimate_memory(spec: BackboneSpec, recipe: Recipe, *, num_packed: int, num_
     Raises:
         OSError: the configuration cannot be read here.
     """
-    model = model_without_weights(spec)
-    width = getattr(torch, spec.dtype).itemsize
+    return estimate_for(
+        model_without_weights(spec),
+        recipe,
+        num_packed=num_packed,
+        num_tokens=num_tokens,
+        is_checkpointed=spec.activation_checkpointing,
+    )
+
+
+def estimate_for(
+    model: Any, recipe: Recipe, *, num_packed: int, num_tokens: int, is_checkpointed: bool = False
+) -> MemoryEstimate:
+    """Estimate a fine-tune's memory on a model of the meta device.
+
+    Args:
+        model: as `model_without_weights` has it.
+        recipe: rank, modules and micro-batch.
+        num_packed: fine-tunes side by side.
+        num_tokens: of a padded sample.
+        is_checkpointed: activations are computed again in the backward pass.
+    """
+    width = next(model.parameters()).element_size()
     text = model.config.get_text_config()
     layers = int(text.num_hidden_layers)
     kept = kept_bytes(model, recipe, num_tokens=num_tokens)
     of_layer = kept / layers
-    if spec.activation_checkpointing:  # every layer's input, and one layer's all
+    if is_checkpointed:  # every layer's input, and one layer's all
         kept = round(layers * num_tokens * int(text.hidden_size) * width + of_layer)
     samples = num_packed * min(recipe.micro_batch_size or recipe.batch_size, recipe.batch_size)
     logits = samples * ANSWER_TOKENS * int(text.vocab_size) * LOGIT_BYTES

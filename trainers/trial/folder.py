@@ -69,6 +69,10 @@ def commit_attempt(working: Path, final: Path, result: TrialResult) -> None:
 
     A folder with the final name is therefore a finished trial, even if the machine died right after.
     """
+    earlier = scores_without_weights(final, result.train_id)
+    if earlier is not None:
+        _add_to_scores(working, final, result, earlier)
+        return
     _write_result(working, result)
     for file in sorted(working.rglob("*")):
         sync(file)
@@ -77,6 +81,60 @@ def commit_attempt(working: Path, final: Path, result: TrialResult) -> None:
         shutil.rmtree(final)
     working.rename(final)
     sync(final.parent)
+
+
+def remove_adapter(folder: Path) -> None:
+    """Remove a finished trial's weights and keep its scores; safe to call again after a kill.
+
+    The result says so first: a folder without weights whose result asks for them would be damaged.
+    """
+    result = read_result(folder)
+    if not result.adapter_removed:
+        temporary = folder / f".{RESULT_FILE}"
+        _write_result(folder, result.model_copy(update={"adapter_removed": True}), temporary.name)
+        temporary.replace(folder / RESULT_FILE)
+        sync(folder)
+    shutil.rmtree(folder / ADAPTER_DIR, ignore_errors=True)
+
+
+def scores_without_weights(final: Path, train_id: str) -> TrialResult | None:
+    """Return the result of a finished trial whose weights were removed; for further scores it is trained again."""
+    try:
+        result = read_result(final)
+    except TrialStoreError:
+        return None
+    is_it = result.status == "finished" and result.train_id == train_id and result.adapter_removed
+    return result if is_it else None
+
+
+def _add_to_scores(working: Path, final: Path, result: TrialResult, earlier: TrialResult) -> None:
+    """Put weights that were trained again, and their scores, to scores that are there; a failure changes nothing.
+
+    The ledger and the reports rest on the earlier scores: at no moment is the folder without them.
+    """
+    if result.status != "finished":
+        shutil.rmtree(working)
+        return
+    scored = {evaluation.score_id for evaluation in result.evaluations}
+    kept = [evaluation for evaluation in earlier.evaluations if evaluation.score_id not in scored]
+    for new in sorted(working.glob("outcomes-*.parquet")):
+        split = new.stem.removeprefix("outcomes-")
+        if (final / new.name).is_file():
+            before, scores = (read_outcomes(folder, [split]) for folder in (final, working))
+            write_outcomes(working, split, joined_outcomes(before, scores))
+    shutil.rmtree(final / ADAPTER_DIR, ignore_errors=True)
+    if (working / ADAPTER_DIR).is_dir():
+        (working / ADAPTER_DIR).rename(final / ADAPTER_DIR)
+    commit_scores(working, final, result.model_copy(update={"evaluations": (*kept, *result.evaluations)}))
+
+
+def joined_outcomes(before: Any, new: Any) -> Any:
+    """Return the outcomes of one split; those of evaluation sets that were scored again replace the earlier ones."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kept = before.filter(pc.invert(pc.is_in(before["eval_set"], new["eval_set"].unique())))
+    return pa.concat_tables([kept, new], promote_options="default")
 
 
 def commit_scores(working: Path, final: Path, result: TrialResult) -> None:
@@ -102,18 +160,20 @@ def read_result(folder: Path) -> TrialResult:
         result = TrialResult.model_validate_json((folder / RESULT_FILE).read_bytes())
     except (OSError, ValueError) as error:
         raise TrialStoreError(f"{folder} holds no readable {RESULT_FILE}: {type(error).__name__}") from error
-    if result.adapter_sha256 is not None and adapter_sha256(folder) != result.adapter_sha256:
+    is_whole = result.adapter_sha256 is None or adapter_sha256(folder) == result.adapter_sha256
+    if not is_whole and not result.adapter_removed:
         raise TrialStoreError(f"the adapter in {folder} is not the one that was trained (sha256 differs)")
     return result
 
 
 def finished_result(folder: Path, train_id: str) -> TrialResult | None:
-    """Return the verified result of weights that exist, or None."""
+    """Return the verified result of weights that are there, or None."""
     try:
         result = read_result(folder)
     except TrialStoreError:
         return None
-    return result if result.status == "finished" and result.train_id == train_id else None
+    has_weights = result.status == "finished" and not result.adapter_removed
+    return result if has_weights and result.train_id == train_id else None
 
 
 def adapter_sha256(folder: Path) -> str | None:
@@ -122,8 +182,8 @@ def adapter_sha256(folder: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
-def _write_result(folder: Path, result: TrialResult) -> None:
-    path = folder / RESULT_FILE
+def _write_result(folder: Path, result: TrialResult, name: str = RESULT_FILE) -> None:
+    path = folder / name
     path.write_text(json.dumps(result.model_dump(mode="json"), indent=1, sort_keys=True) + "\n", encoding="utf-8")
     sync(path)
 

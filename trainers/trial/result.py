@@ -61,6 +61,7 @@ class TrialResult(BaseModel):
     startup_s: float
     evaluations: tuple[Evaluation, ...]
     adapter_sha256: str | None
+    adapter_removed: bool = Field(default=False, description="the weights were scored and then removed to save space")
     final_loss: float | None = None
     error: str | None = None
     environment: dict[str, Any] = Field(default_factory=dict)

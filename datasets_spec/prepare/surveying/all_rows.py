@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from datasets_spec.errors import StoreError
 from datasets_spec.prepare.inputs import DataFile
 from datasets_spec.prepare.quarantine import REASONS, AsideRows
+from datasets_spec.prepare.surveying.growing import GrowingColumns
 from datasets_spec.prepare.surveying.texts import Vocabulary, joined_texts, place_codes
 from datasets_spec.splits.hashes import Codes, Words
 from datasets_spec.splits.row_table import Numbers, Place, first_of_runs
@@ -98,11 +99,7 @@ class AllRows:
     def __init__(self) -> None:
         self.num_read: dict[Place, int] = {}
         self._places = Vocabulary[Place]()
-        self._place: list[Codes] = []
-        self._index: list[Numbers] = []
-        self._reason: list[NDArray[np.int8]] = []
-        self._asked: list[Words] = []
-        self._asked_beside: list[Words] = []
+        self._columns, self._beside = GrowingColumns(), GrowingColumns()
         self._details: list[pa.Array] = []
 
     def add(self, chunk: pa.Table) -> pa.Table:
@@ -118,26 +115,21 @@ class AllRows:
         import pyarrow.compute as pc
 
         is_row = pc.is_null(chunk.column("num_read")).to_numpy()
-        self._add_files(chunk.filter(pa.array(~is_row)))
-        asked = _asked_about(chunk)
-        self._asked_beside.append(asked[~is_row])
-        rows = chunk.filter(pa.array(is_row))
-        is_usable = pc.is_null(rows.column("reason")).to_numpy()
-        aside = rows.select(["reason", "detail"]).filter(pa.array(~is_usable))
-        named = pc.index_in(aside.column("reason"), pa.array([reason.value for reason in REASONS]))
-        reason = np.full(len(is_usable), _USABLE, np.int8)
-        reason[~is_usable] = named.to_numpy()
-        place = place_codes(rows, self._places)
-        self._place.append(place)
-        self._index.append(rows.column("index").to_numpy())
-        self._reason.append(reason)
-        self._asked.append(asked[is_row])
-        self._details.append(pc.fill_null(aside.column("detail"), "").combine_chunks())
-        return rows.filter(pa.array(is_usable))
-
-    def _add_files(self, rows: pa.Table) -> None:
-        for row in rows.select([*Place._fields, "num_read"]).to_pylist():
+        for row in chunk.select([*Place._fields, "num_read"]).filter(pa.array(~is_row)).to_pylist():
             self.num_read[Place(row["subset"], row["role"], row["file"])] = row["num_read"]
+        asked = _asked_about(chunk)
+        named = pc.index_in(chunk.column("reason"), pa.array([reason.value for reason in REASONS]))
+        reason = pc.fill_null(named, _USABLE).to_numpy().astype(np.int8)
+        place = np.full(len(is_row), -1, np.int32)
+        place[is_row] = place_codes(chunk.select(Place._fields).filter(pa.array(is_row)), self._places)
+        columns = {"place": place, "index": chunk.column("index").to_numpy(), "reason": reason, "asked": asked}
+        self._columns.add(**{name: values[is_row] for name, values in columns.items()})
+        self._beside.add(asked=asked[~is_row])
+        is_usable = is_row & (reason == _USABLE)
+        details = chunk.column("detail").filter(pa.array(is_row & ~is_usable))
+        self._details.append(pc.fill_null(details, "").combine_chunks())
+        # A filter copies all columns, and most chunks have usable rows only.
+        return chunk if is_usable.all() else chunk.filter(pa.array(is_usable))
 
     def finish(self) -> FoundRows:
         """Sorts what was added.
@@ -149,9 +141,13 @@ class AllRows:
 
         places = tuple(sorted(self._places.values))
         ranks = np.array([places.index(place) for place in self._places.values], np.int32)
-        place, index = ranks[np.concatenate(self._place)], np.concatenate(self._index)
-        reason, details = np.concatenate(self._reason), pa.chunked_array(self._details, pa.string())
-        asked = np.concatenate([*self._asked, *self._asked_beside])
+        place, index, reason = (
+            ranks[self._columns.pop("place")],
+            self._columns.pop("index"),
+            self._columns.pop("reason"),
+        )
+        details = pa.chunked_array(self._details, pa.string())
+        asked = np.concatenate([self._columns.pop("asked"), self._beside.pop("asked")])
         is_asked_once, usable_order = _stand_alone(asked)[: len(place)], None
         # Blocks hold rows that follow each other and are read in that order: nothing is left to sort but by a fault.
         order = np.lexsort((index, place))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_spec.prepare.surveying.growing import GrowingColumns
 from datasets_spec.prepare.surveying.texts import (
     Vocabulary,
     hash_column,
@@ -32,8 +33,7 @@ class RowColumns:
 
     def __init__(self) -> None:
         self._labels, self._flags, self._blocks = Vocabulary[str](), Vocabulary[str](), Vocabulary[str]()
-        self._columns: dict[str, list[NDArray[Any]]] = {}
-        self._num_images = 0
+        self._columns = GrowingColumns()
 
     def add(self, rows: pa.Table) -> None:
         """Adds rows.
@@ -42,8 +42,7 @@ class RowColumns:
             rows: Staged rows with the light columns, ``block`` and ``offset``.
         """
         column = {name: rows.column(name).combine_chunks() for name in rows.column_names}
-        images = distinct(hash_column(column["image_hashes"].flatten()))
-        self._keep(
+        self._columns.add(
             content=hash_column(column["content_hash"]),
             row_hash=hash_column(column["row_hash"]),
             label=text_codes(column["label"], self._labels),
@@ -54,21 +53,11 @@ class RowColumns:
             block=text_codes(column["block"].dictionary_decode(), self._blocks),
             offset=column["offset"].to_numpy(),
             num_images=list_lengths(column["image_hashes"]),
-            image_names=images.names,
-            images=images.codes + np.int32(self._num_images),
+            images=hash_column(column["image_hashes"].flatten()),
             files=hash_column(column["image_bytes_hashes"].flatten()),
             num_groups=list_lengths(column["groups"]),
             groups=hash_column(column["groups"].flatten(), _GROUP_BYTES),
         )
-        self._num_images += len(images.names)
-
-    def _keep(self, **columns: NDArray[Any]) -> None:
-        for name, values in columns.items():
-            self._columns.setdefault(name, []).append(values)
-
-    def _whole(self, name: str) -> Any:
-        # Popped: of one column at a time both its parts and the whole are held.
-        return np.concatenate(self._columns.pop(name))
 
     def finish(
         self,
@@ -91,8 +80,7 @@ class RowColumns:
         if order is not None:
             back = np.argsort(order)
             place, index, is_asked_once = place[back], index[back], is_asked_once[back]
-        names, files, groups = (distinct(self._whole(name)) for name in ("image_names", "files", "groups"))
-        starts, codes = starts_of(self._whole("num_images")), names.codes[self._whole("images")]
+        starts, group_starts = (starts_of(self._columns.pop(name)) for name in ("num_images", "num_groups"))
         table = RowTable(
             places=places,
             labels=self._labels.values,
@@ -101,10 +89,15 @@ class RowColumns:
             place=place,
             index=index,
             # Where an image is asked about once, as in sets of classes, options decide: wordings vary.
-            question=np.where(is_asked_once, self._whole("options"), self._whole("question")),
-            images=Lists(names=names.names, starts=starts, codes=codes),
-            files=Lists(names=files.names, starts=starts, codes=files.codes),
-            groups=Lists(names=groups.names, starts=starts_of(self._whole("num_groups")), codes=groups.codes),
-            **{name: self._whole(name) for name in _PLAIN},
+            question=np.where(is_asked_once, self._columns.pop("options"), self._columns.pop("question")),
+            images=self._lists("images", starts),
+            files=self._lists("files", starts),
+            groups=self._lists("groups", group_starts),
+            **{name: self._columns.pop(name) for name in _PLAIN},
         )
         return table if order is None else table.take(order)
+
+    def _lists(self, name: str, starts: Codes) -> Lists:
+        hashes = self._columns.pop(name)
+        found = distinct(hashes)
+        return Lists(names=hashes[found.first], starts=starts, codes=found.codes)

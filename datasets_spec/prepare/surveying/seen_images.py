@@ -26,13 +26,14 @@ def seen_images(facts: pa.Table, names: Hashes) -> SeenImages:
     """
     import pyarrow.compute as pc
 
-    hashes = facts.column("pixel_hash").combine_chunks()
-    known = distinct(hash_column(hashes.drop_null()))
-    rows = np.flatnonzero(pc.is_valid(hashes).to_numpy(zero_copy_only=False))
+    texts = facts.column("pixel_hash").combine_chunks()
+    hashes = hash_column(texts.drop_null())
+    first = distinct(hashes).first
+    rows = np.flatnonzero(pc.is_valid(texts).to_numpy(zero_copy_only=False))
     roots = facts.column("root").combine_chunks().dictionary_encode()
     return SeenImages(
         names=names,
-        positions=rows[known.first[codes_in(known.names, names)]].astype(np.int32),
+        positions=rows[first[codes_in(hashes[first], names)]].astype(np.int32),
         looks=facts.column("looks"),
         published=facts.column("published"),
         root=roots.indices.to_numpy(),

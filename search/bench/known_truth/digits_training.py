@@ -84,7 +84,14 @@ def start_network(items: Items) -> Weights:
     return _train(weights, items, drawn, START_LEARNING_RATE, decay=False)
 
 
-def fine_tune(start: Weights, sources: Sequence[Items], subsets: NDArray[np.int8], seed: int) -> Weights:
+def fine_tune(
+    start: Weights,
+    sources: Sequence[Items],
+    subsets: NDArray[np.int8],
+    seed: int,
+    *,
+    on_step: Callable[[int, Weights], None] | None = None,
+) -> Weights:
     """Train one network a row of `subsets`.
 
     Args:
@@ -92,6 +99,7 @@ def fine_tune(start: Weights, sources: Sequence[Items], subsets: NDArray[np.int8
         sources: items of the N sources.
         subsets: [B, N] 0/1.
         seed: of the batch draws.
+        on_step: told after every step how many were made, and the weights, which it must leave as they are.
 
     Returns:
         Weights of B networks, [B, ...] each.
@@ -109,10 +117,18 @@ def fine_tune(start: Weights, sources: Sequence[Items], subsets: NDArray[np.int8
         source = members[(uniform[0] * len(members)).astype(np.int64)]
         drawn[row] = offsets[source] + (uniform[1] * sizes[source]).astype(np.int64)
     weights = [tensor.expand(len(subsets), -1, -1).clone() for tensor in start]
-    return _train(weights, pool, drawn, LEARNING_RATE, decay=True)
+    return _train(weights, pool, drawn, LEARNING_RATE, decay=True, on_step=on_step)
 
 
-def _train(weights: Weights, pool: Items, drawn: NDArray[np.int64], learning_rate: float, *, decay: bool) -> Weights:
+def _train(
+    weights: Weights,
+    pool: Items,
+    drawn: NDArray[np.int64],
+    learning_rate: float,
+    *,
+    decay: bool,
+    on_step: Callable[[int, Weights], None] | None = None,
+) -> Weights:
     """Adam over batches `drawn` [B, steps, batch] of the pool's items; the gradient is written out."""
     import torch
 
@@ -129,6 +145,8 @@ def _train(weights: Weights, pool: Items, drawn: NDArray[np.int64], learning_rat
         if decay:
             optimizer.param_groups[0]["lr"] = learning_rate * (1 - step / num_steps)
         optimizer.step()
+        if on_step is not None:
+            on_step(step + 1, weights)
     return weights
 
 
@@ -165,6 +183,12 @@ def _allowed() -> torch.Tensor:
 
 def accuracies(weights: Weights, targets: Sequence[Items]) -> NDArray[np.float64]:
     """Accuracy of B networks on every target: [B, targets]."""
+    answered = right_answers(weights, targets)
+    return np.stack([right.mean(axis=1) for right in answered], axis=1)
+
+
+def right_answers(weights: Weights, targets: Sequence[Items]) -> list[NDArray[np.bool_]]:
+    """Which questions B networks answer rightly, for every target: [B, items]."""
     import torch
 
     x = torch.from_numpy(np.concatenate([items.inputs for items in targets]))
@@ -176,9 +200,8 @@ def accuracies(weights: Weights, targets: Sequence[Items]) -> NDArray[np.float64
     for i in range(w1.shape[0]):
         hidden = torch.addmm(b1[i], x, w1[i]).relu_()
         hidden = torch.addmm(b2[i], hidden, w2[i]).relu_()
-        correct = (torch.addmm(b3[i], hidden, w3[i]).add_(disallowed).argmax(1) == y).numpy()
-        rows.append([float(part.mean()) for part in np.split(correct, bounds)])
-    return np.array(rows)
+        rows.append((torch.addmm(b3[i], hidden, w3[i]).add_(disallowed).argmax(1) == y).numpy())
+    return np.split(np.stack(rows), bounds, axis=1)
 
 
 def _merged_accuracies(start: Weights, corpus: DigitsCorpus, subsets: NDArray[np.int8]) -> NDArray[np.float64]:

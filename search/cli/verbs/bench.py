@@ -82,6 +82,49 @@ def bench_digits(
     make_digits(folder, corpus or [1, 2, 3], num_seeds, digits)
 
 
+@bench_app.command("early-stopping")
+def bench_early_stopping(
+    corpus: Annotated[list[int] | None, typer.Option(help="corpus seeds; default: 31 to 40")] = None,
+    num_trials: Annotated[int, typer.Option(min=4, help="compositions of a search")] = 48,
+    digits: Annotated[
+        Path | None, typer.Option(help="file of digits; default: the one that scikit-learn ships")
+    ] = None,
+) -> None:
+    """Measure what rules of early stopping save and cost on digits corpora (two to six seconds a corpus)."""
+    from search.cli.bench import bench_early_stopping
+
+    bench_early_stopping(corpus or list(range(31, 41)), num_trials, digits)
+
+
+@bench_app.command("stopped-trials")
+def bench_stopped_trials(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="with tables of `recombine bench digits`")],
+    corpus: Annotated[list[int], typer.Option(help="corpus seeds; each has a table in DIR")],
+    trials: Annotated[str, typer.Option(help="numbers of trials after which picks are judged")] = "24,36",
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+    digits: Annotated[
+        Path | None, typer.Option(help="file of digits; default: the one that scikit-learn ships")
+    ] = None,
+) -> None:
+    """Measure what trials that were stopped early are worth to a search (a minute a target on one core)."""
+    from search.cli.bench import bench_stopped_trials
+
+    bench_stopped_trials(folder, corpus, trials, every_target, digits)
+
+
+@bench_app.command("stopping")
+def bench_stopping(
+    table: Annotated[list[Path] | None, typer.Option(help="`phantom`, or an NPZ file: what it costs there")] = None,
+    num_campaigns: Annotated[int, typer.Option(min=1, help="searches of worlds without a difference")] = 60,
+    trials: Annotated[int, typer.Option(min=16, help="of the whole search of a table")] = 48,
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+) -> None:
+    """Measure when `strategy.stop_when` ends a search, and what that costs (a few seconds a search on one core)."""
+    from search.cli.bench import bench_stopping
+
+    bench_stopping(table or [], num_campaigns, trials, every_target)
+
+
 @bench_app.command("phantom-table")
 def bench_phantom_table(
     results: Annotated[Path, typer.Argument(metavar="TABLE.jsonl", help="of `recombine phantom evidence`")],

@@ -26,10 +26,10 @@ RECOMPUTE = (
     ("CG gain", "the trial's accuracy minus that of its matched control (arm control:<target>): the same number "
      "of samples and steps from subsets that share no element with the target."),
     ("A difference between arms", "paired by sample_id: both arms answered the same questions. Interval: bootstrap "
-     "over questions and seeds. Of m means that are compared on a split (or m single targets) each is tested at "
-     "5 % / m and shown with the interval of that level (Bonferroni): these simultaneous 95 % intervals all hold at "
-     "once, and one that excludes zero is what better and worse mean. On confirm m counts every finalist that the "
-     "selected one was chosen among."),
+     "over questions and seeds. The means that are compared on a split (or all single targets) are judged together by "
+     "one step of Dunnett's procedure, because all share the selected arm: their simultaneous 95 % intervals all hold "
+     "at once, and one that excludes zero is what better and worse mean. On confirm the level is divided by the number "
+     "of finalists that the selected one was chosen among."),
     ("\"Could have seen\"", "the smallest true difference that this many questions and seeds would detect with "
      "80 % power, judged together with the others."),
     ("The whole page", "`recombine report STUDY` writes it again from ledger and outcomes, without training."),

@@ -37,6 +37,8 @@ TARGET_MIXES: Final[tuple[Mix, ...]] = (
 )
 CONSTANT_VARIANCE: Final = 4.0  # of a target's mean, in units of the scores' variance
 SCALE_DEGREES: Final = 4.0  # a weak belief that standardised scores have variance 1
+LEVEL_SHARE: Final = 0.5  # of the noise where there is nothing else but a level; the scale is integrated out
+MAX_LOG_ODDS: Final = 700.0  # beyond, the exponential overflows
 LEAST_VARIANCE: Final = 1e-10  # of accuracies: rounding, not knowledge
 SPREAD_TRIALS: Final = 4.0  # a target's own spread counts as if so many trials had shown the mean of all targets
 # Grid points that carry nearly all of the posterior; the rest would cost time and change nothing.
@@ -54,6 +56,7 @@ class Evidence:
         feature_groups: [m] group of each feature; a group is in or out as a whole.
         target_likeness: [T, T].
         noise: [T] noise variance of the targets relative to each other (fewer questions, more noise).
+        trial_noise: [n] that of the trials relative to a finished one (stopped ones have more); None: all finished.
     """
 
     candidates: Encoded
@@ -62,6 +65,7 @@ class Evidence:
     feature_groups: tuple[int, ...]
     target_likeness: Floats
     noise: Floats
+    trial_noise: Floats | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,11 +139,14 @@ class Surrogate:
         self._evidence = evidence
         self._grid = grid or Grid()
         scores = evidence.scores
-        self._means = scores.mean(0)
-        self._units = spreads(scores - self._means)
+        certainty = np.ones(len(scores)) if evidence.trial_noise is None else 1 / evidence.trial_noise
+        self._means = np.average(scores, axis=0, weights=certainty)
+        self._units = spreads(scores - self._means, certainty)
         # Noise in units of each target's own spread: where trials differ little, what differs is mostly noise.
         noise = evidence.noise * (self._units**2).mean() / self._units**2
+        # Rows and columns are scaled so that all noise is alike; the covariance stays a Kronecker product.
         self._whiten = 1 / np.sqrt(noise)
+        self._whiten_trials = np.sqrt(certainty)
         self._like = compare(evidence.candidates, evidence.candidates)
         scanned = list(self._scan())
         ranked = [scanned[place] for place in descending([point.log_evidence for point in scanned])]
@@ -147,6 +154,30 @@ class Surrogate:
         weights = np.exp([point.log_evidence - ranked[0].log_evidence for point in likely])
         self._weights = weights / weights.sum()
         self._points = [_solve(point) for point in likely]
+        evidences = np.array([point.log_evidence for point in scanned])
+        for_signal = float(np.log(np.exp(evidences - evidences.max()).mean()) + evidences.max())
+        self._odds = for_signal - self._log_evidence_of_noise()
+
+    @property
+    def signal_probability(self) -> float:
+        """Posterior probability that compositions differ at all, given even odds before: else all is noise."""
+        return float(1 / (1 + np.exp(-min(self._odds, MAX_LOG_ODDS))))
+
+    def _log_evidence_of_noise(self) -> float:
+        """Of a world in which all compositions are worth the same on a target, whose level is as free as in others."""
+        scores = (self._evidence.scores - self._means) / self._units * self._whiten * self._whiten_trials[:, None]
+        rows = self._whiten_trials[:, None]
+        d1, u1 = np.linalg.eigh(CONSTANT_VARIANCE * rows * rows.T)
+        basis = _Basis(
+            kernel=next(iter(self._grid.kernels())),
+            mix=(1.0, 0.0, 0.0),
+            u1=u1,
+            u2=np.eye(len(self._means)),
+            spread=np.outer(np.maximum(d1, 0), self._whiten**2),
+            scores=u1.T @ scores,
+            features=np.zeros((0, *scores.shape)),
+        )
+        return next(iter(_evidence(basis, LEVEL_SHARE, [np.zeros(0, dtype=np.intp)]))).log_evidence
 
     def _target_kernel(self, mix: Mix) -> Floats:
         own, keys, common = mix
@@ -156,9 +187,9 @@ class Surrogate:
     def _scan(self) -> Iterable[_Scanned]:
         """The evidence of every grid point."""
         e = self._evidence
-        whiten = self._whiten
-        y = (e.scores - self._means) / self._units * whiten
-        phi = e.features / self._units * whiten
+        whiten, rows = self._whiten, self._whiten_trials[:, None]
+        y = (e.scores - self._means) / self._units * whiten * rows
+        phi = e.features / self._units * whiten * rows
         # With one target, how targets are mixed is only a scale.
         mixes = self._grid.target_mixes if len(self._means) > 1 else ((1.0, 0.0, 0.0),)
         targets = [
@@ -169,7 +200,7 @@ class Surrogate:
         actives = [np.flatnonzero([g in use for g in e.feature_groups]) for use in chosen]
         for kernel in self._grid.kernels():
             covariance = composition_kernel(self._like, kernel)
-            d1, u1 = np.linalg.eigh(covariance + CONSTANT_VARIANCE)
+            d1, u1 = np.linalg.eigh((covariance + CONSTANT_VARIANCE) * rows * rows.T)
             y1, phi1 = u1.T @ y, np.einsum("ni,mnt->mit", u1, phi, optimize=True)
             for mix, d2, u2 in targets:
                 basis = _Basis(
@@ -204,7 +235,7 @@ class Surrogate:
             basis, signal = p.scanned.basis, 1 - p.scanned.noise
             if basis.kernel not in shared:
                 shared[basis.kernel] = CONSTANT_VARIANCE + composition_kernel(like, basis.kernel)
-            rotated = signal * shared[basis.kernel] @ basis.u1  # [n, tried]
+            rotated = signal * (shared[basis.kernel] * self._whiten_trials) @ basis.u1  # [n, tried]
             prior = signal * (CONSTANT_VARIANCE + 1)  # the kernel of anything with itself is 1
             target = self._target_kernel(basis.mix) @ own  # covariance of the sum with every target, [T]
             along = basis.u2.T @ (self._whiten * target)
@@ -247,9 +278,9 @@ class Surrogate:
         )
 
 
-def spreads(centred: Floats) -> Floats:
-    """[T] standard deviation of each target's scores, drawn towards that of all."""
-    own, num = (centred**2).mean(0), len(centred)
+def spreads(centred: Floats, certainty: Floats) -> Floats:
+    """[T] standard deviation of each target's scores, drawn towards that of all; trials count by certainty [n]."""
+    own, num = np.average(centred**2, axis=0, weights=certainty), float(certainty.sum())
     spreads: Floats = np.sqrt(np.maximum((num * own + SPREAD_TRIALS * own.mean()) / (num + SPREAD_TRIALS), 1e-12))
     return spreads
 

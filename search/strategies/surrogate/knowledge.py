@@ -27,6 +27,7 @@ from search.strategies.surrogate.gaussian_process import (
     unit_weights,
 )
 from search.strategies.surrogate.kernels import likeness
+from search.strategies.surrogate.unfinished import noisy_results
 from search.vocabulary import Status
 
 Floats = NDArray[np.float64]
@@ -93,7 +94,7 @@ def learn(
     targets: Sequence[str] | None,
     grid: Grid,
 ) -> Knowledge | None:
-    """Fit the process to everything that has a result.
+    """Fit the process to everything that has a result, and to stopped trials as results with more noise.
 
     Args:
         observations: proposals that ended, and known results; those with other sources or without a score are left out.
@@ -111,11 +112,15 @@ def learn(
     rows = [(o.candidate, row) for o in observations if (row := _row(o, space, targets, len(names))) is not None]
     if len(rows) < 2:
         return None
-    tried = [candidate for candidate, _ in rows]
+    stopped = noisy_results(observations, names, context.num_items) if targets is not None else []
+    stopped = [result for result in stopped if not set(result.candidate.composition) - set(space.composition.allowed)]
+    tried = [*(candidate for candidate, _ in rows), *(result.candidate for result in stopped)]
+    scores = np.array([*(row for _, row in rows), *(result.scores for result in stopped)])
+    noise = np.array([1.0] * len(rows) + [result.noise for result in stopped])
     keyed = use_keys and targets is not None and all(name in context.target_keys for name in names)
     keyed = keyed and all(source in context.source_keys for source in space.composition.allowed)
     facts = _facts(space, names, context, proxy, keyed=keyed, grid=grid, labelled=targets is not None)
-    return Knowledge(facts, tried, np.array([row for _, row in rows]))
+    return Knowledge(facts, tried, scores, noise)
 
 
 def _objective_outputs(observations: Sequence[Observation]) -> list[str]:
@@ -181,14 +186,16 @@ class Knowledge:
         facts: what does not change.
         tried: n candidates.
         scores: [n, T].
+        noise: [n] of these, in units of a finished trial's.
     """
 
-    def __init__(self, facts: Facts, tried: Sequence[Candidate], scores: Floats) -> None:
+    def __init__(self, facts: Facts, tried: Sequence[Candidate], scores: Floats, noise: Floats) -> None:
         self.facts = facts
         self._tried = list(tried)
         self._scores = scores
+        self._noise = noise
         self._encoded = encode(self._tried, facts.space)
-        self._key_basis = KeyBasis(facts.key_tables, self._encoded, spreads(scores - scores.mean(0)))
+        self._key_basis = KeyBasis(facts.key_tables, self._encoded, spreads(scores - scores.mean(0), 1 / noise))
         self._centres, features, groups = self._tried_features()
         self._features = features
         self._surrogate = Surrogate(
@@ -199,6 +206,7 @@ class Knowledge:
                 feature_groups=groups,
                 target_likeness=facts.target_likeness,
                 noise=facts.noise,
+                trial_noise=noise,
             ),
             facts.grid,
         )
@@ -220,6 +228,11 @@ class Knowledge:
     def proxy_weight(self) -> float:
         """Posterior probability that the proxy helps."""
         return self._surrogate.feature_group_weight(PROXY_GROUP) if self.facts.proxy is not None else 0.0
+
+    @property
+    def signal_probability(self) -> float:
+        """Posterior probability that compositions differ at all."""
+        return self._surrogate.signal_probability
 
     def target_weights(self, name: str) -> Floats:
         """Weights that ask for one target; for one without scores, those of the targets most like it by their keys."""
@@ -286,4 +299,5 @@ class Knowledge:
         encoded = encode(pending, self.facts.space)
         means = self._surrogate.predict_all(encoded, self._centred(pending, encoded))
         facts = replace(self.facts, grid=self._surrogate.likeliest())
-        return Knowledge(facts, [*self._tried, *pending], np.concatenate([self._scores, means]))
+        noise = np.concatenate([self._noise, np.ones(len(means))])
+        return Knowledge(facts, [*self._tried, *pending], np.concatenate([self._scores, means]), noise)

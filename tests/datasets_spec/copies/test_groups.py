@@ -21,7 +21,7 @@ LIMITS = ImageLimits()
 
 
 def seen(folder: Path, images: list[Image.Image]) -> dict[str, SeenImage]:
-    """Saves images and returns what the first pass keeps of them."""
+    """Saves images and returns what is kept of them."""
     found = {}
     for number, image in enumerate(images):
         data = encoded(image)

@@ -14,7 +14,8 @@ from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.errors import MissingImagesError, StoreError
 from datasets_spec.images.dicom import MISSING_READER
 from datasets_spec.prepare import current_store
-from datasets_spec.prepare.prepare_store import REFUSED_NAME, prepare_store
+from datasets_spec.prepare.build_store import REFUSED_NAME
+from datasets_spec.prepare.prepare_store import prepare_store
 from datasets_spec.prepare.quarantine import REASONS, AsideRows, write_quarantine
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.row_table import Place

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 
 from datasets_spec.errors import StoreError
-from datasets_spec.prepare import second_pass
+from datasets_spec.prepare import write_rows
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
-from datasets_spec.prepare.second_pass import order_table, require_parts, write_parts
 from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
 from datasets_spec.prepare.staged_rows import blocks_read, read_staged
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
+from datasets_spec.prepare.write_rows import order_table, require_parts, write_parts
 from datasets_spec.splits.row_plan import RowPlan
 from datasets_spec.splits.row_table import Rows
 from datasets_spec.store.secret import make_secret
@@ -110,7 +110,7 @@ def written(root: Path, staging: Path, rows: Rows) -> tuple[pa.Table, list[dict[
 def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, sources, staging = read_corpus(tmp_path)
     make_secret(tmp_path)
-    monkeypatch.setattr(second_pass, "MAX_ROWS_PER_PART", 512)
+    monkeypatch.setattr(write_rows, "MAX_ROWS_PER_PART", 512)
     synced = record_syncs(monkeypatch)
     orders, parts = written(tmp_path / "g", staging, every(survey_staging(staging, files, sources)))
     assert len(parts) == 2
@@ -131,7 +131,7 @@ def test_parts_must_be_where_the_driver_looks_and_whole(tmp_path: Path, monkeypa
 
 def test_a_node_without_the_staged_rows_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, sources, staging = read_corpus(tmp_path)
-    monkeypatch.setattr(second_pass, "MAX_ROWS_PER_PART", 512)
+    monkeypatch.setattr(write_rows, "MAX_ROWS_PER_PART", 512)
     rows = every(survey_staging(staging, files, sources))
     orders, parts = written(tmp_path / "g", tmp_path / "elsewhere", rows)
     nothing = r"sees 0 of 512 staged rows of '02', and not full.json row 0; the node .* sees 0 of 88"

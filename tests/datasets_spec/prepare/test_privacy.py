@@ -14,8 +14,9 @@ import pytest
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.check.words_alone import words_alone
 from datasets_spec.errors import MissingImagesError, StoreError
+from datasets_spec.prepare.build_store import STAGING
 from datasets_spec.prepare.inputs import IMAGES_NAME
-from datasets_spec.prepare.prepare_store import STAGING, prepare_store
+from datasets_spec.prepare.prepare_store import prepare_store
 from datasets_spec.sample import SPLITS
 from datasets_spec.store.export import EXPORT_FORMATS, ExportFormat, export_rows
 from datasets_spec.store.generations import GENERATIONS

@@ -16,18 +16,18 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets_spec.copies.chunks import SeenImage, TiedPair
+from datasets_spec.copies.chunks import ComparedPair, SeenImage
 from datasets_spec.copies.groups import CopyGroups, CopySearch
 from datasets_spec.errors import LeakageError
-from datasets_spec.prepare.contradictions import find_contradictions
 from datasets_spec.prepare.counts import flag_counts, label_counts, partition_fingerprint
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
-from datasets_spec.prepare.second_pass import order_table, write_row_list
 from datasets_spec.prepare.staged_rows import staged_table, write_staged
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
+from datasets_spec.prepare.surveying.contradictions import find_contradictions
 from datasets_spec.prepare.surveying.seen_images import seen_images
 from datasets_spec.prepare.surveying.tied_pairs import tied_rows
 from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
+from datasets_spec.prepare.write_rows import order_table, write_row_list
 from datasets_spec.sample import SPLITS, QuarantineReason
 from datasets_spec.splits.leak_levels import LEVELS, LeakagePolicy
 from datasets_spec.splits.row_plan import RowPlan, make_plan
@@ -169,7 +169,7 @@ def groups_of(corpus: Corpus, images: set[str]) -> CopyGroups:
             if len(members) > 1:
                 tied[relation].update(dict.fromkeys(members, members[0]))
                 pairs += [
-                    TiedPair(one=members[0], two=name, relation=relation, local=0.9, detail=group / 8)
+                    ComparedPair(one=members[0], two=name, relation=relation, local=0.9, detail=group / 8)
                     for name in members[1:]
                 ]
     pairs.sort(key=lambda pair: (pair.one, pair.two))

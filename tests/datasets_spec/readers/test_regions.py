@@ -26,7 +26,7 @@ def source(root: Path, **changes: Any) -> SubsetSource:
 
 
 def staged(root: Path, records: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
-    """Rows after reading and opening images, as the first pass of preparing has them."""
+    """Rows after reading and opening images, as preparing has them."""
     Image.new("RGB", SIZE, "grey").save(root / "a.png")
     path = root / ("f.csv" if changes.get("format") == "table" else "f.json")
     write_records(path, records)

@@ -18,7 +18,9 @@ def ordered(rows: list[tuple[int, str]], *, seed: int, name: str) -> list[int]:
     """The numbers of rows in order."""
     contents, texts = from_hex([hash_of(str(number)) for number, _ in rows]), "edcba"
     labels = np.array([texts.index(label) for _, label in rows], np.int32)
-    return [rows[at][0] for at in round_robin(contents, labels, texts, seed=seed, name=name).tolist()]
+    return [
+        rows[at][0] for at in round_robin(contents, np.arange(len(rows)), labels, texts, seed=seed, name=name).tolist()
+    ]
 
 
 @given(POOLS, st.integers(0, 3))

@@ -54,7 +54,7 @@ def test_early_stopping_needs_slots(tmp_path: Path) -> None:
 
 
 def test_the_paired_difference_is_that_of_the_questions() -> None:
-    lead, error = paired_lead({"a": "1100", "b": "11"}, {"a": "1000", "b": "11"})
+    lead, error = paired_lead([{"a": "1100", "b": "11"}], {"a": "1000", "b": "11"})
     assert lead == pytest.approx(0.125)
     variance_a, variance_b = 0.25 / 4, 0.5 / 2  # of a: one of four differs; of b: none does, taken as one of two
     assert error == pytest.approx((variance_a + variance_b) ** 0.5 / 2)
@@ -89,6 +89,27 @@ def test_what_is_clearly_behind_stops(tmp_path: Path) -> None:
         others = [{"t": bits(rng, 0.8)} for _ in range(6)] + [{"t": bits(rng, 0.5)} for _ in range(6)]
         decisions.append(decide({"t": bits(rng, 0.5)}, others, spec).goes_on)
     assert sum(decisions) <= 5
+
+
+def test_the_mean_of_the_best_is_a_higher_and_surer_reference_than_the_last_of_them(tmp_path: Path) -> None:
+    last, mean = spec_of(tmp_path / "a"), spec_of(tmp_path / "b", reference="mean")
+    rng = random.Random(2)
+    stopped = {"last": 0, "mean": 0, "best": 0}
+    for _ in range(100):
+        others = [{"t": bits(rng, 0.55 + 0.03 * k)} for k in range(9)]
+        mine, best = {"t": bits(rng, 0.62)}, {"t": bits(rng, 0.8)}
+        stopped["last"] += not decide(mine, others, last).goes_on
+        stopped["mean"] += not decide(mine, others, mean).goes_on
+        stopped["best"] += not decide(best, others, mean).goes_on
+    assert stopped["mean"] >= stopped["last"] + 10
+    assert stopped["best"] <= 2
+    assert "behind the mean of the best 33%" in decide({"t": "0" * NUM_QUESTIONS}, others, mean).reason
+
+
+def test_a_lead_over_several_is_that_over_their_mean() -> None:
+    lead, error = paired_lead([{"a": "1110"}, {"a": "0110"}], {"a": "1001"})
+    assert lead == pytest.approx((-0.5 + 1 + 1 - 1) / 4)
+    assert error == pytest.approx(((0.625**2 + 2 * 0.875**2 + 1.125**2) / 3 / 4) ** 0.5)
 
 
 def planned_with_rungs(root: Path, **place: Any) -> PlannedTrial:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import WAIT, ListSource, StrategySource
 from search.ledger.ledger import Ledger
+from search.ledger.records import Kind
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
@@ -219,6 +220,26 @@ def test_failed_trials_are_observed_without_values(tmp_path: Path) -> None:
     assert observed[3].status == "diverged"
 
 
+def test_what_a_trial_showed_at_its_rungs_is_observed_whether_it_was_stopped_or_not(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        source = open_source(ledger)
+        planned = [source.next_trial() for _ in range(2)]
+        for trial, rungs in zip(planned, (("1100", "1110"), ("1000",)), strict=True):
+            for rung, bits in enumerate(rungs):
+                ledger.append(
+                    {
+                        "kind": "rung",
+                        "train_id": trial.spec.train_id,
+                        "rung": rung,
+                        "correct": {"t": bits},
+                        "goes_on": True,
+                    }
+                )
+            end(ledger, trial)
+        found = source.observations()
+    assert [found[index].rungs for index in (0, 1)] == [{0: {"t": 0.5}, 1: {"t": 0.75}}, {0: {"t": 0.25}}]
+
+
 def test_deterministic_mode_waits_for_the_results_it_needs(tmp_path: Path) -> None:
     with Ledger.open(tmp_path, writer=True) as ledger:
         source = open_source(ledger, deterministic=True)
@@ -261,6 +282,45 @@ def test_one_replicate_that_failed_does_not_hide_the_other(tmp_path: Path) -> No
         observed = source.observations()[0]
         assert observed.status is Status.finished
         assert observed.values == (ledger.records("trial")[0]["accuracy"],)
+
+
+class Promising:
+    """Promises what it is told to, proposal by proposal."""
+
+    name = "promising"
+
+    def __init__(self, *gains: float | None) -> None:
+        self.gains = gains
+
+    def ask(self, history: Sequence[Observation], pending: Sequence[Candidate]) -> Suggestion | None:
+        number = len(history) + len(pending)
+        candidate = Candidate(Composition({"a": number + 1}), {"learning_rate": 0.01})
+        return Suggestion(candidate=candidate, reason="made up", gain=self.gains[number])
+
+
+@pytest.mark.parametrize(
+    ("gains", "patience", "num_made"),
+    [
+        ((None, 0.03, 0.01, 0.03), 1, 2),
+        ((None, 0.03, 0.01, 0.03, 0.01, 0.01, 0.01), 2, 5),
+        ((None, None, None, 0.01), 2, 7),
+        ((0.03,), 1, 7),
+    ],
+)
+def test_a_search_ends_when_its_proposals_promise_too_little(
+    tmp_path: Path, gains: tuple[float | None, ...], patience: int, num_made: int
+) -> None:
+    gains = (*gains, *[0.03] * NUM_TRIALS)
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        for _ in range(2):  # the second time it is a study that goes on after its end
+            source = StrategySource(
+                Promising(*gains), ledger, num_trials=NUM_TRIALS, max_concurrent=1, deterministic=False, build=build,
+                values=values, least_gain=0.02, patience=patience,
+            )  # fmt: skip
+            while isinstance(planned := source.next_trial(), PlannedTrial):
+                end(ledger, planned)
+            assert len(ledger.records(Kind.suggestion)) == num_made
+        assert len(ledger.records(Kind.search_stopped)) == (num_made < NUM_TRIALS)
 
 
 def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from search.report.sections.answer import compute_answer
 from search.report.sections.subgroups import RETAINED_COLUMNS, compute_finding_tables
 from search.statistics.bootstrap import PairedDifference, two_sided_p
 from search.statistics.judgement import judge
+from search.statistics.simultaneous import Family
 from search.vocabulary import COMPARATORS
 
 NONE_DETECTED = "no difference detected"
@@ -64,14 +65,14 @@ def agrees(word: str, interval: str) -> bool:
 def selection_of(found: list[PairedDifference], *, num_choices: int) -> dict[str, Any]:
     entries, together = [], num_choices * len(found)
     for name, each in zip(COMPARATORS, found, strict=False):
-        judged = judge(each, num_together=together)
+        judged = judge(each, together=Family(num_unrelated=together))
         made = Comparison(
             arm="finalist-1", comparator=name, eval_set="mean", split="sealed", paired=each, judgement=judged
         )
         entries.append(made.as_dict())
     retained = [
         {"eval_set": "old", "before": 0.9, "after": 0.8, "difference": each.difference, "n": 100}
-        | judge(each, num_together=len(found)).as_dict()
+        | judge(each, together=Family(num_unrelated=len(found))).as_dict()
         for each in found
     ]
     content = {"composition": {"a": 10}, "estimates": {}, "comparisons": entries, "retained": retained}
@@ -121,7 +122,7 @@ def test_the_rows_of_a_design_agree(found: list[PairedDifference]) -> None:
         Contrast(
             row=f"r{k}", first="related", second="control", is_claim=True, difference=each.difference,
             ci_low=each.ci_low, ci_high=each.ci_high, p_value=each.p_value, is_matched=True, is_held_out=True,
-            **judge(each, num_together=len(found)).as_dict(),
+            **judge(each, together=Family(num_unrelated=len(found))).as_dict(),
         )
         for k, each in enumerate(found)
     ]  # fmt: skip

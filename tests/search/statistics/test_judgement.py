@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from search.statistics.bootstrap import PairedDifference, PairedItems, paired_difference, two_sided_p
 from search.statistics.judgement import WHOLE_RANGE, judge
-from search.statistics.verdicts import ALPHA, Verdict
+from search.statistics.simultaneous import Family, against_one_arm
+from search.statistics.verdicts import ALPHA, Verdict, detectable_beyond
 
 
 def drawn(draws: np.ndarray, *, has_seed_noise: bool = True) -> PairedDifference:
@@ -23,12 +24,19 @@ def drawn(draws: np.ndarray, *, has_seed_noise: bool = True) -> PairedDifference
 
 
 @settings(deadline=None)
-@given(st.floats(-4.5, 4.5), st.integers(1, 300), st.sampled_from([0.01, 0.05, 0.1]), st.integers(0, 50), st.booleans())
+@given(
+    st.floats(-4.5, 4.5),
+    st.integers(1, 300),
+    st.lists(st.lists(st.integers(0, 5), min_size=1), max_size=3),
+    st.sampled_from([0.01, 0.05, 0.1]),
+    st.booleans(),
+)
 def test_the_word_the_interval_and_the_p_value_agree(
-    shift: float, num_together: int, alpha: float, seed: int, has_seed_noise: bool
+    shift: float, number: int, seeds: list[list[int]], alpha: float, has_seed_noise: bool
 ) -> None:
-    draws = 0.01 * (shift + np.random.default_rng(seed).standard_normal(2000))
-    found = judge(drawn(draws, has_seed_noise=has_seed_noise), num_together=num_together, alpha=alpha)
+    together = against_one_arm(2, seeds, num_choices=number % 3 + 1) if seeds else Family(num_unrelated=number)
+    draws = 0.01 * (shift + np.random.default_rng(number).standard_normal(2000))
+    found = judge(drawn(draws, has_seed_noise=has_seed_noise), together=together, alpha=alpha)
     if not has_seed_noise:
         assert (found.interval, found.verdict) == (None, Verdict.no_difference_detected)
         return
@@ -45,15 +53,29 @@ def test_more_comparisons_widen_the_interval_up_to_everything() -> None:
     paired = drawn(0.01 * (1 + np.random.default_rng(0).standard_normal(10_000)))
     widths = []
     for number in (1, 2, 5, 20, 100):
-        interval = judge(paired, num_together=number).interval
+        interval = judge(paired, together=Family(num_unrelated=number)).interval
         assert interval is not None
         widths.append(interval.high - interval.low)
     assert widths == sorted(widths)
     assert widths[0] == pytest.approx(paired.ci_high - paired.ci_low, rel=0.02)
-    assert judge(paired, num_together=1000).interval == WHOLE_RANGE
-    assert judge(paired, num_together=1000).minimum_detectable > judge(paired, num_together=100).minimum_detectable
+    assert judge(paired, together=Family(num_unrelated=1000)).interval == WHOLE_RANGE
+    hundred, thousand = (judge(paired, together=Family(num_unrelated=number)) for number in (100, 1000))
+    assert thousand.minimum_detectable > hundred.minimum_detectable
     with pytest.raises(ValueError, match="at least"):
-        judge(paired, num_together=0)
+        judge(paired, together=Family(num_unrelated=0))
+
+
+def test_a_difference_that_is_said_to_be_found_allows_for_the_questions_it_moves() -> None:
+    """The noise was measured where both arms were equal; at the stated difference more questions differ."""
+    paired = drawn(0.02 * np.random.default_rng(0).standard_normal(10_000))
+    found = judge(paired, together=Family())
+    assert found.interval is not None
+    half_width = (found.interval.high - found.interval.low) / 2
+    as_measured = detectable_beyond(half_width, paired.standard_error)
+    share = found.minimum_detectable
+    more = (1 + share * (1 - share) / paired.n / paired.standard_error**2) ** 0.5
+    assert share == pytest.approx(more * as_measured, rel=1e-2)
+    assert share > 1.1 * as_measured
 
 
 def test_simultaneous_intervals_all_hold_as_often_as_they_say() -> None:
@@ -66,7 +88,7 @@ def test_simultaneous_intervals_all_hold_as_often_as_they_say() -> None:
             paired = paired_difference(
                 [items], seed=other, first_is_trained=False, second_is_trained=False, num_resamples=2000
             )
-            interval = judge(paired, num_together=num_together).interval
+            interval = judge(paired, together=against_one_arm(2, [[2] * num_together])).interval
             assert interval is not None
             if not interval.low <= 0 <= interval.high:
                 missed += 1

@@ -17,10 +17,12 @@ from trainers.trial.folder import (
     outcomes_file,
     read_outcomes,
     read_result,
+    remove_adapter,
     remove_dead_attempts,
+    scores_without_weights,
     write_outcomes,
 )
-from trainers.trial.result import TrialResult
+from trainers.trial.result import Evaluation, TrialResult
 
 RESULT = TrialResult(
     train_id="id", status="finished", num_train_samples=4, num_steps=2, train_s=1.0, startup_s=1.0, evaluations=(),
@@ -168,3 +170,69 @@ def test_leftovers_of_killed_attempts_go_and_finished_trials_stay(tmp_path: Path
     (tmp_path / "other").mkdir()
     remove_dead_attempts(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def evaluation(split: str, score_id: str) -> Evaluation:
+    return Evaluation(
+        score_id=score_id, eval_set="t", split=split, exposure="held_out", n=1, correct=1, accuracy=1.0,
+        generation_correct=None, generation_accuracy=None, invalid=0, eval_s=0.1,
+    )  # fmt: skip
+
+
+def removed(trials: Path) -> Path:
+    """A finished trial with a score, whose weights were removed."""
+    working = start(trials)
+    scored = {"adapter_sha256": adapter_sha256(working), "evaluations": (evaluation("search", "a"),)}
+    commit_attempt(working, trials / "trial", RESULT.model_copy(update=scored))
+    remove_adapter(trials / "trial")
+    return trials / "trial"
+
+
+def test_removed_weights_leave_the_scores_and_a_result_that_says_so(tmp_path: Path) -> None:
+    folder = removed(tmp_path)
+    remove_adapter(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["outcomes-search.parquet", "trial.json"]
+    assert read_result(folder).adapter_removed
+    assert finished_result(folder, "id") is None
+    assert scores_without_weights(folder, "id") == read_result(folder)
+    assert scores_without_weights(folder, "another") is None
+
+
+def test_a_kill_while_weights_are_removed_leaves_a_finished_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = publish(tmp_path)
+
+    def kill(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainers.trial.folder.shutil.rmtree", kill)
+    with pytest.raises(KeyboardInterrupt):
+        remove_adapter(folder)
+    monkeypatch.undo()
+    assert scores_without_weights(folder, "id") is not None
+    remove_adapter(folder)
+    assert not (folder / "adapter").exists()
+
+
+def test_weights_that_are_trained_again_come_to_the_scores_that_are_there(tmp_path: Path) -> None:
+    folder = removed(tmp_path)
+    working = begin_attempt(tmp_path, "trial", "2")
+    (working / "adapter").mkdir()
+    (working / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")
+    write_outcomes(working, "confirm", outcomes_table([outcome(1, "confirm")]))
+    new = {"adapter_sha256": adapter_sha256(working), "evaluations": (evaluation("confirm", "b"),)}
+    commit_attempt(working, folder, RESULT.model_copy(update=new))
+    found = finished_result(folder, "id")
+    assert found is not None
+    assert [e.score_id for e in found.evaluations] == ["a", "b"]
+    assert read_outcomes(folder).column("sample_id").to_pylist() == ["s#0", "s#1"]
+    assert [p.name for p in tmp_path.iterdir()] == ["trial"]
+
+
+def test_where_that_fails_the_scores_stay(tmp_path: Path) -> None:
+    folder = removed(tmp_path)
+    before = read_result(folder)
+    commit_attempt(begin_attempt(tmp_path, "trial", "2"), folder, RESULT.model_copy(update={"status": "oom"}))
+    assert read_result(folder) == before
+    assert read_outcomes(folder).column("sample_id").to_pylist() == ["s#0"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets_spec.copies.chunks import SeenImage, TiedPair
+from datasets_spec.copies.chunks import ComparedPair, SeenImage
 from datasets_spec.copies.groups import CopyGroups, CopySearch
 from datasets_spec.prepare.quarantine import AsideRows
 from datasets_spec.prepare.survey import Survey
@@ -44,9 +44,9 @@ def test_rows_in_unequal_splits_come_first_and_the_least_alike_before_others(tmp
     ]
     b, b2, c, c2, d = map(hash_of, ("b", "b2", "c", "c2", "d"))
     pairs = (
-        TiedPair(one=b, two=b2, relation="copy", local=0.97, detail=0.8),
-        TiedPair(one=c, two=c2, relation="copy", local=0.93, detail=0.5),
-        TiedPair(one=c, two=d, relation="slice", local=0.9, detail=0.7),
+        ComparedPair(one=b, two=b2, relation="copy", local=0.97, detail=0.8),
+        ComparedPair(one=c, two=c2, relation="copy", local=0.93, detail=0.5),
+        ComparedPair(one=c, two=d, relation="slice", local=0.9, detail=0.7),
     )
     groups = CopyGroups(copies={b: b, b2: b, c: c, c2: c}, slices={c: c, d: c}, pairs=pairs, search=CopySearch())
     survey = survey_of(rows)
@@ -90,7 +90,7 @@ def test_images_are_tied_by_their_patients_directly_or_through_others() -> None:
 @pytest.mark.parametrize("level", ["near", "slices"])
 def test_pairs_within_one_split_say_so(level: str) -> None:
     rows = [item("pool", 0, "a"), item("pool", 1, "b")]
-    pair = TiedPair(
+    pair = ComparedPair(
         one=hash_of("a"), two=hash_of("b"), relation="copy" if level == "near" else "slice", local=0.95, detail=0.7
     )
     groups = CopyGroups(pairs=(pair,), search=CopySearch())

@@ -48,11 +48,17 @@ def setting(seed: int) -> tuple[Encoded, Floats, Floats, Floats, Floats]:
 
 
 def dense(
-    everything: Encoded, targets: Floats, scores: Floats, features: Floats, noise: Floats, w: Floats
+    everything: Encoded,
+    targets: Floats,
+    scores: Floats,
+    features: Floats,
+    noise: Floats,
+    trial_noise: Floats,
+    w: Floats,
 ) -> tuple[Floats, Floats]:
     """Mean and deviation by the book: one covariance of all (candidate, target) pairs, a mixture over features."""
-    means = scores.mean(0)
-    units = spreads(scores - means)
+    means = np.average(scores, axis=0, weights=1 / trial_noise)
+    units = spreads(scores - means, 1 / trial_noise)
     y = ((scores - means) / units).ravel()
     relative = noise * (units**2).mean() / units**2
     k_compositions = composition_kernel(compare(everything, everything), KERNEL) + CONSTANT_VARIANCE
@@ -62,7 +68,7 @@ def dense(
     for active in ([], [1], [0], [0, 1]):
         phi = (features[active] / units).reshape(len(active), (NUM_TRIED + NUM_NEW) * NUM_TARGETS).T
         covariance = (1 - NOISE) * np.kron(k_compositions, k_targets) + phi @ phi.T
-        observed = covariance[seen, seen] + NOISE * np.kron(np.eye(NUM_TRIED), np.diag(relative))
+        observed = covariance[seen, seen] + NOISE * np.kron(np.diag(trial_noise), np.diag(relative))
         quadratic = y @ np.linalg.solve(observed, y)
         degrees = SCALE_DEGREES + len(y)
         scale = (SCALE_DEGREES + quadratic) / degrees
@@ -82,7 +88,9 @@ def dense(
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("w", [unit_weights(1, NUM_TARGETS), mean_weights([0, 2], NUM_TARGETS)])
-def test_it_is_the_exact_posterior(seed: int, w: Floats) -> None:
+@pytest.mark.parametrize("has_stopped", [False, True])
+def test_it_is_the_exact_posterior(seed: int, w: Floats, has_stopped: bool) -> None:
+    trial_noise = np.random.default_rng(seed).uniform(1, 5, NUM_TRIED) if has_stopped else np.ones(NUM_TRIED)
     everything, targets, scores, features, noise = setting(seed)
     grid = Grid(lengths=(1.0,), linears=(0.3,), noises=(NOISE,), target_mixes=(MIX,))
     evidence = Evidence(
@@ -92,9 +100,10 @@ def test_it_is_the_exact_posterior(seed: int, w: Floats) -> None:
         feature_groups=(0, 1),
         target_likeness=targets,
         noise=noise,
+        trial_noise=trial_noise if has_stopped else None,
     )
     found = Surrogate(evidence, grid).predict(everything.take(slice(NUM_TRIED, None)), features[:, NUM_TRIED:], w)
-    mean, deviation = dense(everything, targets, scores, features, noise, w)
+    mean, deviation = dense(everything, targets, scores, features, noise, trial_noise, w)
     np.testing.assert_allclose(found.mean, mean, atol=1e-9)
     np.testing.assert_allclose(found.deviation, deviation, atol=1e-9)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from datasets_spec.check.check import check_store
-from datasets_spec.prepare.contradictions import comparison_keys, find_contradictions
 from datasets_spec.prepare.prepare_store import prepare_store
+from datasets_spec.prepare.surveying.contradictions import comparison_keys, find_contradictions
 from datasets_spec.sample import SPLITS
 from datasets_spec.splits.links import untied
 from datasets_spec.store.manifest import Contradiction

@@ -1,0 +1,44 @@
+"""What a search has left to gain when it ends, in one line: the best by its model beside what is known without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from search.ledger.records import Kind, Record, finished_of, of_kind
+from search.strategies.interface import Suggestion
+from search.study.objective import mean_score
+from search.study.spec import StudySpec
+from search.vocabulary import Stage
+
+# Stages of trials that need no search, and what they are called beside its best.
+_BESIDE = (
+    (Stage.single, "the best single source"),
+    (Stage.control, "the best control"),
+    (Stage.baseline, "the backbone"),
+)
+
+
+def left_to_gain(spec: StudySpec, records: Iterable[Record], found: Suggestion, num_trials: int) -> str:
+    """Say why the search ended, what its best is expected to be worth, and what needs no search.
+
+    Args:
+        spec: the study.
+        records: the ledger's.
+        found: what the strategy's model recommends.
+        num_trials: proposals that have ended.
+    """
+    every = list(records)
+    ended = f"after {num_trials} of {spec.strategy.num_trials} trials"
+    if of_kind(every, Kind.search_stopped):
+        ended += f", because the next is expected to gain less than {spec.strategy.stop_when:g} points,"
+    beside = [
+        f"{name} {max(scores):.1%}"
+        for stage, name in _BESIDE
+        if (scores := [score for record in finished_of(every, stage) if (score := _score(spec, record)) is not None])
+    ]
+    text = f"the search ended {ended} with {found.candidate.composition}: {found.reason}"
+    return f"{text} ({', '.join(beside)}, all on `search`)" if beside else text
+
+
+def _score(spec: StudySpec, record: Record) -> float | None:
+    return mean_score(record, spec.objective_sets, "search", spec.score)
