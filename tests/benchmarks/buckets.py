@@ -10,18 +10,31 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmarks.data import GIB, prepare, say, write_corpus
+from PIL import Image
+
+from datasets_spec.catalog.catalog import load_catalog
+from datasets_spec.images.limits import ImageLimits
+from datasets_spec.prepare.opening.open_block import OpeningOrder, open_block
+from datasets_spec.prepare.opening.wanted_images import ImagePlace
+from tests.benchmarks.data import GIB, prepare, record, say
 from tests.makers.distant import distant
 from tests.makers.s3_server import S3Server, client_of, plan_s3, run_s3
 
 _NUM_FEW = 8  # images of a preparation that is all start-up
+_NUM_OPENED = 800  # a pack has 1,024 at most
+_SIDE, _CELLS = (
+    256,
+    12,
+)  # pixels of an image, and of what it is made of: unlike each other, so that few pairs are compared
 
 
 def main() -> None:
@@ -44,13 +57,15 @@ def main() -> None:
 
 
 def measure(folder: Path, scratch: Path, server: S3Server, num_images: int, rounds: int) -> dict[str, float]:
-    """Prepares the same images from both sides; start-up, as a few images take it, is taken off each."""
+    """Opens images in one process, then prepares all; start-up, as a few images take it, is taken off each side."""
     import ray
 
     sides: dict[str, dict[int, Path]] = {"disk": {}, "bucket": {}}
     for num in (_NUM_FEW, num_images):
-        sides["disk"][num] = write_corpus(folder, num)
+        sides["disk"][num] = on_disk(folder / f"unlike-{num}", num)
         sides["bucket"][num] = in_bucket(sides["disk"][num], scratch / str(num), server)
+    opened = {f"open_{side}_{unit}": ms for side in sides for unit, ms in opening(sides[side][num_images]).items()}
+    say(f"opening in one process, ms an image: {opened}")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=GIB)
     try:
         prepare(sides["disk"][_NUM_FEW])  # starts Ray's workers
@@ -65,7 +80,40 @@ def measure(folder: Path, scratch: Path, server: S3Server, num_images: int, roun
         ray.shutdown()
     ratios = [bucket / disk for disk, bucket in zip(spent["disk"], spent["bucket"], strict=True)]
     middle = {f"{side}_s": round(statistics.median(times), 1) for side, times in spent.items()}
-    return {"num_images": num_images, **middle, "ratio_bucket_disk": round(statistics.median(ratios), 2)}
+    return {"num_images": num_images, **opened, **middle, "ratio_bucket_disk": round(statistics.median(ratios), 2)}
+
+
+def opening(catalog_path: Path) -> dict[str, float]:
+    """Milliseconds of the clock and of this process's processors an image, to open and pack it."""
+    catalog = load_catalog(catalog_path)
+    limits = ImageLimits()
+    root = str(catalog.image_root("s"))
+    places = [ImagePlace(root, f"images/0000/{index}.jpg", False) for index in range(_NUM_OPENED)]
+    with tempfile.TemporaryDirectory() as folder:
+        for few in (places[:_NUM_FEW], places):  # the first round loads what is needed
+            order = OpeningOrder(range(len(few)), few)
+            start_s, start_cpu_s = time.perf_counter(), time.process_time()
+            open_block(order, packs=Path(folder), staging=Path(folder), limits=limits, opening="")
+            spent_s, spent_cpu_s = time.perf_counter() - start_s, time.process_time() - start_cpu_s
+    return {"ms": round(1e3 * spent_s / len(places), 2), "cpu_ms": round(1e3 * spent_cpu_s / len(places), 2)}
+
+
+def on_disk(root: Path, num_images: int) -> Path:
+    """Writes images of some 5 KB and a catalog, unless a former run has; returns the catalog."""
+    catalog = root / "catalog.yaml"
+    if catalog.exists():
+        return catalog
+    records = []
+    for index in range(num_images):
+        path = root / f"images/{index // 1000:04d}/{index}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.frombytes("L", (_CELLS, _CELLS), random.Random(index).randbytes(_CELLS * _CELLS))
+        coarse.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC).save(path, quality=90)
+        records.append(record(index, path.relative_to(root).as_posix()))
+    (root / "rows.json").write_text(json.dumps(records), encoding="utf-8")
+    subset = {"name": "s", "modality": "CT", "area": "Kidney", "task": "t", "format": "med_mat", "pool": ["rows.json"]}
+    catalog.write_text(json.dumps({"name": "bench", "subsets": [subset]}), encoding="utf-8")
+    return catalog
 
 
 def in_bucket(catalog: Path, folder: Path, server: S3Server) -> Path:
