@@ -135,6 +135,19 @@ def bench_carry_over(
     bench_carry_over(table)
 
 
+@bench_app.command("effects")
+def bench_effects(
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file; may be given several times")],
+    strategies: Annotated[str, typer.Option(help="whose trials are explained")] = "random,recombine",
+    trials: Annotated[str, typer.Option(help="numbers of trials after which they are explained")] = "24,48",
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+) -> None:
+    """Measure whether the 95 % intervals of Banzhaf values hold the truth."""
+    from search.cli.replays import bench_effects
+
+    bench_effects(table, strategies, trials, every_target)
+
+
 @bench_app.command("phantom-table")
 def bench_phantom_table(
     results: Annotated[Path, typer.Argument(metavar="TABLE.jsonl", help="of `recombine phantom evidence`")],
