@@ -43,12 +43,14 @@ def opening(space: SearchSpace, context: SearchContext, *, seed: int) -> list[tu
     if space.recipe.violations(recipe):
         recipe = space.recipe.sample(derived_rng(seed, "opening", "recipe"))
     half = None if context.num_trials is None else max(1, context.num_trials // 2)
-    known = {o.candidate.composition for o in context.known}
+    known = {o.candidate.composition for o in context.known if set(o.candidate.composition) <= set(sources)}
     wanted = results_to_begin(space) - len(known)
     made: dict[Candidate, str] = {}
     if half is None or len(sources) <= half:
         most = max(step for step in space.composition.grid if step <= space.composition.budget)
-        alone = {source: Candidate(Composition({source: most}), recipe) for source in sources}
+        # The matrix trains a small source with what it has: that is known, whatever the number.
+        known_alone = {composition.subsets[0] for composition in known if len(composition) == 1}
+        alone = {s: Candidate(Composition({s: most}), recipe) for s in sources if s not in known_alone}
         made = {candidate: f"{source} alone: a matrix row" for source, candidate in alone.items()}
     if len(sources) in space.composition.sizes:
         made[Candidate(filled(sources, space.composition), recipe)] = "all sources together"

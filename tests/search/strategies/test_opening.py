@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -72,6 +73,14 @@ def test_what_the_matrix_knows_is_not_trained_again_and_leaves_room() -> None:
     searched = space(12)
     listed = opening(searched, SearchContext(known=known_singles(searched), num_trials=48), seed=0)
     assert len(listed) == FEWEST_RESULTS - 12
+    assert all(len(candidate.composition) > 1 for candidate, _ in listed)
+
+
+def test_a_source_that_the_matrix_trained_with_fewer_samples_is_known_too() -> None:
+    searched = space(6)
+    first, *others = known_singles(searched)
+    small = replace(first, candidate=Candidate(Composition({"s00": 10})))
+    listed = opening(searched, SearchContext(known=(small, *others)), seed=0)
     assert all(len(candidate.composition) > 1 for candidate, _ in listed)
 
 
