@@ -19,7 +19,7 @@ from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACK_SUFFIX, PackFile
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_KEY_BYTES: Final = 16
+KEY_BYTES: Final = 16
 _PACK: Final = b"pack"
 _OWNER_ONLY: Final = 0o600
 
@@ -34,7 +34,7 @@ def image_key(place: str, num_bytes: int, mtime_ns: int, opening: str) -> bytes:
         opening: How it is opened: versions and limits.
     """
     text = f"{opening}\0{num_bytes}\0{mtime_ns}\0{place}"
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).digest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
 
 
 @cache
@@ -44,7 +44,7 @@ def facts_schema() -> pa.Schema:
 
     numbers = ("num_bytes", "mtime_ns", "width", "height", "offset", "length", "crc32")
     columns = {
-        "key": pa.binary(_KEY_BYTES),
+        "key": pa.binary(KEY_BYTES),
         **dict.fromkeys(("bytes_hash", "pixel_hash"), pa.string()),
         **dict.fromkeys(numbers, pa.int64()),
         "looks": pa.list_(pa.int64()),
@@ -88,7 +88,8 @@ def read_index(path: Path) -> tuple[pa.Table, PackFile | None] | None:
     import pyarrow as pa
 
     try:
-        with pa.OSFile(str(path), "rb") as source:
+        # Mapped: of an index of many images few columns are looked at.
+        with pa.memory_map(str(path)) as source:
             table = pa.ipc.open_file(source).read_all()
         about = json.loads((table.schema.metadata or {})[_PACK])
         pack = None if about is None else PackFile.model_validate(about)

@@ -22,7 +22,7 @@ from datasets_spec.prepare.finish_rows import finish_block
 from datasets_spec.prepare.inputs import IMAGES_NAME, DataFile, SubsetSource, data_files, subset_sources
 from datasets_spec.prepare.opening.attempts import num_repeated
 from datasets_spec.prepare.opening.image_facts import FACTS_NAME, write_facts, write_image_states
-from datasets_spec.prepare.opening.open_block import OpenedBlock, OpeningOrder, open_block
+from datasets_spec.prepare.opening.open_block import OpenedBlock, OpeningOrders, open_block
 from datasets_spec.prepare.opening.open_wanted import OpenedImages, open_wanted
 from datasets_spec.prepare.opening.wanted_images import WantedImages, find_wanted, opening_of
 from datasets_spec.prepare.progress import Progress
@@ -161,8 +161,8 @@ def _open_images(order: StoreOrder, wanted: WantedImages) -> OpenedImages:
         opening=opening,
     )
 
-    def open_blocks(blocks: Sequence[OpeningOrder]) -> list[OpenedBlock]:
-        num_wanted, num = len(wanted.places), sum(len(block.places) for block in blocks)
+    def open_blocks(blocks: OpeningOrders) -> list[OpenedBlock]:
+        num_wanted, num = len(wanted.places), blocks.num_images
         known = f"{num_wanted - num} of {num_wanted} images are known from before; " if num < num_wanted else ""
         order.tell(f"{known}opening {num} images")
         progress = order.progress("opened", "images", num)

@@ -36,12 +36,12 @@ def finish_block(
     Returns:
         How many records it holds.
     """
-    numbers = [*order.images, *order.masks]
-    known = facts_of(facts_path, sorted(set(numbers)))
+    images, masks = order.images.tolist(), order.masks.tolist()
+    known = facts_of(facts_path, sorted({*images, *masks}))
     table = finish_rows(
         read_block(staging, order.block),
-        [known[number] for number in order.images],
-        [known[number] for number in order.masks],
+        [known[number] for number in images],
+        [known[number] for number in masks],
         sources=sources,
         seed=seed,
     )

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from datasets_spec.catalog.catalog import load_catalog
@@ -91,7 +92,7 @@ def opening(catalog_path: Path) -> dict[str, float]:
     places = [ImagePlace(root, f"images/0000/{index}.jpg", False) for index in range(_NUM_OPENED)]
     with tempfile.TemporaryDirectory() as folder:
         for few in (places[:_NUM_FEW], places):  # the first round loads what is needed
-            order = OpeningOrder(range(len(few)), few)
+            order = OpeningOrder(np.arange(len(few)), few)
             start_s, start_cpu_s = time.perf_counter(), time.process_time()
             open_block(order, packs=Path(folder), staging=Path(folder), limits=limits, opening="")
             spent_s, spent_cpu_s = time.perf_counter() - start_s, time.process_time() - start_cpu_s

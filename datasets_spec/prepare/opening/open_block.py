@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from datasets_spec.errors import StorageError
 from datasets_spec.images.file_state import FileState
@@ -19,7 +22,7 @@ from datasets_spec.packs.pack_writer import PackFile, PackWriter, Place
 from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin
 from datasets_spec.prepare.opening.limited_process import LimitedProcess
 from datasets_spec.prepare.opening.open_image import OpenedImage, find_image, open_image, open_mask
-from datasets_spec.prepare.opening.wanted_images import ImagePlace
+from datasets_spec.prepare.opening.wanted_images import ImagePlace, Places
 from datasets_spec.storage import place as storage
 from datasets_spec.storage.place import S3Place, as_place
 
@@ -41,8 +44,37 @@ class OpeningOrder(NamedTuple):
         places: Where they are published.
     """
 
-    numbers: Sequence[int]
+    numbers: NDArray[np.int64]
     places: Sequence[ImagePlace]
+
+
+class OpeningOrders(Sequence[OpeningOrder]):
+    """Blocks of images, each made when it is handed out: places of all at once would take half a kilobyte each.
+
+    Args:
+        places: All images.
+        blocks: Numbers of the images of every block.
+    """
+
+    def __init__(self, places: Places, blocks: Sequence[NDArray[np.int64]]) -> None:
+        self._places, self._blocks = places, blocks
+
+    @property
+    def num_images(self) -> int:
+        """Number of images in all blocks."""
+        return sum(map(len, self._blocks))
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    @overload
+    def __getitem__(self, at: int) -> OpeningOrder: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[OpeningOrder]: ...
+    def __getitem__(self, at: int | slice) -> OpeningOrder | list[OpeningOrder]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        return OpeningOrder(self._blocks[at], self._places.of(self._blocks[at]))
 
 
 class OpenedBlock(NamedTuple):
@@ -61,7 +93,7 @@ class OpenedBlock(NamedTuple):
     failure: str | None = None
 
 
-def divide(numbers: Sequence[int], num_bytes: Sequence[int]) -> Iterator[list[int]]:
+def divide(numbers: NDArray[np.int64], num_bytes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Cuts images into blocks, those of equal size in one: equal files are then written once.
 
     Args:
@@ -72,19 +104,19 @@ def divide(numbers: Sequence[int], num_bytes: Sequence[int]) -> Iterator[list[in
         Numbers of the images of a block.
     """
     most = min(MAX_IMAGES_PER_PACK, max(_MIN_IMAGES, -(-len(numbers) // _MIN_BLOCKS)))
-    block: list[int] = []
-    total, last = 0, -1
-    for size, number in sorted(zip(num_bytes, numbers, strict=True)):
-        is_full = len(block) >= most or total + size > MAX_BYTES_PER_PACK
+    order = np.lexsort((numbers, num_bytes))
+    start, total, last = 0, 0, -1
+    for end, size in enumerate(num_bytes[order].tolist()):
+        num = end - start
+        is_full = num >= most or total + size > MAX_BYTES_PER_PACK
         # Where thousands have one size, as uncompressed images do, they are cut all the same.
-        is_too_full = len(block) >= 2 * MAX_IMAGES_PER_PACK or total + size > 2 * MAX_BYTES_PER_PACK
-        if block and is_full and (size != last or is_too_full):
-            yield block
-            block, total = [], 0
-        block.append(number)
+        is_too_full = num >= 2 * MAX_IMAGES_PER_PACK or total + size > 2 * MAX_BYTES_PER_PACK
+        if num and is_full and (size != last or is_too_full):
+            yield numbers[order[start:end]]
+            start, total = end, 0
         total, last = total + size, size
-    if block:
-        yield block
+    if start < len(order):
+        yield numbers[order[start:]]
 
 
 def open_block(order: OpeningOrder, *, packs: Path, staging: Path, limits: ImageLimits, opening: str) -> OpenedBlock:

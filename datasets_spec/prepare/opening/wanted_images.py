@@ -1,21 +1,18 @@
-"""Which images the rows show, each once, and which of them have not been opened before."""
+"""Which images the rows show, each once."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets_spec.errors import ReaderError
-from datasets_spec.images.file_state import FileState
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.packs.image_index import image_key, read_index
-from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACKS, PackFile
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.staged_rows import blocks_read, read_block
 
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
 
 # Raised when an image is read, hashed, looked at or stored otherwise: none is then known from before.
 _OPENING_VERSION: Final = 1
-# Of a pack, less than this share of which is wanted, the wanted images are opened again: it can then be removed.
-_LEAST_WANTED: Final = 0.5
 _MASK: Final = "mask "
 
 
@@ -48,6 +43,49 @@ class ImagePlace(NamedTuple):
         return f"{_MASK * self.is_mask}{self.root}\0{self.published}"
 
 
+class Places(Sequence[ImagePlace]):
+    """Places of images, each made when it is asked for.
+
+    Args:
+        texts: What :attr:`ImagePlace.text` says of each, as an Arrow array of large strings.
+    """
+
+    def __init__(self, texts: pa.LargeStringArray) -> None:
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, at: int) -> ImagePlace: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[ImagePlace]: ...
+    def __getitem__(self, at: int | slice) -> ImagePlace | list[ImagePlace]:
+        if isinstance(at, slice):
+            return self.of(range(*at.indices(len(self))))
+        return _place_of(self.texts[at].as_py())
+
+    def of(self, numbers: Sequence[int] | NDArray[np.integer]) -> list[ImagePlace]:
+        """Returns some places.
+
+        Args:
+            numbers: Their numbers.
+        """
+        import pyarrow as pa
+
+        return [_place_of(text) for text in self.texts.take(pa.array(numbers, pa.int64())).to_pylist()]
+
+    def roots_and_paths(self) -> tuple[pa.Array, pa.Array]:
+        """Returns the folders of all images, and their paths there."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        parts = pc.list_flatten(pc.split_pattern(self.texts, "\0", max_splits=1))
+        roots, paths = (parts.take(pa.array(np.arange(start, len(parts), 2))) for start in (0, 1))
+        roots = pc.replace_substring_regex(roots, f"^{_MASK}", "").dictionary_encode()
+        return roots.cast(pa.dictionary(pa.int32(), pa.string())), paths.cast(pa.string())
+
+
 class BlockOrder(NamedTuple):
     """A block of rows, and which images its rows show.
 
@@ -58,8 +96,8 @@ class BlockOrder(NamedTuple):
     """
 
     block: str
-    images: Sequence[int]
-    masks: Sequence[int]
+    images: NDArray[np.int32]
+    masks: NDArray[np.int32]
 
 
 class WantedImages(NamedTuple):
@@ -70,23 +108,8 @@ class WantedImages(NamedTuple):
         blocks: What finishing the blocks of rows takes; images are numbers of ``places``.
     """
 
-    places: list[ImagePlace]
+    places: Places
     blocks: list[BlockOrder]
-
-
-@dataclass(kw_only=True, slots=True)
-class KnownImages:
-    """What is known of images from before.
-
-    Args:
-        packs: Packs that hold them, by name.
-        tables: Facts as they were written, beside the name of their pack.
-        rows: Of every wanted image that is known, the table and the row.
-    """
-
-    packs: dict[str, PackFile] = field(default_factory=dict)
-    tables: list[tuple[str | None, pa.Table]] = field(default_factory=list)
-    rows: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def opening_of(limits: ImageLimits) -> str:
@@ -125,11 +148,13 @@ def find_wanted(staging: Path, sources: Mapping[str, SubsetSource]) -> WantedIma
         masks.append(of_masks)
     if failures:
         raise ReaderError("\n".join(failures))
-    encoded = pa.concat_arrays([pa.array([], pa.large_string()), *images, *masks]).dictionary_encode()
     ends = np.cumsum([len(array) for array in (*images, *masks)])
-    numbers = [part.tolist() for part in np.split(encoded.indices.to_numpy(), ends)]
+    whole = pa.concat_arrays([pa.array([], pa.large_string()), *images, *masks])
+    del images, masks
+    encoded = whole.dictionary_encode()
+    numbers = np.split(encoded.indices.to_numpy(), ends)
     blocks = [BlockOrder(*block) for block in zip(names, numbers, numbers[len(names) :], strict=False)]
-    return WantedImages(places=[_place_of(text) for text in encoded.dictionary.to_pylist()], blocks=blocks)
+    return WantedImages(places=Places(encoded.dictionary), blocks=blocks)
 
 
 _COLUMNS: Final = ["subset", "num_read", "failure", "reason", "image_paths", "mask_path"]
@@ -168,47 +193,3 @@ def _place_of(text: str) -> ImagePlace:
     root, _, published = text.partition("\0")
     is_mask = root.startswith(_MASK)
     return ImagePlace(root.removeprefix(_MASK) if is_mask else root, published, is_mask)
-
-
-def find_known(store_dir: Path, places: Sequence[ImagePlace], states: Sequence[FileState], opening: str) -> KnownImages:
-    """Finds which images are in a pack already, as their files are now.
-
-    Args:
-        store_dir: The store.
-        places: The images.
-        states: Size and time of the file of each.
-        opening: How images are opened, from :func:`opening_of`.
-    """
-    known = KnownImages()
-    indexes = sorted((store_dir / PACKS).glob(f"[!.]*{INDEX_SUFFIX}"))
-    if not indexes:
-        return known
-    numbers = {
-        image_key(place.text, state.num_bytes, state.mtime_ns, opening): number
-        for number, (place, state) in enumerate(zip(places, states, strict=True))
-    }
-    for path in indexes:
-        index = read_index(path)
-        if index is not None:
-            _note_known(known, *index, numbers)
-    return known
-
-
-def _note_known(known: KnownImages, table: pa.Table, pack: PackFile | None, numbers: Mapping[bytes, int]) -> None:
-    reasons, keys = table.column("reason").to_pylist(), table.column("key").to_pylist()
-    found = {
-        numbers[key]: row
-        for row, (key, reason) in enumerate(zip(keys, reasons, strict=True))
-        # What was refused may have been for want of time or memory: it is tried again.
-        if reason is None and key in numbers and numbers[key] not in known.rows
-    }
-    if not found:
-        return
-    if pack is not None:
-        offsets, lengths = (table.column(name).to_pylist() for name in ("offset", "length"))
-        wanted = {offsets[row]: lengths[row] for row in found.values() if offsets[row] is not None}
-        if sum(wanted.values()) < _LEAST_WANTED * pack.num_bytes:
-            return
-        known.packs[pack.name] = pack
-    known.tables.append((pack.name if pack else None, table))
-    known.rows.update({number: (len(known.tables) - 1, row) for number, row in found.items()})

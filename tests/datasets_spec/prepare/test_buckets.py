@@ -6,6 +6,7 @@ import json
 import platform
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datasets_spec.catalog.catalog import Catalog
@@ -14,10 +15,10 @@ from datasets_spec.images.file_state import ABSENT
 from datasets_spec.images.limits import ImageLimits
 from datasets_spec.packs.image_index import read_index
 from datasets_spec.prepare.inputs import data_files, require_inputs, subset_sources
-from datasets_spec.prepare.opening import open_wanted as open_wanted_module
+from datasets_spec.prepare.opening import known_images
 from datasets_spec.prepare.opening.open_block import OpeningOrder, open_block
 from datasets_spec.prepare.opening.open_wanted import open_wanted
-from datasets_spec.prepare.opening.wanted_images import ImagePlace, WantedImages
+from datasets_spec.prepare.opening.wanted_images import ImagePlace, Places, WantedImages
 from datasets_spec.prepare.prepare_store import prepare_store
 from datasets_spec.prepare.read_rows import read_files
 from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
@@ -112,7 +113,7 @@ def test_credentials_that_expire_on_the_way_stop_the_work_with_the_nodes_name(
     (item,) = (item for item in data_files(catalog) if item.subset == "pool")
     where = {"subset": item.subset, "role": item.role, "file": item.file, "path": str(item.path)}
     root = str(catalog.image_root("pool"))
-    order = OpeningOrder([0], [ImagePlace(root, "pool/p0/im (0).png", False)])
+    order = OpeningOrder(np.array([0]), [ImagePlace(root, "pool/p0/im (0).png", False)])
     packs, staging = tmp_path / "packs", tmp_path / "staging"
     packs.mkdir()
     staging.mkdir()
@@ -129,7 +130,8 @@ def test_credentials_that_expire_on_the_way_stop_the_work_with_the_nodes_name(
     assert "credentials" in (opened.failure or "")
     (unread,) = read_files(pa.Table.from_pylist([where]), sources=subset_sources(catalog))
     assert "credentials" in unread.column("failure")[0].as_py()
-    wanted = WantedImages(places=list(order.places), blocks=[])
-    monkeypatch.setattr(open_wanted_module, "_states", lambda places: [ABSENT])
+    places = Places(pa.array([place.text for place in order.places], pa.large_string()))
+    wanted = WantedImages(places=places, blocks=[])
+    monkeypatch.setattr(known_images, "states_of", lambda places: [ABSENT])
     with pytest.raises(StorageError, match=f"^node {platform.node()}: .*credentials"):
         open_wanted(wanted, tmp_path, staging, opening="", open_blocks=lambda orders: [opened])
