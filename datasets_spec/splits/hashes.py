@@ -68,8 +68,11 @@ def distinct(hashes: Hashes) -> Distinct:
 def _sorted(hashes: Hashes, within: NDArray[np.integer] | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Positions in order, and which of them differ from the one before."""
     keys = [words(hashes)] if within is None else [words(hashes), within]
-    order = np.argsort(keys[0], kind="stable") if within is None else np.lexsort(keys)
+    # Three times as fast as a sort that keeps the order of equal ones, which then is taken where there are some.
+    order = np.argsort(keys[0]) if within is None else np.lexsort(keys)
     is_new = _differ(keys, order)
+    if within is None and not is_new.all():
+        order = np.argsort(keys[0], kind="stable")
     at = np.flatnonzero(~is_new)
     # Two of a million different hashes share their first word once in 40 million data sets; equal ones always do.
     if (hashes[order[at]] != hashes[order[at - 1]]).any():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from datasets_spec.sample import SPLITS, QuarantineReason
 from datasets_spec.splits.assign import assign_splits
-from datasets_spec.splits.hashes import distinct
+from datasets_spec.splits.hashes import Codes, distinct
 from datasets_spec.splits.leak_counts import count_leaks
 from datasets_spec.splits.leak_guard import leaked_rows, require_no_leak, require_no_refused
 from datasets_spec.splits.leak_levels import LeakagePolicy, LeakCount
@@ -63,7 +63,7 @@ def make_plan(
         LeakageError: There are leaks that the policy refuses, or the guard failed.
     """
     table, policy = links.table, policy or LeakagePolicy()
-    contents = table.subset.astype(np.int64) << 32 | distinct(table.content).codes
+    contents = distinct(table.content).codes
     is_copy = _copies(table, contents)
     split = _split_rows(links, policy, ~is_copy, shares, seed)
     leaks = count_leaks(links, split, policy)
@@ -85,20 +85,29 @@ def _remove(plan: RowPlan, table: RowTable, positions: Numbers, reason: Quaranti
         plan.removed.append((Rows(table=table, positions=positions), reason))
 
 
-def _copies(table: RowTable, contents: Numbers) -> NDArray[np.bool_]:
+def _within_subset(table: RowTable, contents: Codes) -> Numbers:
+    """Numbers that are equal for equal contents of one subset."""
+    return table.subset.astype(np.int64) << 32 | contents
+
+
+def _copies(table: RowTable, contents: Codes) -> NDArray[np.bool_]:
     """Rows that an earlier one of their subset and role is a copy of."""
     # A pool row that copies a test row is a leak, not a duplicate: it is left for the guard to find and count.
-    _, first = np.unique(contents << 1 | table.has_role(TEST), return_index=True)
-    is_copy = np.ones(len(table), bool)
-    is_copy[first] = False
+    is_copy = np.zeros(len(table), bool)
+    repeated = np.flatnonzero((np.bincount(contents, minlength=1) > 1)[contents])
+    keys = _within_subset(table, contents)[repeated] << 1 | table.has_role(TEST)[repeated]
+    is_copy[repeated] = True
+    is_copy[repeated[np.unique(keys, return_index=True)[1]]] = False
     return is_copy
 
 
-def _sealed_copies(table: RowTable, contents: Numbers, split: NDArray[np.int8]) -> NDArray[np.bool_]:
+def _sealed_copies(table: RowTable, contents: Codes, split: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Rows of the pool that copy a test row of their subset and are sealed as it is: no leak, but one too many."""
     is_sealed, is_test = split == SPLITS.index("sealed"), table.has_role(TEST)
-    found: NDArray[np.bool_] = is_sealed & ~is_test & np.isin(contents, contents[is_test & is_sealed])
-    return found
+    keys, pool = _within_subset(table, contents), np.flatnonzero(is_sealed & ~is_test)
+    is_copy = np.zeros(len(table), bool)
+    is_copy[pool] = np.isin(keys[pool], keys[is_sealed & is_test])
+    return is_copy
 
 
 def _split_rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ class Place(NamedTuple):
     file: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Lists:
     """A list of names for every row.
 
@@ -43,9 +44,9 @@ class Lists:
     starts: Codes
     codes: Codes
 
-    @property
+    @cached_property
     def rows(self) -> Codes:
-        """The row of every code."""
+        """The row of every code; kept, as the plan asks for it a dozen times."""
         return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
 
     def take(self, order: Numbers) -> Lists:

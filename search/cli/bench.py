@@ -43,12 +43,17 @@ def plan_of(
         tables=tuple(tables),
         strategies=tuple(dict.fromkeys(names)),
         repetitions=repetitions,
-        checkpoints=_counts_of(trials),
+        checkpoints=counts_of(trials),
         **problem,
     )
 
 
-def _counts_of(trials: str) -> tuple[int, ...]:
+def counts_of(trials: str) -> tuple[int, ...]:
+    """Numbers of trials as a user lists them.
+
+    Raises:
+        UserError: something else stands there.
+    """
     counts = [part.strip() for part in trials.split(",") if part.strip()]
     if not counts or not all(part.isascii() and part.isdigit() and int(part) for part in counts):
         raise UserError(f"--trials {trials!r} is no list of numbers", hint="write it as 16,24,36,48,72,96")
@@ -150,94 +155,6 @@ def make_digits(folder: Path, corpora: Sequence[int], num_seeds: int, digits: Pa
             continue
         table = digits_table(build_corpus(images, labels, seed), path.stem, num_seeds=num_seeds, on_event=print_line)
         print_line(f"wrote {save_table(table, path)}")
-
-
-def bench_early_stopping(corpora: Sequence[int], num_trials: int, digits: Path | None) -> None:
-    """Train trials of digits corpora with their rungs, and print what every rule saves and costs."""
-    import torch
-
-    from search.bench.known_truth.digits import build_corpus, load_digits
-    from search.bench.known_truth.digits_rungs import train_with_rungs
-    from search.bench.replay.early_stopping import ALL_RUNGS, compare_rules
-
-    torch.set_num_threads(1)
-    images, labels = load_digits(digits)
-    trained = []
-    for seed in corpora:
-        corpus = build_corpus(images, labels, seed)
-        trained.append(train_with_rungs(corpus, num_trials=num_trials, rungs=ALL_RUNGS, seed=seed))
-        print_note(f"corpus {seed}: {num_trials} trials")
-    figures = compare_rules(trained)
-    rows = [
-        [
-            figure.rule,
-            f"{figure.steps:.0%} ({figure.steps_interval.low:.0%}..{figure.steps_interval.high:.0%})",
-            f"{figure.regret:+.2f} ({figure.regret_interval.low:+.2f}..{figure.regret_interval.high:+.2f})",
-            f"{figure.same_choice:.0%}",
-        ]
-        for figure in figures
-    ]
-    title = f"{figures[0].num_problems} searches of {num_trials} trials (95 % interval over corpora)"
-    print_table(title, ["a trial is compared with", "steps made", "regret added, points", "same choice"], rows)
-
-
-def bench_stopped_trials(
-    folder: Path, corpora: Sequence[int], trials: str, every_target: int, digits: Path | None
-) -> None:
-    """Replay searches in which trials stop, and print what stopped ones are worth."""
-    import torch
-
-    from search.bench.known_truth.digits import build_corpus, load_digits
-    from search.bench.known_truth.table import load_table
-    from search.bench.replay.stopped_trials import compare_ways
-
-    torch.set_num_threads(1)
-    images, labels = load_digits(digits)
-    pairs = [(load_table(folder / f"digits-{seed}.npz"), build_corpus(images, labels, seed)) for seed in corpora]
-    rows = [
-        [
-            figure.way,
-            str(figure.trials),
-            f"{figure.steps:.0%}",
-            f"{figure.regret:.2f} ({figure.regret_interval.low:.2f}..{figure.regret_interval.high:.2f})",
-            f"{figure.added:+.2f} ({figure.added_interval.low:+.2f}..{figure.added_interval.high:+.2f})",
-        ]
-        for figure in compare_ways(pairs, checkpoints=_counts_of(trials), every_target=every_target)
-    ]
-    columns = ["way", "trials", "steps made", "regret, points", "minus the line above"]
-    print_table("recombine, one target at a time (95 % interval over targets)", columns, rows)
-
-
-def bench_stopping(tables: Sequence[Path], num_campaigns: int, num_trials: int, every_target: int) -> None:
-    """Replay searches of null worlds and of tables, and print what every floor of the expected gain does."""
-    from search.bench.known_truth.shipped import open_table
-    from search.bench.replay.stopping import NULL_TRIALS, null_course, summarise_stopping, table_course
-
-    null = [null_course(seed) for seed in range(num_campaigns)]
-    print_note(f"{num_campaigns} searches of worlds without a difference")
-    courses = []
-    for path in tables:
-        table = open_table(path)
-        courses += [table_course(table, t, num_trials) for t in range(0, table.num_targets, every_target)]
-        print_note(f"{table.name}: {len(courses)} searches so far")
-    rows = [
-        [
-            f"{figure.floor:g}",
-            f"{figure.null_stopped:.0%} ({figure.null_interval.low:.0%}..{figure.null_interval.high:.0%})",
-            "-" if figure.trials is None else f"{figure.trials:.1f}",
-            "-"
-            if figure.added_interval is None
-            else f"{figure.added:+.2f} ({figure.added_interval.low:+.2f}..{figure.added_interval.high:+.2f})",
-        ]
-        for figure in summarise_stopping(null, courses)
-    ]
-    columns = [
-        "stop_when",
-        f"null: ended by trial {NULL_TRIALS}",
-        f"tables: trials of {num_trials}",
-        "regret added, points",
-    ]
-    print_table("searches that end for want of gain (95 % intervals over searches)", columns, rows)
 
 
 def make_phantom_merges(path: Path, seed: int) -> None:

@@ -10,7 +10,13 @@ from typing import Any
 
 from search.cli.console import print_line, print_table
 from search.cli.design import show_design
-from search.designs.backbones import backbone_studies, comparison_columns, comparison_rows, write_comparison
+from search.designs.backbones import (
+    backbone_studies,
+    carry_over_lines,
+    comparison_columns,
+    comparison_rows,
+    write_comparison,
+)
 from search.designs.files import read_design
 from search.evidence.blind import no_image_shares
 from search.evidence.finding.finding import read_finding
@@ -27,6 +33,8 @@ def show_backbones(places: Mapping[str, RunDir], directory: RunDir) -> None:
     """Print one design on every backbone, and where the tables lie."""
     tables = {name: table for name, place in places.items() if (table := read_design(place)) is not None}
     print_table("The same design on every backbone, in points", comparison_columns(tables), comparison_rows(tables))
+    for line in carry_over_lines(tables):
+        print_line(line)
     print_line(f"comparison: {write_comparison(tables, directory)}")
 
 

@@ -40,7 +40,8 @@ def show_status(run_dir: RunDir) -> None:
     trials = trials_of(records)
     counts = Counter((record["stage"], record["status"]) for record in trials)
     proposed = len(of_kind(records, Kind.suggestion))
-    ended = "; the search has ended: the next one promised too little" if of_kind(records, Kind.search_stopped) else ""
+    stops = of_kind(records, Kind.search_stopped)
+    ended = f"; the search has ended, because {stops[-1]['why']}" if stops else ""
     made = f"{proposed} of {spec.strategy.num_trials} proposals made"
     print_line(f"study {spec.name}: {len(trials)} trials recorded, {made}{ended}")
     print_table("Trials", ["stage", "status", "number"], [[s, t, str(n)] for (s, t), n in sorted(counts.items())])

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from datasets_spec.atomic import replace_text
 from search.designs.table import Contrast, DesignTable
 from search.designs.wording import markdown_table
+from search.statistics.carry_over import Matrix, between_backbones
 from search.statistics.verdicts import Verdict
 from search.study.run_dir import RunDir, RunFile
 from search.study.study import Study
@@ -58,6 +61,28 @@ def comparison_rows(tables: Mapping[str, DesignTable]) -> list[list[str]]:
     return rows
 
 
+def carry_over_lines(tables: Mapping[str, DesignTable]) -> list[str]:
+    """How far the order of each target's rows, by their claims, is the same on two backbones; none with few rows."""
+    claims = {
+        name: {contrast.row: contrast.difference for contrast in table.contrasts if contrast.is_claim}
+        for name, table in tables.items()
+    }
+    target_of = {row["name"]: row["target"] for table in tables.values() for row in table.rows}
+    rows, targets = tuple(target_of), tuple(dict.fromkeys(target_of.values()))
+    matrices = []
+    for name, found in claims.items():
+        values = np.full((1, len(rows), len(targets)), np.nan)
+        for row, difference in found.items():
+            values[0, rows.index(row), targets.index(target_of[row])] = difference
+        matrices.append(Matrix(backbone=name, values=values, sources=rows, targets=targets))
+    return [
+        f"Order of a target's rows, {found.first} and {found.second}: rank correlation {found.correlation:.2f} (95 % "
+        f"over {found.num_targets} targets: {found.interval.low:.2f} to {found.interval.high:.2f}); "
+        f"the same row is best on {found.same_best:.0%}."
+        for found in between_backbones(matrices)
+    ]
+
+
 def write_comparison(tables: Mapping[str, DesignTable], run_dir: RunDir) -> Path:
     """Write the comparison as Markdown; return its path."""
     lines = [
@@ -66,6 +91,7 @@ def write_comparison(tables: Mapping[str, DesignTable], run_dir: RunDir) -> Path
         "Differences in points; `*`: better or worse by the test of that backbone's own table.",
         "",
         *markdown_table(comparison_columns(tables), comparison_rows(tables)),
+        *(f"\n{line}" for line in carry_over_lines(tables)),
     ]
     replace_text(run_dir / RunFile.backbones_markdown, "\n".join(lines) + "\n")
     return run_dir / RunFile.backbones_markdown

@@ -54,6 +54,8 @@ class StrategySource:
         space: the strategy is shown what lies in it; older versions proposed what could not count.
         least_gain: the search ends when so many proposals in a row as `patience` promise less, as a share; None: never.
         patience: how many; a strategy that looks for several things in turn needs one for each.
+        spent: asked before every new proposal; a reason ends the search.
+        limits: what `least_gain` and `spent` go by; an end that was recorded under other limits counts no more.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class StrategySource:
         space: SearchSpace | None = None,
         least_gain: float | None = None,
         patience: int = 1,
+        spent: Callable[[], str | None] = lambda: None,
+        limits: Mapping[str, float | None] | None = None,
     ) -> None:
         self._strategy = strategy
         self._ledger = ledger
@@ -83,6 +87,7 @@ class StrategySource:
         self._seeds = tuple(seeds)
         self._space = space
         self._least_gain, self._patience = least_gain, patience
+        self._spent, self._limits = spent, dict(limits or {})
         self._handed_out: set[tuple[int, int]] = set()
 
     def next_trial(self) -> PlannedTrial | Wait | None:
@@ -95,7 +100,7 @@ class StrategySource:
                 if seed not in trials[index] and (index, seed) not in self._handed_out:
                     return self._hand_out(index, seed, proposals[index])
         index = len(proposals)
-        if index >= self.num_trials or self._ledger.records(Kind.search_stopped):
+        if index >= self.num_trials or self._has_ended() or self._ends(index, self._spent()):
             return None
         horizon = index - self._max_concurrent if self._deterministic else index
         if self._deterministic and any(i not in ended for i in range(horizon + 1)):
@@ -107,10 +112,7 @@ class StrategySource:
         suggestion = self._strategy.ask(known, pending)
         if suggestion is None:
             return None
-        if self._is_too_little(suggestion.gain, proposals):
-            self._ledger.append(
-                {"kind": Kind.search_stopped.value, "proposal_index": index, "reason": suggestion.reason}
-            )
+        if self._ends(index, self._too_little(suggestion.gain, proposals)):
             return None
         record = {
             "kind": Kind.suggestion.value,
@@ -123,12 +125,24 @@ class StrategySource:
         self._ledger.append(record)
         return self._hand_out(index, self._seeds[0], record)
 
-    def _is_too_little(self, gain: float | None, proposals: Mapping[int, Mapping[str, Any]]) -> bool:
-        """Whether this proposal and those just before it promise less than is asked for."""
+    def _has_ended(self) -> bool:
+        return any(record.get("limits") == self._limits for record in self._ledger.records(Kind.search_stopped))
+
+    def _ends(self, index: int, why: str | None) -> bool:
+        """Write down that the search ends, so that a resumed study does not change its mind."""
+        if why is not None:
+            record = {"kind": Kind.search_stopped.value, "proposal_index": index, "why": why, "limits": self._limits}
+            self._ledger.append(record)
+        return why is not None
+
+    def _too_little(self, gain: float | None, proposals: Mapping[int, Mapping[str, Any]]) -> str | None:
+        """What is said where this proposal and those just before it promise less than is asked for."""
         if self._least_gain is None or len(proposals) + 1 < self._patience:
-            return False
+            return None
         before = [proposals[index].get("gain") for index in sorted(proposals)[len(proposals) + 1 - self._patience :]]
-        return all(each is not None and each < self._least_gain for each in (*before, gain))
+        if all(each is not None and each < self._least_gain for each in (*before, gain)):
+            return f"the next is expected to gain less than {100 * self._least_gain:g} points"
+        return None
 
     def observations(self) -> dict[int, Observation]:
         """Return what is known of every proposal that has ended, by proposal index."""

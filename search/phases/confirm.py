@@ -9,12 +9,13 @@ from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.evidence.comparisons import SplitEvidence
 from search.evidence.outcomes import outcomes_of
-from search.ledger.records import finalist_arm
+from search.ledger.records import Record, finalist_arm, finalist_rank
 from search.phases import comparators
 from search.phases.transfer import plan_controls
 from search.space.candidate import Candidate
 from search.space.composition import Composition
 from search.statistics.ties import index_of_largest
+from search.study.spec import StudySpec
 from search.vocabulary import Stage
 from trainers.recipe import Recipe
 
@@ -29,7 +30,7 @@ def run_confirm(run: StudyRun, best: Sequence[Candidate]) -> dict[str, list[Plan
         UserError: no finalist finished.
     """
     spec = run.spec
-    finalists = list(best[: spec.confirm.num_finalists])
+    finalists = with_begun(best, run.records(Stage.confirm), spec)[: spec.confirm.num_finalists]
     arms: dict[str, list[PlannedTrial]] = {}
     for rank, candidate in enumerate(finalists, start=1):
         recipe = spec.recipe_of(dict(candidate.recipe))
@@ -41,6 +42,27 @@ def run_confirm(run: StudyRun, best: Sequence[Candidate]) -> dict[str, list[Plan
     others = _comparator_arms(run, selected.composition, recipe)
     run.run_list([planned for planned_arm in others.values() for planned in planned_arm])
     return {chosen: arms[chosen], **others}
+
+
+def with_begun(best: Sequence[Candidate], records: Sequence[Record], spec: StudySpec) -> list[Candidate]:
+    """The candidates, best first, with finalists whose confirmation has begun at their ranks.
+
+    Another version of the search may rank its results otherwise; an arm must stay one composition.
+
+    Args:
+        best: as the search ranks them now.
+        records: of the confirmation's trials.
+        spec: the study.
+    """
+    begun: dict[int, Candidate] = {}
+    for record in records:
+        rank = finalist_rank(str(record["arm"]))
+        if rank is not None:
+            searched = {name: record["recipe"][name] for name in spec.space.recipe.dimensions}
+            begun[rank] = Candidate(Composition(record["composition"]), searched)
+    others = iter([candidate for candidate in best if candidate not in begun.values()])
+    ranked = [begun.get(rank) or next(others, None) for rank in range(1, len(best) + len(begun) + 1)]
+    return [candidate for candidate in ranked if candidate is not None]
 
 
 def _confirm_arm(run: StudyRun, arm: str, composition: Composition, recipe: Recipe) -> list[PlannedTrial]:

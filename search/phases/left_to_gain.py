@@ -29,8 +29,8 @@ def left_to_gain(spec: StudySpec, records: Iterable[Record], found: Suggestion, 
     """
     every = list(records)
     ended = f"after {num_trials} of {spec.strategy.num_trials} trials"
-    if of_kind(every, Kind.search_stopped):
-        ended += f", because the next is expected to gain less than {spec.strategy.stop_when:g} points,"
+    if stops := of_kind(every, Kind.search_stopped):
+        ended += f", because {stops[-1]['why']},"
     beside = [
         f"{name} {max(scores):.1%}"
         for stage, name in _BESIDE

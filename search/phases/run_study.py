@@ -19,7 +19,7 @@ from search.phases.open_study import Say, open_run
 from search.phases.reuse import run_reused
 from search.phases.sealed import open_sealed
 from search.phases.search import run_search
-from search.phases.transfer import run_transfer
+from search.phases.transfer import is_matrix_first, run_transfer
 from search.phases.write_results import write_results
 from search.study.run_dir import RunDir
 from search.study.study import Study
@@ -69,15 +69,16 @@ def run_study(
 def _search_and_confirm(run: StudyRun) -> None:
     """All phases of a study that searches, after the baseline."""
     check_not_extended(run.ledger.records(), run.spec.strategy.num_trials)
+    is_first = is_matrix_first(run.ledger.records())
+    if is_first:
+        _run_matrix(run)
     if run.spec.strategy.num_merges:
-        run.say(f"single sources first, then {run.spec.strategy.num_merges} merges of their adapters")
-        run_transfer(run)
+        run.say(f"{run.spec.strategy.num_merges} merges of the single sources' adapters")
         run_merges(run)
     run.say(f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}")
     best = run_search(run)
-    if run.spec.transfer.enabled:
-        run.say(f"transfer matrix: {len(run.spec.space.composition.available)} sources alone, and their controls")
-    run_transfer(run)
+    if not is_first:
+        _run_matrix(run)
     if run.spec.confirm.enabled:
         if not run.ledger.records(Kind.confirm_started):
             run.ledger.append({"kind": Kind.confirm_started.value, "num_trials": run.spec.strategy.num_trials})
@@ -85,6 +86,12 @@ def _search_and_confirm(run: StudyRun) -> None:
         arms = run_confirm(run, best)
         if run.spec.confirm.open_sealed:
             open_sealed(run, arms)
+
+
+def _run_matrix(run: StudyRun) -> None:
+    if run.spec.transfer.enabled:
+        run.say(f"transfer matrix: {len(run.spec.space.composition.available)} sources alone, and their controls")
+        run_transfer(run)
 
 
 def check_not_extended(records: Sequence[Mapping[str, Any]], num_trials: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from datasets_spec.errors import UserError
@@ -12,8 +13,10 @@ from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import StrategySource
 from search.ledger.records import finished_of, proposal_arm
+from search.phases.budget import spent_budget
 from search.phases.left_to_gain import left_to_gain
 from search.phases.merges import proxy_of
+from search.phases.transfer import is_matrix_first
 from search.space.candidate import Candidate
 from search.space.composition import Composition
 from search.strategies.interface import PARETO_TURNS, Observation, Recommender, SearchContext, Strategy
@@ -62,6 +65,12 @@ def run_search(run: StudyRun) -> list[Candidate]:
         space=spec.space,
         least_gain=None if spec.strategy.stop_when is None else spec.strategy.stop_when / 100,
         patience=len(PARETO_TURNS) if spec.num_objectives > 1 else 1,
+        spent=lambda: spent_budget(spec, run.ledger.records, lambda: datetime.now(UTC)),
+        limits={
+            "stop_when": spec.strategy.stop_when,
+            "budget_gpu_hours": spec.budget_gpu_hours,
+            "budget_wall_h": spec.budget_wall_h,
+        },
     )
     keep = spec.execution.keep_adapters
     if keep != "all" and spec.strategy.num_trials > keep:
@@ -111,8 +120,8 @@ def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] 
 
 
 def known_results(spec: StudySpec, records: Sequence[Mapping[str, Any]]) -> tuple[Observation, ...]:
-    """Results that are no proposals: trials of other studies, and the single sources where they come first."""
-    stages = (Stage.reused, Stage.single) if spec.strategy.num_merges else (Stage.reused,)
+    """Results that are no proposals: trials of other studies, and the single sources."""
+    stages = (Stage.reused, Stage.single) if is_matrix_first(records) else (Stage.reused,)
     known = finished_of(records, *stages)
     return tuple(
         Observation(

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
-from search.ledger.records import control_arm, single_arm
+from search.ledger.records import Kind, Record, control_arm, single_arm
 from search.space.composition import Composition
 from search.vocabulary import Stage
 from trainers.recipe import Recipe
+
+
+def is_matrix_first(records: Iterable[Record]) -> bool:
+    """Whether the search knows the matrix; not in a study whose search began without it, as they did before."""
+    for record in records:
+        if record.get("kind") == Kind.suggestion:
+            return False
+        if record.get("kind") == Kind.trial and record["stage"] == Stage.single:
+            return True
+    return True
 
 
 def run_transfer(run: StudyRun) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from search.designs.rows import DesignRow
 from search.ledger.records import Record, finished_of
 from search.planning.facts import PlanFacts
+from search.strategies.opening import results_to_begin
 from search.study.design_section import DesignSection
+from search.study.spec import StudySpec
 from search.study.study import Study
 from trainers.backbone_spec import PHANTOM
 
@@ -82,7 +84,8 @@ def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
         f"{execution.cpus_per_worker:g} CPU and {execution.gpus_per_worker:g} GPU",
         f"executor: {executor} ({why})",
         "no trial fails, none is reused, none is stopped early"
-        + (", and the search makes all its trials" if study.spec.strategy.stop_when else ""),
+        + (", and the search makes all its trials" if may_end_early(study.spec) else ""),
+        *([search_course(study.spec)] if study.spec.strategy.name == "recombine" and not study.spec.design else []),
         *(
             [f"{study.spec.strategy.num_merges} merges are scored without training; their time is not counted"]
             if study.spec.strategy.num_merges
@@ -112,6 +115,24 @@ def _num_kept(phases: Sequence[PhaseCost], keep_adapters: int | str) -> int:
     )
 
 
+def may_end_early(spec: StudySpec) -> bool:
+    """Whether the search may end before its last trial."""
+    return any((spec.strategy.stop_when, spec.budget_gpu_hours, spec.budget_wall_h))
+
+
+def search_course(spec: StudySpec) -> str:
+    """How the default search divides its trials between its opening and its model, and how many would not cut it."""
+    sources = spec.space.composition.available if spec.transfer.enabled else ()
+    wanted, num_trials = results_to_begin(spec.space) - len(sources), spec.strategy.num_trials
+    made = min(wanted, max(1, num_trials // 2))
+    known = f"{len(sources)} sources alone are known to it; " if sources else ""
+    text = f"search: {known}the opening takes {made} trials, expected improvement {num_trials - made}"
+    enough = min(2 * wanted, spec.space.count() or 2 * wanted)
+    if num_trials >= enough:
+        return text
+    return f"{text}; strategy.num_trials {enough} would leave the opening of {wanted} whole, with as many after it"
+
+
 def _phases(study: Study, design_rows: Sequence[DesignRow]) -> Sequence[PhaseCost]:
     spec = study.spec
     if spec.design is not None:
@@ -119,15 +140,7 @@ def _phases(study: Study, design_rows: Sequence[DesignRow]) -> Sequence[PhaseCos
     space, confirm = spec.space.composition, spec.confirm
     proposals = min(spec.strategy.num_trials, spec.space.count() or spec.strategy.num_trials)
     repeated = f"; {spec.strategy.replicates} seeds each" if spec.strategy.replicates > 1 else ""
-    phases = [
-        PhaseCost(phase="baseline", num_trials=1, num_samples=0, note="no training"),
-        PhaseCost(
-            phase="search",
-            num_trials=proposals * spec.strategy.replicates,
-            num_samples=space.budget,
-            note=f"{spec.strategy.name}; at most that many samples{repeated}",
-        ),
-    ]
+    phases = [PhaseCost(phase="baseline", num_trials=1, num_samples=0, note="no training")]
     num_targets = len(spec.eval_sets)
     if spec.transfer.enabled:
         seeds = len(spec.transfer.seeds)
@@ -144,6 +157,14 @@ def _phases(study: Study, design_rows: Sequence[DesignRow]) -> Sequence[PhaseCos
             num_trials = len(sources) * len(spec.transfer.further_seeds)
             note = f"further seeds of {', '.join(sources)}: the training noise of every cell"
             phases.append(PhaseCost(phase="matrix repeats", num_trials=num_trials, num_samples=n, note=note))
+    phases.append(
+        PhaseCost(
+            phase="search",
+            num_trials=proposals * spec.strategy.replicates,
+            num_samples=space.budget,
+            note=f"{spec.strategy.name}; at most that many samples{repeated}",
+        )
+    )
     if confirm.enabled:
         seeds = len(confirm.seeds)
         others = len([c for c in confirm.comparators if c != "control"])

@@ -1,7 +1,6 @@
-"""The default search: single sources first, then a Gaussian process that all targets share.
+"""The default search: a fixed opening, then a Gaussian process that all targets share.
 
-The opening trains every source alone (these are the rows of the transfer matrix), then everything together, then what
-the proxy likes best. From then on each trial is the one with the highest expected improvement. Pending trials count as
+After the opening (`opening`) each trial is the one with the highest expected improvement. Pending trials count as
 if they had come out as predicted. Every trial teaches about every target, through what the targets' keys share.
 """
 
@@ -17,11 +16,10 @@ from numpy.typing import NDArray
 
 from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import Composition
-from search.space.repair import repair
 from search.statistics.ties import descending, index_of_largest
 from search.strategies.drawing import draw_untaken, taken_identities
 from search.strategies.interface import PARETO_TURNS, Observation, Predicted, SearchContext, Suggestion
+from search.strategies.opening import opening
 from search.strategies.surrogate.acquisition import (
     LOG_TOLERANCE,
     enumerated,
@@ -83,21 +81,19 @@ class RecombineStrategy:
         self._context = context or SearchContext()
         self._options = options or RecombineOptions()
         self._space_json = space.model_dump_json()
+        self._listed: list[tuple[Candidate, str]] | None = None  # the opening, which does not change either
         self._proxies: ProxyTable | None = None  # scores that were asked for before; they do not change
 
     def ask(self, history: Sequence[Observation], pending: Sequence[Candidate]) -> Suggestion | None:
         """See `Strategy.ask`."""
         taken = taken_identities(history, pending)
-        opening = self._opening(taken)
-        if opening is not None:
-            return opening
+        first = self._opening(taken)
+        if first is not None:
+            return first
         number = len(taken)
         knowledge = self._learn(history)
         if knowledge is None or knowledge.num_results < MIN_RESULTS:
             return self._drawn(taken, f"random draw {number + 1}: fewer than {MIN_RESULTS} results to learn from")
-        best_proxy = self._best_proxy(knowledge, taken)
-        if best_proxy is not None:
-            return best_proxy
         free_of = taken | {o.candidate.identity for o in self._context.known}
         return self._improve(knowledge, pending, free_of, number) or self._drawn(taken, "the last free candidates")
 
@@ -180,65 +176,15 @@ class RecombineStrategy:
             self._proxies = ProxyTable(self._context, targets)
         return self._proxies
 
-    def _singles(self) -> list[Candidate]:
-        """Every source alone with the most samples it may have, then everything; what lies in the space of these.
-
-        Where compositions of one source are not allowed, or would take more than half of the trials, and are not
-        known either: small ones that hold every source at least once.
-        """
-        space = self._space.composition
-        recipe = self._context.recipe
-        if self._space.recipe.violations(recipe):
-            recipe = self._space.recipe.sample(derived_rng(self._seed, self.name, "recipe"))
-        most = max(step for step in space.grid if step <= space.budget)
-        made = [Candidate(Composition({source: most}), recipe) for source in space.allowed]
-        size = self._opening_size()
-        if size > 1 and not self._known_alone() >= set(space.allowed):
-            made = [Candidate(self._filled(group), recipe) for group in self._groups(size)]
-        if len(space.allowed) in space.sizes:
-            made.append(Candidate(self._filled(space.allowed), recipe))
-        return [candidate for candidate in dict.fromkeys(made) if self._space.contains(candidate)]
-
-    def _opening_size(self) -> int:
-        """Subsets of an opening composition: one, unless constraints or the number of trials ask for more."""
-        space, num_trials = self._space.composition, self._context.num_trials
-        enough = 1 if num_trials is None else -(-len(space.allowed) // max(1, num_trials // 2))
-        return min(max(space.sizes[0], enough), space.sizes[-1])
-
-    def _groups(self, size: int) -> list[tuple[str, ...]]:
-        """The optional sources in groups that have `size` subsets with what every composition must have."""
-        space = self._space.composition
-        optional = list(space.optional)
-        derived_rng(self._seed, self.name, "groups").shuffle(optional)
-        step = max(1, size - len(space.must_have))
-        return [(*space.must_have, *optional[k : k + step]) for k in range(0, len(optional), step)]
-
-    def _filled(self, sources: Sequence[str]) -> Composition:
-        """These sources with the most samples that the budget allows to each alike."""
-        space = self._space.composition
-        fitting = [step for step in space.grid if step * len(sources) <= space.budget]
-        return repair(dict.fromkeys(sources, max(fitting, default=space.grid[0])), space)
-
-    def _known_alone(self) -> set[str]:
-        known = (o.candidate.composition for o in self._context.known)
-        return {composition.subsets[0] for composition in known if len(composition) == 1}
-
     def _opening(self, taken: frozenset[str]) -> Suggestion | None:
         if not self._options.singles_first:
             if len(taken) < len(self._space.composition.allowed):
                 return self._drawn(taken, f"random start {len(taken) + 1}")
             return None
-        known = {o.candidate.composition.identity for o in self._context.known}
-        for candidate in self._singles():
-            if candidate.identity in taken or candidate.composition.identity in known:
-                continue
-            subsets = candidate.composition.subsets
-            if len(subsets) == 1:
-                return Suggestion(candidate=candidate, reason=f"{subsets[0]} alone: a matrix row")
-            everything = len(subsets) == len(self._space.composition.allowed)
-            reason = "all sources together" if everything else "opening: every source once, in small compositions"
-            return Suggestion(candidate=candidate, reason=reason)
-        return None
+        if self._listed is None:
+            self._listed = opening(self._space, self._context, seed=self._seed)
+        free = ((candidate, reason) for candidate, reason in self._listed if candidate.identity not in taken)
+        return next((Suggestion(candidate=candidate, reason=reason) for candidate, reason in free), None)
 
     def _has_singles(self, history: Sequence[Observation]) -> bool:
         """Whether every source's trial alone has ended: of those that failed the proxy knows no merge, and says so."""
@@ -248,19 +194,6 @@ class RecombineStrategy:
             if len(o.candidate.composition) == 1
         }
         return self._context.proxy is not None and done >= set(self._space.composition.allowed)
-
-    def _best_proxy(self, knowledge: Knowledge, taken: frozenset[str]) -> Suggestion | None:
-        """The proxy's favourite for each target looked for, once, right after the opening."""
-        listed = enumerated(self._space_json)
-        proxies = knowledge.facts.proxy
-        if listed is None or proxies is None or len(taken) > len(self._singles()):
-            return None
-        wanted = self._weights(knowledge, len(taken))[0]
-        scores = np.nan_to_num(proxies.scores([c.composition for c in listed[0]]), nan=-1.0) @ wanted
-        candidate = listed[0][index_of_largest(scores)]
-        if candidate.identity in taken or any(o.candidate == candidate for o in self._context.known):
-            return None
-        return Suggestion(candidate=candidate, reason=f"best of all merges, {float(scores.max()):.1%}")
 
     def _weights(self, knowledge: Knowledge, number: int) -> tuple[Floats, str, str | None]:
         """Which weighted sum of targets this trial is for, in words, and the target if it is one."""

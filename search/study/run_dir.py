@@ -23,6 +23,8 @@ MAY_CHANGE = (
     "execution",
     "space.composition.own_key_samples",
     "strategy.num_trials",
+    "budget_gpu_hours",
+    "budget_wall_h",
     "transfer.repeats",
     "transfer.repeat_seeds",
     "confirm.enabled",

@@ -46,8 +46,7 @@ class StrategySection(_Section):
     num_merges: int = Field(
         default=0,
         ge=0,
-        description="merges of single-source adapters that are scored before the search, without training; "
-        "the transfer matrix then comes first",
+        description="merges of single-source adapters that are scored before the search, without training",
     )
 
 
@@ -224,6 +223,12 @@ class StudySpec(_Section):
         default=None, description="a fixed experiment instead of a search (docs/designs.md)"
     )
     quarantine_limit: float = Field(default=0.05, ge=0, le=1, description="share of unusable rows of a subset")
+    budget_gpu_hours: PositiveFloat | None = Field(
+        default=None, description="GPU-hours of all trials; the search ends in time to confirm what it found"
+    )
+    budget_wall_h: PositiveFloat | None = Field(
+        default=None, description="hours on the clock, over all runs of the study; the search ends in time to confirm"
+    )
     seed: int = Field(default=0, ge=0)
     deterministic: bool = Field(
         default=False, description="same study, same seed: the same proposals and the same tables"
@@ -317,6 +322,10 @@ class StudySpec(_Section):
                 f"a batch of {uneven[0]} samples cannot be shared evenly by {self.execution.num_workers} workers: set "
                 "recipe.batch_size to a multiple of execution.num_workers"
             )
+        if self.budget_gpu_hours is not None and not self.execution.gpus_per_worker:
+            raise ValueError("budget_gpu_hours counts GPUs: set execution.gpus_per_worker, or use budget_wall_h")
+        if self.deterministic and (self.budget_gpu_hours or self.budget_wall_h):
+            raise ValueError("a budget ends the search by the clock: set deterministic to false, or leave it out")
         if both := sorted(set(self.retained) & set(self.eval_sets)):
             raise ValueError(f"{both} stand in retained and are targets or abilities already")
         twice = sorted(set(self.targets) & set(self.abilities))

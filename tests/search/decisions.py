@@ -10,6 +10,7 @@ import ctypes
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 from datasets_spec.catalog.keys import Key, TaskMap
+from search.bench.honesty.campaign import run_campaign
+from search.bench.honesty.figures import world_of
 from search.evidence.explain.effects import Subject, banzhaf_weights, explain, explained_trials
 from search.evidence.explain.model import EffectsModel
 from search.evidence.explain.top_up import top_up
@@ -34,6 +37,7 @@ from search.strategies.recombine import RecombineStrategy
 from search.strategies.registry import build_strategy
 from search.strategies.surrogate.encoding import encode
 from search.strategies.surrogate.features import KeyBasis, key_tables
+from search.strategies.surrogate.unfinished import noisy_results
 from search.study.run_dir import RunDir
 from search.vocabulary import Status
 
@@ -46,6 +50,7 @@ TARGETS = {
 }
 TASK_MAP = TaskMap(name="identity", version="1")
 NUM_ASKS = {"recombine": 15}
+NUM_TRIALS = 12  # half of them are the opening, so that the model is asked early
 LEARNERS = ("recombine", "greedy", "static", "metadata", "merge-then-confirm", "optuna-tpe")
 
 
@@ -83,6 +88,7 @@ def context(num_objectives: int = 1, *, proxy: bool = False, **change: Any) -> S
         num_items=dict.fromkeys(TARGETS, 100),
         objectives=tuple(names[k::num_objectives] for k in range(num_objectives)),
         proxy=scores if proxy else None,
+        num_trials=NUM_TRIALS,
         **change,
     )
 
@@ -136,16 +142,50 @@ def of_a_large_space() -> tuple[dict[str, Any], dict[str, Any]]:
     said, history = walk(strategy, 10)
     found = strategy.recommend(history)
     assert found is not None
-    flat = RecombineStrategy(space=space(), seed=3)
+    flat = RecombineStrategy(space=space(), seed=3, context=SearchContext(num_trials=NUM_TRIALS))
+    everything = list(space().enumerate())
     same = [
         Observation(candidate=c, values=(0.1 + 0.2 if k % 2 else 0.3,), status=Status.finished, proposal_index=k)
-        for k, c in enumerate(list(space().enumerate())[:10])
+        for k, c in enumerate([*everything[:10], everything[-1]])
     ]
     suggested = flat.ask(same, [])
     return {
         "local search": [*said, str(found.candidate.composition)],
         "flat": suggested and str(suggested.candidate.composition),
     }, {}
+
+
+def of_stopped() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Trials that were stopped at a rung as results with noise, and what is proposed and predicted with them."""
+    everything = list(space().enumerate())
+    history = []
+    for place, candidate in enumerate([*everything[:12], everything[-1]]):
+        made = observed(candidate, place)
+        shown = enumerate(scores(candidate.composition).items())
+        at_rung = {name: 0.1 + 0.7 * value + 0.01 * ((place + k) % 3) for k, (name, value) in shown}
+        made = replace(made, rungs={0: at_rung})
+        if place % 3 == 2:
+            made = replace(made, values=None, status=Status.stopped_early, scores=at_rung)
+        history.append(made)
+    strategy = RecombineStrategy(space=space(), seed=1, context=context())
+    suggested, predicted = strategy.ask(history, []), strategy.predict(history, everything)
+    assert suggested is not None
+    assert predicted is not None
+    noisy = noisy_results(history, tuple(TARGETS), dict.fromkeys(TARGETS, 100))
+    return {"after stopped": f"{suggested.candidate.composition}: {suggested.reason}"}, {
+        "stopped scores": [result.scores for result in noisy],
+        "stopped noise": [result.noise for result in noisy],
+        "stopped mean": predicted.mean.tolist(),
+    }
+
+
+def of_campaigns() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Whole campaigns of the honesty bench: words, intervals, what would have been found."""
+    found = [run_campaign(world_of("signal", seed), seed) for seed in range(2)]
+    return {"claims": [[dict(one.claims), one.recommends, one.covered_together] for one in found]}, {
+        "campaigns": [[one.naive, one.search_expected, one.confirm_expected, *one.sealed_ci] for one in found],
+        "detectable": [list(one.detectable.values()) for one in found],
+    }
 
 
 def of_features() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -221,6 +261,8 @@ def of_evidence() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 PARTS: tuple[Callable[[], tuple[dict[str, Any], dict[str, Any]]], ...] = (
+    of_stopped,
+    of_campaigns,
     of_features,
     of_explain,
     of_evidence,

@@ -84,7 +84,7 @@ def prepared(folder: Path) -> Iterator[Prepared]:
         arguments = command("data", "prepare", folder / "three.yaml", "--address", nodes.head.gcs_address)
         with (folder / "prepare.log").open("w") as log:
             driver = subprocess.Popen(arguments, env=nodes.env, cwd=REPOSITORY, stdout=log, stderr=log)
-            was_in_the_midst = staged_rows_appear(folder / "store-of-three", driver)
+            was_in_the_midst = packs_appear(folder / "store-of-three", driver)
             end_marked(nodes.marks[0])
             assert not wait_until_gone(nodes.marks[0])
             code = driver.wait(timeout=600)
@@ -93,10 +93,10 @@ def prepared(folder: Path) -> Iterator[Prepared]:
         yield Prepared(root=folder, nodes=nodes, was_in_the_midst=was_in_the_midst, told=told)
 
 
-def staged_rows_appear(store: Path, driver: subprocess.Popen[bytes], timeout_s: float = 120.0) -> bool:
+def packs_appear(store: Path, driver: subprocess.Popen[bytes], timeout_s: float = 120.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and driver.poll() is None:
-        if any(store.glob("generations/*/staging/*.arrow")):
+        if any(store.glob("packs/*.pack")):
             return True
         time.sleep(0.02)
     return False

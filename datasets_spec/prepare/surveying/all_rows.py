@@ -186,7 +186,7 @@ def _asked_about(rows: pa.Table) -> Words:
 
 def _stand_alone(keys: Words) -> NDArray[np.bool_]:
     """Marks keys that no other equals."""
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys)
     is_new = first_of_runs(keys[order])
     alone = np.empty(len(keys), bool)
     alone[order] = is_new & np.append(is_new[1:], True)

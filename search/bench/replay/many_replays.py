@@ -68,6 +68,7 @@ class BenchPlan:
             item_noise=self.item_noise,
             disturbance=self.disturbance,
             labelled=labelled,
+            num_trials=max(self.checkpoints),
         )
 
 

@@ -54,6 +54,7 @@ class ReplayProblem:
             very many questions.
         disturbance: what goes wrong.
         labelled: False hides all scores of the target; what the others say and its key are all there is.
+        num_trials: of the whole search, as a study's strategy is told; None: it is not told.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class ReplayProblem:
         item_noise: bool = True,
         disturbance: Disturbance | None = None,
         labelled: bool = True,
+        num_trials: int | None = None,
     ) -> None:
         self.table = table
+        self.num_trials = num_trials
         self.target = target
         self.disturbance = disturbance or Disturbance()
         self.scored = [t for t in range(table.num_targets) if labelled or t != target]
@@ -151,6 +154,7 @@ class ReplayProblem:
             objectives=(wanted,),
             goal=goal,
             proxy=None if self.table.proxy is None else self._proxy(self.table.proxy, repetition),
+            num_trials=self.num_trials,
         )
         return replace(context, known=self._known_singles(repetition)) if self._size else context
 

@@ -114,7 +114,7 @@ def compare_ways(
     found: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for table, corpus in corpora:
         for target in range(0, table.num_targets, every_target):
-            problem = ReplayProblem(table, target=target)
+            problem = ReplayProblem(table, target=target, num_trials=max(checkpoints))
             answers = RungAnswers(corpus, problem)
             for way in WAYS:
                 strategy = build_strategy("recombine", space=problem.space, seed=0, context=problem.context(0))

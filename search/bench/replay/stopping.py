@@ -95,7 +95,7 @@ def null_course(seed: int) -> _Course:
 
 def table_course(table: KnownTruthTable, target: int, num_trials: int) -> _Course:
     """A search of a table for one target, with the regret before every trial and at the end."""
-    problem = ReplayProblem(table, target=target)
+    problem = ReplayProblem(table, target=target, num_trials=num_trials)
     strategy = build_strategy("recombine", space=problem.space, seed=0, context=problem.context(0))
 
     def regret(results: Sequence[Observation]) -> float:

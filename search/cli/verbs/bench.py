@@ -91,7 +91,7 @@ def bench_early_stopping(
     ] = None,
 ) -> None:
     """Measure what rules of early stopping save and cost on digits corpora (two to six seconds a corpus)."""
-    from search.cli.bench import bench_early_stopping
+    from search.cli.replays import bench_early_stopping
 
     bench_early_stopping(corpus or list(range(31, 41)), num_trials, digits)
 
@@ -107,7 +107,7 @@ def bench_stopped_trials(
     ] = None,
 ) -> None:
     """Measure what trials that were stopped early are worth to a search (a minute a target on one core)."""
-    from search.cli.bench import bench_stopped_trials
+    from search.cli.replays import bench_stopped_trials
 
     bench_stopped_trials(folder, corpus, trials, every_target, digits)
 
@@ -120,9 +120,32 @@ def bench_stopping(
     every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
 ) -> None:
     """Measure when `strategy.stop_when` ends a search, and what that costs (a few seconds a search on one core)."""
-    from search.cli.bench import bench_stopping
+    from search.cli.replays import bench_stopping
 
     bench_stopping(table or [], num_campaigns, trials, every_target)
+
+
+@bench_app.command("carry-over")
+def bench_carry_over(
+    table: Annotated[Path, typer.Option(help="CSV with the columns backbone, seed, source, target, value")],
+) -> None:
+    """Say whether the order of sources carries over from one backbone to another, and which best sources are ties."""
+    from search.cli.replays import bench_carry_over
+
+    bench_carry_over(table)
+
+
+@bench_app.command("effects")
+def bench_effects(
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file; may be given several times")],
+    strategies: Annotated[str, typer.Option(help="whose trials are explained")] = "random,recombine",
+    trials: Annotated[str, typer.Option(help="numbers of trials after which they are explained")] = "24,48",
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+) -> None:
+    """Measure whether the 95 % intervals of Banzhaf values hold the truth."""
+    from search.cli.replays import bench_effects
+
+    bench_effects(table, strategies, trials, every_target)
 
 
 @bench_app.command("phantom-table")

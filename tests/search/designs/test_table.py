@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from datasets_spec.errors import UserError
+from search.designs.backbones import carry_over_lines, write_comparison
 from search.designs.files import design_markdown, read_design, write_design
 from search.designs.judge import compute_design_table
 from search.designs.rows import Arm, DesignRow, baseline_arm
@@ -105,6 +106,23 @@ def test_a_target_that_was_seen_is_not_called_composing(tmp_path: Path, exposure
     assert any("not compositional generalisation" in line for line in notes(table))
     held_out = table_of(tmp_path, [row("r")], {"r": {"related": 0.7, "control": 0.5}})
     assert contrast(held_out, "r").is_held_out
+
+
+def test_the_order_of_rows_is_compared_between_backbones(tmp_path: Path) -> None:
+    names = ("a", "b", "c", "d")
+    rows = [row(name) for name in names]
+
+    def table(folder: str, *related: float) -> DesignTable:
+        arms = {name: {"related": share, "control": 0.5} for name, share in zip(names, related, strict=True)}
+        return table_of(tmp_path / folder, rows, arms)
+
+    small, large = table("small", 0.6, 0.7, 0.8, 0.9), table("large", 0.65, 0.7, 0.9, 0.8)
+    (line,) = carry_over_lines({"small": small, "large": large})
+    assert line.startswith("Order of a target's rows, small and large: rank correlation 0.80 (95 % over 1 targets")
+    assert "the same row is best on 0%" in line
+    assert line in write_comparison({"small": small, "large": large}, RunDir(tmp_path)).read_text()
+    few = table_of(tmp_path / "few", rows[:2], {"a": {"related": 0.7, "control": 0.5}, "b": {"related": 0.7}})
+    assert carry_over_lines({"one": few, "two": few}) == []
 
 
 def test_what_is_not_scored_yet_is_said(tmp_path: Path) -> None:

@@ -323,6 +323,20 @@ def test_a_search_ends_when_its_proposals_promise_too_little(
         assert len(ledger.records(Kind.search_stopped)) == (num_made < NUM_TRIALS)
 
 
+def test_a_spent_budget_ends_a_search_until_there_is_another(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        for hours, num_made in ((3.0, 3), (3.0, 3), (5.0, 5)):
+
+            def spent(hours: float = hours) -> str | None:
+                return "enough" if len(ledger.records(Kind.suggestion)) >= hours else None
+
+            source = open_source(ledger, spent=spent, limits={"budget_wall_h": hours})
+            while isinstance(planned := source.next_trial(), PlannedTrial):
+                end(ledger, planned)
+            assert len(ledger.records(Kind.suggestion)) == num_made
+        assert [record["why"] for record in ledger.records(Kind.search_stopped)] == ["enough", "enough"]
+
+
 def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
     small = SearchSpace(composition=CompositionSpace(sources=("a", "b"), num_samples=(4,), budget=8))
     with Ledger.open(tmp_path, writer=True) as ledger:

@@ -25,6 +25,6 @@ def test_it_names_what_needs_no_search_and_why_it_ended(tmp_path: Path) -> None:
     text = left_to_gain(spec, trials, FOUND, 9)
     assert text.startswith("the search ended after 9 of 9 trials with ct-lung:4: highest posterior mean, 61.0%")
     assert "the best single source 60.0%, the best control 52.0%, the backbone 50.0%" in text
-    stopped = left_to_gain(spec, [*trials, {"kind": "search_stopped", "proposal_index": 5}], FOUND, 5)
-    assert "after 5 of 9 trials, because the next is expected to gain less than 0.2 points," in stopped
+    stopped = left_to_gain(spec, [*trials, {"kind": "search_stopped", "why": "it was enough"}], FOUND, 5)
+    assert "after 5 of 9 trials, because it was enough, with" in stopped
     assert "(" not in left_to_gain(spec, [], FOUND, 9)

@@ -50,6 +50,20 @@ def test_what_is_switched_off_costs_nothing(tmp_path: Path) -> None:
     assert trials_by_phase(tmp_path, changes) == {"baseline": 1, "search": 6}
 
 
+def test_the_default_search_says_how_it_divides_its_trials_and_how_many_would_be_enough(tmp_path: Path) -> None:
+    def course(root: Path, **changes: Any) -> str:
+        plan = planned(open_study(root, {"strategy": {"name": "recombine", "num_trials": 10}, **changes}), root)
+        return next(line for line in plan.assumptions if line.startswith("search:"))
+
+    assert course(tmp_path / "a") == (
+        "search: 3 sources alone are known to it; the opening takes 5 trials, expected improvement 5; "
+        "strategy.num_trials 42 would leave the opening of 21 whole, with as many after it"
+    )
+    assert course(tmp_path / "b", **{"transfer.enabled": False}).startswith("search: the opening takes 5 trials")
+    enough = course(tmp_path / "c", strategy={"name": "recombine", "num_trials": 42})
+    assert enough.endswith("the opening takes 21 trials, expected improvement 21")
+
+
 def test_a_small_space_needs_fewer_trials_than_allowed(tmp_path: Path) -> None:
     changes = {
         "strategy": {"name": "exhaustive", "num_trials": 99},

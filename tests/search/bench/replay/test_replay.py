@@ -62,7 +62,7 @@ def test_recombine_beats_random(table: KnownTruthTable) -> None:
         strategy: np.mean([mean_regret(picks_of(made, strategy, trials=12)) for made in tables])
         for strategy in ("random", "recombine")
     }
-    assert means["recombine"] < means["random"] - 1
+    assert means["recombine"] < means["random"] - 0.5
 
 
 def test_a_poisoned_source_is_left_out() -> None:

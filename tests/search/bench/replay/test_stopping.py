@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from search.bench.replay.stopping import FLOORS, _Course, null_course, summarise_stopping
@@ -13,8 +12,8 @@ NAN = float("nan")
 def test_a_world_without_a_difference_promises_little() -> None:
     course = null_course(0)  # eight sources, one target
     gains = [gain for gain in course.gains if gain is not None]
-    assert len(gains) >= 15
-    assert np.mean(gains) < 0.5
+    assert len(gains) == 32 - 24  # after the opening
+    assert gains[-1] < gains[0] < 2
     assert course.stop(max(FLOORS)) is not None
 
 

@@ -1,0 +1,73 @@
+"""A budget of a whole study: its search ends while there is still time to confirm what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from search.ledger.records import Kind, Record, trials_of
+from search.study.spec import StudySpec
+from search.vocabulary import Stage
+
+SECONDS_AN_HOUR = 3600.0
+
+
+def trial_seconds(record: Record) -> float:
+    """How long a trial held its slot; what a pack shares is counted once, and what was taken over not at all."""
+    if record["reused"]:
+        return 0.0
+    seconds = record.get("seconds") or {}
+    held = sum(s for phase, s in seconds.items() if phase != "queue")
+    return float(held or record["train_s"] + record["startup_s"])
+
+
+def wall_seconds(records: Sequence[Record], now: datetime) -> float:
+    """How long the study has run: from every start to the last trial before the next, and from the last one to now."""
+    started = [
+        place for place, record in enumerate(records) if record["kind"] == Kind.writer and record.get("opened_at")
+    ]
+    total = 0.0
+    for place, following in zip(started, [*started[1:], None], strict=True):
+        begun = datetime.fromisoformat(records[place]["opened_at"])
+        ended = [datetime.fromisoformat(r["finished_at"]) for r in trials_of(records[place:following])]
+        total += ((now if following is None else max(ended, default=begun)) - begun).total_seconds()
+    return total
+
+
+def num_confirm_trials(spec: StudySpec) -> int:
+    """Trials that follow the search: finalists, comparators and the controls of every target, with all their seeds."""
+    if not spec.confirm.enabled:
+        return 0
+    others = [name for name in spec.confirm.comparators if name != "control"]
+    controls = len(spec.eval_sets) if "control" in spec.confirm.comparators else 0
+    return len(spec.confirm.seeds) * (spec.confirm.num_finalists + len(others) + controls)
+
+
+def spent_budget(spec: StudySpec, records: Callable[[], Sequence[Record]], now: Callable[[], datetime]) -> str | None:
+    """Why no further trial of the search may start; None while one more leaves time for the confirmation.
+
+    Args:
+        spec: the study.
+        records: reads the ledger.
+        now: the time.
+    """
+    if spec.budget_gpu_hours is None and spec.budget_wall_h is None:
+        return None
+    every = records()
+    trials = [record for record in trials_of(every) if not record["reused"]]
+    trained = [trial_seconds(r) for r in trials if r["stage"] in (Stage.search, Stage.single) and r["num_steps"]]
+    mean_s = sum(trained) / len(trained) if trained else 0.0
+    # The controls of a study without a matrix first, and sealed questions, take something too: one trial more.
+    left_s = mean_s * (num_confirm_trials(spec) + 2)
+    gpus = spec.execution.gpus_per_worker * max(1, spec.execution.num_workers)
+    needed = {
+        "budget_gpu_hours": (spec.budget_gpu_hours, gpus * (sum(map(trial_seconds, trials)) + left_s)),
+        "budget_wall_h": (
+            spec.budget_wall_h,
+            wall_seconds(every, now()) + left_s / spec.execution.max_concurrent,
+        ),
+    }
+    for name, (hours, seconds) in needed.items():
+        if hours is not None and seconds > hours * SECONDS_AN_HOUR:
+            return f"{name} {hours:g} leaves no time for another trial and the confirmation"
+    return None
