@@ -2,17 +2,20 @@
 
 Run as `python -m tests.benchmarks.data --help`. The last line is one JSON object. Images are phantom scenes, written
 once a size, half as PNG and half as JPEG; JSON rows have Med-MAT's shape. What is compared with is one process that
-does the same to every image with Pillow and the same functions, without splits, quarantine and the search for copies.
+does the same to every image with Pillow and the same functions, without splits, quarantine and the search for copies;
+and `datasets.map` in two processes, for which the library is installed into a folder of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
+import os
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,7 +28,7 @@ import numpy as np
 QUESTION = "Review this scan and determine the condition."
 LABELS = ("normal", "cyst", "stone", "tumor")
 GIB = 1 << 30
-PARTS = ("json", "leakage", "prepare")
+PARTS = ("json", "leakage", "prepare", "again")
 
 
 def main() -> None:
@@ -33,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--num-images", type=int, default=200_000)
     parser.add_argument("--num-images-small", type=int, default=20_000, help="to see whether cost grows")
+    parser.add_argument("--num-photos", type=int, default=20_000, help="of 512 x 512")
     parser.add_argument("--num-json-rows", type=int, default=2_400_000)
     parser.add_argument("--num-train-looks", type=int, default=200_000)
     parser.add_argument("--num-eval-looks", type=int, default=20_000)
@@ -48,7 +52,12 @@ def main() -> None:
         if "leakage" in arguments.parts:
             found |= measure_leakage(arguments.num_train_looks, arguments.num_eval_looks, arguments.num_copies)
         if "prepare" in arguments.parts:
-            found |= measure_prepare(folder, arguments.num_images_small, arguments.num_images)
+            sizes = (arguments.num_images_small, arguments.num_images, arguments.num_photos)
+            found |= measure_prepare(folder, Path(scratch), *sizes)
+        if "again" in arguments.parts:
+            from tests.benchmarks.prepare_again import measure_again
+
+            found |= measure_again(Path(scratch), arguments.num_images_small)
     print(json.dumps(found))  # noqa: T201
 
 
@@ -125,25 +134,21 @@ def measure_leakage(num_train: int, num_eval: int, num_copies: int) -> dict[str,
     return {"leakage_s": round(shortlist_s + compare_s, 1)}
 
 
-def write_corpus(folder: Path, num_images: int) -> Path:
-    """Writes phantom images and a catalog, unless a former run has; returns the catalog."""
-    from datasets_spec.phantom.render import encode_png
-    from tests.makers.planted import phantom_image
+def write_corpus(folder: Path, num_images: int, kind: str = "phantom") -> Path:
+    """Writes images and a catalog, unless a former run has; returns the catalog."""
+    from tests.makers.planted import phantom_image, photo_like_image
 
-    root = folder / str(num_images)
+    root = folder / f"{kind}-{num_images}"
     catalog = root / "catalog.yaml"
     if catalog.exists():
         return catalog
     records = []
     for index in range(num_images):
-        image = phantom_image(index)
         name = f"images/{index // 1000:04d}/{index}.{'png' if index % 2 else 'jpg'}"
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if index % 2:
-            path.write_bytes(encode_png(np.asarray(image)))
-        else:
-            image.save(path, "JPEG", quality=95)
+        image = phantom_image(index) if kind == "phantom" else photo_like_image(index, size=512)
+        image.save(path) if index % 2 else image.save(path, "JPEG", quality=95)
         records.append(record(index, name))
     (root / "rows.json").write_text(json.dumps(records))
     subset = {"name": "s", "modality": "CT", "area": "Kidney", "task": "t", "format": "med_mat", "pool": ["rows.json"]}
@@ -151,39 +156,81 @@ def write_corpus(folder: Path, num_images: int) -> Path:
     return catalog
 
 
-def prepare(catalog_path: Path) -> float:
-    """Seconds to prepare a store from nothing."""
+def prepare(catalog_path: Path, *, with_search: bool = True) -> float:
+    """Seconds to prepare a store from nothing; without the search one pair is compared by pixels at most."""
     from datasets_spec.catalog.catalog import load_catalog
+    from datasets_spec.copies import groups
     from datasets_spec.prepare.prepare_store import prepare_store
 
     store = catalog_path.parent / "store"
     shutil.rmtree(store, ignore_errors=True)
+    budget = (groups.MIN_PAIRS, groups.MAX_PAIRS_PER_IMAGE)
+    if not with_search:
+        groups.MIN_PAIRS, groups.MAX_PAIRS_PER_IMAGE = 1, 0  # type: ignore[misc]
     start = time.perf_counter()
-    prepare_store(load_catalog(catalog_path), store)
+    try:
+        prepare_store(load_catalog(catalog_path), store)
+    finally:
+        groups.MIN_PAIRS, groups.MAX_PAIRS_PER_IMAGE = budget  # type: ignore[misc]
     return time.perf_counter() - start
 
 
-def plain_loop(catalog_path: Path) -> float:
-    """Seconds of one process that does to every image what preparing does, without splits and quarantine."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def learned(item: dict[str, Any], root: Path) -> dict[str, Any]:
+    """What preparing does to an image, without splits and quarantine."""
     from datasets_spec.copies.looks import as_numbers, looks_of
     from datasets_spec.images.decode import decode, hash_of
     from datasets_spec.images.limits import ImageLimits
     from datasets_spec.images.strip_metadata import without_metadata
 
-    root, limits = catalog_path.parent, ImageLimits()
+    data = (root / item["image"]).read_bytes()
+    image = decode(data, ImageLimits())
+    hashes = [hashlib.sha256(data).hexdigest(), hash_of(image)]
+    return {**item, "hashes": hashes, "looks": as_numbers(looks_of(image)), "data": without_metadata(data, image)}
+
+
+def plain_loop(catalog_path: Path) -> float:
+    """Seconds of one process that does to every image what preparing does."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    root = catalog_path.parent
     start = time.perf_counter()
-    rows = []
-    for item in json.loads((root / "rows.json").read_text()):
-        data = (root / item["image"]).read_bytes()
-        image = decode(data, limits)
-        hashes = (hashlib.sha256(data).hexdigest(), hash_of(image))
-        looks = as_numbers(looks_of(image))
-        rows.append({**item, "hashes": hashes, "looks": looks, "data": without_metadata(data, image)})
+    rows = [learned(item, root) for item in json.loads((root / "rows.json").read_text())]
     pq.write_table(pa.Table.from_pylist(rows), root / "loop.parquet", compression="zstd")
     return time.perf_counter() - start
+
+
+# Run by a Python that has the library of the index, installed for this alone.
+DATASETS_MAP = """
+import json, sys, time
+from pathlib import Path
+import datasets
+from tests.benchmarks.data import learned
+root, cache = Path(sys.argv[1]), sys.argv[2]
+datasets.disable_progress_bars()
+start = time.perf_counter()
+rows = datasets.Dataset.from_list(json.loads((root / "rows.json").read_text()))
+rows.map(learned, fn_kwargs={"root": root}, num_proc=2, cache_file_name=cache + "/rows.arrow")
+print(time.perf_counter() - start)
+"""
+
+
+def datasets_map(catalog_path: Path, scratch: Path) -> float | None:
+    """Seconds of the same by `datasets.map` in two processes; None where the library cannot be installed."""
+    library = scratch / "library"
+    if not library.exists():
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(library)]
+        done = subprocess.run([*pip, "datasets", "dill", "multiprocess", "xxhash"], check=False, capture_output=True)
+        if done.returncode != 0:
+            return None
+    cache = Path(tempfile.mkdtemp(dir=scratch))
+    env = {**os.environ, "PYTHONPATH": f"{Path(__file__).resolve().parents[2]}:{library}", "HF_HOME": str(cache)}
+    command = [sys.executable, "-c", DATASETS_MAP, str(catalog_path.parent), str(cache)]
+    done = subprocess.run(command, check=False, capture_output=True, env=env)
+    if done.returncode != 0:
+        say(done.stderr.decode()[-300:])
+        return None
+    return float(done.stdout)
 
 
 class Memory:
@@ -215,33 +262,39 @@ class Memory:
         return self.peak / GIB
 
 
-def measure_prepare(folder: Path, num_small: int, num_large: int) -> dict[str, Any]:
-    """Prepares a small and a large corpus, and runs the plain loop over the large one."""
+def measure_prepare(folder: Path, scratch: Path, num_small: int, num_large: int, num_photos: int) -> dict[str, Any]:
+    """Prepares small and large corpora with and without the search for copies, beside a plain loop over each."""
     import ray
 
-    corpora = {num: write_corpus(folder, num) for num in (8, num_small, num_large)}
-    loop_s = plain_loop(corpora[num_large])
+    sizes = [("phantom", num_small), ("phantom", num_large), ("photo", num_photos)]
+    corpora = {(kind, num): write_corpus(folder, num, kind) for kind, num in sizes if num}
+    few = write_corpus(folder, 8)
+    loops = {key: plain_loop(path) for key, path in corpora.items()}
+    maps = {key: datasets_map(path, scratch) for key, path in corpora.items()}
     memory = Memory()
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=GIB)
     try:
-        startup_s = prepare(corpora[8])
-        seconds = {num: prepare(corpora[num]) - startup_s for num in (num_small, num_large)}
+        prepare(few)
+        start_up_s = prepare(few)
+        without = {key: prepare(path, with_search=False) - start_up_s for key, path in corpora.items()}
+        whole = {key: prepare(path) - start_up_s for key, path in corpora.items()}
     finally:
         ray.shutdown()
-    peak = memory.stop()
-    cost = {num: spent / num for num, spent in seconds.items()}
-    say(
-        f"prepare: start-up {startup_s:.1f} s; without it {seconds[num_small]:.1f} s for {num_small} and "
-        f"{seconds[num_large]:.1f} s for {num_large} images; plain loop {loop_s:.1f} s"
-    )
-    has_datasets = importlib.util.find_spec("datasets") is not None
-    say("datasets.map: " + ("not measured by this version" if has_datasets else "the library is not installed"))
-    return {
-        "throughput_ratio_pillow": round(loop_s / seconds[num_large], 2),
-        "throughput_ratio_datasets": None,
-        "peak_gib": round(peak, 2),
-        "cost_growth_20k_200k": round(cost[num_large] / cost[num_small], 2),
-    }
+    found: dict[str, Any] = {"start_up_s": round(start_up_s, 2), "peak_gib": round(memory.stop(), 2)}
+    for (kind, num), loop_s in loops.items():
+        key, mapped = (kind, num), maps[kind, num]
+        found[f"{kind}_{num}"] = {
+            "loop_ms_an_image": round(loop_s / num * 1e3, 3),
+            "ms_an_image": round(without[key] / num * 1e3, 3),
+            "ratio_loop": round(loop_s / without[key], 2),
+            "ratio_datasets_map": mapped and round(mapped / without[key], 2),
+            "search_ms_an_image": round((whole[key] - without[key]) / num * 1e3, 3),
+        }
+        say(f"prepare: {num} {kind} images: {found[f'{kind}_{num}']}")
+    small, large = (("phantom", num) for num in (num_small, num_large))
+    if {small, large} <= without.keys():
+        found["cost_growth"] = round((without[large] / num_large) / (without[small] / num_small), 2)
+    return found
 
 
 if __name__ == "__main__":
