@@ -37,9 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _starts_ray(item: pytest.Item) -> bool:
-    # Data in a bucket are prepared by Ray: one S3 server for all who need one.
-    is_asked = item.get_closest_marker("ray") is not None or "s3_server" in getattr(item, "fixturenames", ())
-    return is_asked or _shared_cluster(item) > 0
+    return item.get_closest_marker("ray") is not None or _shared_cluster(item) > 0 or _needs_s3(item)
+
+
+def _needs_s3(item: pytest.Item) -> bool:
+    """Data in a bucket are prepared by Ray, so one S3 server, in Ray's process, is enough for all."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return "s3_server" in getattr(item, "fixturenames", ()) or parameters.get("storage") == "s3"
 
 
 def _shared_cluster(item: pytest.Item) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from datasets_spec.copies.chunks import ComparedChunk, PairChunk, compare_chunk
+from datasets_spec.errors import UserError
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS
 from datasets_spec.prepare.read_rows import ROWS_PER_BLOCK, read_and_count, write_block
@@ -149,6 +150,9 @@ def side_by_side(
 
     Returns:
         The results, in the order of the pieces.
+
+    Raises:
+        UserError: As a piece of work raised it.
     """
     import ray
 
@@ -165,7 +169,12 @@ def side_by_side(
                 break
         (ready,), _ = ray.wait(list(running), num_returns=1)
         number = running.pop(ready)
-        done[number] = ray.get(ready)
+        try:
+            done[number] = ray.get(ready)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, UserError):  # said in words; Ray's trace says nothing more
+                raise error.cause from None
+            raise
         if on_done is not None:
             on_done(done[number])
     return [done[number] for number in range(len(orders))]

@@ -20,6 +20,7 @@ from datasets_spec.prepare.opening.open_block import OpeningOrder, open_block
 from datasets_spec.prepare.opening.open_wanted import open_wanted
 from datasets_spec.prepare.opening.wanted_images import ImagePlace, Places, WantedImages
 from datasets_spec.prepare.prepare_store import prepare_store
+from datasets_spec.prepare.ray_jobs import side_by_side
 from datasets_spec.prepare.read_rows import read_files
 from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
 from datasets_spec.storage.s3_bucket import forget_sessions
@@ -72,6 +73,18 @@ def test_a_bucket_leads_to_the_same_store_as_a_disk(tmp_path: Path, local_ray: N
     assert prepare_store(catalogs[1], stores[1], quarantine_limit=0.5).was_current
     for path in (path for path in stores[1].rglob("*") if path.is_file()):
         assert s3.secret.encode() not in path.read_bytes()
+
+
+@pytest.mark.ray
+def test_a_task_that_does_not_get_at_a_bucket_says_so_without_a_trace(local_ray: None) -> None:
+    with pytest.raises(StorageError) as caught:
+        side_by_side(refused, [1, 2])
+    assert type(caught.value) is StorageError
+    assert str(caught.value) == "no way there\n  look for one"
+
+
+def refused(number: int) -> int:
+    raise StorageError("no way there", hint="look for one")
 
 
 def test_what_is_not_in_the_bucket_is_named(tmp_path: Path, s3: S3Server) -> None:
