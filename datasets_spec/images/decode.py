@@ -23,6 +23,8 @@ MAX_JPEG_SCANS = 100
 _JPEG_START, _JPEG_SCAN = b"\xff\xd8", b"\xff\xda"
 # Of EXIF blocks, PNG's text profiles and XMP packets.
 _ORIENTATION_MARKS = (b"Exif", b"eXIf", b"EXIF", b"exif", b"xmp", b"XMP", b"Orientation")
+# Markers that a length follows (ISO/IEC 10918-1, table B.1); fill bytes and restarts have none.
+_WITH_LENGTH = frozenset((*range(0xC0, 0xD0), *range(0xDA, 0xFF)))
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Modes whose values do not fit 8 bits; Pillow clips them to white when asked for RGB.
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -78,7 +80,21 @@ def may_be_turned(data: bytes) -> bool:
         data: Encoded image.
     """
     is_tiff = data[:4] in _TIFF_STARTS  # its header is what EXIF blocks are made of
-    return is_tiff or any(mark in data for mark in _ORIENTATION_MARKS)
+    searched = _before_first_scan(data) if data.startswith(_JPEG_START) else data
+    return is_tiff or any(mark in searched for mark in _ORIENTATION_MARKS)
+
+
+def _before_first_scan(data: bytes) -> bytes:
+    """Returns what Pillow reads of a JPEG before it decodes: an orientation stands there, and a scan has most bytes."""
+    position = len(_JPEG_START)
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == _JPEG_SCAN[1]:
+            return data[:position]
+        if marker not in _WITH_LENGTH:
+            break
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return data
 
 
 def decode(data: bytes, limits: ImageLimits) -> Image.Image:

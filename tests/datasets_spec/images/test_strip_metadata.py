@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from datasets_spec.images.decode import decode
+from datasets_spec.images.decode import decode, may_be_turned
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.strip_metadata import _scan_end, without_metadata
 from tests.datasets_spec.images.shown import pixel_hash
@@ -157,6 +157,19 @@ def test_a_damaged_file_is_refused_or_keeps_its_pixels(at: int, byte: int, name:
     except ImageRefused:
         return
     assert pixel_hash(plain_of(bytes(data)), LIMITS) == before
+
+
+def test_orientation_is_looked_for_where_it_can_stand() -> None:
+    upright, turned = labelled_jpeg("RGB"), labelled_jpeg("RGB", 6)
+    plain = plain_of(upright)
+    assert may_be_turned(turned)
+    assert may_be_turned(with_thumbnail(turned))
+    # Behind the first scan nobody reads it.
+    assert not may_be_turned(plain + b"Exif")
+    assert pixel_hash(plain + turned[2:], LIMITS) == pixel_hash(plain, LIMITS)
+    # What has no beginning of that kind is searched whole.
+    assert may_be_turned(b"\xff\xd8\xff\xff" + turned[2:])
+    assert may_be_turned(labelled_png("RGB", 6))
 
 
 def test_a_text_chunk_behind_the_pixels_goes_too() -> None:
