@@ -86,47 +86,29 @@ def prepare_store(
         for name, lacking in absent_subsets(catalog).items():
             tell(f"{name}: left out, {lacking} is not there")
     fingerprint = inputs_fingerprint(catalog, seed=seed, limits=limits)
+    order = StoreOrder(
+        catalog=catalog,
+        store_dir=store_dir,
+        generation=store_dir / GENERATIONS / f"{short_hash(fingerprint)}-{uuid.uuid4().hex[:8]}",
+        seed=seed,
+        quarantine_limit=quarantine_limit,
+        limits=limits,
+        fingerprint=fingerprint,
+        tell=tell,
+        renew=on_progress,
+    )
     before = readable_manifest(store_dir)
     # Looked at without the lock, which a store on a read-only mount cannot give.
-    if before and is_current(before, catalog, store_dir, fingerprint=fingerprint, check_hashes=check_hashes, tell=tell):
-        tell(f"the store {store_dir} is current: nothing to do")
-        tallies = {name: tally_of(before, name) for name in before.subsets}
-        require_within_limit(tallies, quarantine_limit, store_dir / QUARANTINE_NAME)
+    if before and _is_current(before, order, check_hashes):
         return PreparedStore(manifest=before, was_current=True)
     with locked(store_dir) as has_lock:
+        # Another process may have prepared it since, from the same inputs.
+        now = readable_manifest(store_dir)
+        if now and now != before and _is_current(now, order, check_hashes):
+            return PreparedStore(manifest=now, was_current=True)
         if not has_lock:
             tell(f"{store_dir} is on a file system without locks: prepare it from one place at a time")
-        generation = store_dir / GENERATIONS / f"{short_hash(fingerprint)}-{uuid.uuid4().hex[:8]}"
-        generation.mkdir(parents=True)
-        (generation / LEASE_NAME).touch()
-        try:
-            if has_lock:
-                _remove_left_staging(store_dir)
-                remove_unfinished(store_dir)
-            if before and check_hashes:
-                damages = find_damages(store_dir, before, check_hashes=True)
-                forget(store_dir, [Path(damage.path).name for damage in damages if damage.is_pack])
-            manifest, aside = build_store(
-                StoreOrder(
-                    catalog=catalog,
-                    store_dir=store_dir,
-                    generation=generation,
-                    seed=seed,
-                    quarantine_limit=quarantine_limit,
-                    limits=limits,
-                    fingerprint=fingerprint,
-                    tell=tell,
-                    renew=on_progress,
-                )
-            )
-            write_quarantine(aside, store_dir / QUARANTINE_NAME)
-        except BaseException as error:
-            shutil.rmtree(generation, ignore_errors=True)
-            if _is_full(error):
-                raise _no_space(store_dir) from None
-            raise
-        write_manifest(store_dir, manifest)
-        (store_dir / REFUSED_NAME).unlink(missing_ok=True)
+        manifest = _built(order, before if check_hashes else None, has_lock)
         held = remove_unheld(store_dir, manifest.generation).held
     same = ", the same rows as before" if before and before.fingerprint == manifest.fingerprint else ""
     tell(f"the store {store_dir} is ready: fingerprint {short_hash(manifest.fingerprint)}{same}")
@@ -134,6 +116,53 @@ def prepare_store(
         names = ", ".join(old.name for old in held)
         tell(f"earlier rows stay, for a running study reads them: {names}. Later: recombine data gc STUDY")
     return PreparedStore(manifest=manifest, was_current=False)
+
+
+def _is_current(manifest: StoreManifest, order: StoreOrder, check_hashes: bool) -> bool:
+    """Whether nothing is to be done; too many unusable rows are refused here as well."""
+    if not is_current(
+        manifest,
+        order.catalog,
+        order.store_dir,
+        fingerprint=order.fingerprint,
+        check_hashes=check_hashes,
+        tell=order.tell,
+    ):
+        return False
+    order.tell(f"the store {order.store_dir} is current: nothing to do")
+    tallies = {name: tally_of(manifest, name) for name in manifest.subsets}
+    require_within_limit(tallies, order.quarantine_limit, order.store_dir / QUARANTINE_NAME)
+    return True
+
+
+def _built(order: StoreOrder, suspect: StoreManifest | None, has_lock: bool) -> StoreManifest:
+    """Builds and announces a generation; what is left of one that fails goes.
+
+    Args:
+        order: What to build.
+        suspect: Manifest of packs whose bytes are compared with their hashes before they are used again.
+        has_lock: Whether no other process is at work.
+    """
+    store_dir = order.store_dir
+    order.generation.mkdir(parents=True)
+    (order.generation / LEASE_NAME).touch()
+    try:
+        if has_lock:
+            _remove_left_staging(store_dir)
+            remove_unfinished(store_dir)
+        if suspect is not None:
+            damages = find_damages(store_dir, suspect, check_hashes=True)
+            forget(store_dir, [Path(damage.path).name for damage in damages if damage.is_pack])
+        manifest, aside = build_store(order)
+        write_quarantine(aside, store_dir / QUARANTINE_NAME)
+    except BaseException as error:
+        shutil.rmtree(order.generation, ignore_errors=True)
+        if _is_full(error):
+            raise _no_space(store_dir) from None
+        raise
+    write_manifest(store_dir, manifest)
+    (store_dir / REFUSED_NAME).unlink(missing_ok=True)
+    return manifest
 
 
 def _is_full(error: BaseException) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,13 @@ from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.errors import StoreError
 from datasets_spec.images.limits import ImageLimits
 from datasets_spec.packs.pack_writer import PACKS
+from datasets_spec.prepare import prepare_store as prepare_module
 from datasets_spec.prepare import ray_jobs
 from datasets_spec.prepare.opening import open_block
 from datasets_spec.prepare.opening.open_block import divide
 from datasets_spec.prepare.opening.wanted_images import opening_of
 from datasets_spec.prepare.prepare_store import PreparedStore, prepare_store
-from datasets_spec.store.generations import collect_garbage
+from datasets_spec.store.generations import collect_garbage, locked
 from datasets_spec.store.store import Store, open_store
 from tests.makers.corpus import encoded, mat_pool, picture, save_picture, subset_lines, write_catalog, write_json
 
@@ -104,6 +107,26 @@ def test_what_an_interrupted_preparation_opened_is_not_opened_again(
     assert told.endswith("; opening 0 images")
     assert result.manifest.fingerprint == calm.fingerprint
     assert not list((tmp_path / "store" / PACKS).glob(".*"))
+
+
+@pytest.mark.ray
+def test_of_two_preparations_that_begin_together_one_builds(
+    tmp_path: Path, two: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other gets the lock when the first has let it go, and finds what it would have built."""
+
+    @contextmanager
+    def locked_later(store_dir: Path) -> Iterator[bool]:
+        monkeypatch.undo()
+        prepare_store(two, store_dir)
+        with locked(store_dir) as has_lock:
+            yield has_lock
+
+    monkeypatch.setattr(prepare_module, "locked", locked_later)
+    second = prepare_store(two, tmp_path / "store")
+    assert second.was_current
+    assert second.manifest == open_store(tmp_path / "store").manifest
+    assert len(list((tmp_path / "store" / "generations").iterdir())) == 1
 
 
 @pytest.mark.ray
