@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import UserError
-from datasets_spec.store.store import Store
 from search.engine.interface import Engine
 from search.engine.rungs import RungBook
 from search.engine.study_run import OpenStudy
 from search.engine.trial_factory import PlannedTrial
 from search.space.composition import Composition, share_out
+from search.study.needed_rows import stored_bytes
 from search.study.run_dir import RunFile
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _plain_rows(opened: OpenStudy) -> RowBlocks:
 
     folder = opened.run_dir.root.absolute() / RunFile.rows
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    needed, room = stored_bytes(opened.store, opened.needed_rows), _room()
+    needed, room = stored_bytes(opened.store.manifest, opened.needed_rows), _room()
     if needed <= room:
         return load_row_blocks(opened.store, opened.needed_rows)
     num_rows = sum(opened.needed_rows.values())
@@ -113,16 +113,6 @@ def _plain_rows(opened: OpenStudy) -> RowBlocks:
         f"the object store may be used: they lie in {RunFile.rows} of the study directory while it runs"
     )
     return load_row_blocks(opened.store, opened.needed_rows, folder=folder)
-
-
-def stored_bytes(store: Store, needed: Mapping[tuple[str, str], int]) -> int:
-    """Return about how many bytes the first rows of partitions take; the manifest knows the sizes of their files."""
-    total = 0.0
-    for (subset, split), number in needed.items():
-        parts = store.manifest.subsets[subset].files.get(split, ())
-        rows = sum(part.num_rows for part in parts)
-        total += sum(part.num_bytes for part in parts) * number / rows if rows else 0
-    return round(total)
 
 
 def _room() -> float:
