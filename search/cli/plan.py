@@ -11,7 +11,8 @@ from search.cli.console import print_line, print_table
 from search.planning.cost import compute_plan
 from search.planning.detectable import compute_detectable, detectable_lines, needed_rows, trials_line
 from search.planning.facts import read_facts
-from search.planning.gpu_memory import gpu_memory_line
+from search.planning.gpu_slot import gpu_lines
+from search.planning.loaded_rows import rows_line
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.load_study import load_study
 from search.study.own_keys import own_keys_line
@@ -56,13 +57,15 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
             if n in {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets}
         ]
         print_table("Rows", ["subset", *splits], [_row_cells(n, facts.counts.get(n), splits) for n in names])
+        print_line(rows_line(study, facts))
     else:
         print_line("rows: not known before `recombine data prepare`")
     rows = [[p.phase, str(p.num_trials), str(p.num_samples), p.note] for p in plan.phases]
     print_table("Trials", ["phase", "trials", "samples each", "note"], [*rows, ["total", str(plan.num_trials), "", ""]])
     print_line(f"time: {_duration(plan.wall_s[0])} to {_duration(plan.wall_s[1])}" + _gpu(plan.gpu_s))
     if spec.execution.gpus_per_worker:
-        print_line(gpu_memory_line(study, [arm.composition for row in facts.design_rows for arm in row.arms]))
+        for line in gpu_lines(study, plan.step_s, facts.design_arms):
+            print_line(line)
     print_line(f"disk: about {plan.disk_mib:.0f} MiB")
     for assumption in plan.assumptions:
         print_line(f"  assumes {assumption}")

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import UserError
-from datasets_spec.store.store import Store
 from search.engine.interface import Engine
 from search.engine.rungs import RungBook
 from search.engine.study_run import OpenStudy
 from search.engine.trial_factory import PlannedTrial
-from search.space.composition import Composition
+from search.space.composition import Composition, share_out
+from search.study.needed_rows import stored_bytes
 from search.study.run_dir import RunFile
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Shared blocks may take this share of Ray's object store; the rest is for Ray Data's own work and what trials read.
 STORE_SHARE = 0.5
+MEASURED_ROWS = 64  # that packs are measured with: a step's and more of most recipes
 
 
 def build_engine(opened: OpenStudy) -> Engine:
@@ -103,7 +104,7 @@ def _plain_rows(opened: OpenStudy) -> RowBlocks:
 
     folder = opened.run_dir.root.absolute() / RunFile.rows
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    needed, room = stored_bytes(opened.store, opened.needed_rows), _room()
+    needed, room = stored_bytes(opened.store.manifest, opened.needed_rows), _room()
     if needed <= room:
         return load_row_blocks(opened.store, opened.needed_rows)
     num_rows = sum(opened.needed_rows.values())
@@ -112,16 +113,6 @@ def _plain_rows(opened: OpenStudy) -> RowBlocks:
         f"the object store may be used: they lie in {RunFile.rows} of the study directory while it runs"
     )
     return load_row_blocks(opened.store, opened.needed_rows, folder=folder)
-
-
-def stored_bytes(store: Store, needed: Mapping[tuple[str, str], int]) -> int:
-    """Return about how many bytes the first rows of partitions take; the manifest knows the sizes of their files."""
-    total = 0.0
-    for (subset, split), number in needed.items():
-        parts = store.manifest.subsets[subset].files.get(split, ())
-        rows = sum(part.num_rows for part in parts)
-        total += sum(part.num_bytes for part in parts) * number / rows if rows else 0
-    return round(total)
 
 
 def _room() -> float:
@@ -163,13 +154,18 @@ def _feature_bytes(opened: OpenStudy) -> float:
     return sum(opened.needed_rows.values()) * sizes.feature_bytes(hidden_size=hidden_size, itemsize=itemsize)
 
 
+def measured_composition(needed: Mapping[tuple[str, str], int]) -> Composition:
+    """Return what packs are measured with: rows of all sources, as long as those of the study's trials."""
+    sources = {name: number for (name, split), number in needed.items() if split == "train" and number}
+    return share_out(sources, min(MEASURED_ROWS, sum(sources.values())))
+
+
 def _make_pool(opened: OpenStudy, rows: RowBlocks | SampleRows) -> SlotPool:
     from trainers.executors.pool import SlotPool
     from trainers.executors.slot import SlotConfig
 
     spec, execution = opened.spec, opened.spec.execution
-    source = next(name for (name, split), number in opened.needed_rows.items() if split == "train" and number)
-    measure = opened.factory.spec(Composition({source: 1}), spec.recipe, spec.seed, ())
+    measure = opened.factory.spec(measured_composition(opened.needed_rows), spec.recipe, spec.seed, ())
     is_measured = execution.pack == "auto" and execution.num_workers == 1
 
     def make_config(name: str, broker: Any) -> SlotConfig:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets_spec.canonical import content_hash
 from search.engine.study_run import StudyRun
@@ -15,6 +15,11 @@ from search.engine.trial_factory import PlannedTrial
 from search.ledger.records import Kind, finished_of
 from search.space.composition import Composition
 from search.vocabulary import Stage
+
+if TYPE_CHECKING:
+    from trainers.rows.row_blocks import RowBlocks
+    from trainers.trial.result import TrialResult
+    from trainers.trial.spec import TrialSpec
 
 FILE = "sealed_openings.jsonl"
 
@@ -25,7 +30,6 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
     Returns:
         Whether these trials have sealed figures now.
     """
-    from trainers.executors.rescore import rescore_trials
     from trainers.rows.row_blocks import load_row_blocks
 
     planned = _sealed_trials(run, arms)
@@ -50,10 +54,18 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
         questions = {(name, "sealed"): run.store.count(name, "sealed") for name in run.spec.eval_sets}
         rows = load_row_blocks(run.store, questions)
         specs = list({p.spec.train_id: p.spec for p in missing}.values())
-        results = {r.train_id: r for r in rescore_trials(specs, rows, run.run_dir.root, run.resources)}
+        results = {r.train_id: r for r in _scored(run, specs, rows)}
         for p in missing:
             run.recorder.record(p, results[p.spec.train_id])
     return True
+
+
+def _scored(run: StudyRun, specs: Sequence[TrialSpec], rows: RowBlocks) -> list[TrialResult]:
+    """Score trials in as many processes as the study has slots."""
+    from trainers.executors.rescore import rescore_trials
+
+    num_tasks = run.spec.execution.max_concurrent
+    return rescore_trials(specs, rows, run.run_dir.root, run.resources, num_tasks=num_tasks)
 
 
 def _note_opening(run: StudyRun) -> int:

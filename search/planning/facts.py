@@ -30,6 +30,11 @@ class PlanFacts:
     trials: Sequence[Record]
     outcomes: Outcomes
 
+    @property
+    def design_arms(self) -> list[Mapping[str, int]]:
+        """The compositions that the design trains on."""
+        return [arm.composition for row in self.design_rows for arm in row.arms if arm.composition]
+
 
 def read_facts(study: Study, run_dir: RunDir) -> PlanFacts:
     """Read what a plan of this study goes by.

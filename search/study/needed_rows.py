@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from datasets_spec.store.manifest import StoreManifest
 from search.study.spec import StudySpec
 
 
@@ -47,3 +48,18 @@ def _of_search(spec: StudySpec, count: Callable[[str, str], int]) -> dict[str, i
         for target in spec.objective_sets:
             wanted[target] = max(count(target, "search"), wanted.get(target, 0))
     return wanted
+
+
+def stored_bytes(manifest: StoreManifest, needed: Mapping[tuple[str, str], int]) -> int:
+    """Return about how many bytes the first rows of partitions take, from the sizes of their files.
+
+    Args:
+        manifest: of the store.
+        needed: rows of each (subset, split).
+    """
+    total = 0.0
+    for (subset, split), number in needed.items():
+        parts = manifest.subsets[subset].files.get(split, ()) if subset in manifest.subsets else ()
+        rows = sum(part.num_rows for part in parts)
+        total += sum(part.num_bytes for part in parts) * number / rows if rows else 0
+    return round(total)

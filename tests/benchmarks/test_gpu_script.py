@@ -20,4 +20,5 @@ def test_the_last_line_holds_every_run() -> None:
         assert run["tokens_a_s"] > 0
         assert run["estimated_gib"] >= 0
     assert {run["with_features"] for run in found["runs"]} == {True, False}
+    assert {"waiting_ahead", "waiting_when_asked"} <= set(found["feeding"])
     assert {run["num_packed"] for run in found["runs"]} == {1, 2}

@@ -20,6 +20,7 @@ CHANGES: dict[str, Any] = {
     "space": {"composition": {"sources": list(SOURCES), "num_samples": [16], "budget": 32}},
     "strategy": {"name": "merge-then-confirm", "num_trials": 2, "num_merges": 3},
     "confirm": {"enabled": False},
+    "execution": STUDY["execution"] | {"keep_adapters": "all"},  # merges are looked into, and trials taken over
 }
 
 

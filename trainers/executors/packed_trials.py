@@ -291,7 +291,7 @@ class PackRun:
 
 
 def _merged(spans: Sequence[Span], data_s: float) -> list[Span]:
-    """Join spans of a phase that follow each other; joining batches is told apart from the training it is part of."""
+    """Join spans of a phase that follow each other; waiting for samples is told apart from the training around it."""
     merged: list[Span] = []
     for span in spans:
         last = merged[-1] if merged else None

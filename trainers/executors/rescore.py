@@ -14,15 +14,16 @@ from trainers.trial.spec import TrialSpec
 
 
 def rescore_trials(
-    specs: Sequence[TrialSpec], rows: RowBlocks, run_dir: Path, resources: TrialResources
+    specs: Sequence[TrialSpec], rows: RowBlocks, run_dir: Path, resources: TrialResources, *, num_tasks: int = 1
 ) -> list[TrialResult]:
-    """Add the missing scores of trained trials, in one Ray task; nothing is trained.
+    """Add the missing scores of trained trials, in a few Ray tasks; nothing is trained.
 
     Args:
         specs: trials whose folders hold finished weights, of one backbone.
         rows: rows of every requested evaluation set.
         run_dir: the study directory.
         resources: CPUs, GPUs and threads of one worker.
+        num_tasks: that share the trials; each loads the backbone.
 
     Raises:
         RecombineError: a trial's weights are missing or damaged.
@@ -39,9 +40,9 @@ def rescore_trials(
     bundle = worker_resources(resources)
     task = ray.remote(num_cpus=bundle["CPU"], num_gpus=bundle.get("GPU", 0))(_score_each)
     dumped = [spec.model_dump(mode="json") for spec in specs]
-    return [
-        TrialResult.model_validate(r) for r in ray.get(task.remote(dumped, rows, str(run_dir), resources.num_threads))
-    ]
+    shares = [dumped[number::num_tasks] for number in range(min(num_tasks, len(dumped)))]
+    running = [task.remote(share, rows, str(run_dir), resources.num_threads) for share in shares]
+    return [TrialResult.model_validate(result) for found in ray.get(running) for result in found]
 
 
 def _score_each(

@@ -1,6 +1,8 @@
 """Rows of the store -> chat template -> tensors, with proof that the images reach the model."""
 
+import copy
 import io
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -81,18 +83,44 @@ class BatchEncoder:
         self._processor = processor
         self.image_token_id = image_token_id
         self._max_tokens = max_tokens
-        self._device = device
-        self._dtype = dtype
+        self.device = device
+        self.dtype = dtype
+        self._thread = threading.get_ident()
+        self._of_thread = threading.local()
         self.tokenizer = processor.tokenizer
         self.boxes = box_language_of(self.tokenizer)
         self._answers = AnswerTokens(processor)
         pad = self.tokenizer.pad_token_id
         self.pad_id = int(pad if pad is not None else self.tokenizer.eos_token_id)
 
+    def for_this_thread(self) -> "BatchEncoder":
+        """Return this encoder, or a copy that is this thread's alone: tokenizers cannot be used by two at once."""
+        if threading.get_ident() == self._thread:
+            return self
+        if not hasattr(self._of_thread, "encoder"):
+            self._of_thread.encoder = BatchEncoder(
+                copy.deepcopy(self._processor),
+                image_token_id=self.image_token_id,
+                max_tokens=self._max_tokens,
+                device=self.device,
+                dtype=self.dtype,
+            )
+        own: BatchEncoder = self._of_thread.encoder
+        return own
+
     def encode_prompts(
-        self, examples: Sequence[Example], *, padding_side: Literal["left", "right"] = "right"
+        self,
+        examples: Sequence[Example],
+        *,
+        padding_side: Literal["left", "right"] = "right",
+        device: torch.device | None = None,
     ) -> dict[str, torch.Tensor]:
         """Return the processor's tensors for the prompts; `input_ids` is [batch, tokens].
+
+        Args:
+            examples: with their images.
+            padding_side: of the shorter ones.
+            device: where the tensors go; None: the backbone's.
 
         Raises:
             ImagesDidNotReachModelError: placeholders, image tokens or length do not fit.
@@ -109,7 +137,11 @@ class BatchEncoder:
         )
         inputs = {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
         self._check_images(examples, texts, inputs)
-        return {name: self._place(value) for name, value in inputs.items()}
+        place = self.device if device is None else device
+        return {
+            name: value.to(place, self.dtype) if value.is_floating_point() else value.to(place)
+            for name, value in inputs.items()
+        }
 
     def encode_training(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
         """Return prompts with their answers appended and `labels` [batch, tokens], ignored outside the answers."""
@@ -128,7 +160,7 @@ class BatchEncoder:
         for i, (start, answer) in enumerate(zip(prompt_lengths, answers, strict=True)):
             for name in aligned:
                 extended[name][i, :start] = inputs[name][i, :start]
-            ids = torch.tensor(answer, device=self._device)
+            ids = torch.tensor(answer, device=self.device)
             end = start + len(answer)
             extended["input_ids"][i, start:end] = ids
             extended["attention_mask"][i, start:end] = 1
@@ -164,9 +196,6 @@ class BatchEncoder:
 
     def _asked(self, example: Example) -> str:
         return "\n".join(filter(None, (example.prompt, self.boxes.instruction if example.is_box else "")))
-
-    def _place(self, value: torch.Tensor) -> torch.Tensor:
-        return value.to(self._device, self._dtype) if value.is_floating_point() else value.to(self._device)
 
     def _check_images(
         self, examples: Sequence[Example], texts: Sequence[str], inputs: Mapping[str, torch.Tensor]

@@ -16,7 +16,7 @@ import torch
 
 from trainers.backbone.backbone import Backbone
 from trainers.backbone.memory import free_memory, is_out_of_memory
-from trainers.prompts.encoder import IGNORED, Example
+from trainers.prompts.encoder import IGNORED, BatchEncoder, Example
 from trainers.rows.kept_features import FeaturesNotKeptError
 
 # Image tokens of one pass of the vision tower: enough to fill a GPU, and few enough that a pass takes less memory than
@@ -71,7 +71,7 @@ def encode_samples(
     encoded: list[EncodedSample] = []
     waiting: list[EncodedSample] = []
     for example in examples:
-        sample = _encode_one(backbone, example)
+        sample = encode_one(backbone.encoder, example)
         if not with_features:
             encoded.append(_moved(sample, device))
             continue
@@ -124,7 +124,7 @@ def vision_features(backbone: Backbone, samples: Sequence[EncodedSample]) -> lis
     Raises:
         FeaturesNotKeptError: this family's tower gives more than one tensor a token (deep-stacked features).
     """
-    tensors = joined_images(samples)
+    tensors = {name: value.to(backbone.device) for name, value in joined_images(samples).items()}
     get_features = backbone.model.model.get_image_features
     known = inspect.signature(get_features).parameters
     output = get_features(**{n: v for n, v in tensors.items() if n in known}, return_dict=True)
@@ -137,14 +137,14 @@ def vision_features(backbone: Backbone, samples: Sequence[EncodedSample]) -> lis
 
 def training_batch(backbone: Backbone, samples: Sequence[EncodedSample]) -> dict[str, Any]:
     """Join samples: prompts with their answers, padded on the right, and `labels` [batch, tokens]."""
-    return _joined(backbone, samples, with_answers=True, side="right")
+    return join_samples(backbone.encoder, samples, with_answers=True, side="right")
 
 
 def prompt_batch(
     backbone: Backbone, samples: Sequence[EncodedSample], side: Literal["right", "left"] = "right"
 ) -> dict[str, Any]:
     """Join samples: prompts alone, padded on one side."""
-    return _joined(backbone, samples, with_answers=False, side=side)
+    return join_samples(backbone.encoder, samples, with_answers=False, side=side)
 
 
 def joined_images(samples: Sequence[EncodedSample]) -> dict[str, torch.Tensor]:
@@ -153,8 +153,9 @@ def joined_images(samples: Sequence[EncodedSample]) -> dict[str, torch.Tensor]:
     return {name: _cat_padded([sample.image_tensors[name] for sample in samples]) for name in names}
 
 
-def _encode_one(backbone: Backbone, example: Example) -> EncodedSample:
-    inputs = backbone.encoder.encode_prompts([example])
+def encode_one(encoder: BatchEncoder, example: Example) -> EncodedSample:
+    """Encode one sample, with its pixels, on the CPU: every image is processed once, however often it is joined."""
+    inputs = encoder.encode_prompts([example], device=torch.device("cpu"))
     shape = inputs["input_ids"].shape  # [1, tokens]
     aligned = {
         name: value[0]
@@ -165,7 +166,7 @@ def _encode_one(backbone: Backbone, example: Example) -> EncodedSample:
     return EncodedSample(
         example=replace(example, images=()),
         prompt_ids=inputs["input_ids"][0],
-        answer_ids=torch.tensor(backbone.encoder.answer_ids(example)),
+        answer_ids=torch.tensor(encoder.answer_ids(example)),
         aligned=aligned,
         image_tensors=images,
     )
@@ -180,16 +181,26 @@ def _moved(sample: EncodedSample, device: str) -> EncodedSample:
     )
 
 
-def _joined(
-    backbone: Backbone, samples: Sequence[EncodedSample], *, with_answers: bool, side: Literal["right", "left"]
+def join_samples(
+    encoder: BatchEncoder, samples: Sequence[EncodedSample], *, with_answers: bool, side: Literal["right", "left"]
 ) -> dict[str, Any]:
-    device = backbone.device
+    """Join samples into what a forward pass takes, on the backbone's device.
+
+    Args:
+        encoder: of the backbone.
+        samples: in their order.
+        with_answers: append the answers, and add `labels` [batch, tokens].
+        side: that is padded.
+
+    Raises:
+        ImagesDidNotReachModelError: more tokens than the backbone takes.
+    """
     lengths = [s.num_tokens if with_answers else len(s.prompt_ids) for s in samples]
     longest = max(lengths)
-    backbone.encoder.check_length(longest)
+    encoder.check_length(longest)
     names = list(samples[0].aligned)
     shape = (len(samples), longest)
-    ids = torch.full(shape, backbone.encoder.pad_id)  # [batch, tokens]
+    ids = torch.full(shape, encoder.pad_id)  # [batch, tokens]
     mask, labels = torch.zeros(shape, dtype=torch.long), torch.full(shape, IGNORED)
     aligned = {name: torch.zeros(shape, dtype=samples[0].aligned[name].dtype) for name in names}
     for i, (sample, length) in enumerate(zip(samples, lengths, strict=True)):
@@ -206,17 +217,17 @@ def _joined(
     if with_answers:
         inputs["labels"] = labels
     inputs |= joined_images(samples)
-    inputs = {name: value.to(device) for name, value in inputs.items()}
+    inputs = {name: value.to(encoder.device) for name, value in inputs.items()}
     if samples[0].features is not None:
-        inputs["mm_encoder_outputs"] = _as_encoder_output(backbone, samples)
+        inputs["mm_encoder_outputs"] = _as_encoder_output(encoder, samples)
     return inputs
 
 
-def _as_encoder_output(backbone: Backbone, samples: Sequence[EncodedSample]) -> dict[str, Any]:
+def _as_encoder_output(encoder: BatchEncoder, samples: Sequence[EncodedSample]) -> dict[str, Any]:
     """What a forward pass takes in place of pixels."""
     from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-    features = [s.features.to(backbone.device, backbone.dtype) for s in samples if s.features is not None]
+    features = [s.features.to(encoder.device, encoder.dtype) for s in samples if s.features is not None]
     return {"image": BaseModelOutputWithPooling(pooler_output=features)}
 
 

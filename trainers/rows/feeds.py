@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from trainers.prompts.encoder import BatchEncoder, Example, example_from_row
+from trainers.rows.encoded_samples import encode_one, join_samples, prompt_batch, training_batch
 from trainers.rows.row_blocks import RowBlocks
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ Side = Literal["right", "left"]
 
 class Feed(Protocol):
     """An ordered set of samples of one backbone."""
+
+    @property
+    def is_prepared_late(self) -> bool:
+        """Whether taking a sample costs time, so that threads should do it ahead."""
+        ...
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -43,12 +49,14 @@ class Feed(Protocol):
 
 
 class DirectFeed:
-    """Encodes rows by the backbone's processor every time they are needed: the reference.
+    """Decodes rows and encodes them by the backbone's processor when they are taken; any thread may take.
 
     Args:
         encoder: of the backbone.
         rows: stored rows, in their order.
     """
+
+    is_prepared_late = True
 
     def __init__(self, encoder: BatchEncoder, rows: pa.Table) -> None:
         self._encoder = encoder
@@ -57,21 +65,23 @@ class DirectFeed:
     def __len__(self) -> int:
         return int(self._rows.num_rows)
 
-    def take(self, indices: Iterable[int]) -> list[Example]:
-        """Decode rows, each where it lies: Arrow's `take` joins chunks, which copies all images and ends at 2 GiB."""
-        return [example_from_row(row) for i in indices for row in self._rows.slice(int(i), 1).to_pylist()]
+    def take(self, indices: Iterable[int]) -> list[EncodedSample]:
+        """Prepare rows, each where it lies: Arrow's `take` joins chunks, which copies all images and ends at 2 GiB."""
+        encoder = self._encoder.for_this_thread()
+        rows = (row for i in indices for row in self._rows.slice(int(i), 1).to_pylist())
+        return [encode_one(encoder, example_from_row(row)) for row in rows]
 
-    def question(self, sample: Example) -> Example:
-        """Return the example itself."""
-        return sample
+    def question(self, sample: EncodedSample) -> Example:
+        """Return the question without images."""
+        return sample.example
 
-    def training_inputs(self, samples: Sequence[Example]) -> dict[str, Any]:
+    def training_inputs(self, samples: Sequence[EncodedSample]) -> dict[str, Any]:
         """As `BatchEncoder.encode_training`."""
-        return dict(self._encoder.encode_training(samples))
+        return join_samples(self._encoder, samples, with_answers=True, side="right")
 
-    def prompt_inputs(self, samples: Sequence[Example], side: Side = "right") -> dict[str, Any]:
+    def prompt_inputs(self, samples: Sequence[EncodedSample], side: Side = "right") -> dict[str, Any]:
         """As `BatchEncoder.encode_prompts`."""
-        return dict(self._encoder.encode_prompts(samples, padding_side=side))
+        return join_samples(self._encoder, samples, with_answers=False, side=side)
 
 
 class EncodedFeed:
@@ -81,6 +91,8 @@ class EncodedFeed:
         backbone: the one they were encoded for.
         samples: in their order.
     """
+
+    is_prepared_late = False
 
     def __init__(self, backbone: Backbone, samples: Sequence[EncodedSample]) -> None:
         self._backbone = backbone
@@ -99,14 +111,10 @@ class EncodedFeed:
 
     def training_inputs(self, samples: Sequence[EncodedSample]) -> dict[str, Any]:
         """As `encoded_samples.training_batch`."""
-        from trainers.rows.encoded_samples import training_batch
-
         return training_batch(self._backbone, samples)
 
     def prompt_inputs(self, samples: Sequence[EncodedSample], side: Side = "right") -> dict[str, Any]:
         """As `encoded_samples.prompt_batch`."""
-        from trainers.rows.encoded_samples import prompt_batch
-
         return prompt_batch(self._backbone, samples, side)
 
 
@@ -121,6 +129,7 @@ class SharedFeed:
     def __init__(self, feed: Feed, places: Sequence[int]) -> None:
         self._feed = feed
         self._places = places
+        self.is_prepared_late = feed.is_prepared_late
         self.question = feed.question
         self.training_inputs = feed.training_inputs
         self.prompt_inputs = feed.prompt_inputs

@@ -14,6 +14,7 @@ from trainers.backbone.chosen_logits import logits_at
 from trainers.prompts.encoder import BatchEncoder, Example
 from trainers.prompts.text import LETTERS, parse_letter
 from trainers.rows.feeds import Feed
+from trainers.rows.lookahead import Lookahead
 from trainers.scoring.generation import greedy_tokens
 from trainers.scoring.marks import mark_box, mark_text
 from trainers.scoring.outcome import Outcome
@@ -66,8 +67,9 @@ def score_adapters(
     """
     model.eval()
     outcomes: list[list[Outcome]] = [[] for _ in range(num_adapters)]
+    ahead = Lookahead(feed, range(len(feed)), num_threads=torch.get_num_threads())
     for start in range(0, len(feed), batch_size):
-        samples = feed.take(range(start, min(start + batch_size, len(feed))))
+        samples = ahead.take(min(batch_size, len(feed) - start))
         examples = [feed.question(sample) for sample in samples]
         closed = [i for i, example in enumerate(examples) if example.is_closed]
         generated = [i for i, example in enumerate(examples) if generate or not example.is_closed]

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from trainers.backbone.chosen_logits import logits_at
 from trainers.prompts.encoder import IGNORED
 from trainers.recipe import Recipe
 from trainers.rows.feeds import Feed
+from trainers.rows.lookahead import Lookahead
 from trainers.training.dropout import BatchHolder, micro_batch_of, place_dropout
 from trainers.trial.failures import DivergedError, TrialTimeoutError
 
@@ -96,13 +97,14 @@ def finetune(
     dropout = place_dropout(model, rate=recipe.lora_dropout, seed=seed)
     model.train()
     loss = math.nan
-    steps = batch_indices(len(feed), batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
-    for step, indices in enumerate(steps, start=1):
+    batches = batch_indices(len(feed), batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
+    mine = (int(index) for indices in batches for index in indices[share.rank :: share.num_workers])
+    samples = Lookahead(feed, mine, num_threads=torch.get_num_threads())
+    for step in range(1, recipe.num_steps + 1):
         is_late = deadline_s is not None and time.monotonic() > deadline_s
         if _any_worker(is_late, share):
             raise TrialTimeoutError(f"stopped after {step - 1} of {recipe.num_steps} steps: the trial's time is over")
-        mine = indices[share.rank :: share.num_workers]
-        loss = _backward(model, feed, feed.take(mine), recipe, share, dropout, step=step - 1)
+        loss = _backward(model, feed, samples, recipe, share, dropout, step=step - 1)
         norm = float(torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm))
         if _any_worker(not (math.isfinite(loss) and math.isfinite(norm)), share):
             raise DivergedError(f"the loss is {loss} and its gradient's norm {norm} at step {step}")
@@ -173,14 +175,7 @@ def _any_worker(flag: bool, share: WorkerShare) -> bool:
 
 
 def _backward(
-    model: Any,
-    feed: Feed,
-    samples: Sequence[Any],
-    recipe: Recipe,
-    share: WorkerShare,
-    dropout: BatchHolder,
-    *,
-    step: int,
+    model: Any, feed: Feed, samples: Lookahead, recipe: Recipe, share: WorkerShare, dropout: BatchHolder, *, step: int
 ) -> float:
     """Accumulate the gradient of this worker's share of a batch; return its mean loss.
 
@@ -188,24 +183,24 @@ def _backward(
     DistributedDataParallel averages over workers, hence the factor.
     """
     weight = share.num_workers / recipe.batch_size
-    total, first = 0.0, 0
-    for part in split_batch(samples, recipe.micro_batch_size):
-        inputs = feed.training_inputs(part)
+    num_mine = recipe.batch_size // share.num_workers
+    total = 0.0
+    for part in micro_batches(num_mine, recipe.micro_batch_size):
+        inputs = feed.training_inputs(samples.take(len(part)))
         if recipe.lora_dropout:
-            places = [share.rank + share.num_workers * (first + i) for i in range(len(part))]
+            places = [share.rank + share.num_workers * i for i in part]
             dropout.micro_batch = micro_batch_of(model, inputs, places, step=step)
         loss = batch_losses(model, inputs).sum()
         (loss * weight).backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
-        first += len(part)
-    return total / len(samples)
+    return total / num_mine
 
 
-def split_batch(samples: Sequence[Any], size: int | None) -> Iterator[Sequence[Any]]:
-    """Yield a batch in micro-batches of at most `size`; whole when None."""
-    size = size or len(samples)
-    for start in range(0, len(samples), size):
-        yield samples[start : start + size]
+def micro_batches(num_samples: int, size: int | None) -> Iterator[range]:
+    """Yield the places of a batch's samples in micro-batches of at most `size`; all at once when None."""
+    size = size or num_samples
+    for start in range(0, num_samples, size):
+        yield range(start, min(start + size, num_samples))
 
 
 def halved_micro_batch(recipe: Recipe) -> Recipe | None:

@@ -15,8 +15,9 @@ import torch
 from trainers.backbone.backbone import Backbone
 from trainers.recipe import Recipe
 from trainers.rows.feeds import Feed
+from trainers.rows.lookahead import Lookahead
 from trainers.training.dropout import MicroBatch
-from trainers.training.loop import ADAM_BETAS, batch_indices, batch_losses, rate_factor, split_batch
+from trainers.training.loop import ADAM_BETAS, batch_indices, batch_losses, micro_batches, rate_factor
 from trainers.training.packed_adapters import AdapterWeights, PackedAdapters, fresh_weights, scoring_adapters
 from trainers.training.packed_optimizer import OptimizerState, PackedAdamW
 
@@ -32,7 +33,7 @@ class Member:
         train_s: seconds of the pack's steps, shared out evenly over their members.
         loss: of the last step.
         diverged: why it was taken out, if it was.
-        data_s: the part of `train_s` that went into joining batches.
+        data_s: the part of `train_s` in which the pack waited for its samples or joined them.
     """
 
     recipe: Recipe
@@ -44,6 +45,7 @@ class Member:
     num_steps: int = 0
     diverged: str | None = None
     _order: Iterator[np.ndarray] = field(init=False)
+    _samples: Lookahead | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._order = batch_indices(
@@ -56,9 +58,17 @@ class Member:
             next(self._order)
             self.num_steps += 1
 
-    def next_samples(self) -> list[Any]:
-        """Return the samples of the next step."""
-        return self.feed.take(next(self._order))
+    def take(self, num_samples: int) -> list[Any]:
+        """Return the next samples of its batches; those that follow are prepared meanwhile."""
+        if self._samples is None:
+            places = (int(index) for indices in self._order for index in indices)
+            self._samples = Lookahead(self.feed, places, num_threads=torch.get_num_threads())
+        return self._samples.take(num_samples)
+
+    def leave(self) -> None:
+        """Prepare no more samples."""
+        if self._samples is not None:
+            self._samples.close()
 
 
 def pack_shape(recipe: Recipe) -> tuple[object, ...]:
@@ -121,6 +131,8 @@ class Pack:
 
     def remove(self, leaving: Sequence[Member]) -> None:
         """Take members out; the others go on where they are."""
+        for member in leaving:
+            member.leave()
         if any(member in leaving for member in self.members):
             self._stack({member: self.state(member) for member in self.members if member not in leaving})
 
@@ -165,33 +177,30 @@ class Pack:
         """Accumulate every member's gradient over its next batch; return the mean losses."""
         recipe = self.members[0].recipe
         totals = torch.zeros(len(self.members))
-        started = time.monotonic()
-        batches = [member.next_samples() for member in self.members]
-        data_s = time.monotonic() - started
-        first = 0
-        for micro in zip(*(split_batch(batch, recipe.micro_batch_size) for batch in batches), strict=True):
+        data_s = 0.0
+        for part in micro_batches(recipe.batch_size, recipe.micro_batch_size):
             started = time.monotonic()
-            inputs = self.members[0].feed.training_inputs([sample for part in micro for sample in part])
+            samples = [sample for member in self.members for sample in member.take(len(part))]
+            inputs = self.members[0].feed.training_inputs(samples)
             data_s += time.monotonic() - started
-            with self._adapters.applied(self._micro_batches(inputs, first)) as model:
-                losses = batch_losses(model, inputs).view(len(micro), -1).sum(dim=1)  # [adapters]
+            with self._adapters.applied(self._micro_batches(inputs, part)) as model:
+                losses = batch_losses(model, inputs).view(len(self.members), -1).sum(dim=1)  # [adapters]
                 (losses * (1 / recipe.batch_size)).sum().backward()  # type: ignore[no-untyped-call]
             totals += losses.detach().cpu()
-            first += len(micro[0])
             on_micro_batch()
         for member in self.members:
             member.data_s += data_s / len(self.members)
         losses_of: list[float] = (totals / recipe.batch_size).tolist()
         return losses_of
 
-    def _micro_batches(self, inputs: Mapping[str, Any], first: int) -> list[MicroBatch]:
-        """Say where each member's samples stand in its batch, of which the first is `first`."""
+    def _micro_batches(self, inputs: Mapping[str, Any], places: Sequence[int]) -> list[MicroBatch]:
+        """Say at which places of its batch each member's samples stand."""
         is_image = inputs["input_ids"] == self.backbone.encoder.image_token_id  # [samples of all members, tokens]
         counts: list[list[int]] = is_image.sum(dim=1).view(len(self.members), -1).tolist()
         return [
             MicroBatch(
                 step=member.num_steps,
-                samples=range(first, first + len(own)),
+                samples=places,
                 num_tokens=is_image.shape[1],
                 image_tokens=own,
             )

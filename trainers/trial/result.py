@@ -36,8 +36,8 @@ class Evaluation(BaseModel):
 class Span(BaseModel):
     """A stretch of a trial's time.
 
-    `data` (joining batches) is a part of `train` and lies within it. `sharing` is how many trials of a pack the time
-    was spent on at once: each is charged `duration_s / sharing`.
+    `data` (waiting for samples and joining them) is a part of `train` and lies within it. `sharing` is how many trials
+    of a pack the time was spent on at once: each is charged `duration_s / sharing`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -11,7 +11,7 @@ from search.report.wording import duration
 
 PHASE_WORDS = {
     "startup": "start-up of trials",
-    "data": "joining batches",
+    "data": "waiting for samples, and joining them",
     "train": "training (forward and backward)",
     "score": "scoring",
     "checkpoint": "checkpoints and results on disk",

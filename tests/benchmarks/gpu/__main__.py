@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from tests.benchmarks.gpu.feeding import waiting_shares
 from tests.benchmarks.gpu.runs import Setting, matmul_operations_a_s, timed_run
 from tests.benchmarks.gpu.shapes import REAL, TOY, random_backbone
 
@@ -57,6 +58,11 @@ def main(arguments: Sequence[str], say: Callable[[str], None] = print) -> dict[s
             found["runs"].append(run)
             say(json.dumps(run))
         del backbone
+    if is_toy:
+        found["feeding"] = waiting_shares(num_steps=1, step_s=0.0, side_px=112, num_threads=1)
+    else:
+        found["feeding"] = waiting_shares(num_steps=12, step_s=0.5, side_px=1000, num_threads=2)
+    say(json.dumps(found["feeding"]))
     found["seconds"] = round(time.monotonic() - started, 1)
     say(json.dumps(found))
     return found

@@ -113,6 +113,9 @@ class _TokensOnly:
     image_token_id = IMAGE_TOKEN
     pad_id = 2
 
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.device, self.dtype = device, dtype
+
     def check_length(self, length: int) -> None:
         """Nothing is too long here."""
 
@@ -125,7 +128,7 @@ def random_backbone(shape: Shape, device: torch.device, dtype: torch.dtype) -> B
     with device:
         model = AutoModelForImageTextToText.from_config(shape.make_config(), dtype=dtype)
     model = model.to(device).eval().requires_grad_(False)
-    encoder: Any = _TokensOnly()
+    encoder: Any = _TokensOnly(device, dtype)
     return Backbone(model=model, processor=None, encoder=encoder, device=device, dtype=dtype)
 
 

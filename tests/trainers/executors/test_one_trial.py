@@ -21,7 +21,7 @@ from trainers.rows.row_blocks import RowBlocks
 from trainers.scoring.scorer import score_rows
 from trainers.training import loop
 from trainers.trial.failures import DivergedError, TrialTimeoutError, describe_error, failure_status
-from trainers.trial.folder import begin_attempt, finished_result, read_outcomes, read_result, remove_adapter
+from trainers.trial.folder import begin_attempt, finished_result, read_outcomes, read_result
 from trainers.trial.result import TrialResult
 from trainers.trial.spec import EvalRequest, TrialSpec, rows_digest
 
@@ -336,17 +336,3 @@ def test_scores_are_added_to_outcomes_of_an_earlier_version(tmp_path: Path, back
     assert result.status == "finished", result.error
     kinds = read_outcomes(folder, ["search"]).select(["eval_set", "answer_kind"]).to_pylist()
     assert {(row["eval_set"], row["answer_kind"]) for row in kinds} == {("t", None), ("u", "closed")}
-
-
-def test_weights_that_were_removed_are_trained_again_for_further_scores(backbone: Backbone, tmp_path: Path) -> None:
-    first = run(tmp_path, backbone)
-    folder = tmp_path / make_spec().folder_name
-    remove_adapter(folder)
-    further = make_spec(evaluations=(request("t"), request("u", "confirm")))
-    result = run(tmp_path, backbone, further)
-    assert result.status == "finished"
-    found = finished_result(folder, further.train_id)
-    assert found is not None
-    assert found.adapter_sha256 == first.adapter_sha256  # the same weights, bit for bit
-    assert {e.score_id for e in found.evaluations} == {further.score_id(r) for r in further.evaluations}
-    assert set(read_outcomes(folder)["split"].to_pylist()) == {"search", "confirm"}

@@ -16,6 +16,7 @@ from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
 from trainers.rows.encoded_samples import encode_samples
 from trainers.rows.feeds import EncodedFeed
+from trainers.rows.lookahead import Lookahead
 from trainers.training.dropout import MicroBatch, _mixed, dropped, place_dropout
 from trainers.training.loop import WorkerShare, _backward
 from trainers.training.packed_loop import Member, Pack
@@ -63,7 +64,7 @@ def gradients(backbone: Backbone, recipe: Recipe, share: WorkerShare) -> list[to
         torch.nn.init.normal_(parameter, std=0.1)
     holder = place_dropout(model, rate=recipe.lora_dropout, seed=0)
     model.train()
-    samples = feed.take(range(share.rank, 4, share.num_workers))
+    samples = Lookahead(feed, range(share.rank, 4, share.num_workers), num_threads=1)
     _backward(model, feed, samples, recipe, share, holder, step=0)
     found = [p.grad.detach().clone() for p in trained if p.grad is not None]
     model.eval()

@@ -18,6 +18,7 @@ from trainers.backbone.adapters import add_adapter
 from trainers.backbone.backbone import Backbone
 from trainers.recipe import Recipe
 from trainers.rows.feeds import DirectFeed
+from trainers.rows.lookahead import Lookahead
 from trainers.training.dropout import BatchHolder
 from trainers.training.loop import WorkerShare, _backward, batch_indices, finetune, rate_factor
 from trainers.trial.failures import DivergedError, TrialTimeoutError
@@ -89,7 +90,7 @@ def gradients(backbone: Backbone, recipe: Recipe, share: WorkerShare) -> list[to
             torch.nn.init.normal_(parameter, std=0.1)
     indices = next(batch_indices(ROWS.num_rows, batch_size=recipe.batch_size, num_steps=1, seed=0))
     feed = DirectFeed(backbone.encoder, ROWS)
-    mine = feed.take(indices[share.rank :: share.num_workers])
+    mine = Lookahead(feed, indices[share.rank :: share.num_workers].tolist(), num_threads=1)
     _backward(model, feed, mine, recipe, share, BatchHolder(), step=0)
     found = [p.grad.detach().clone() for p in model.parameters() if p.requires_grad and p.grad is not None]
     assert len(found) == sum(p.requires_grad for p in model.parameters())

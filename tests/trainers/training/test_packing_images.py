@@ -97,6 +97,6 @@ def test_each_adapter_draws_its_own_dropout_for_its_own_rows() -> None:
 def test_a_projector_whose_rows_have_no_owner_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = tiny_backbone("llava")
     one_token = MicroBatch(step=0, samples=[0], num_tokens=1, image_tokens=[1])
-    monkeypatch.setattr(Pack, "_micro_batches", lambda pack, inputs, first: [one_token] * len(pack.members))
+    monkeypatch.setattr(Pack, "_micro_batches", lambda pack, inputs, places: [one_token] * len(pack.members))
     with pytest.raises(RecombineError, match="one fine-tune at a time"):
         packed(backbone, RECIPES)
