@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from search.bench.replay.regret import CoverageFigure, RegretFigure
 
 # Whom the default is compared with, at which numbers of trials of its own and of theirs.
-CONTRASTS = (("optuna-tpe", 24, 96), ("optuna-tpe", 48, 48), ("random", 16, 96))
+# Another strategy, trials of `recombine`, trials of the other: fewer against many, and equal numbers.
+CONTRASTS = (
+    ("optuna-tpe", 24, 96),
+    ("random", 16, 96),
+    *((name, num, num) for num in (24, 48) for name in ("greedy", "optuna-tpe", "random")),
+)
 HONESTY_COLUMNS = ["scenario", "figure", "measured", "95 % interval", "aim", "reached"]
 
 

@@ -45,6 +45,7 @@ class CompositionSpace(BaseModel):
         licences: only sources with one of these licences are used; `with_catalog` turns that into `must_not_have`.
         max_cost: the most that the samples of a composition may cost together.
         sample_costs: cost of one sample by subset; `with_catalog` takes them from the catalog.
+        most_samples: most samples of single sources: a small one then takes the lower numbers, the others all of them.
         own_key_samples: most samples of a source that carries a target's own key, 0 for none: with more a trial could
             not count; `without_own_keys` takes them from the catalog and `few_shot`.
     """
@@ -61,6 +62,7 @@ class CompositionSpace(BaseModel):
     licences: tuple[str, ...] | None = None
     max_cost: NonNegativeFloat | None = None
     sample_costs: dict[str, NonNegativeFloat] | None = None
+    most_samples: dict[str, PositiveInt] | None = None
     own_key_samples: dict[str, NonNegativeInt] | None = None
 
     @field_validator("sources", "must_have", "must_not_have", "num_samples", "licences")
@@ -79,6 +81,13 @@ class CompositionSpace(BaseModel):
             unknown = sorted(set(getattr(self, name)) - set(self.sources))
             if unknown:
                 raise ValueError(f"{name} lists {unknown}, which are not among the sources")
+        for source, most in (self.most_samples or {}).items():
+            if source not in self.sources:
+                raise ValueError(f"most_samples lists {source}, which is not among the sources")
+            if most < self.grid[0]:
+                raise ValueError(
+                    f"most_samples of {source} is {most}, below the smallest of num_samples, {self.grid[0]}"
+                )
         both = sorted(set(self.must_have) & set(self.must_not_have))
         if both:
             raise ValueError(f"both in must_have and in must_not_have: {both}")
@@ -113,7 +122,8 @@ class CompositionSpace(BaseModel):
 
     @cached_property
     def _most(self) -> dict[str, int]:
-        return dict(self.own_key_samples or {})
+        own_keys, most = self.own_key_samples or {}, self.most_samples or {}
+        return {s: min(limit[s] for limit in (own_keys, most) if s in limit) for s in {**own_keys, **most}}
 
     def grid_of(self, subset: str) -> tuple[int, ...]:
         """The numbers of samples that an allowed subset may have, ascending."""
@@ -190,7 +200,7 @@ class CompositionSpace(BaseModel):
             if composition[subset] not in self.grid
         ]
         found += [
-            f"{subset} has {composition[subset]} samples of a target's own key, more than {self._most[subset]}"
+            f"{subset} has {composition[subset]} samples{self._why_capped(subset)}, more than {self._most[subset]}"
             for subset in sorted(chosen & set(self.allowed) & set(self._most))
             if composition[subset] > self._most[subset]
         ]
@@ -204,6 +214,9 @@ class CompositionSpace(BaseModel):
         if self.max_size is not None and len(chosen) > self.max_size:
             found.append(f"{len(chosen)} subsets are more than max_size {self.max_size}")
         return found
+
+    def _why_capped(self, subset: str) -> str:
+        return " of a target's own key" if subset in (self.own_key_samples or {}) else ""
 
     def contains(self, composition: Mapping[str, int]) -> bool:
         """Whether `composition` keeps every constraint."""

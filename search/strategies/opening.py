@@ -47,10 +47,9 @@ def opening(space: SearchSpace, context: SearchContext, *, seed: int) -> list[tu
     wanted = results_to_begin(space) - len(known)
     made: dict[Candidate, str] = {}
     if half is None or len(sources) <= half:
-        most = max(step for step in space.composition.grid if step <= space.composition.budget)
         # The matrix trains a small source with what it has: that is known, whatever the number.
         known_alone = {composition.subsets[0] for composition in known if len(composition) == 1}
-        alone = {s: Candidate(Composition({s: most}), recipe) for s in sources if s not in known_alone}
+        alone = {s: Candidate(_alone(s, space.composition), recipe) for s in sources if s not in known_alone}
         made = {candidate: f"{source} alone: a matrix row" for source, candidate in alone.items()}
     if len(sources) in space.composition.sizes:
         made[Candidate(filled(sources, space.composition), recipe)] = "all sources together"
@@ -66,6 +65,11 @@ def filled(sources: Sequence[str], space: CompositionSpace) -> Composition:
     """These sources with the most samples that the budget allows to each alike."""
     fitting = [step for step in space.grid if step * len(sources) <= space.budget]
     return repair(dict.fromkeys(sources, max(fitting, default=space.grid[0])), space)
+
+
+def _alone(source: str, space: CompositionSpace) -> Composition:
+    """A source with the most samples that it may have and the budget allows."""
+    return Composition({source: max(step for step in space.grid_of(source) if step <= space.budget)})
 
 
 def _balanced(space: SearchSpace, rng: random.Random, num: int, taken: set[Composition]) -> Iterator[Candidate]:

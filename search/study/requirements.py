@@ -30,12 +30,13 @@ def require_rows(study: Study, count: Callable[[str, str], int | None]) -> None:
         UserError: everything that is missing, one line each.
     """
     spec = study.spec
-    needed = 1 if spec.design is not None else max(spec.space.composition.num_samples)
-    rows = {source: count(source, "train") for source in spec.space.composition.available}
+    space = spec.space.composition
+    rows = {source: count(source, "train") for source in space.available}
+    needed = {s: 1 if spec.design is not None or s not in space.allowed else max(space.grid_of(s)) for s in rows}
     missing = [
-        f"source {source}: {num} train rows, space.composition.num_samples asks for {needed}"
+        f"source {source}: {num} train rows, space.composition.num_samples asks for {needed[source]}"
         for source, num in rows.items()
-        if num is not None and num < needed
+        if num is not None and num < needed[source]
     ]
     splits: tuple[str, ...] = ("search", "confirm", "sealed") if spec.confirm.enabled else ("search",)
     if spec.design is not None:
@@ -49,8 +50,9 @@ def require_rows(study: Study, count: Callable[[str, str], int | None]) -> None:
     if missing:
         raise UserError(
             "the data do not suffice for this study:\n    " + "\n    ".join(missing),
-            hint="lower num_samples, change the catalog's shares (a target with test files only needs its own, with "
-            "`train: 0`), or see `recombine data check`",
+            hint="lower num_samples, say what a small source has (space.composition.most_samples), change the "
+            "catalog's shares (a target with test files only needs its own, with `train: 0`), "
+            "or see `recombine data check`",
         )
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from datasets_spec.errors import UserError
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
+from search.space.repair import repair
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -156,3 +157,24 @@ def test_a_large_space_with_few_affordable_compositions_is_drawn_and_listed_in_t
     assert all(space.contains(space.sample(random.Random(seed))) for seed in range(20))
     wider = CompositionSpace.model_validate(space.model_dump() | {"max_cost": 5000.0})
     assert wider.count() > 2**17
+
+
+def test_a_limit_of_one_source_is_kept_everywhere_and_leaves_the_others_alone() -> None:
+    space = CompositionSpace(
+        sources=("a", "b", "c"), num_samples=(4, 8, 16), budget=40, most_samples={"a": 9}, own_key_samples={"a": 99}
+    )
+    listed = list(space.enumerate())
+    assert len(listed) == space.count()
+    assert {c["a"] for c in listed if "a" in c} == {4, 8}
+    assert {c["b"] for c in listed if "b" in c} == {4, 8, 16}
+    rng = random.Random(0)
+    assert all(space.contains(space.sample(rng)) for _ in range(200))
+    assert repair({"a": 16, "b": 16}, space) == Composition({"a": 8, "b": 16})
+    unlimited = space.model_copy(update={"own_key_samples": None})
+    assert unlimited.violations({"a": 16}) == ["a has 16 samples, more than 9"]
+
+
+@pytest.mark.parametrize(("most", "said"), [({"z": 9}, "not among the sources"), ({"a": 3}, "below the smallest")])
+def test_a_limit_that_makes_no_sense_is_refused(most: dict[str, int], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        CompositionSpace(sources=("a", "b"), num_samples=(4, 8), budget=16, most_samples=most)

@@ -77,6 +77,21 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     assert "source ct-lung: 7 train rows" in refused.message
 
 
+def test_a_small_source_may_have_a_limit_of_its_own(tmp_path: Path) -> None:
+    rows = {"ct-lung": 7, "mr-brain": 99, "xr-bone": 99}
+    changes = {"space.composition.num_samples": [4, 8]}
+    sources = open_study(tmp_path / "a", changes).spec.space.composition.allowed
+
+    def count(name: str, split: str) -> int:
+        return rows.get(name, 99) if split == "train" else 9
+
+    assert "ct-lung" in sources
+    with pytest.raises(UserError, match=r"ct-lung: 7 train rows, .* asks for 8") as refused:
+        require_rows(open_study(tmp_path / "b", changes), count)
+    assert "most_samples" in str(refused.value)
+    require_rows(open_study(tmp_path / "c", {**changes, "space.composition.most_samples": {"ct-lung": 7}}), count)
+
+
 def located(study: Study, model: str) -> str:
     return study.located(BackboneSpec(model=model)).model
 
