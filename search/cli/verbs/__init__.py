@@ -11,7 +11,7 @@ from search.cli.verbs.study import app, main
 
 def _tell_versions(is_asked: bool) -> None:
     if is_asked:
-        from search.cli.version import version_text
+        from search.cli.verbs.versions import version_text
 
         typer.echo(version_text())
         raise typer.Exit

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from search.cli import version
-from search.cli.version import version_text
+from search.cli.verbs import versions as version
+from search.cli.verbs.versions import version_text
 
 
 def test_versions_are_told_and_nothing_else_is_done() -> None:

@@ -1,4 +1,4 @@
-"""`recombine --version`: what to write beside a figure, or into a report of a fault."""
+"""What `--version` tells: to be written beside a figure, or into the report of a fault."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _version(package: str) -> str:
 
 def _commit() -> str | None:
     """The commit of a checkout, marked where files differ from it; None for an installed wheel, or without git."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return None
     try:
