@@ -20,8 +20,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -157,22 +159,21 @@ def write_corpus(folder: Path, num_images: int, kind: str = "phantom") -> Path:
 
 
 def prepare(catalog_path: Path, *, with_search: bool = True) -> float:
-    """Seconds to prepare a store from nothing; without the search one pair is compared by pixels at most."""
+    """Seconds to prepare a store from nothing, with or without the search for copies."""
     from datasets_spec.catalog.catalog import load_catalog
-    from datasets_spec.copies import groups
+    from datasets_spec.copies.groups import CopyGroups, CopySearch
+    from datasets_spec.prepare import build_store
     from datasets_spec.prepare.prepare_store import prepare_store
+
+    def found_none(*_: object, **__: object) -> CopyGroups:
+        return CopyGroups(search=CopySearch())
 
     store = catalog_path.parent / "store"
     shutil.rmtree(store, ignore_errors=True)
-    budget = (groups.MIN_PAIRS, groups.MAX_PAIRS_PER_IMAGE)
-    if not with_search:
-        groups.MIN_PAIRS, groups.MAX_PAIRS_PER_IMAGE = 1, 0  # type: ignore[misc]
-    start = time.perf_counter()
-    try:
+    with nullcontext() if with_search else patch.object(build_store, "group_copies", found_none):
+        start = time.perf_counter()
         prepare_store(load_catalog(catalog_path), store)
-    finally:
-        groups.MIN_PAIRS, groups.MAX_PAIRS_PER_IMAGE = budget  # type: ignore[misc]
-    return time.perf_counter() - start
+        return time.perf_counter() - start
 
 
 def learned(item: dict[str, Any], root: Path) -> dict[str, Any]:
