@@ -117,7 +117,7 @@ def remove_unheld(store_dir: Path, current: str | None) -> Removal:
             shutil.rmtree(place, ignore_errors=True)
             removed.append(found)
     num_bytes = sum(old.num_bytes for old in removed)
-    num_bytes += remove_unused(store_dir, [*(store_dir / GENERATIONS).iterdir()])
+    num_bytes += remove_unused(store_dir, filter(Path.is_dir, (store_dir / GENERATIONS).iterdir()))
     return Removal(removed=tuple(removed), held=tuple(held), num_bytes=num_bytes)
 
 

@@ -129,11 +129,6 @@ class PackedAdapters:
         self._numbers = {name: number for number, name in enumerate(layers)}
         self._micro_batches: Sequence[MicroBatch] | None = None
 
-    @property
-    def adapts_projector(self) -> bool:
-        """Whether a layer takes image tokens alone, of which samples may have different numbers."""
-        return bool(self._of_images)
-
     def weights(self, adapter: int) -> AdapterWeights:
         """Return one adapter's matrices on the CPU."""
         (group,) = [g for g in self.groups if adapter in g.adapters]

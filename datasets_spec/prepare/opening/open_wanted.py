@@ -29,12 +29,10 @@ class OpenedImages(NamedTuple):
         facts: One row an image: :func:`image_index.facts_schema`, ``pack`` (its number in ``packs``), ``root`` and
             ``published``.
         packs: Packs that hold them, by name.
-        num_known: How many were known from before.
     """
 
     facts: pa.Table
     packs: tuple[PackFile, ...]
-    num_known: int
 
 
 def open_wanted(
@@ -75,7 +73,7 @@ def open_wanted(
         _add(known, order, block, store_dir)
     if opened:
         sync(store_dir / PACKS)
-    return OpenedImages(*known.joined(), len(wanted.places) - len(missing))
+    return OpenedImages(*known.joined())
 
 
 def _row_that_shows(wanted: WantedImages, staging: Path, image: int) -> str:

@@ -50,6 +50,14 @@ def names(root: Path) -> list[str]:
     return sorted(path.name for path in (root / GENERATIONS).iterdir())
 
 
+def test_a_stray_file_among_the_generations_stops_nobody(tmp_path: Path) -> None:
+    publish(tmp_path, "a")
+    publish(tmp_path, "b")
+    (tmp_path / GENERATIONS / ".DS_Store").write_bytes(b"left by a file browser")
+    assert [old.name for old in collect_garbage(tmp_path).removed] == ["a"]
+    assert names(tmp_path) == [".DS_Store", "b"]
+
+
 def test_what_is_read_stays_and_the_rest_goes(tmp_path: Path) -> None:
     publish(tmp_path, "a")
     first = open_store(tmp_path)
