@@ -120,17 +120,7 @@ def group_copies(
         on_event(
             f"{len(listed)} pairs of {len(images)} images look alike; comparing the pixels of {len(chosen)}{remembered}"
         )
-    chunks = _chunks(chosen, images, limits, flips, before)
-    # What is known needs no process of its own.
-    new = [chunk for chunk in chunks if len(chunk.known) < len(chunk.pairs)]
-    done = [*map(compare_chunk, (chunk for chunk in chunks if len(chunk.known) == len(chunk.pairs)))]
-    done += (compare_chunks or _one_by_one)(new)
-    if any(chunk.num_gone for chunk in done):
-        raise StoreError(
-            "images changed while they were prepared, and could not be compared with others",
-            hint="prepare again when nothing writes to the images",
-        )
-    compared = sorted((pair for chunk in done for pair in chunk.pairs), key=lambda pair: (pair.one, pair.two))
+    compared = _compared(_chunks(chosen, images, limits, flips, before), compare_chunks or _one_by_one)
     found = [pair for pair in compared if pair.relation != "other"]
     copies, slices = (_groups(found, relation) for relation in ("copy", "slice"))
     num_copies = sum(pair.relation == "copy" for pair in found)
@@ -148,6 +138,21 @@ def group_copies(
         largest_group=max(Counter(copies.values()).values(), default=0),
     )
     return CopyGroups(copies=copies, slices=slices, pairs=tuple(found), compared=tuple(compared), search=search)
+
+
+def _compared(
+    chunks: Sequence[PairChunk], compare_chunks: Callable[[Sequence[PairChunk]], Iterable[ComparedChunk]]
+) -> list[ComparedPair]:
+    """What comparing all chunks led to; what is known needs no process of its own."""
+    new = [chunk for chunk in chunks if len(chunk.known) < len(chunk.pairs)]
+    done = [*map(compare_chunk, (chunk for chunk in chunks if len(chunk.known) == len(chunk.pairs)))]
+    done += compare_chunks(new)
+    if any(chunk.num_gone for chunk in done):
+        raise StoreError(
+            "images changed while they were prepared, and could not be compared with others",
+            hint="prepare again when nothing writes to the images",
+        )
+    return sorted((pair for chunk in done for pair in chunk.pairs), key=lambda pair: (pair.one, pair.two))
 
 
 def _groups(pairs: Iterable[ComparedPair], relation: str) -> dict[str, str]:
