@@ -13,6 +13,7 @@ from datasets_spec.atomic import sync, sync_folders
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import CopyGroups, group_copies
 from datasets_spec.copies.known_pairs import read_known, write_known
+from datasets_spec.copies.known_shortlist import known_shortlist
 from datasets_spec.errors import UserError
 from datasets_spec.images.limits import ImageLimits
 from datasets_spec.packs.pack_writer import PACKS
@@ -204,6 +205,7 @@ def _find_copies(order: StoreOrder, survey: Survey) -> CopyGroups:
         known_pairs=known_pairs.of,
         on_event=order.tell,
         compare_chunks=compare_pairs,
+        find_pairs=partial(known_shortlist, store_dir=order.store_dir),
     )
     write_known(order.store_dir, known_pairs.with_pairs(groups.compared))
     return groups
