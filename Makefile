@@ -41,7 +41,7 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 demo: install ## a whole study on this machine with the embedded data: no network, no GPU
 	$(BIN)/recombine demo
 
-test: install ## the tests (without the slow ones), two processes: one for what starts a Ray, one beside it
+test: install ## the tests (without the slow ones), in two processes
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder --durations=15 < /dev/null
 
 test-slow: install ## the slow tests only
