@@ -58,6 +58,7 @@ def test_images_of_a_bucket_come_as_they_were_written(s3: S3Server, monkeypatch:
     assert sizes_below(store_dir) == {f"{PACKS}/{name}": 2000 for name, _ in packs}
 
     asked: list[Range] = []
+
     def counted(ranges: Iterable[Range], **how: Any) -> Any:
         listed = list(ranges)
         asked.extend(listed)
