@@ -8,6 +8,7 @@ from pathlib import Path
 
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.catalog.keys import TaskMap
+from datasets_spec.storage.place import Place
 from datasets_spec.store.manifest import read_manifest
 from search.study.exposure import Exposures
 from search.study.run_dir import RunDir
@@ -23,7 +24,7 @@ class Study:
     spec: StudySpec
     catalog: Catalog
     task_map: TaskMap
-    store_dir: Path
+    store_dir: Place
 
     @property
     def reused_runs(self) -> tuple[RunDir, ...]:

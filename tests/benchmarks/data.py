@@ -2,14 +2,13 @@
 
 Run as `python -m tests.benchmarks.data --help`. The last line is one JSON object. Images are phantom scenes, written
 once a size, half as PNG and half as JPEG; JSON rows have Med-MAT's shape. What is compared with is one process that
-does the same to every image with Pillow and the same functions, without splits, quarantine and the search for copies;
-and `datasets.map` in two processes, for which the library is installed into a folder of its own.
+does the same to every image with Pillow and functions that never change (`frozen`), without splits, quarantine and the
+search for copies; and `datasets.map` in two processes, for which the library is installed into a folder of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import resource
@@ -177,23 +176,12 @@ def prepare(catalog_path: Path, *, with_search: bool = True) -> float:
         return time.perf_counter() - start
 
 
-def learned(item: dict[str, Any], root: Path) -> dict[str, Any]:
-    """What preparing does to an image, without splits and quarantine."""
-    from datasets_spec.copies.looks import as_numbers, looks_of
-    from datasets_spec.images.decode import decode, hash_of
-    from datasets_spec.images.limits import ImageLimits
-    from datasets_spec.images.strip_metadata import without_metadata
-
-    data = (root / item["image"]).read_bytes()
-    image = decode(data, ImageLimits())
-    hashes = [hashlib.sha256(data).hexdigest(), hash_of(image)]
-    return {**item, "hashes": hashes, "looks": as_numbers(looks_of(image)), "data": without_metadata(data, image)}
-
-
 def plain_loop(catalog_path: Path) -> float:
     """Seconds of one process that does to every image what preparing does."""
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from tests.benchmarks.frozen.learned import learned
 
     root = catalog_path.parent
     start = time.perf_counter()
@@ -207,7 +195,7 @@ DATASETS_MAP = """
 import json, sys, time
 from pathlib import Path
 import datasets
-from tests.benchmarks.data import learned
+from tests.benchmarks.frozen.learned import learned
 root, cache = Path(sys.argv[1]), sys.argv[2]
 datasets.disable_progress_bars()
 start = time.perf_counter()

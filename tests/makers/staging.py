@@ -12,7 +12,7 @@ from datasets_spec.images.limits import ImageLimits
 from datasets_spec.packs.pack_writer import PACKS
 from datasets_spec.prepare.finish_rows import finish_block, finish_rows
 from datasets_spec.prepare.inputs import SubsetSource
-from datasets_spec.prepare.opening.image_facts import FACTS_NAME, write_facts
+from datasets_spec.prepare.opening.image_facts import FinishingOrders
 from datasets_spec.prepare.opening.open_block import open_block
 from datasets_spec.prepare.opening.open_wanted import OpenedImages, open_wanted
 from datasets_spec.prepare.opening.wanted_images import find_wanted, opening_of
@@ -44,9 +44,8 @@ def finish_in(store_dir: Path, staging: Path, sources: dict[str, SubsetSource], 
             open_block(order, packs=packs, staging=staging, limits=LIMITS, opening=opening) for order in orders
         ],
     )
-    write_facts(opened.facts, staging / FACTS_NAME)
-    for order in wanted.blocks:
-        finish_block(order, sources=sources, seed=seed, staging=staging, facts_path=staging / FACTS_NAME)
+    for order in FinishingOrders(wanted.blocks, opened.facts):
+        finish_block(order, sources=sources, seed=seed, staging=staging)
     return opened
 
 

@@ -20,6 +20,7 @@ from search.space.composition import Composition
 from search.study.load_study import load_study
 from search.study.study import Study
 from search.vocabulary import Stage
+from tests.makers.on_disk import on_disk
 from trainers.trial.folder import adapter_sha256, begin_attempt, commit_attempt
 from trainers.trial.result import Evaluation, TrialResult, TrialStatus
 
@@ -98,7 +99,9 @@ def write_store(study: Study, num_rows: Mapping[str, int] | None = None, *, imag
     counts: dict[str, SubsetCounts] = {}
     for name in study.catalog.names:
         splits = {split: numbers.get(f"{name}/{split}", numbers[split]) for split in SPLITS}
-        files = {split: _write_part(study.store_dir, name, split, n, image) for split, n in splits.items() if n}
+        files = {
+            split: _write_part(on_disk(study.store_dir), name, split, n, image) for split, n in splits.items() if n
+        }
         counts[name] = SubsetCounts(
             key=study.catalog.subset(name).key,
             read=sum(splits.values()),

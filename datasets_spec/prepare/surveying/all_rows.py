@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from datasets_spec.prepare.surveying.growing import GrowingColumns
 from datasets_spec.prepare.surveying.texts import Vocabulary, joined_texts, place_codes
 from datasets_spec.splits.hashes import Codes, Words
 from datasets_spec.splits.row_table import Numbers, Place, first_of_runs
+from datasets_spec.storage import place as storage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,7 @@ class FoundRows:
         rows.add(self.place[is_aside], self.index[is_aside], self.reason[is_aside], self.details)
         return rows
 
-    def require_all(self, files: Sequence[DataFile], num_read: Mapping[Place, int], staging: Path) -> None:
+    def require_all(self, files: Sequence[DataFile], num_read: Mapping[Place, int], staging: storage.Place) -> None:
         """Refuses rows that were read and did not come back: each file's are 0 to n-1, as counted where it was read.
 
         Args:

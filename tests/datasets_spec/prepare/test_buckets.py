@@ -13,7 +13,7 @@ from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.errors import ReaderError, SpecError, StorageError
 from datasets_spec.images.file_state import ABSENT
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.packs.image_index import read_index
+from datasets_spec.packs.image_index import read_indexes
 from datasets_spec.prepare.inputs import data_files, require_inputs, subset_sources
 from datasets_spec.prepare.opening import known_images
 from datasets_spec.prepare.opening.open_block import OpeningOrder, open_block
@@ -134,7 +134,7 @@ def test_credentials_that_expire_on_the_way_stop_the_work_with_the_nodes_name(
     again = open_block(order, packs=packs, staging=staging, limits=LIMITS, opening="")  # in a process of its own
     assert opened.stem
     assert again.stem
-    tables = [index[0] for block in (opened, again) if (index := read_index(packs / f"{block.stem}.arrow"))]
+    tables = [index[0] for index in read_indexes(packs, [opened.stem, again.stem]) if index]
     assert tables[0].equals(tables[1])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     forget_sessions()
