@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.errors import UserError
 from search.designs.registry import build_rows
+from search.engine.gpu_memory import fit_to_cards
 from search.engine.kept_adapters import KeptAdapters
 from search.engine.recorder import Recorder
 from search.engine.setup import build_engine
@@ -101,6 +102,7 @@ def open_run(
         if (line := divided_tests_line(study.catalog, spec.eval_sets)) is not None:
             opened.decide(line)
         place_backbone(backbone, fingerprint)
+        opened = fit_to_cards(opened)
         engine = build_engine(opened)
         try:
             yield opened.with_engine(engine)

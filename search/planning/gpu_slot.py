@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from datasets_spec.errors import UserError
 from datasets_spec.store.manifest import read_manifest
 from datasets_spec.store.store import open_store
+from search.engine.gpu_memory import chosen_way, leaves_memory_open, memory_options
 from search.study.needed_rows import needed_rows
+from search.study.spec import StudySpec
 from search.study.study import Study
 from trainers.backbone_spec import BackboneSpec
 
@@ -56,6 +58,9 @@ def gpu_lines(study: Study, step_s: float, arms: Sequence[Mapping[str, int]] = (
         + f", with {source}, {micro_batch} samples at a time, {packed} fine-tune(s)",
         fitting_line(found, frugal, micro_batch=micro_batch, batch_size=spec.recipe.batch_size),
     ]
+    if leaves_memory_open(spec):
+        options = memory_options(spec, backbone, num_packed=packed, num_tokens=num_tokens)
+        lines.append(proposal_line(spec, options))
     if sizes is not None:
         lines.append(feeding_line(sizes.prepare_s, execution.num_threads, step_s, spec.recipe.batch_size))
     return lines
@@ -79,6 +84,8 @@ def fitting_line(found: MemoryEstimate, frugal: MemoryEstimate, *, micro_batch: 
         micro_batch: samples that both were made for.
         batch_size: samples of a step; more are never needed.
     """
+    from trainers.training.fit_memory import largest_micro_batch
+
     parts = []
     for room_gib in SHOWN_GIB:
         kept, again = (
@@ -88,17 +95,10 @@ def fitting_line(found: MemoryEstimate, frugal: MemoryEstimate, *, micro_batch: 
     return "largest micro-batch that fits (with backbone.activation_checkpointing): " + ", ".join(parts)
 
 
-def largest_micro_batch(found: MemoryEstimate, micro_batch: int, room_gib: float) -> int:
-    """Return how many samples at a time fit into so much memory; 0 where not one does.
-
-    Args:
-        found: of a micro-batch.
-        micro_batch: samples that it was made for.
-        room_gib: memory of the card.
-    """
-    of_samples = found.activations_gib + found.gradients_gib
-    left = room_gib - (found.total_gib - of_samples)
-    return max(0, int(left / (of_samples / micro_batch)))
+def proposal_line(spec: StudySpec, options: Sequence[tuple[bool, MemoryEstimate]]) -> str:
+    """Say what a study does on common cards where its file leaves it open."""
+    parts = [f"{room_gib} GiB: {chosen_way(spec, options, room_gib)}" for room_gib in SHOWN_GIB]
+    return "chosen by card, unless the study says otherwise: " + "; ".join(parts)
 
 
 def feeding_line(prepare_s: float, num_threads: int, step_s: float, batch_size: int) -> str:

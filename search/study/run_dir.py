@@ -21,6 +21,7 @@ IDENTITY_KEY = "identity"  # what the study stands on besides its spec, beside t
 # the catalog and `few_shot`, which may not; studies of before there was such a limit go on with it.
 MAY_CHANGE = (
     "execution",
+    "backbone.activation_checkpointing",
     "space.composition.own_key_samples",
     "strategy.num_trials",
     "budget_gpu_hours",

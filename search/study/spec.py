@@ -151,8 +151,8 @@ class ExecutionSection(_Section):
     num_workers: int = Field(
         default=1,
         ge=0,
-        description="Ray Train workers of one trial; more than 1 means DDP; 0 trains inside the Tune trial's own "
-        "process (quick to start, but a crash ends the trial)",
+        description="Ray Train workers of one trial; more than 1 means DDP, in the nested executor; 0 trains inside "
+        "the Tune trial's own process (quick to start, but a crash ends the trial)",
     )
     cpus_per_worker: PositiveFloat = 1.0
     gpus_per_worker: float = Field(default=0.0, ge=0)
@@ -288,7 +288,8 @@ class StudySpec(_Section):
         return self.recipe_of(wider)
 
     @property
-    def _batch_sizes(self) -> tuple[int, ...]:
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Samples a step that trials may have."""
         searched = self.space.recipe.dimensions.get("batch_size")
         listed = None if searched is None else searched.options()
         return (self.recipe.batch_size,) if listed is None else tuple(int(value) for value in listed)
@@ -317,7 +318,7 @@ class StudySpec(_Section):
                 "early_stopping needs slots: set execution.executor to pooled and execution.num_workers to 1, or "
                 "early_stopping.enabled to false"
             )
-        if uneven := [size for size in self._batch_sizes if size % max(1, self.execution.num_workers)]:
+        if uneven := [size for size in self.batch_sizes if size % max(1, self.execution.num_workers)]:
             raise ValueError(
                 f"a batch of {uneven[0]} samples cannot be shared evenly by {self.execution.num_workers} workers: set "
                 "recipe.batch_size to a multiple of execution.num_workers"
