@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cluster.connect import ClusterConnection, connect, disconnect
+from cluster.same_versions import require_same_versions
 
 # Ray's libraries print tables and paths of their own; the study's progress is ours to tell.
 _QUIET_ENVIRONMENT = {
@@ -37,9 +38,16 @@ class InterruptedBySignalError(KeyboardInterrupt):
 
 @contextmanager
 def connected(
-    address: str | None, say: Callable[[str], None], *, dashboard: bool = True
+    address: str | None, say: Callable[[str], None], *, dashboard: bool = True, allow_mismatch: bool = False
 ) -> Iterator[ClusterConnection]:
-    """Join or start a cluster for the length of a command; ends what it started, also on SIGTERM."""
+    """Join or start a cluster for the length of a command; ends what it started, also on SIGTERM.
+
+    Args:
+        address: As `connect` takes it.
+        say: Told what was decided.
+        dashboard: Whether a cluster that is started has one.
+        allow_mismatch: Whether nodes of a cluster that is joined may run other patch versions.
+    """
     for name, value in _QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     connection = connect(address, dashboard=dashboard)
@@ -50,6 +58,8 @@ def connected(
         say(f"Ray dashboard: {connection.dashboard_url}")
     with _stopped_by(signal.SIGTERM, signal.SIGINT):
         try:
+            if not connection.was_started:
+                require_same_versions(say, allow_patch=allow_mismatch)
             yield connection
         finally:
             disconnect()
