@@ -13,7 +13,7 @@ from cluster.auth import refuse_unsafe_environment
 from cluster.errors import ClusterError
 from cluster.follow_job import follow_job, say_how_to_go_on
 from cluster.jobs_client import explained, open_client
-from cluster.same_versions import SUBMITTER, own_versions
+from cluster.nodes.same_versions import SUBMITTER, own_versions
 from cluster.study_jobs import StudyJob, list_study_jobs, next_id
 
 _RETRY_PAUSE_S = 2.0

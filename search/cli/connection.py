@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 from cluster.connect import ClusterConnection, connect, disconnect
-from cluster.same_versions import require_same_versions
+from cluster.nodes.head_watch import EXIT_HEAD_LOST, LOST_AFTER_S, watched_head
+from cluster.nodes.same_versions import require_same_versions
 
 # Ray's libraries print tables and paths of their own; the study's progress is ours to tell.
 _QUIET_ENVIRONMENT = {
@@ -56,9 +58,10 @@ def connected(
         say(note)
     if connection.dashboard_url:
         say(f"Ray dashboard: {connection.dashboard_url}")
-    with _stopped_by(signal.SIGTERM, signal.SIGINT):
+    with _stopped_by(signal.SIGTERM, signal.SIGINT), ExitStack() as watching:
         try:
             if not connection.was_started:
+                watching.enter_context(watched_head(connection.address, lambda: _end_without_head(say, connection)))
                 require_same_versions(say, allow_patch=allow_mismatch)
             yield connection
         finally:
@@ -74,6 +77,16 @@ def _quiet_libraries() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+
+
+def _end_without_head(say: Callable[[str], None], connection: ClusterConnection) -> None:
+    """End this process from another thread: the main one may wait for the head for ever."""
+    say(
+        f"the head node at {connection.address} has not answered for {LOST_AFTER_S:.0f} s: finished trials are safe. "
+        "The same command on a new cluster goes on from there."
+    )
+    sys.stdout.flush()
+    os._exit(EXIT_HEAD_LOST)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from cluster.errors import ClusterError
-from cluster.node_tasks import ask_every_node
+from cluster.nodes.ask_nodes import ask_every_node
 
 # In a job's environment: what the process that submitted it runs.
 SUBMITTER: Final = "RECOMBINE_SUBMITTER"

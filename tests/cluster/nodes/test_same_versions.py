@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from cluster import same_versions
 from cluster.errors import ClusterError
-from cluster.node_tasks import name_nodes
-from cluster.same_versions import SUBMITTER, Versions, own_versions, require_same_versions
+from cluster.nodes import same_versions
+from cluster.nodes.ask_nodes import name_nodes
+from cluster.nodes.same_versions import SUBMITTER, Versions, own_versions, require_same_versions
 from cluster.submit import submit
 from tests.makers.ray_head import HeadNode
 from tests.makers.ray_nodes import RayNodes
 
 OURS = Versions(recombine="0.1.0", python="3.11.7", ray="2.60.0")
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def two_nodes(head: HeadNode, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.mark.ray
 def test_a_node_with_another_version_stops_the_driver(two_nodes: RayNodes) -> None:
     program = (
-        "import sys, ray; from cluster.connect import connect; from cluster.same_versions import *\n"
+        "import sys, ray; from cluster.connect import connect; from cluster.nodes.same_versions import *\n"
         "connect(sys.argv[1]); require_same_versions(print, allow_patch=True)\n"
     )
     command = [sys.executable, "-c", program, two_nodes.head.gcs_address]
@@ -116,7 +116,7 @@ def test_another_node_does_not_take_the_drivers_folder_away(
     """Ray unpacks a job's folder on each node's first worker, over the one that processes of its host stand in."""
     monkeypatch.setenv("RAY_AUTH_TOKEN", two_nodes.head.token)
     program = (
-        "import os, torch; from cluster.connect import connect; from cluster.node_tasks import ask_every_node\n"
+        "import os, torch; from cluster.connect import connect; from cluster.nodes.ask_nodes import ask_every_node\n"
         "connect(); print('nodes', len(ask_every_node(lambda: 1)))\n"
         "print('stands in', os.getcwd(), torch.linalg.inv(torch.eye(3)).sum().item())\n"  # MKL's first call
     )
