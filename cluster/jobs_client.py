@@ -86,11 +86,6 @@ def _explain(address: str, error: Exception) -> ClusterError:
         if find_token() is None:
             return ClusterError(f"The cluster at {address} asks for a token, and none was found.", hint=TOKEN_HINT)
         return ClusterError(f"The cluster at {address} refused the token.", hint=TOKEN_HINT)
-    if "status code 413" in text or "exceeds the maximum size" in text:
-        return ClusterError(
-            "The folder to upload is too large for Ray (512 MiB, often less behind a proxy).",
-            hint="Name data, runs and models in .rayignore; they reach the cluster by a shared path.",
-        )
     if isinstance(error, ConnectionError) or kind in ("ConnectionError", "ConnectTimeout", "SSLError"):
         return ClusterError(
             f"The connection to {address} failed ({kind}).",

@@ -13,6 +13,7 @@ from cluster.auth import refuse_unsafe_environment
 from cluster.errors import ClusterError
 from cluster.follow_job import follow_job, say_how_to_go_on
 from cluster.jobs_client import explained, open_client
+from cluster.nodes.same_versions import SUBMITTER, own_versions
 from cluster.study_jobs import StudyJob, list_study_jobs, next_id
 
 _RETRY_PAUSE_S = 2.0
@@ -33,7 +34,7 @@ _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|_KEY$", re.IGNORECA
 def submit(
     *,
     address: str,
-    working_dir: Path,
+    folder: Path,
     entrypoint: Sequence[str],
     on_line: Callable[[str], None],
     name: str | None = None,
@@ -41,15 +42,14 @@ def submit(
     env_vars: Mapping[str, str] | None = None,
     follow: bool = True,
 ) -> int:
-    """Upload `working_dir`, run `entrypoint` in it on the cluster, and follow it to its end.
+    """Run `entrypoint` on the cluster, in `folder` there, and follow it to its end.
 
-    The command runs with the cluster's own Python on its head node, in the uploaded copy; what .gitignore and
-    .rayignore name stays behind. Data does not travel: the study's paths must be valid on the cluster.
-    Ctrl-C stops following and leaves the job running.
+    The command runs with the cluster's own Python on its head node. Nothing travels: all paths must be valid on the
+    cluster. Ctrl-C stops following and leaves the job running.
 
     Args:
         address: The dashboard's address, http://host:8265.
-        working_dir: The folder to upload, less than 512 MiB.
+        folder: Where the command runs, on storage that the cluster sees too.
         entrypoint: The command, one argument an item.
         on_line: Called with each line of the job's output and of ours, without its line end.
         name: What jobs of this kind are called on the cluster; one that still runs is attached to instead.
@@ -61,14 +61,16 @@ def submit(
         The exit code of the command; 0 when not followed; 130 when following was interrupted.
 
     Raises:
-        ClusterError: Unreachable address, missing or wrong token, a folder too large, a refused job.
+        ClusterError: Unreachable address, missing or wrong token, a refused job.
     """
     refuse_unsafe_environment()
-    if not working_dir.is_dir():
-        raise ClusterError(f"{working_dir} is not a folder.", hint="Give the folder that holds the study's file.")
+    if not folder.is_dir():
+        raise ClusterError(f"{folder} is not a folder.", hint="Give the folder that holds the study's file.")
     _refuse_secrets(env_vars or {})
     client = open_client(address, on_line)
-    runtime_env = {"working_dir": str(working_dir), "env_vars": {**_JOB_ENVIRONMENT, **(env_vars or {})}}
+    # No working_dir: every node unpacks it anew over what its host has, under the feet of processes that stand in it
+    # (ray/_private/runtime_env/working_dir.py, overwrite=True), which MKL ends: "Cannot load libtorch_cpu.so".
+    runtime_env = {"env_vars": {**_JOB_ENVIRONMENT, SUBMITTER: own_versions().to_text(), **(env_vars or {})}}
     with explained(address):
         running = _running(client, name)
         if running is not None:
@@ -80,7 +82,7 @@ def submit(
                 client,
                 name,
                 on_line,
-                entrypoint=shlex.join(entrypoint),
+                entrypoint=f"cd {shlex.quote(str(folder.resolve()))}; exec {shlex.join(entrypoint)}",
                 runtime_env=runtime_env,
                 metadata=dict(metadata or {}),
             )

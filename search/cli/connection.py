@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 from cluster.connect import ClusterConnection, connect, disconnect
+from cluster.nodes.head_watch import EXIT_HEAD_LOST, LOST_AFTER_S, watched_head
+from cluster.nodes.same_versions import require_same_versions
 
 # Ray's libraries print tables and paths of their own; the study's progress is ours to tell.
 _QUIET_ENVIRONMENT = {
@@ -37,9 +40,16 @@ class InterruptedBySignalError(KeyboardInterrupt):
 
 @contextmanager
 def connected(
-    address: str | None, say: Callable[[str], None], *, dashboard: bool = True
+    address: str | None, say: Callable[[str], None], *, dashboard: bool = True, allow_mismatch: bool = False
 ) -> Iterator[ClusterConnection]:
-    """Join or start a cluster for the length of a command; ends what it started, also on SIGTERM."""
+    """Join or start a cluster for the length of a command; ends what it started, also on SIGTERM.
+
+    Args:
+        address: As `connect` takes it.
+        say: Told what was decided.
+        dashboard: Whether a cluster that is started has one.
+        allow_mismatch: Whether nodes of a cluster that is joined may run other patch versions.
+    """
     for name, value in _QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     connection = connect(address, dashboard=dashboard)
@@ -48,8 +58,11 @@ def connected(
         say(note)
     if connection.dashboard_url:
         say(f"Ray dashboard: {connection.dashboard_url}")
-    with _stopped_by(signal.SIGTERM, signal.SIGINT):
+    with _stopped_by(signal.SIGTERM, signal.SIGINT), ExitStack() as watching:
         try:
+            if not connection.was_started:
+                watching.enter_context(watched_head(connection.address, lambda: _end_without_head(say, connection)))
+                require_same_versions(say, allow_patch=allow_mismatch)
             yield connection
         finally:
             disconnect()
@@ -64,6 +77,16 @@ def _quiet_libraries() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+
+
+def _end_without_head(say: Callable[[str], None], connection: ClusterConnection) -> None:
+    """End this process from another thread: the main one may wait for the head for ever."""
+    say(
+        f"the head node at {connection.address} has not answered for {LOST_AFTER_S:.0f} s: finished trials are safe. "
+        "The same command on a new cluster goes on from there."
+    )
+    sys.stdout.flush()
+    os._exit(EXIT_HEAD_LOST)
 
 
 @contextmanager

@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 
 def submit_study(
-    study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str, *, follow: bool
+    study_file: Path,
+    overrides: Sequence[str],
+    run_dir: Path | None,
+    address: str,
+    *,
+    follow: bool,
+    allow_mismatch: bool = False,
 ) -> int:
     """Run a study as a Ray job; study file, data and directory lie on storage that the cluster sees too.
 
     The study is checked here first, so that a mistake costs no job. One that has ended is not run again, and one
     that runs is attached to.
     """
-    import tempfile
-
     from cluster.study_jobs import metadata_of, name_of
     from cluster.submit import submit
 
@@ -37,16 +41,16 @@ def submit_study(
         print_line(f"this study has ended; report: {directory / RunFile.page}")
         return 0
     command = ["recombine", "run", str(study_file.resolve()), *overrides, "--run-dir", str(directory.root.resolve())]
-    with tempfile.TemporaryDirectory() as empty:  # the Jobs API wants a folder to upload
-        return submit(
-            address=address,
-            working_dir=Path(empty),
-            entrypoint=command,
-            name=name_of(directory.root),
-            metadata=metadata_of(study.spec.name, directory.root),
-            on_line=print_line,
-            follow=follow,
-        )
+    command += ["--allow-mismatch"] if allow_mismatch else []
+    return submit(
+        address=address,
+        folder=study_file.resolve().parent,
+        entrypoint=command,
+        name=name_of(directory.root),
+        metadata=metadata_of(study.spec.name, directory.root),
+        on_line=print_line,
+        follow=follow,
+    )
 
 
 def has_ended(directory: RunDir, spec: StudySpec) -> bool:

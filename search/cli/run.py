@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,13 @@ from search.study.study import Study
 
 
 def run_command(
-    study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str | None, *, accept_loss: bool = False
+    study_file: Path,
+    overrides: Sequence[str],
+    run_dir: Path | None,
+    address: str | None,
+    *,
+    accept_loss: bool = False,
+    allow_mismatch: bool = False,
 ) -> int:
     """Run or resume a study; return the exit code."""
     study = load_study(study_file, overrides)
@@ -26,11 +34,12 @@ def run_command(
     require_backbones(study)  # all of them, before the first is run
     several = backbone_studies(study)
     runs = {name: (each, directory.of_backbone(name)) for name, each in several.items()} or {"": (study, directory)}
+    joined = partial(connected, address, allow_mismatch=allow_mismatch)
     for each, place in runs.values():
         progress = Progress(lambda record: objective_values(study.spec, record))
         try:
             with progress:
-                report = _run(each, place, address, progress, accept_loss=accept_loss)
+                report = _run(each, place, joined, progress, accept_loss=accept_loss)
         except KeyboardInterrupt as stop:
             print_line(f"stopped; finished trials are safe in {place}. The same command goes on from there.")
             return stop.exit_code if isinstance(stop, InterruptedBySignalError) else 130
@@ -40,11 +49,18 @@ def run_command(
     return 0
 
 
-def _run(study: Study, directory: RunDir, address: str | None, progress: Progress, *, accept_loss: bool) -> Path:
+def _run(
+    study: Study,
+    directory: RunDir,
+    joined: Callable[[Callable[[str], None]], AbstractContextManager[Any]],
+    progress: Progress,
+    *,
+    accept_loss: bool,
+) -> Path:
     from cluster.metrics import StudyMetrics
     from search.phases.run_study import run_study
 
-    with connected(address, progress.say):
+    with joined(progress.say):
         metrics = StudyMetrics(study.spec.eval_sets)
         best: dict[str, float] = {}
 

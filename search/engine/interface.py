@@ -16,6 +16,10 @@ class Engine(Protocol):
         """Run all trials of a source that are not done yet."""
         ...
 
+    def hand_over(self) -> None:
+        """Let running trials save what they have, in a few seconds; the study stops."""
+        ...
+
     def close(self) -> None:
         """Free what is held; a later `run` starts anew."""
         ...

@@ -82,6 +82,9 @@ class NestedEngine:
         tuner.fit()
         shutil.rmtree(storage / name, ignore_errors=True)
 
+    def hand_over(self) -> None:
+        """Nothing to do: a nested trial that is cut begins anew."""
+
     def close(self) -> None:
         """Nothing is held between two sources."""
 

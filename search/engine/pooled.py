@@ -78,6 +78,11 @@ class PooledEngine:
         running = self._running or self._start()
         running.bridge.serve(Resumed(first, source), pack_size=self._pack_size(source, running), is_alive=running.check)
 
+    def hand_over(self) -> None:
+        """Let the slots save the trials that they hold."""
+        if self._running is not None:
+            self._running.pool.hand_over()
+
     def close(self) -> None:
         """End Tune and the slots, and free their resources."""
         running, self._running = self._running, None

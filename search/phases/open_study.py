@@ -109,6 +109,7 @@ def open_run(
             engine.close()
             engine.wait_ended()
         except KeyboardInterrupt:
+            engine.hand_over()
             raise  # the cluster ends with its slots; what has finished is recorded
         except BaseException:
             engine.close()

@@ -72,7 +72,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 def followed(network: Network, folder: Path, on_line: Callable[[str], None]) -> int:
     folder.mkdir()
-    return submit(address=network.address, working_dir=folder, entrypoint=["sh", "-c", PROGRAM], on_line=on_line)
+    return submit(address=network.address, folder=folder, entrypoint=["sh", "-c", PROGRAM], on_line=on_line)
 
 
 @pytest.mark.ray

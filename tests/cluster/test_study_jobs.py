@@ -48,7 +48,7 @@ def test_what_runs_is_attached_to_and_what_has_ended_is_tried_again(
     gate = tmp_path / "gate"
     given = {
         "address": head.address_http,
-        "working_dir": tmp_path / "empty",
+        "folder": tmp_path / "empty",
         "entrypoint": ["sh", "-c", f"echo begun; until [ -e {gate} ]; do sleep 0.2; done; exit 3"],
         "name": name,
         "metadata": metadata_of("mine", tmp_path / "run"),

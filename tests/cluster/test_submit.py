@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -27,65 +26,36 @@ def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch
     return monkeypatch
 
 
-def make_study(folder: Path) -> Path:
-    """A working directory with a script, and a file that must stay behind."""
-    study = folder / "study"
-    study.mkdir()
-    (study / "job.py").write_text(
-        "import os, sys\n"
-        "print('files', sorted(os.listdir('.')))\n"
-        "print('state', os.environ['RAY_TRAIN_ENABLE_STATE_TRACKING'], os.environ['COLOUR'])\n"
-        "print('last line without an end', end='')\n"
-        "sys.exit(int(sys.argv[1]))\n"
-    )
-    (study / "big.bin").write_bytes(b"0" * 1000)
-    (study / ".rayignore").write_text("big.bin\n")
-    return study
+JOB = (
+    "import os, sys; from cluster.connect import connect, disconnect; connection = connect(num_cpus=4)\n"
+    "print('stands in', os.getcwd())\n"
+    "print('state', os.environ['RAY_TRAIN_ENABLE_STATE_TRACKING'], os.environ['COLOUR'])\n"
+    "print('joined', connection.address, connection.was_started, connection.resources['CPU']); disconnect()\n"
+    "print('last line without an end', end='')\n"
+    "sys.exit(7)\n"
+)
 
 
 @pytest.mark.ray
-def test_job_is_followed_and_its_exit_code_returned(head: HeadNode, token: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_job_joins_its_cluster_is_followed_and_its_exit_code_returned(
+    head: HeadNode, token: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """connect() without an address finds its own cluster and token there."""
     token.setenv("RAY_AUTH_TOKEN", head.token)
     lines: list[str] = []
     returned = submit(
         address=head.address_http,
-        working_dir=make_study(tmp_path),
-        entrypoint=["python", "job.py", "7"],
+        folder=tmp_path,
+        entrypoint=["python", "-c", JOB],
         env_vars={"COLOUR": "a b"},
         on_line=lines.append,
     )
-    assert returned == 7
-    files = next(line for line in lines if line.startswith("files"))
-    assert "job.py" in files
-    assert "big.bin" not in files
+    assert returned == 7, lines
+    assert f"stands in {tmp_path}" in lines
     assert "state 1 a b" in lines
-    assert lines.count("last line without an end") == 1
-
-
-@pytest.mark.ray
-def test_submitted_driver_joins_the_cluster_it_runs_on(
-    head: HeadNode, token: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """connect() without an address finds its own cluster and token there, in the uploaded copy of cluster."""
-    token.setenv("RAY_AUTH_TOKEN", head.token)
-    study = tmp_path / "study"
-    (study / "cluster").mkdir(parents=True)
-    for path in (REPOSITORY / "cluster").glob("*.py"):
-        (study / "cluster" / path.name).write_bytes(path.read_bytes())
-    (study / "drive.py").write_text(
-        "from cluster.connect import connect, disconnect\n"
-        "import cluster, os\n"
-        "connection = connect(num_cpus=4)\n"
-        "print('joined', connection.address, connection.was_started, connection.resources['CPU'])\n"
-        "print('own copy', cluster.__file__.startswith(os.getcwd()))\n"
-        "disconnect()\n"
-    )
-    lines: list[str] = []
-    code = submit(address=head.address_http, working_dir=study, entrypoint=["python", "drive.py"], on_line=lines.append)
-    assert code == 0, lines
     joined = next(line for line in lines if line.startswith("joined"))
     assert joined.endswith(f":{head.gcs_address.rpartition(':')[2]} False 2.0")  # Ray names the host as it likes
-    assert "own copy True" in lines
+    assert lines.count("last line without an end") == 1
 
 
 @pytest.mark.ray
@@ -96,7 +66,7 @@ def test_wrong_and_missing_token_are_refused(
     if value is not None:
         token.setenv("RAY_AUTH_TOKEN", value)
     with pytest.raises(ClusterError, match=words) as caught:
-        submit(address=head.address_http, working_dir=tmp_path, entrypoint=["true"], on_line=lambda line: None)
+        submit(address=head.address_http, folder=tmp_path, entrypoint=["true"], on_line=lambda line: None)
     assert caught.value.exit_code == 2
     assert "RAY_AUTH_TOKEN" in str(caught.value)
     assert head.token not in str(caught.value)
@@ -111,7 +81,7 @@ def test_interrupt_leaves_the_job_running_and_says_how_to_go_on(head: HeadNode, 
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from pathlib import Path; from cluster.submit import submit\n"
         "command = ['sh', '-c', 'echo started; sleep 120']\n"
-        "sys.exit(submit(address=sys.argv[1], working_dir=Path(sys.argv[2]), name='recombine-long-one',\n"
+        "sys.exit(submit(address=sys.argv[1], folder=Path(sys.argv[2]), name='recombine-long-one',\n"
         "  entrypoint=command, on_line=lambda line: print(line, flush=True)))\n"
     )
     process = subprocess.Popen(
@@ -163,7 +133,7 @@ def test_a_stopped_job_has_longer_to_save_than_ray_gives_it(
         if line == "started":
             stop_job(address=head.address_http, job_id="recombine-saver-try1")
 
-    given = {"address": head.address_http, "working_dir": tmp_path / "empty", "name": "recombine-saver"}
+    given = {"address": head.address_http, "folder": tmp_path / "empty", "name": "recombine-saver"}
     submit(**given, entrypoint=["python", "-c", program], on_line=on_line)  # type: ignore[arg-type]
     deadline = time.monotonic() + 30
     while not saved.exists() and time.monotonic() < deadline:
@@ -175,7 +145,7 @@ def test_nobody_at_the_address_is_said_at_once(token: pytest.MonkeyPatch, tmp_pa
     address = f"http://127.0.0.1:{free_ports(1)[0]}"
     started = time.monotonic()
     with pytest.raises(ClusterError, match="Nobody answers") as caught:
-        submit(address=address, working_dir=tmp_path, entrypoint=["true"], on_line=lambda line: None)
+        submit(address=address, folder=tmp_path, entrypoint=["true"], on_line=lambda line: None)
     assert time.monotonic() - started < 6
     assert "ssh -L" in str(caught.value)
 
@@ -184,7 +154,7 @@ def test_nobody_at_the_address_is_said_at_once(token: pytest.MonkeyPatch, tmp_pa
     ("arguments", "words"),
     [
         ({"env_vars": {"HF_TOKEN": "x"}}, "HF_TOKEN looks like a secret"),
-        ({"working_dir": Path("/nowhere/at/all")}, "is not a folder"),
+        ({"folder": Path("/nowhere/at/all")}, "is not a folder"),
         ({"address": "ray://head:10001"}, "not a dashboard's address"),
     ],
 )
@@ -193,48 +163,8 @@ def test_mistakes_are_named_before_anything_is_sent(
 ) -> None:
     given: dict[str, object] = {
         "address": "http://127.0.0.1:9",
-        "working_dir": tmp_path,
+        "folder": tmp_path,
         "entrypoint": ["true"],
     }
     with pytest.raises(ClusterError, match=words):
         submit(**{**given, **arguments}, on_line=lambda line: None)  # type: ignore[arg-type]
-
-
-def test_too_large_a_folder_is_explained(token: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A server, or a proxy before it, that answers 413 to the upload."""
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-
-    class Proxy(BaseHTTPRequestHandler):
-        def answer(self, code: int, body: bytes = b"{}") -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_GET(self) -> None:
-            if self.path == "/api/version":
-                self.answer(200, b'{"ray_version": "2.60.0", "version": "4"}')
-            else:
-                self.answer(404)
-
-        def do_PUT(self) -> None:
-            self.answer(413, b"Maximum request body size exceeded")
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Proxy)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with pytest.raises(ClusterError, match="too large") as caught:
-            submit(
-                address=f"http://127.0.0.1:{server.server_port}",
-                working_dir=make_study(tmp_path),
-                entrypoint=["true"],
-                on_line=lambda line: None,
-            )
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert ".rayignore" in str(caught.value)

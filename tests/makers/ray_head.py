@@ -31,6 +31,7 @@ class HeadNode:
     gcs_address: str
     token: str
     env: dict[str, str]  # what a client process on this machine needs to reach it
+    mark: str = ""  # in the environment of its processes: `end_marked` ends it
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def start_head(token: str | None = None, *, num_cpus: int = 1) -> Iterator[HeadN
     processes: list[subprocess.Popen[bytes]] = []
     try:
         start_with_one_retry(start, clean_up=lambda error: end_marked(mark), say=warnings.warn)
-        yield HeadNode(address_http=address, gcs_address=f"127.0.0.1:{gcs}", token=token, env=env)
+        yield HeadNode(address_http=address, gcs_address=f"127.0.0.1:{gcs}", token=token, env=env, mark=mark)
     finally:
         # Asked to end, Ray drains its node first, which takes it up to 15 s; nothing here is worth waiting for.
         end_marked(mark)

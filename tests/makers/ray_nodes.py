@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.makers.ray_head import MARK, HeadNode, end_marked, free_ports, start_head
@@ -34,16 +34,53 @@ for module, name in ((os, "stat"), (os, "open"), (os, "mkdir"), (io, "open"), (b
 _STARTED = "This command will now block forever"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class RayNodes:
     head: HeadNode
-    addresses: tuple[str, ...]  # of the nodes beside the head
-    marks: tuple[str, ...]  # in the environment of each node's processes: `end_marked` ends one node
+    addresses: list[str] = field(default_factory=list)  # of the nodes beside the head
+    marks: list[str] = field(default_factory=list)  # in the environment of each node's processes: `end_marked` ends it
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def env(self) -> dict[str, str]:
         """What a client process on this machine needs."""
         return self.head.env
+
+    def join(
+        self,
+        *,
+        mount: tuple[Path, Path] | None = None,
+        env: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        """Start another node, with one processor.
+
+        Args:
+            mount: What its processes see, and at which folder.
+            env: Of its processes, beside the head's.
+            options: Of `ray start`.
+        """
+        number, mark = len(self.marks), secrets.token_hex(8)
+        # An address of the loopback device, so that messages tell the nodes of one host apart.
+        address, log = f"127.0.0.{number + 2}", Path(self.head.env["HOME"]) / f"node-{number}.log"
+        self.marks.append(mark)
+        self.addresses.append(address)
+        for _ in range(_NUM_TRIES):
+            prefix, hook = _sees(mount, self.head.env)
+            command = [*prefix, *_start_command(self.head.gcs_address, address), *options]
+            self._processes.append(_start(command, {**self.head.env, **hook, **(env or {}), MARK: mark}, log))
+            if _is_started(self._processes[-1], log):
+                return
+        raise RuntimeError(f"the node did not come up:\n{log.read_text(errors='replace')[-3000:]}")
+
+    def end(self) -> None:
+        """End all nodes beside the head, and only them."""
+        for process in self._processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=15)
+        for mark in self.marks:
+            end_marked(mark)
 
 
 def can_mount() -> bool:
@@ -55,37 +92,24 @@ def can_mount() -> bool:
 
 
 @contextmanager
-def start_nodes(num_workers: int = 2, *, mounts: Mapping[int, tuple[Path, Path]] | None = None) -> Iterator[RayNodes]:
+def start_nodes(
+    num_workers: int = 2, *, head_cpus: int = 1, mounts: Mapping[int, tuple[Path, Path]] | None = None
+) -> Iterator[RayNodes]:
     """Start a head and other nodes with one processor each; end them, and only them, on leaving.
 
     Args:
         num_workers: Nodes beside the head.
+        head_cpus: Processors of the head.
         mounts: By number of the node beside the head: what its processes see, and at which folder.
     """
-    with start_head() as head:
-        marks = [secrets.token_hex(8) for _ in range(num_workers)]
-        # Addresses of the loopback device, so that messages tell the nodes of one host apart.
-        addresses = tuple(f"127.0.0.{number + 2}" for number in range(num_workers))
-        processes: list[subprocess.Popen[bytes]] = []
+    with start_head(num_cpus=head_cpus) as head:
+        nodes = RayNodes(head=head)
         try:
-            for number, (address, mark) in enumerate(zip(addresses, marks, strict=True)):
-                log = Path(head.env["HOME"]) / f"node-{number}.log"
-                for _ in range(_NUM_TRIES):
-                    prefix, hook = _sees((mounts or {}).get(number), head.env)
-                    command = [*prefix, *_start_command(head.gcs_address, address)]
-                    processes.append(_start(command, head.env | hook | {MARK: mark}, log))
-                    if _is_started(processes[-1], log):
-                        break
-                else:
-                    raise RuntimeError(f"the node did not come up:\n{log.read_text(errors='replace')[-3000:]}")
-            yield RayNodes(head=head, addresses=addresses, marks=tuple(marks))
+            for number in range(num_workers):
+                nodes.join(mount=(mounts or {}).get(number))
+            yield nodes
         finally:
-            for process in processes:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait(timeout=15)
-            for mark in marks:
-                end_marked(mark)
+            nodes.end()
 
 
 def _sees(mount: tuple[Path, Path] | None, env: Mapping[str, str]) -> tuple[Sequence[str], dict[str, str]]:

@@ -142,11 +142,18 @@ class Broker:
             if "ended" in event:
                 state.open.discard(event["train_id"])
 
-    def finish(self, slot: str, work: Work) -> None:
-        """A slot has done with its work; trials without an end in it are queued again."""
+    def finish(self, slot: str, work: Work, *, is_handed_over: bool = False) -> None:
+        """A slot has done with its work; trials without an end in it are queued again.
+
+        Work that was handed over was saved by a slot that had to leave: no attempt of it has failed.
+        """
         lease = self._leases.pop(slot, None)
-        if lease is not None and lease.work == work:
+        if lease is None or lease.work != work:
+            return
+        if not is_handed_over:
             self._requeue(work, reason="its slot gave it back")
+        elif left := self._open_in(work):
+            self._waiting.appendleft(replace(work, specs={train_id: work.specs[train_id] for train_id in left}))
 
     def events(self, ticket: str) -> tuple[list[dict[str, Any]], bool] | None:
         """Take a ticket's new events, and whether these were the last; None for a ticket that is not known."""
@@ -195,12 +202,14 @@ class Broker:
         if lease is not None:
             self._requeue(lease.work, reason=reason, is_timeout=is_timeout)
 
+    def _open_in(self, work: Work) -> list[str]:
+        state = self._tickets.get(work.ticket)
+        return [train_id for train_id in work.specs if state is not None and train_id in state.open]
+
     def _requeue(self, work: Work, *, reason: str, is_timeout: bool = False) -> None:
         """Queue what has no end yet, each trial alone, first in the queue; one that was alone too often ends."""
-        state = self._tickets.get(work.ticket)
-        left = [train_id for train_id in work.specs if state is not None and train_id in state.open]
         is_alone = len(work.specs) == 1
-        for train_id in reversed(left):
+        for train_id in reversed(self._open_in(work)):
             if is_alone and (is_timeout or work.attempt >= MAX_ATTEMPTS):
                 status = "timeout" if is_timeout else "failed"
                 self.report(work.ticket, {"train_id": train_id, "ended": status, "error": reason})

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from trainers.executors.broker import GRACE_S, Broker, Work
 
+Beat = Literal["held", "leave", "lost"]
 POLL_S = 20.0  # longest wait of one call; the caller asks again
 WATCH_S = 0.5  # how often overdue slots are looked for
 
@@ -25,6 +26,7 @@ class BrokerActor:
         self._changed = asyncio.Condition()
         self._workers: dict[str, Any] = {}  # slot -> handle of its process
         self._watcher: asyncio.Task[None] | None = None
+        self._is_handing_over = False
 
     async def submit(self, work: Work) -> None:
         """See `Broker.submit`."""
@@ -49,21 +51,21 @@ class BrokerActor:
 
         return await self._wait(look)
 
-    async def heartbeat(self, slot: str, work: Work, is_training: bool, worker: Any) -> bool:
-        """See `Broker.heartbeat`."""
-        is_held = self._broker.heartbeat(slot, work, is_training=is_training, now=time.monotonic())
-        if is_held:
-            self._watch_over(slot, worker)
-        return is_held
+    async def heartbeat(self, slot: str, work: Work, is_training: bool, worker: Any) -> Beat:
+        """See `Broker.heartbeat`; `leave` asks the slot to save what it holds and to end."""
+        if not self._broker.heartbeat(slot, work, is_training=is_training, now=time.monotonic()):
+            return "lost"
+        self._watch_over(slot, worker)
+        return "leave" if self._is_handing_over else "held"
 
     async def report(self, ticket: str, event: Mapping[str, Any]) -> None:
         """See `Broker.report`."""
         self._broker.report(ticket, event)
         await self._notify()
 
-    async def finish(self, slot: str, work: Work) -> None:
+    async def finish(self, slot: str, work: Work, is_handed_over: bool) -> None:
         """See `Broker.finish`."""
-        self._broker.finish(slot, work)
+        self._broker.finish(slot, work, is_handed_over=is_handed_over)
         await self._notify()
 
     async def events(self, ticket: str) -> Any:
@@ -105,6 +107,11 @@ class BrokerActor:
         """Send the slots home."""
         self._broker.is_closed = True
         await self._notify()
+
+    async def hand_over(self) -> None:
+        """Send the slots home at their next step, with what they hold saved."""
+        self._is_handing_over = True
+        await self.close()
 
     async def _notify(self) -> None:
         async with self._changed:

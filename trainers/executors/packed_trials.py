@@ -22,7 +22,7 @@ from trainers.scoring.summary import summarise
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 from trainers.training.packed_adapters import AdapterWeights, as_peft_model
 from trainers.training.packed_loop import Member, Pack
-from trainers.trial.failures import describe_error, failure_status
+from trainers.trial.failures import LeaseLostError, describe_error, failure_status
 from trainers.trial.folder import (
     ADAPTER_DIR,
     TRIALS_DIR,
@@ -46,12 +46,14 @@ class PackListener:
         on_rung: called with a trial, the step and its outcomes so far; returns whether it goes on.
         on_publish: called before anything of a trial is published; raises `LeaseLostError`.
         on_end: called with a trial and its status, after it was published.
+        is_leaving: whether to save what is on its way and end, asked after every step.
     """
 
     on_progress: Callable[[bool], None] = lambda is_training: None
     on_rung: Callable[[TrialSpec, int, Sequence[Outcome]], bool] = lambda spec, step, outcomes: True
     on_publish: Callable[[], None] = lambda: None
     on_end: Callable[[TrialSpec, TrialStatus], None] = lambda spec, status: None
+    is_leaving: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +163,10 @@ class PackRun:
                     self._save(pack, trial_of[member])
                     saved_s[member] = member.train_s
             self._end_members(pack, trial_of, [m for m in pack.members if m.num_steps >= m.recipe.num_steps])
+            if pack.members and self._context.listener.is_leaving():
+                for member in pack.members:
+                    self._save(pack, trial_of[member])
+                raise LeaseLostError
 
     def _stop_late(self, pack: Pack, trial_of: Mapping[Member | None, _Trial]) -> None:
         for member in list(pack.members):

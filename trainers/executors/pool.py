@@ -16,6 +16,7 @@ from trainers.executors.slot import SlotConfig, serve_slot
 
 READY_WAIT_S = 30.0  # between two words to a user who waits for the first slot
 CLOSE_WAIT_S = 20.0
+HAND_OVER_S = 8.0  # of the ten seconds in which a study that is stopped ends
 # Processes of one slot that may end in a row before they have taken a trial: by then it is no accident. Deaths with a
 # trial in hand are counted against that trial (`broker.MAX_ATTEMPTS`), so that restarts come to an end either way.
 MAX_FAILED_STARTS = 3
@@ -97,6 +98,23 @@ class SlotPool:
                 hint="`recombine doctor` checks the machine; `execution.executor=nested` runs each trial by itself",
             )
         return state
+
+    def hand_over(self) -> None:
+        """Let the slots save what they hold, and end; returns when they have, or their time is over."""
+        import ray
+
+        if self.broker is None:
+            return
+        self._is_closing = True
+        ends_at = time.monotonic() + HAND_OVER_S
+        try:
+            ray.get(self.broker.hand_over.remote(), timeout=HAND_OVER_S)
+            while time.monotonic() < ends_at:
+                if not ray.get(self.broker.state.remote(), timeout=HAND_OVER_S)["held"]:
+                    return
+                time.sleep(0.1)
+        except ray.exceptions.RayError:
+            return  # the cluster goes too; what was saved before counts
 
     def close(self) -> None:
         """Send the slots home and free their resources; what they still hold is finished first."""

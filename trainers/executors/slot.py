@@ -105,6 +105,13 @@ def _words(error: Exception) -> str:
     return f"{words}: {str(error).splitlines()[0]}" if is_torch and str(error) else words
 
 
+def _is_reclaimed() -> bool:
+    """Whether this node is being drained or taken away; Train's watcher looks every five seconds."""
+    import ray.train
+
+    return ray.train.get_preemption_info() is not None
+
+
 class _Server:
     """What a slot's process does with its time."""
 
@@ -118,6 +125,7 @@ class _Server:
         self._beaten_at = 0.0
         self._was_training = False
         self._num_trials = 0
+        self._is_leaving = False  # its node is reclaimed, or the study stops
 
     def serve(self) -> None:
         """Lease, work, finish, until there is no more to do."""
@@ -130,8 +138,10 @@ class _Server:
                 return
             if work is not None:
                 self._do(work)
-                ray.get(self._slot.broker.finish.remote(self._slot.name, work))
+                ray.get(self._slot.broker.finish.remote(self._slot.name, work, self._is_leaving))
                 growth.begin()
+            if self._is_leaving or _is_reclaimed():
+                return
 
     def _do(self, work: Work) -> None:
         import ray
@@ -157,6 +167,7 @@ class _Server:
                 on_rung=self._on_rung,
                 on_publish=self._on_publish,
                 on_end=self._on_end,
+                is_leaving=lambda: self._is_leaving,
             ),
             checkpoint_s=self._slot.checkpoint_s,
         )
@@ -198,8 +209,10 @@ class _Server:
         if now - self._beaten_at < HEARTBEAT_S and is_training == self._was_training:
             return
         self._beaten_at, self._was_training = now, is_training
-        if not ray.get(self._slot.broker.heartbeat.remote(self._slot.name, self._work, is_training, self._this)):
+        beat = ray.get(self._slot.broker.heartbeat.remote(self._slot.name, self._work, is_training, self._this))
+        if beat == "lost":
             raise LeaseLostError
+        self._is_leaving = self._is_leaving or beat == "leave" or _is_reclaimed()
 
     def _on_publish(self) -> None:
         """Ask whether the lease still holds, however lately it did."""

@@ -14,6 +14,10 @@ Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...",
 RunDirOption = Annotated[
     Path | None, typer.Option("--run-dir", help="study directory; default: runs/NAME beside the file")
 ]
+AllowMismatch = Annotated[
+    bool,
+    typer.Option("--allow-mismatch", help="nodes may run other patch versions of Recombine, Python or Ray"),
+]
 Dashboard = Annotated[str, typer.Option("--address", help="the cluster's dashboard, http://host:8265")]
 
 
@@ -24,6 +28,7 @@ def submit(
     overrides: Overrides = None,
     run_dir: RunDirOption = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="return as soon as the job is submitted")] = False,
+    allow_mismatch: AllowMismatch = False,
 ) -> None:
     """Run a study as a Ray job on a cluster; follows its output and ends with its exit code.
 
@@ -32,7 +37,9 @@ def submit(
     """
     from search.cli.jobs import submit_study
 
-    raise typer.Exit(submit_study(study, overrides or [], run_dir, address, follow=not no_wait))
+    raise typer.Exit(
+        submit_study(study, overrides or [], run_dir, address, follow=not no_wait, allow_mismatch=allow_mismatch)
+    )
 
 
 @job_app.command()

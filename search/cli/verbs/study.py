@@ -12,7 +12,7 @@ from cluster.errors import ClusterError
 from datasets_spec.errors import RecombineError
 from search.cli.console import print_error
 from search.cli.verbs.bench import bench_app
-from search.cli.verbs.jobs import job_app
+from search.cli.verbs.jobs import AllowMismatch, job_app
 
 app = typer.Typer(
     name="recombine",
@@ -178,11 +178,14 @@ def run(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="go on with a damaged ledger: its lost trials run again")
     ] = False,
+    allow_mismatch: AllowMismatch = False,
 ) -> None:
     """Run a study; the same command resumes it."""
     from search.cli.run import run_command
 
-    raise typer.Exit(run_command(study, overrides or [], run_dir, address, accept_loss=accept_loss))
+    raise typer.Exit(
+        run_command(study, overrides or [], run_dir, address, accept_loss=accept_loss, allow_mismatch=allow_mismatch)
+    )
 
 
 @app.command()

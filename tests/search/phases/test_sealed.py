@@ -24,6 +24,8 @@ class NoEngine:
     def run(self, source: Any) -> None:
         raise AssertionError("a trial was run")
 
+    def hand_over(self) -> None: ...
+
     def close(self) -> None:
         raise AssertionError("the engine was touched")
 

@@ -169,6 +169,20 @@ def test_a_closed_broker_hands_out_nothing() -> None:
     assert at.lease("a", process_of(at, "a"), now=0.0) is None
 
 
+def test_what_is_handed_over_counts_no_attempt_and_stays_together() -> None:
+    at = broker("a", "b")
+    at.submit(work("t", "x", "y", "z"))
+    at.submit(work("later", "w"))
+    for _ in range(MAX_ATTEMPTS + 1):
+        held = leased(at, "a")
+        at.finish("a", held, is_handed_over=True)
+    again = leased(at, "b")
+    assert (list(again.specs), again.attempt) == (["x", "y", "z"], 1)
+    end(at, again, "y")
+    at.finish("b", again, is_handed_over=True)
+    assert list(leased(at, "a").specs) == ["x", "z"]
+
+
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 12))
 def test_whatever_dies_every_trial_has_one_end(seed: int, num_slots: int, num_trials: int) -> None:
     rng = random.Random(seed)

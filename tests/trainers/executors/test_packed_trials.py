@@ -215,6 +215,22 @@ def test_who_lost_the_lease_writes_nothing(tmp_path: Path, backbone: Backbone, e
     assert not list(tmp_path.glob("trials/[!.]*"))
 
 
+def test_who_must_leave_saves_after_the_step_and_another_goes_on(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
+) -> None:
+    (spec,) = specs(1)
+    told, answers = Told(), iter([False, True])
+    leaving = context(tmp_path, backbone, encoded, told, is_leaving=lambda: next(answers))
+    with pytest.raises(LeaseLostError):
+        run_packed_trials(leaving, [spec], attempt="1")
+    saved = load_checkpoint(checkpoint_file(tmp_path, spec.train_id), spec.train_id)
+    assert saved is not None
+    assert saved.optimizer.num_steps == 2
+    assert told.ends == []
+    run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="2")
+    assert told.ends == [(0, "finished")]
+
+
 def test_a_beat_is_given_for_every_micro_batch_and_every_batch_of_questions(
     tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
 ) -> None:

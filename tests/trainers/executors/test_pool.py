@@ -211,3 +211,15 @@ def test_a_trial_that_hangs_is_ended_and_its_slot_used_again(pool: SlotPool, run
     assert ends(pool, work) == [(hanging.train_id, "timeout")]
     assert time.monotonic() - started <= 2.0 + 10.0 + 3.0  # its deadline, the margin, and what looking takes
     assert ends(pool, later) == [(other.train_id, "finished")]
+
+
+def test_a_study_that_stops_saves_what_its_slots_hold(pool: SlotPool, run_dir: Path) -> None:
+    """The last test of this file: the pool is closed by it."""
+    import ray
+
+    one = spec(41, num_steps=4 * LONG)
+    submit(pool, [one])
+    wait_until_training(pool, run_dir, one)
+    pool.hand_over()
+    assert not ray.get(pool.broker.state.remote())["held"]
+    assert not folder(run_dir, one).exists()

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from cluster.auth import TOKEN_HINT, find_token, is_loopback, refuse_unsafe_environment
-from cluster.doctor_check import Check, Status
+from cluster.doctor.check import Check, Status
 from cluster.errors import ClusterError
 from cluster.machine import PACKAGES, count_cpus, find_origins, free_disk_gib, shared_memory_gib, total_memory_gib
 
@@ -48,10 +48,14 @@ def run_checks(address: str | None = None, *, directory: Path | None = None, sta
         check_model_cache(),
     ]
     if start_ray:
-        from cluster.doctor_ray import check_jobs_api, check_workers
+        from cluster.doctor.ray_checks import check_jobs_api, check_nodes, check_workers
 
-        is_dashboard = address is not None and address.startswith(("http://", "https://"))
-        checks.append(check_jobs_api(str(address)) if is_dashboard else check_workers(address, PACKAGES))
+        if address is None:
+            checks.append(check_workers(PACKAGES))
+        elif address.startswith(("http://", "https://")):
+            checks.append(check_jobs_api(address))
+        else:
+            checks += check_nodes(address, where, PACKAGES)
     return checks
 
 
@@ -93,7 +97,7 @@ def check_packages() -> Check:
 def check_origins() -> Check:
     """Whether our packages come from one place: names like `search` are easily shadowed by a user's file."""
     origins = find_origins(PACKAGES)
-    home = Path(__file__).resolve().parent.parent
+    home = Path(__file__).resolve().parents[2]
     strays = {n: o for n, o in origins.items() if not o or Path(o).resolve().parent.parent != home}
     if strays:
         detail = "; ".join(f"{name} from {origin or 'nowhere'}" for name, origin in strays.items())

@@ -1,25 +1,46 @@
-"""The checks that start or join Ray: do workers have the same Python, Ray and packages as this process?"""
+"""The checks that start or join Ray: are workers, and all nodes of a cluster, fit for a study?"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from cluster.connect import connect, disconnect
-from cluster.doctor_check import Check, Status
+from cluster.doctor.check import Check, Status
+from cluster.doctor.node_checks import judge_nodes
+from cluster.doctor.node_facts import compared_versions, gather
 from cluster.errors import ClusterError
 from cluster.jobs_client import open_client
 from cluster.machine import find_origins
 
 _ANSWER_TIMEOUT_S = 60.0
+_FIX = "Install the same wheel and constraints on every node, or submit with `recombine submit`."
 
 
-def check_workers(address: str | None, packages: Sequence[str]) -> Check:
-    """Start Ray here, or join it at `address`, and compare a worker with this process."""
-    fix = "Install the same wheel and constraints on every node, or submit with `recombine submit`."
+def check_nodes(address: str, directory: Path, packages: Sequence[str]) -> list[Check]:
+    """Join the cluster at `address` and ask every node of it; `directory` is where studies will be written."""
     try:
-        connection = connect(address, num_cpus=None if address else 1, dashboard=False)
+        connection = connect(address, dashboard=False)
+        facts = gather(directory, packages)
+    except ClusterError as error:
+        return [Check(name="ray", status="fail", detail=error.message, fix=error.hint or _FIX)]
+    except OSError as error:
+        return [
+            Check(name="ray", status="fail", detail=f"{directory}: {error.strerror}", fix="Start it where studies are.")
+        ]
+    finally:
+        disconnect()
+    joined = Check(name="ray", status="ok", detail=f"joined {connection.address}", fix=_FIX)
+    return [joined, *judge_nodes(facts, compared_versions(), directory)]
+
+
+def check_workers(packages: Sequence[str]) -> Check:
+    """Start Ray here and compare a worker with this process."""
+    fix = _FIX
+    try:
+        connect("local", num_cpus=1, dashboard=False)
     except ClusterError as error:
         return Check(name="ray", status="fail", detail=error.message, fix=error.hint or fix)
     try:
@@ -30,10 +51,8 @@ def check_workers(address: str | None, packages: Sequence[str]) -> Check:
     finally:
         disconnect()
     ours = _describe_process(packages)
-    same_machine = connection.was_started
-    status, detail = _compare(ours, theirs, same_machine=same_machine)
-    verb = "started a local cluster" if same_machine else f"joined {connection.address}"
-    return Check(name="ray", status=status, detail=f"{verb}; {detail}", fix=fix)
+    status, detail = _compare(ours, theirs)
+    return Check(name="ray", status=status, detail=f"started a local cluster; {detail}", fix=fix)
 
 
 def check_jobs_api(address: str) -> Check:
@@ -49,8 +68,8 @@ def check_jobs_api(address: str) -> Check:
         name="ray jobs",
         status="ok" if there == ray.__version__ else "warn",
         detail=f"answers; Ray {there} there, {ray.__version__} here",
-        fix="Run `recombine doctor` on the cluster too: "
-        f"`recombine submit` uses its Python, and data must be reachable there. Address: {address}",
+        fix="On the head node `recombine doctor --address auto` asks every node: a study uses their Python, and "
+        "its data must be reachable there.",
     )
 
 
@@ -81,7 +100,7 @@ def _describe_process(packages: Sequence[str]) -> dict[str, Any]:
     return {"python": sys.version.split()[0], "ray": ray.__version__, "origins": find_origins(packages)}
 
 
-def _compare(ours: dict[str, Any], theirs: dict[str, Any], *, same_machine: bool) -> tuple[Status, str]:
+def _compare(ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[Status, str]:
     for part in ("python", "ray"):
         if ours[part] != theirs[part]:
             return "fail", f"{part} {theirs[part]} on a worker, {ours[part]} here"
@@ -91,6 +110,5 @@ def _compare(ours: dict[str, Any], theirs: dict[str, Any], *, same_machine: bool
     moved = [name for name, origin in theirs["origins"].items() if origin != ours["origins"][name]]
     if moved:
         where = "; ".join(f"{name} from {theirs['origins'][name]}" for name in moved)
-        # On another machine another folder is usual; on this one something shadows our packages.
-        return ("fail" if same_machine else "warn"), f"a worker has {where}"
+        return "fail", f"a worker has {where}"  # something shadows our packages
     return "ok", "a worker has the same Python, Ray and packages"

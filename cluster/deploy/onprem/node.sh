@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Machines of your own: start Ray on this one, as head or as worker, with a token, on one interface.
+#
+# Preconditions
+#   1. Every machine has the same Recombine, Python and Ray: one environment on shared storage, or one image.
+#   2. `recombine` and `ray` are on PATH (or RECOMBINE_BIN names their folder).
+#   3. The study, its data and its directory lie on storage that all machines see under the same path.
+#   4. The same token in ~/.ray/auth_token, mode 0600, on every machine (`ray get-auth-token --generate` makes one).
+#   5. Between the machines all ports are open (Ray chooses some), and to everybody else none: a token is no encryption.
+#
+#   node.sh head   IP            on one machine; IP is its address on the machines' own network
+#   node.sh worker IP HEAD_IP    on each of the others
+#   node.sh stop                 ends what this script started on this machine, and nothing else
+#
+# Then, on the head:  recombine submit STUDY --address http://127.0.0.1:8265
+# The dashboard listens on 127.0.0.1 only; from elsewhere: ssh -L 8265:127.0.0.1:8265 HEAD
+set -euo pipefail
+
+readonly PORT="${RECOMBINE_PORT:-6379}" DASHBOARD_PORT="${RECOMBINE_DASHBOARD_PORT:-8265}"
+readonly STATE="${RECOMBINE_STATE:-${XDG_STATE_HOME:-$HOME/.local/state}/recombine-ray}"
+# A socket's path has at most 107 bytes, so Ray's folder cannot lie anywhere.
+readonly TEMP_DIR="${RECOMBINE_TEMP_DIR:-/tmp/recombine-ray-$(id -u)}"
+export PATH="${RECOMBINE_BIN:+$RECOMBINE_BIN:}$PATH"
+export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
+
+fail() {
+    echo "node.sh: $1" >&2
+    exit 2
+}
+
+usage() {
+    fail "use: node.sh head IP | node.sh worker IP HEAD_IP | node.sh stop"
+}
+
+# Ray would start without a token, and anyone who reaches its ports could run code on this machine.
+check_token() {
+    local file="${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}"
+    [ -n "${RAY_AUTH_TOKEN:-}" ] && return
+    [ -s "$file" ] || fail "no token in $file; make one with: ray get-auth-token --generate"
+    [ "$(stat -c %a "$file")" = 600 ] || fail "others can read $file; do: chmod 600 $file"
+}
+
+# Words after the first two are options of this role.
+start() {
+    local role="$1" ip="$2"
+    shift 2
+    command -v ray > /dev/null || fail "no ray on PATH; set RECOMBINE_BIN to the folder of recombine and ray"
+    check_token
+    mkdir -p "$STATE"
+    chmod 700 "$STATE"
+    is_running && fail "Ray of this script already runs here (process $(cat "$STATE/pid")); end it with: node.sh stop"
+    # A session of its own, so that `stop` ends all of it and nothing else: `ray stop` ends every Ray of this user.
+    setsid ray start --block --disable-usage-stats --node-ip-address="$ip" "$@" \
+        > "$STATE/ray.log" 2>&1 < /dev/null &
+    echo "$!" > "$STATE/pid"
+    for _ in $(seq 600); do
+        if grep -q "will now block" "$STATE/ray.log"; then
+            echo "$role runs at $ip; its output: $STATE/ray.log"
+            return
+        fi
+        is_running || fail "Ray ended: $(tail -n 3 "$STATE/ray.log" | tr '\n' ' ')"
+        sleep 0.2
+    done
+    fail "Ray has not started in two minutes; see $STATE/ray.log"
+}
+
+is_running() {
+    [ -s "$STATE/pid" ] && kill -0 "$(cat "$STATE/pid")" 2> /dev/null
+}
+
+stop() {
+    is_running || fail "no Ray of this script runs here"
+    local pid
+    pid="$(cat "$STATE/pid")"
+    kill -TERM -- "-$pid" 2> /dev/null || true # asks Ray's parts to end; a running study saves what it holds
+    for _ in $(seq 150); do
+        kill -0 -- "-$pid" 2> /dev/null || break
+        sleep 0.2
+    done
+    kill -KILL -- "-$pid" 2> /dev/null || true
+    rm -f "$STATE/pid"
+    echo "stopped"
+}
+
+case "${1:-}" in
+    head)
+        [ $# -eq 2 ] || usage
+        mkdir -p "$TEMP_DIR"
+        chmod 700 "$TEMP_DIR"
+        start head "$2" --head --port="$PORT" --dashboard-host=127.0.0.1 --dashboard-port="$DASHBOARD_PORT" \
+            --temp-dir="$TEMP_DIR"
+        echo "on the others: node.sh worker IP $2"
+        echo "here:          recombine submit STUDY --address http://127.0.0.1:$DASHBOARD_PORT"
+        ;;
+    worker)
+        [ $# -eq 3 ] || usage
+        start worker "$2" --address="$3:$PORT"
+        ;;
+    stop)
+        [ $# -eq 1 ] || usage
+        stop
+        ;;
+    *)
+        usage
+        ;;
+esac

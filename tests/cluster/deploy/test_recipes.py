@@ -1,0 +1,67 @@
+"""Every recipe says what it needs, and passes the checker of its kind; the checkers are real programs."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+DEPLOY = Path(__file__).resolve().parents[3] / "cluster" / "deploy"
+RECIPES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
+SCRIPTS = [DEPLOY / "onprem" / "node.sh", DEPLOY / "slurm" / "recombine.sbatch"]
+
+
+def checker(name: str) -> str:
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    assert found is not None, f"{name} is not installed: make install"
+    return found
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+def test_a_recipe_begins_with_what_it_needs(recipe: Path) -> None:
+    head = "".join(line for line in recipe.read_text().splitlines(keepends=True)[:40] if line.startswith("#"))
+    assert "# Preconditions\n#   1. " in head
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_pass_shellcheck(script: Path) -> None:
+    done = subprocess.run([checker("shellcheck"), str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_script_stops_the_ray_of_others() -> None:
+    for script in SCRIPTS:
+        code = [line.partition("#")[0] for line in script.read_text().splitlines()]
+        assert not any("ray stop" in line or "symmetric-run" in line or "pkill" in line for line in code)
+
+
+def test_the_image_passes_hadolint_and_copies_what_is_there() -> None:
+    dockerfile = DEPLOY / "container" / "Dockerfile"
+    done = subprocess.run([checker("hadolint"), str(dockerfile)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    repository = DEPLOY.parents[1]
+    for line in dockerfile.read_text().splitlines():
+        if line.startswith("COPY "):
+            assert all((repository / name).exists() for name in line.split()[1:-1]), line
+
+
+def test_rays_launcher_takes_the_aws_recipe() -> None:
+    config = yaml.safe_load((DEPLOY / "aws" / "cluster.yaml").read_text(encoding="utf-8"))
+    launch(copy.deepcopy(config))
+    mistyped = copy.deepcopy(config)
+    mistyped["available_node_types"]["gpu-spot"]["max_worker"] = 8
+    with pytest.raises(Exception, match="max_worker"):
+        launch(mistyped)
+
+
+def launch(config: dict[str, Any]) -> None:
+    """What `ray up` does with a file before it asks AWS for anything."""
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    validate_config(prepare_config(config))

@@ -1,0 +1,161 @@
+"""A study on several nodes of one host that come, go and die: the outcome is that of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.makers.ray_head import end_marked, wait_until_gone
+from tests.makers.ray_nodes import RayNodes, start_nodes
+from tests.studies.tiny_study import command, comparable_trials, environment, trial_records, write_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(1800)]
+
+LEFT_OUT = ("confirm.enabled=false", "transfer.enabled=false")
+NUM_TRIALS = 6
+# Steps of a trial: long enough that each is in the midst of one when its node goes.
+EXECUTION = {"num_workers": 1, "max_concurrent": 2, "pack": 1, "checkpoint_s": 0.5}
+CHANGES = {"recipe": {"num_steps": 300, "batch_size": 4}, "strategy": {"name": "random", "num_trials": NUM_TRIALS}}
+DRAIN = """
+import sys, time, ray
+from ray._raylet import GcsClient
+from ray.core.generated import autoscaler_pb2
+ray.init(address=sys.argv[1], logging_level="error")
+(node,) = [n["NodeID"] for n in ray.nodes() if n["NodeManagerAddress"] == sys.argv[2] and n["Alive"]]
+reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+print(GcsClient(address=sys.argv[1]).drain_node(node, reason, "reclaimed", int((time.time() + 60) * 1000)))
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study"), **CHANGES, execution=EXECUTION)
+
+
+@pytest.fixture(scope="module")
+def calm(study: Path) -> pd.DataFrame:
+    """The trials of an undisturbed run on one machine."""
+    run_dir = study.parent / "runs" / "calm"
+    done = subprocess.run(
+        command("run", study, *LEFT_OUT, "--run-dir", run_dir),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return comparable_trials(run_dir)
+
+
+@contextmanager
+def running(study: Path, run_dir: Path, nodes: RayNodes) -> Iterator[subprocess.Popen[str]]:
+    """The study on a cluster, in a process of its own."""
+    log = run_dir.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        driver = subprocess.Popen(
+            command("run", study, *LEFT_OUT, "--run-dir", run_dir, "--address", nodes.head.gcs_address),
+            env=nodes.env,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    try:
+        yield driver
+    finally:
+        driver.kill()
+        driver.wait()
+
+
+def log_of(run_dir: Path) -> str:
+    return run_dir.with_suffix(".log").read_text(errors="replace")
+
+
+def wait_for(what: Callable[[], bool], driver: subprocess.Popen[str], run_dir: Path, timeout_s: float = 300.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not what():
+        assert driver.poll() is None, log_of(run_dir)
+        assert time.monotonic() < deadline, log_of(run_dir)
+        time.sleep(0.1)
+
+
+def is_under_way(run_dir: Path, num_ended: int = 2) -> Callable[[], bool]:
+    """Whether so many trials have ended, and another is on its way."""
+    return lambda: len(trial_records(run_dir)) >= num_ended
+
+
+def check_outcome(run_dir: Path, calm: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(comparable_trials(run_dir), calm)
+    roles = Counter((record["train_id"], record["stage"], record["arm"]) for record in trial_records(run_dir))
+    assert max(roles.values()) == 1
+
+
+def test_a_node_that_is_killed_and_one_that_is_drained_lose_nothing(study: Path, calm: pd.DataFrame) -> None:
+    run_dir = study.parent / "runs" / "disturbed"
+    with start_nodes(2, head_cpus=0) as nodes, running(study, run_dir, nodes) as driver:
+        wait_for(is_under_way(run_dir), driver, run_dir)
+        end_marked(nodes.marks[0])
+        assert not wait_until_gone(nodes.marks[0])
+        nodes.join()  # what comes in its place gets its slot
+        wait_for(is_under_way(run_dir, 4), driver, run_dir)
+        drained = [sys.executable, "-c", DRAIN, nodes.head.gcs_address, nodes.addresses[1]]
+        told = subprocess.run(drained, env=nodes.env, capture_output=True, text=True, check=True).stdout
+        assert "True" in told
+        assert driver.wait(timeout=600) == 0, log_of(run_dir)
+    check_outcome(run_dir, calm)
+    assert "Traceback" not in log_of(run_dir)
+
+
+def test_the_heads_death_ends_the_driver_and_another_cluster_goes_on(study: Path, calm: pd.DataFrame) -> None:
+    run_dir = study.parent / "runs" / "headless"
+    with start_nodes(1) as nodes, running(study, run_dir, nodes) as driver:
+        wait_for(is_under_way(run_dir), driver, run_dir)
+        end_marked(nodes.head.mark)
+        died_at = time.monotonic()
+        code = driver.wait(timeout=90)
+        assert time.monotonic() - died_at <= 60
+        assert code == 75, log_of(run_dir)
+        assert "The same command on a new cluster goes on from there" in log_of(run_dir)
+    before = {record["train_id"] for record in trial_records(run_dir)}
+    with start_nodes(1) as nodes, running(study, run_dir, nodes) as driver:
+        assert driver.wait(timeout=600) == 0, log_of(run_dir)
+    assert before <= {record["train_id"] for record in trial_records(run_dir)}
+    check_outcome(run_dir, calm)
+
+
+def test_two_studies_share_a_cluster_a_node_joins_and_one_is_stopped(study: Path, calm: pd.DataFrame) -> None:
+    first, second = (study.parent / "runs" / name for name in ("first", "second"))
+    with start_nodes(1) as nodes:
+        with running(study, first, nodes) as one:
+            wait_for(is_under_way(first), one, first)
+            nodes.join()  # the second slot waits for it
+            wait_for(lambda: "slot-1" in slots_of(first), one, first, timeout_s=300)
+            with running(study, second, nodes) as other:
+                one.send_signal(signal.SIGTERM)
+                stopped_at = time.monotonic()
+                assert one.wait(timeout=60) == 128 + signal.SIGTERM
+                assert time.monotonic() - stopped_at <= 10 + 5 * os.getloadavg()[0]  # of two processors
+                with running(study, first, nodes) as again:
+                    assert again.wait(timeout=900) == 0, log_of(first)
+                assert other.wait(timeout=900) == 0, log_of(second)
+        for run_dir in (first, second):
+            check_outcome(run_dir, calm)
+
+
+def slots_of(run_dir: Path) -> set[str]:
+    """The slots that have finished a trial of the study."""
+    results = (json.loads(path.read_text()) for path in run_dir.glob("trials/[!.]*/trial.json"))
+    return {result["slot"] for result in results}
