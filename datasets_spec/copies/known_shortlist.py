@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from datasets_spec.atomic import replace_file
 from datasets_spec.copies.shortlist import Indexes, Shortlist, shortlist
+from datasets_spec.storage.files import replace_file, whole
+from datasets_spec.storage.place import Place
 
 if TYPE_CHECKING:
     from datasets_spec.copies.looks import Looks
@@ -19,7 +20,7 @@ SHORTLIST_NAME: Final = "shortlist.arrow"
 _LISTING_VERSION: Final = 1
 
 
-def known_shortlist(looks: Looks, *, with_mirrored: bool, tied: Indexes, store_dir: Path) -> Shortlist:
+def known_shortlist(looks: Looks, *, with_mirrored: bool, tied: Indexes, store_dir: Place) -> Shortlist:
     """Returns what :func:`shortlist` does, from the store's file if that is of the same looks, and keeps it there.
 
     Args:
@@ -39,12 +40,12 @@ def known_shortlist(looks: Looks, *, with_mirrored: bool, tied: Indexes, store_d
     return found
 
 
-def _read(path: Path, key: bytes) -> Shortlist | None:
+def _read(path: Place, key: bytes) -> Shortlist | None:
     """The list of a key; nothing where there is no file, none that can be read, or one of other looks."""
     import pyarrow as pa
 
     try:
-        with pa.OSFile(str(path), "rb") as source:
+        with whole(path) as source:
             table = pa.ipc.open_file(source).read_all()
         metadata = table.schema.metadata or {}
         if metadata[b"key"] != key:
@@ -55,7 +56,7 @@ def _read(path: Path, key: bytes) -> Shortlist | None:
         return None
 
 
-def _write(path: Path, key: bytes, found: Shortlist) -> None:
+def _write(path: Place, key: bytes, found: Shortlist) -> None:
     import pyarrow as pa
 
     metadata = {b"key": key, b"num_cut": str(found.num_cut).encode()}
