@@ -9,6 +9,7 @@ import numpy as np
 
 from datasets_spec.prepare.surveying.texts import Vocabulary
 from datasets_spec.splits.hashes import Hashes, distinct, from_hex, words
+from datasets_spec.splits.links import Links
 from datasets_spec.splits.row_table import Lists, RowSource, RowTable, starts_of
 from datasets_spec.splits.shares import SplitShares
 from tests.reference_plan.rows import BYTES_LINK, GROUP_LINK, IMAGE_LINK, TEST, Row, row_links
@@ -82,3 +83,9 @@ def _lists(rows: Sequence[Row], prefix: str, num_bytes: int) -> Lists:
     found = distinct(hashes)
     starts = starts_of(np.array([len(names) for names in named], np.int64))
     return Lists(names=hashes[found.first], starts=starts, codes=found.codes)
+
+
+def untied(table: RowTable) -> Links:
+    """The ties of rows whose images were not compared."""
+    none = np.full(len(table.images.names), -1, np.int32)
+    return Links(table=table, near=none, slices=none)
