@@ -192,17 +192,6 @@ def staged_table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=staging_schema())
 
 
-def read_staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Reads some columns of all staged rows, with the ``block`` and ``offset`` where each lies, in their files' order.
-
-    Args:
-        staging: Folder of staged rows.
-        columns: Names of :data:`LIGHT_COLUMNS`.
-    """
-    for table in read_staged_columns(staging, columns):
-        yield from table.to_pylist()
-
-
 def read_staged_columns(staging: Place, columns: list[str]) -> Iterator[pa.Table]:
     """Reads some columns of all staged rows, some thousand rows at a time, in their files' order.
 

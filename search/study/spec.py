@@ -191,7 +191,9 @@ class StudySpec(_Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     catalog: str = Field(description="catalog file, relative to this file, or the name of a shipped catalog")
-    store: str = Field(default="store", description="folder of the prepared data, relative to this file")
+    store: str = Field(
+        default="store", description="folder of the prepared data, relative to this file; or s3://BUCKET/KEY"
+    )
     task_map: str | None = Field(default=None, description="overrides the catalog's task map")
     backbone: BackboneSpec = BackboneSpec()
     targets: tuple[str, ...] = Field(min_length=1)

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,11 +25,14 @@ from unittest.mock import patch
 
 import numpy as np
 
+from datasets_spec.storage.files import remove_folder
+from datasets_spec.storage.place import Place
+
 QUESTION = "Review this scan and determine the condition."
 LABELS = ("normal", "cyst", "stone", "tumor")
 GIB = 1 << 30
 # `search` is `prepare` with the search for copies too, which takes most of an hour at full size.
-PARTS = ("json", "leakage", "prepare", "search", "again")
+PARTS = ("json", "leakage", "prepare", "search", "again", "buckets")
 
 
 def main() -> None:
@@ -60,6 +62,10 @@ def main() -> None:
             from tests.benchmarks.prepare_again import measure_again
 
             found |= measure_again(Path(scratch), arguments.num_images_small, arguments.num_photos // 10)
+        if "buckets" in arguments.parts:
+            from tests.benchmarks.buckets import measure_buckets
+
+            found |= measure_buckets(folder, Path(scratch), arguments.num_images_small)
     print(json.dumps(found))  # noqa: T201
 
 
@@ -158,8 +164,8 @@ def write_corpus(folder: Path, num_images: int, kind: str = "phantom") -> Path:
     return catalog
 
 
-def prepare(catalog_path: Path, *, with_search: bool = True) -> float:
-    """Seconds to prepare a store from nothing, with or without the search for copies."""
+def prepare(catalog_path: Path, *, with_search: bool = True, store: Place | None = None) -> float:
+    """Seconds to prepare a store from nothing, with or without the search for copies; by default beside the catalog."""
     from datasets_spec.catalog.catalog import load_catalog
     from datasets_spec.copies.groups import CopyGroups, CopySearch
     from datasets_spec.prepare import build_store
@@ -168,8 +174,8 @@ def prepare(catalog_path: Path, *, with_search: bool = True) -> float:
     def found_none(*_: object, **__: object) -> CopyGroups:
         return CopyGroups(search=CopySearch())
 
-    store = catalog_path.parent / "store"
-    shutil.rmtree(store, ignore_errors=True)
+    store = store or catalog_path.parent / "store"
+    remove_folder(store)
     with nullcontext() if with_search else patch.object(build_store, "group_copies", found_none):
         start = time.perf_counter()
         prepare_store(load_catalog(catalog_path), store)

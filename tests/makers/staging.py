@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -17,7 +18,7 @@ from datasets_spec.prepare.opening.open_block import open_block
 from datasets_spec.prepare.opening.open_wanted import OpenedImages, open_wanted
 from datasets_spec.prepare.opening.wanted_images import find_wanted, opening_of
 from datasets_spec.prepare.read_rows import read_and_count, write_block
-from datasets_spec.prepare.staged_rows import blocks_read, read_block
+from datasets_spec.prepare.staged_rows import blocks_read, read_block, read_staged_columns
 
 LIMITS = ImageLimits()
 
@@ -62,3 +63,9 @@ def finished_rows(folder: Path, files: pa.Table, sources: dict[str, SubsetSource
             images, masks = ([facts[number] for number in numbers] for numbers in order[1:])
             rows += finish_rows(table, images, masks, sources=sources, seed=0).to_pylist()
     return [row for row in rows if row["num_read"] is None]
+
+
+def read_staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Some columns of all staged rows, with the `block` and `offset` where each lies, in their files' order."""
+    for table in read_staged_columns(staging, columns):
+        yield from table.to_pylist()
