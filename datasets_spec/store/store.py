@@ -100,7 +100,13 @@ class Store:
         return self._counts(subset, split).partition_fingerprints[split]
 
     def read(
-        self, subset: str, split: str, *, num_rows: int | None = None, columns: Sequence[str] | None = None
+        self,
+        subset: str,
+        split: str,
+        *,
+        num_rows: int | None = None,
+        columns: Sequence[str] | None = None,
+        with_images: bool = True,
     ) -> pa.Table:
         """Reads the first rows of a subset and split, sorted by ``order``.
 
@@ -109,6 +115,8 @@ class Store:
             split: One of ``SPLITS``.
             num_rows: How many; all by default.
             columns: Names of columns; all by default.
+            with_images: False leaves images where they lie: where packs hold them there is the column ``places``
+                instead, for :meth:`images_at`.
 
         Returns:
             An Arrow table of ``sample.ARROW_SCHEMA`` (or of the chosen columns); a column of 2 GiB and
@@ -119,14 +127,32 @@ class Store:
         """
         import pyarrow as pa
 
-        tables = list(self.read_groups(subset, split, num_rows=num_rows, columns=columns))
+        groups = self.read_groups(subset, split, num_rows=num_rows, columns=columns, with_images=with_images)
+        tables = list(groups)
         if not tables:
             schema = arrow_schema()
             return schema.empty_table().select(list(columns or schema.names))
         return _combined(pa.concat_tables(tables))
 
+    def images_at(self, places: Sequence[Mapping[str, int]]) -> list[bytes]:
+        """Reads the images of a row; any thread may.
+
+        Args:
+            places: As a row's column ``places`` has them.
+
+        Raises:
+            StoreError: One is missing or damaged.
+        """
+        return self._images([places])[0]
+
     def read_groups(
-        self, subset: str, split: str, *, num_rows: int | None = None, columns: Sequence[str] | None = None
+        self,
+        subset: str,
+        split: str,
+        *,
+        num_rows: int | None = None,
+        columns: Sequence[str] | None = None,
+        with_images: bool = True,
     ) -> Iterator[pa.Table]:
         """Reads the same rows as :meth:`read`, some hundred at a time, so that they need not fit into memory.
 
@@ -135,6 +161,7 @@ class Store:
             split: One of ``SPLITS``.
             num_rows: How many; all by default.
             columns: Names of columns; all by default.
+            with_images: As for :meth:`read`.
 
         Yields:
             Their tables, in order.
@@ -154,7 +181,8 @@ class Store:
             names = list(columns)
         missing = available if num_rows is None else num_rows
         for table in self._row_groups(subset, split, missing, names):
-            for part in self._with_images(table.slice(0, missing), names):
+            wanted = table.slice(0, missing)
+            for part in self._with_images(wanted, names) if with_images else [wanted]:
                 missing -= part.num_rows
                 yield part
         if missing:

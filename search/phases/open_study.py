@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -114,8 +113,6 @@ def open_run(
         except BaseException:
             engine.close()
             raise
-        finally:
-            shutil.rmtree(run_dir / RunFile.rows, ignore_errors=True)
 
 
 def _design_arms(study: Study, store: Store) -> list[Mapping[str, int]]:

@@ -20,7 +20,7 @@ from search.space.composition import Composition
 from search.vocabulary import Stage
 
 if TYPE_CHECKING:
-    from trainers.rows.row_blocks import RowBlocks
+    from trainers.rows.stored_rows import StoredRows
     from trainers.trial.result import TrialResult
     from trainers.trial.spec import TrialSpec
 
@@ -34,7 +34,7 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
     Returns:
         Whether these trials have sealed figures now.
     """
-    from trainers.rows.row_blocks import load_row_blocks
+    from trainers.rows.stored_rows import StoredRows
 
     planned = _sealed_trials(run, arms)
     train_ids = sorted({p.spec.train_id for p in planned})
@@ -55,8 +55,7 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
     missing = [p for p in planned if not run.recorder.is_done(p)]
     if missing:
         run.engine.close()  # its slots hold the processors that reading and scoring need
-        questions = {(name, "sealed"): run.store.count(name, "sealed") for name in run.spec.eval_sets}
-        rows = load_row_blocks(run.store, questions)
+        rows = StoredRows(store=run.store)
         specs = list({p.spec.train_id: p.spec for p in missing}.values())
         results = {r.train_id: r for r in _scored(run, specs, rows)}
         for p in missing:
@@ -64,7 +63,7 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
     return True
 
 
-def _scored(run: StudyRun, specs: Sequence[TrialSpec], rows: RowBlocks) -> list[TrialResult]:
+def _scored(run: StudyRun, specs: Sequence[TrialSpec], rows: StoredRows) -> list[TrialResult]:
     """Score trials in as many processes as the study has slots."""
     from trainers.executors.rescore import rescore_trials
 

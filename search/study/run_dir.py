@@ -46,7 +46,6 @@ class RunFile(StrEnum):
     ledger = "ledger"
     trials = TRIALS_DIR
     cache = CACHE_DIR
-    rows = f"{CACHE_DIR}/rows"
     backbones = "backbones"
     backbones_markdown = "backbones.md"
     report = "report"

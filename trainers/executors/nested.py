@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets_spec.errors import RecombineError
 from trainers.executors.resources import TrialResources, worker_resources
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import (
     CACHE_DIR,
     RESULT_FILE,
@@ -34,7 +34,7 @@ class TrialDiedError(RecombineError):
 
 
 def run_nested_trial(
-    spec: TrialSpec, rows: RowBlocks, run_dir: Path, resources: TrialResources, *, submitted_at: float
+    spec: TrialSpec, rows: StoredRows, run_dir: Path, resources: TrialResources, *, submitted_at: float
 ) -> TrialResult:
     """Run one trial as a Ray Train run and return its result.
 

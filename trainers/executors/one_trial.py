@@ -14,7 +14,7 @@ from trainers.backbone.adapters import add_adapter, load_adapter, save_adapter
 from trainers.backbone.backbone import Backbone, load_backbone
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.feeds import SharedFeed, composition_feed, partition_feed
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.scoring.outcome import Outcome, outcomes_table
 from trainers.scoring.scorer import score_rows
 from trainers.scoring.summary import summarise
@@ -53,7 +53,7 @@ class WorkerContext:
 
 def run_trial(
     spec: TrialSpec,
-    rows: RowBlocks | SampleRows,
+    rows: StoredRows | SampleRows,
     trials_dir: Path,
     *,
     attempt: str,
@@ -179,7 +179,7 @@ class _Progress:
 def score_requests(
     model: Any,
     backbone: Backbone,
-    rows: RowBlocks | SampleRows,
+    rows: StoredRows | SampleRows,
     spec: TrialSpec,
     requests: Sequence[EvalRequest],
     context: WorkerContext,
@@ -209,7 +209,7 @@ def score_requests(
 def _weights(
     spec: TrialSpec,
     backbone: Backbone,
-    rows: RowBlocks | SampleRows,
+    rows: StoredRows | SampleRows,
     final: Path,
     progress: _Progress,
     context: WorkerContext,
@@ -240,7 +240,7 @@ def _score_missing(
     spec: TrialSpec,
     backbone: Backbone,
     model: Any,
-    rows: RowBlocks | SampleRows,
+    rows: StoredRows | SampleRows,
     context: WorkerContext,
     progress: _Progress,
     on_batch: Callable[[], None],

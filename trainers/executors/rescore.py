@@ -7,14 +7,14 @@ from typing import Any
 
 from datasets_spec.errors import RecombineError
 from trainers.executors.resources import TrialResources, worker_resources
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import TRIALS_DIR, attempt_name, finished_result
 from trainers.trial.result import TrialResult
 from trainers.trial.spec import TrialSpec
 
 
 def rescore_trials(
-    specs: Sequence[TrialSpec], rows: RowBlocks, run_dir: Path, resources: TrialResources, *, num_tasks: int = 1
+    specs: Sequence[TrialSpec], rows: StoredRows, run_dir: Path, resources: TrialResources, *, num_tasks: int = 1
 ) -> list[TrialResult]:
     """Add the missing scores of trained trials, in a few Ray tasks; nothing is trained.
 
@@ -46,7 +46,7 @@ def rescore_trials(
 
 
 def _score_each(
-    dumped: Sequence[dict[str, Any]], rows: RowBlocks, run_dir: str, num_threads: int
+    dumped: Sequence[dict[str, Any]], rows: StoredRows, run_dir: str, num_threads: int
 ) -> list[dict[str, Any]]:
     import torch
 

@@ -15,7 +15,7 @@ from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
 from trainers.executors.process_memory import MemoryGrowth
 from trainers.rows.encoded_blocks import SampleRows
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import TRIALS_DIR, attempt_name
 from trainers.trial.spec import TrialSpec
 
@@ -44,7 +44,7 @@ class SlotConfig:
     name: str
     broker: Any
     backbone: BackboneSpec
-    rows: RowBlocks | SampleRows
+    rows: StoredRows | SampleRows
     run_dir: Path
     num_threads: int
     measure: TrialSpec | None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from trainers.prompts.encoder import BatchEncoder, Example, example_from_row
 from trainers.rows.encoded_samples import encode_one, join_samples, prompt_batch, training_batch
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,13 +54,15 @@ class DirectFeed:
     Args:
         encoder: of the backbone.
         rows: stored rows, in their order.
+        source: reads the images of rows that say where theirs lie.
     """
 
     is_prepared_late = True
 
-    def __init__(self, encoder: BatchEncoder, rows: pa.Table) -> None:
+    def __init__(self, encoder: BatchEncoder, rows: pa.Table, source: StoredRows | None = None) -> None:
         self._encoder = encoder
         self._rows = rows
+        self._source = source
 
     def __len__(self) -> int:
         return int(self._rows.num_rows)
@@ -69,7 +71,8 @@ class DirectFeed:
         """Prepare rows, each where it lies: Arrow's `take` joins chunks, which copies all images and ends at 2 GiB."""
         encoder = self._encoder.for_this_thread()
         rows = (row for i in indices for row in self._rows.slice(int(i), 1).to_pylist())
-        return [encode_one(encoder, example_from_row(row)) for row in rows]
+        whole = rows if self._source is None else map(self._source.with_images, rows)
+        return [encode_one(encoder, example_from_row(row)) for row in whole]
 
     def question(self, sample: EncodedSample) -> Example:
         """Return the question without images."""
@@ -143,17 +146,17 @@ class SharedFeed:
 
 
 def partition_feed(
-    rows: RowBlocks | SampleRows, backbone: Backbone, subset: str, split: str, num_rows: int | None = None
+    rows: StoredRows | SampleRows, backbone: Backbone, subset: str, split: str, num_rows: int | None = None
 ) -> Feed:
     """Return the first `num_rows` samples of a partition (all when None), encoded now or before."""
-    if isinstance(rows, RowBlocks):
-        return DirectFeed(backbone.encoder, rows.read(subset, split, num_rows))
+    if isinstance(rows, StoredRows):
+        return DirectFeed(backbone.encoder, rows.read(subset, split, num_rows), rows)
     return EncodedFeed(backbone, rows.samples(subset, split, num_rows))
 
 
-def composition_feed(rows: RowBlocks | SampleRows, backbone: Backbone, composition: Mapping[str, int]) -> Feed:
+def composition_feed(rows: StoredRows | SampleRows, backbone: Backbone, composition: Mapping[str, int]) -> Feed:
     """Return a composition's training samples: subsets by name, each the first of its own order."""
-    if isinstance(rows, RowBlocks):
-        return DirectFeed(backbone.encoder, rows.composition(composition))
+    if isinstance(rows, StoredRows):
+        return DirectFeed(backbone.encoder, rows.composition(composition), rows)
     parts = [rows.samples(subset, "train", count) for subset, count in sorted(composition.items()) if count]
     return EncodedFeed(backbone, [sample for part in parts for sample in part])
