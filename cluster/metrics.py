@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from cluster.errors import ClusterError
 
@@ -19,45 +20,87 @@ _SUBSET_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 MOST_TARGETS = 100
 
 
+# Of a study's name, which its spec keeps to letters, digits, `.`, `_` and `-`.
+_LONGEST_STUDY = 60
+# What a slot is doing; `missing` waits for room on the cluster.
+SLOT_STATES = ("busy", "idle", "missing")
+
+
 class StudyMetrics:
     """The gauges and counters of one study, owned by one long-lived process connected to Ray.
 
     Args:
+        study: The study's name, the tag `study` of all of them.
         targets: The study's targets, the only values of the tag `target`.
 
     Raises:
         ClusterError: Ray is not connected, there are too many targets, or a name could be more than a name.
     """
 
-    def __init__(self, targets: Sequence[str]) -> None:
+    def __init__(self, study: str, targets: Sequence[str]) -> None:
         import ray
-        from ray.util.metrics import Counter, Gauge
 
         if not ray.is_initialized():
             raise ClusterError("Metrics need a connection to Ray.", hint="Call cluster.connect.connect() first.")
         _check_targets(targets)
         self.targets = tuple(targets)
-        self._ended = Counter("recombine_trials_ended", description="Trials that ended, by state.", tag_keys=("state",))
-        self._trained = Counter("recombine_samples_trained", description="Samples trained on, all trials.")
-        self._running = Gauge("recombine_trials_running", description="Trials running now.")
-        self._speed = Gauge("recombine_samples_per_s", description="Training speed of the latest trial.")
-        self._best = Gauge(
-            "recombine_best_accuracy",
-            description="Best accuracy so far on the search split.",
-            tag_keys=("target",),
-        )
+        self._study = study[:_LONGEST_STUDY]
+        self._ended = self._counter("trials_ended", "Trials that ended, by state.", "state")
+        self._trained = self._counter("samples_trained", "Samples trained on, all trials.")
+        self._busy_s = self._counter("slot_seconds", "Seconds of slots that trials took, training and scoring.")
+        self._running = self._gauge("trials_running", "Trials running now.")
+        self._waiting = self._gauge("trials_waiting", "Trials that wait for a slot.")
+        self._speed = self._gauge("samples_per_s", "Training speed of the latest trial.")
+        self._best = self._gauge("best_accuracy", "Best accuracy so far on the search split.", "target")
+        self._slots = self._gauge("slots", "Slots, by what they are doing.", "state")
+        self._retried = self._gauge("trials_retried", "Trials tried again because their process died.")
+        self._handed_over = self._gauge("trials_handed_over", "Trials saved and given back by slots that had to leave.")
+        self._rows = self._gauge("rows", "Rows of the data: kept, or quarantined.", "state")
+
+    def _counter(self, name: str, description: str, *tags: str) -> Any:
+        from ray.util.metrics import Counter
+
+        return self._named(Counter, name, description, tags)
+
+    def _gauge(self, name: str, description: str, *tags: str) -> Any:
+        from ray.util.metrics import Gauge
+
+        return self._named(Gauge, name, description, tags)
+
+    def _named(self, kind: Any, name: str, description: str, tags: tuple[str, ...]) -> Any:
+        made = kind(f"recombine_{name}", description=description, tag_keys=("study", *tags))
+        made.set_default_tags({"study": self._study})
+        return made
 
     def set_running(self, num_trials: int) -> None:
         """Say how many trials run now."""
         self._running.set(num_trials)
 
-    def count_ended(self, state: str, *, num_samples: int = 0, train_s: float = 0.0) -> None:
+    def set_slots(self, *, num_wanted: int, num_ready: int, num_busy: int) -> None:
+        """Say how many slots the study wants, has, and has at work."""
+        counts = (num_busy, num_ready - num_busy, num_wanted - num_ready)
+        for state, count in zip(SLOT_STATES, counts, strict=True):
+            self._slots.set(max(0, count), tags={"state": state})
+
+    def set_queue(self, *, num_waiting: int, num_retried: int, num_handed_over: int) -> None:
+        """Say how many trials wait, and how many were tried again or handed over so far."""
+        self._waiting.set(num_waiting)
+        self._retried.set(num_retried)
+        self._handed_over.set(num_handed_over)
+
+    def set_rows(self, *, num_kept: int, num_quarantined: int) -> None:
+        """Say what became of the rows of the data."""
+        self._rows.set(num_kept, tags={"state": "kept"})
+        self._rows.set(num_quarantined, tags={"state": "quarantined"})
+
+    def count_ended(self, state: str, *, num_samples: int = 0, train_s: float = 0.0, score_s: float = 0.0) -> None:
         """Count a trial that ended.
 
         Args:
             state: One of `TRIAL_STATES`.
             num_samples: Samples it was trained on, repeats included.
             train_s: Seconds of training, without start-up; 0 leaves the speed as it was.
+            score_s: Seconds of scoring.
 
         Raises:
             ClusterError: Another state.
@@ -67,6 +110,8 @@ class StudyMetrics:
         self._ended.inc(1, tags={"state": state})
         if num_samples:
             self._trained.inc(num_samples)
+        if train_s + score_s > 0:
+            self._busy_s.inc(train_s + score_s)
         if num_samples and train_s > 0:
             self._speed.set(num_samples / train_s)
 

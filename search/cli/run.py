@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from datasets_spec.store.store import Store
 from search.cli.connection import InterruptedBySignalError, connected
 from search.cli.console import Progress, print_line
 from search.cli.report import show_backbones, show_findings
@@ -61,17 +62,32 @@ def _run(
     from search.phases.run_study import run_study
 
     with joined(progress.say):
-        metrics = StudyMetrics(study.spec.eval_sets)
+        metrics = StudyMetrics(study.spec.name, study.spec.eval_sets)
         best: dict[str, float] = {}
 
         def on_record(record: Mapping[str, Any]) -> None:
             progress.on_record(record)
             samples = record["num_steps"] * record["recipe"]["batch_size"]
-            metrics.count_ended(record["status"], num_samples=samples, train_s=record["train_s"])
+            score_s = sum(score["eval_s"] for score in record["evaluations"])
+            metrics.count_ended(record["status"], num_samples=samples, train_s=record["train_s"], score_s=score_s)
             for score in record["evaluations"]:
                 if score["split"] == "search" and score["accuracy"] > best.get(score["eval_set"], -1.0):
                     best[score["eval_set"]] = score["accuracy"]
                     metrics.set_best_accuracy(score["eval_set"], score["accuracy"])
+
+        def on_slots(state: Mapping[str, Any]) -> None:
+            num_wanted, num_ready = study.spec.execution.max_concurrent, len(state["slots"])
+            metrics.set_slots(num_wanted=num_wanted, num_ready=num_ready, num_busy=len(state["held"]))
+            metrics.set_queue(
+                num_waiting=state["num_waiting"],
+                num_retried=state["num_retried"],
+                num_handed_over=state["num_handed_over"],
+            )
+
+        def on_store(store: Store) -> None:
+            counts = store.manifest.subsets.values()
+            num_quarantined = sum(sum(count.quarantined.values()) for count in counts)
+            metrics.set_rows(num_kept=sum(count.kept for count in counts), num_quarantined=num_quarantined)
 
         return run_study(
             study,
@@ -79,5 +95,7 @@ def _run(
             say=progress.say,
             on_record=on_record,
             on_running=metrics.set_running,
+            on_slots=on_slots,
+            on_store=on_store,
             accept_loss=accept_loss,
         )

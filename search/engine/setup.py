@@ -168,4 +168,6 @@ def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
         make_config=make_config,
         storage=str(opened.run_dir.absolute() / RunFile.cache / "train"),
         say=opened.say,
+        label=spec.name,
+        on_state=opened.on_slots,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datasets_spec.store.store import Store
 from search.engine.interface import Engine
@@ -32,6 +32,7 @@ class OpenStudy:
         needed_rows: how many first rows of each (subset, split) trials may read before `sealed` is opened.
         say: tells the user one line.
         on_running: told how many trials run, whenever that changes.
+        on_slots: told the state of slots and of their queue, now and then.
     """
 
     study: Study
@@ -45,6 +46,7 @@ class OpenStudy:
     needed_rows: Mapping[tuple[str, str], int]
     say: Callable[[str], None]
     on_running: Callable[[int], None]
+    on_slots: Callable[[Mapping[str, Any]], None] = lambda state: None
 
     @property
     def spec(self) -> StudySpec:

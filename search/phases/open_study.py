@@ -42,6 +42,8 @@ def open_run(
     say: Say,
     on_record: Callable[[Mapping[str, Any]], None],
     on_running: Callable[[int], None],
+    on_slots: Callable[[Mapping[str, Any]], None] = lambda state: None,
+    on_store: Callable[[Store], None] = lambda store: None,
     accept_loss: bool,
 ) -> Iterator[StudyRun]:
     """Prepare the data, load rows and open the ledger; Ray must be connected.
@@ -68,6 +70,7 @@ def open_run(
             hint="give every study its own `store`, or start this one again",
         )
     say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
+    on_store(store)
     require_rows(study, store.count)
     claim_run_dir(run_dir, spec, study_identity(spec, backbone, store=store.fingerprint, weights=fingerprint))
     # As long as the study runs, no other study's preparation removes the rows that its workers read.
@@ -94,6 +97,7 @@ def open_run(
             needed_rows=needed_rows(spec, store.count, _design_arms(study, store)),
             say=say,
             on_running=on_running,
+            on_slots=on_slots,
         )
         opened.decide(_backbone_decision(spec.backbone, backbone))
         if (warning := foreign_catalog_warning(study)) is not None:

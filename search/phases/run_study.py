@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.errors import UserError
+from datasets_spec.store.store import Store
 from search.engine.study_run import StudyRun
 from search.ledger.records import Kind, of_kind
 from search.phases.baseline import run_baseline
@@ -32,6 +33,8 @@ def run_study(
     say: Say,
     on_record: Callable[[Mapping[str, Any]], None],
     on_running: Callable[[int], None] = lambda num_trials: None,
+    on_slots: Callable[[Mapping[str, Any]], None] = lambda state: None,
+    on_store: Callable[[Store], None] = lambda store: None,
     accept_loss: bool = False,
 ) -> Path:
     """Run or resume a whole study; return the path of its report.
@@ -42,6 +45,8 @@ def run_study(
         say: tells the user one line.
         on_record: called with every trial record, after it is durable.
         on_running: told how many trials run, whenever that changes.
+        on_slots: told the state of slots and of their queue, now and then.
+        on_store: told the data, once they are prepared.
         accept_loss: go on with the good records of a damaged ledger.
 
     Raises:
@@ -49,7 +54,16 @@ def run_study(
     """
     started = time.time()
     run_dir = run_dir.absolute()  # workers stand elsewhere, and Ray takes a relative path for an address
-    with open_run(study, run_dir, say=say, on_record=on_record, on_running=on_running, accept_loss=accept_loss) as run:
+    with open_run(
+        study,
+        run_dir,
+        say=say,
+        on_record=on_record,
+        on_running=on_running,
+        on_slots=on_slots,
+        on_store=on_store,
+        accept_loss=accept_loss,
+    ) as run:
         say("baseline: the untrained backbone")
         run_baseline(run)
         if study.reused_runs:

@@ -19,9 +19,12 @@ from cluster.connect import connect, disconnect
 from cluster.metrics import StudyMetrics
 connect(sys.argv[1])
 import ray
-metrics = StudyMetrics(["lung_ct.v1"])
+metrics = StudyMetrics("my-study", ["lung_ct.v1"])
 metrics.set_running(3)
-metrics.count_ended("finished", num_samples=100, train_s=4.0)
+metrics.set_slots(num_wanted=8, num_ready=5, num_busy=4)
+metrics.set_queue(num_waiting=2, num_retried=1, num_handed_over=6)
+metrics.set_rows(num_kept=90, num_quarantined=10)
+metrics.count_ended("finished", num_samples=100, train_s=4.0, score_s=1.0)
 metrics.count_ended("finished", num_samples=100, train_s=8.0)
 metrics.count_ended("oom")
 metrics.set_best_accuracy("lung_ct.v1", 0.625)
@@ -46,6 +49,7 @@ def test_metrics_reach_the_nodes_exporter(head: HeadNode) -> None:
         timeout=90,
     )
     assert done.returncode == 0, done.stderr
+    assert all('study="my-study"' in line for line in done.stdout.splitlines())
     values = {}
     for line in done.stdout.splitlines():
         name, _, rest = line.partition("{")
@@ -54,6 +58,14 @@ def test_metrics_reach_the_nodes_exporter(head: HeadNode) -> None:
         values[" ".join([name, *tags])] = float(value.split()[0])
     assert values['ray_recombine_best_accuracy target="lung_ct.v1"'] == 0.625
     assert values["ray_recombine_trials_running"] == 3
+    assert values["ray_recombine_trials_waiting"] == 2
+    assert values["ray_recombine_trials_retried"] == 1
+    assert values["ray_recombine_trials_handed_over"] == 6
+    assert values["ray_recombine_slot_seconds_total"] == 13.0
+    for state, number in (("busy", 4), ("idle", 1), ("missing", 3)):
+        assert values[f'ray_recombine_slots state="{state}"'] == number
+    for state, number in (("kept", 90), ("quarantined", 10)):
+        assert values[f'ray_recombine_rows state="{state}"'] == number
     assert values["ray_recombine_samples_per_s"] == 12.5
     assert values["ray_recombine_samples_trained_total"] == 200
     assert values['ray_recombine_trials_ended_total state="finished"'] == 2
@@ -62,7 +74,7 @@ def test_metrics_reach_the_nodes_exporter(head: HeadNode) -> None:
 
 def test_needs_a_connection() -> None:
     with pytest.raises(ClusterError, match="connection"):
-        StudyMetrics(["a"])
+        StudyMetrics("study", ["a"])
 
 
 def test_every_name_that_a_catalog_allows_can_be_a_tag() -> None:

@@ -74,6 +74,8 @@ class Broker:
         self.slots: dict[str, dict[str, Any]] = {}  # what each living slot said of itself
         self.measured: dict[str, Any] = {}  # what each slot's last process that lived to tell it measured
         self.num_leases: dict[str, int] = {}  # works that each slot has taken so far
+        self.num_retried = 0  # trials tried again because a process died
+        self.num_handed_over = 0
         self.is_closed = False
         self.fatal: str | None = None
 
@@ -153,6 +155,7 @@ class Broker:
         if not is_handed_over:
             self._requeue(work, reason="its slot gave it back")
         elif left := self._open_in(work):
+            self.num_handed_over += len(left)
             self._waiting.appendleft(replace(work, specs={train_id: work.specs[train_id] for train_id in left}))
 
     def events(self, ticket: str) -> tuple[list[dict[str, Any]], bool] | None:
@@ -193,6 +196,11 @@ class Broker:
         self._lose(slot, reason=reason, now=now, is_timeout=True)
         self.slots.pop(slot, None)
 
+    @property
+    def num_waiting(self) -> int:
+        """Trials that wait for a slot."""
+        return sum(len(work.specs) for work in self._waiting)
+
     def held(self) -> dict[str, Sequence[str]]:
         """Return the train_ids in every slot's hands."""
         return {slot: list(lease.work.specs) for slot, lease in self._leases.items()}
@@ -216,3 +224,4 @@ class Broker:
             else:
                 again = replace(work, specs={train_id: work.specs[train_id]}, attempt=work.attempt + 1)
                 self._waiting.appendleft(again)
+                self.num_retried += 1

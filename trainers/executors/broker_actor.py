@@ -95,6 +95,9 @@ class BrokerActor:
             "held": self._broker.held(),
             "measured": dict(self._broker.measured),
             "num_leases": dict(self._broker.num_leases),
+            "num_waiting": self._broker.num_waiting,
+            "num_retried": self._broker.num_retried,
+            "num_handed_over": self._broker.num_handed_over,
             "fatal": self._broker.fatal,
         }
 

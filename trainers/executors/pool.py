@@ -32,6 +32,8 @@ class SlotPool:
         make_config: returns what the slot of a name is given, for the broker's handle.
         storage: folder for Ray Train's own files.
         say: tells the user one line.
+        label: what the dashboard shows before the names of slots and broker.
+        on_state: told the broker's state at every look at it.
     """
 
     num_slots: int
@@ -39,6 +41,8 @@ class SlotPool:
     make_config: Callable[[str, Any], SlotConfig]
     storage: str
     say: Callable[[str], None]
+    label: str = "recombine"
+    on_state: Callable[[Mapping[str, Any]], None] = lambda state: None
     broker: Any = None
     _threads: list[threading.Thread] = field(default_factory=list)
     _untold: deque[str] = field(default_factory=deque)  # lines of the slots' threads
@@ -53,7 +57,7 @@ class SlotPool:
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(BrokerActor)
-        self.broker = actor.remote()
+        self.broker = actor.options(name=f"{self.label}-broker-{uuid.uuid4().hex[:8]}").remote()
         for number in range(self.num_slots):
             thread = threading.Thread(
                 target=self._keep, args=(f"slot-{number}",), name=f"recombine-slot-{number}", daemon=True
@@ -92,6 +96,7 @@ class SlotPool:
         while self._untold:
             self.say(self._untold.popleft())
         state: Mapping[str, Any] = ray.get(self.broker.state.remote())
+        self.on_state(state)
         if state["fatal"] is not None:
             raise UserError(
                 f"no slot can work: {state['fatal']}",
@@ -173,7 +178,7 @@ class SlotPool:
                 resources_per_worker=worker_resources(self.resources),
             ),
             run_config=ray.train.RunConfig(
-                name=f"{name}-{uuid.uuid4().hex[:8]}",  # a reused name silently resumes stale state
+                name=f"{self.label}-{name}-{uuid.uuid4().hex[:8]}",  # a reused name silently resumes stale state
                 storage_path=self.storage,
                 # Train would start a dead worker again without a word and without an end: `_keep` does, and counts.
                 failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=3),

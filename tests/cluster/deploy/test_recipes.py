@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 DEPLOY = Path(__file__).resolve().parents[3] / "cluster" / "deploy"
-RECIPES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
+RECIPES = sorted(path for path in DEPLOY.rglob("*") if path.is_file() and path.suffix != ".json")
 SCRIPTS = [DEPLOY / "onprem" / "node.sh", DEPLOY / "slurm" / "recombine.sbatch"]
 
 
