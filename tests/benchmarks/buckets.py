@@ -33,7 +33,7 @@ from datasets_spec.store.store import open_store
 from tests.benchmarks.data import GIB, prepare, record, say
 from tests.makers.distant import distant
 from tests.makers.s3_server import S3Server, client_of, plan_s3, run_s3
-from trainers.rows.row_blocks import COLUMNS
+from trainers.rows.stored_rows import COLUMNS
 
 _NUM_FEW = 8  # images of a preparation that is all start-up
 _NUM_OPENED = 800  # a pack has 1,024 at most

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datasets_spec.catalog.keys import Key
-from datasets_spec.packs.pack_writer import PACKS, PackFile, PackWriter
-from datasets_spec.packs.pack_writer import Place as PackPlace
+from datasets_spec.packs.pack_writer import PACKS, Extent, PackFile, PackWriter
 from datasets_spec.sample import PLACE_FIELDS, SPLITS, rows_schema
 from datasets_spec.store.manifest import PartFile, StoreManifest, SubsetCounts, write_manifest
 from datasets_spec.store.store import Store, open_store
@@ -60,7 +59,7 @@ def packed_store(
     return open_store(folder)
 
 
-def _write_pack(folder: Path, images: Sequence[bytes]) -> tuple[PackFile, list[PackPlace]]:
+def _write_pack(folder: Path, images: Sequence[bytes]) -> tuple[PackFile, list[Extent]]:
     (folder / PACKS).mkdir(parents=True)
     with PackWriter(folder / PACKS) as writer:
         places = [writer.append(hashlib.sha256(image).hexdigest(), image) for image in images]
@@ -69,9 +68,7 @@ def _write_pack(folder: Path, images: Sequence[bytes]) -> tuple[PackFile, list[P
     return pack, places
 
 
-def _write_parts(
-    folder: Path, name: str, split: str, num_rows: int, places: Sequence[PackPlace]
-) -> tuple[PartFile, ...]:
+def _write_parts(folder: Path, name: str, split: str, num_rows: int, places: Sequence[Extent]) -> tuple[PartFile, ...]:
     found = []
     for first in range(0, num_rows, PART_ROWS):
         path = folder / "data" / f"{name}-{split}-{first // PART_ROWS:03d}.parquet"
@@ -83,7 +80,7 @@ def _write_parts(
     return tuple(found)
 
 
-def part_table(name: str, split: str, orders: range, places: Sequence[PackPlace]) -> pa.Table:
+def part_table(name: str, split: str, orders: range, places: Sequence[Extent]) -> pa.Table:
     """Rows of a partition, without a Python object for each but their names."""
     schema, number = rows_schema(), len(orders)
     samples = [f"{name}/{split}#{order}" for order in orders]
