@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ settings.load_profile("fixed")
 _FREE_AGAIN_S = 60.0
 # Ray's workers step back behind everything else on the machine; beside two busy processes ours would hardly run.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# What slots remember of earlier runs (`trainers.executors.remembered_packs`) is no test's business.
+_CACHE = tempfile.TemporaryDirectory(prefix="recombine-cache-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 
 @pytest.hookimpl(tryfirst=True)  # before the groups are read

@@ -64,7 +64,7 @@ def fitted(opened: OpenStudy, room_gib: float) -> OpenStudy:
 def memory_options(
     spec: StudySpec, backbone: BackboneSpec, *, num_packed: int, num_tokens: int
 ) -> Sequence[tuple[bool, MemoryEstimate]]:
-    """Whether activations are computed again, with the estimate: what the study leaves open, preferred first.
+    """Whether activations are computed again, with the estimate of each; preferred first.
 
     Args:
         spec: the study.
@@ -77,7 +77,6 @@ def memory_options(
     """
     from trainers.training.memory_estimate import estimate_memory
 
-    asked = spec.backbone.activation_checkpointing
     return [
         (
             is_checkpointed,
@@ -88,7 +87,7 @@ def memory_options(
                 num_tokens=num_tokens,
             ),
         )
-        for is_checkpointed in ((False, True) if asked == "auto" else (asked,))
+        for is_checkpointed in (False, True)
     ]
 
 
@@ -102,9 +101,9 @@ def chosen_way(spec: StudySpec, options: Sequence[tuple[bool, MemoryEstimate]], 
     """
     from trainers.training.fit_memory import fit_memory
 
-    recipe = spec.widest_recipe
+    recipe, asked = spec.widest_recipe, spec.backbone.activation_checkpointing
     return fit_memory(
-        options,
+        [option for option in options if asked in ("auto", option[0])],
         estimated_for=min(recipe.micro_batch_size or recipe.batch_size, recipe.batch_size),
         batch_size=max(spec.batch_sizes) // max(1, spec.execution.num_workers),
         asked=recipe.micro_batch_size,

@@ -86,14 +86,23 @@ def serve_slot(config: Mapping[str, Any]) -> None:
 
 
 def measured_packs(slot: SlotConfig, backbone: Any) -> Mapping[str, Any]:
-    """Return the pack size that is fastest here, and what was measured."""
+    """Return the pack size that is fastest here, and what was measured: now, or before on a device like this one."""
+    from trainers.executors.remembered_packs import pack_key, remember, remembered
+    from trainers.rows.stored_rows import StoredRows
     from trainers.training.pack_size import measure_pack_sizes
 
     if slot.measured is not None:
         return slot.measured
     if slot.measure is None or slot.max_pack == 1:
         return {}
-    return measure_pack_sizes(backbone, slot.rows, slot.measure, max_pack=slot.max_pack)
+    has_features = not isinstance(slot.rows, StoredRows)
+    key = pack_key(slot.measure, max_pack=slot.max_pack, num_threads=slot.num_threads, with_features=has_features)
+    known = remembered(key)
+    if known is not None:
+        return {**known, "is_remembered": True}
+    measured = measure_pack_sizes(backbone, slot.rows, slot.measure, max_pack=slot.max_pack)
+    remember(key, measured)
+    return measured
 
 
 def _words(error: Exception) -> str:
