@@ -23,7 +23,7 @@ def spec_of(changes: dict[str, Any]) -> StudySpec:
         ({"space.recipe": {"learning_rte": [0.1]}}, "learning_rte"),
         ({"confirm.seeds": [101, 0]}, "fresh"),
         ({"confirm.further_seeds": [0]}, "fresh"),
-        ({"confirm.further_seeds": [102]}, "stands in seeds already"),
+        ({"confirm.further_seeds": [101]}, "stands in seeds already"),
         ({"seed": 101}, "fresh"),
         ({"abilities": ["mr-lung"]}, "both"),
         ({"targets": []}, "targets"),
