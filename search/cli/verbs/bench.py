@@ -137,6 +137,20 @@ def bench_stopping(
     bench_stopping(table or [], num_campaigns, trials, every_target)
 
 
+@bench_app.command("claims")
+def bench_claims(
+    part: Annotated[str, typer.Argument(metavar="PART", help="one-by-one, four-of-twelve or one-pool")],
+    table: Annotated[list[Path], typer.Option(help="NPZ file; may be given several times")],
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+    num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 1,
+) -> None:
+    """Test what is claimed of the search at a stated error rate; exits with 1 where a claim is not shown."""
+    from search.cli.replays import bench_claims, part_of
+
+    if not bench_claims(part_of(part), table, every_target, num_workers):
+        raise typer.Exit(1)
+
+
 @bench_app.command("carry-over")
 def bench_carry_over(
     table: Annotated[Path, typer.Option(help="CSV with the columns backbone, seed, source, target, value")],
