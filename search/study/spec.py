@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from search.seeds import derived_rng
 from search.space.candidate import SearchSpace
+from search.study.confirm_section import ConfirmSection
 from search.study.design_section import DesignSection
 from search.study.score import ScoreSection
-from search.vocabulary import COMPARATORS
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 
 ObjectiveName = Literal["cg", "multi_image", "pareto"]
-# A closed list for the type of the field, so that a misspelt name is answered with the nearest one.
-if TYPE_CHECKING:
-    ComparatorName = str
-else:
-    ComparatorName = Literal[tuple(name for name, comparator in COMPARATORS.items() if comparator.can_be_asked)]
 
 
 class _Section(BaseModel):
@@ -81,22 +76,6 @@ class TransferSection(_Section):
         """
         drawn = derived_rng(seed, "transfer.repeats").sample(sorted(sources), min(self.repeats, len(sources)))
         return tuple(sorted(drawn)) if self.further_seeds else ()
-
-
-class ConfirmSection(_Section):
-    """Fresh seeds for the best few and what they are compared with."""
-
-    enabled: bool = True
-    num_finalists: PositiveInt = 2
-    seeds: tuple[int, ...] = Field(default=(101, 102), min_length=1, description="must differ from the search's seed")
-    comparators: tuple[ComparatorName, ...] = Field(
-        default=tuple(name for name, comparator in COMPARATORS.items() if comparator.is_default),
-        description=" | ".join(name for name, comparator in COMPARATORS.items() if comparator.can_be_asked)
-        + " (own samples of the targets, as many as the search has asked questions)",
-    )
-    open_sealed: bool = Field(
-        default=True, description="score the selection on `sealed` at the end; possible once a study"
-    )
 
 
 class EarlyStoppingSection(_Section):
@@ -311,7 +290,7 @@ class StudySpec(_Section):
             )
         if self.strategy.num_merges and not self.transfer.enabled:
             raise ValueError("strategy.num_merges merges the single sources' adapters: set transfer.enabled to true")
-        used = sorted(set(self.search_seeds) & set(self.confirm.seeds))
+        used = sorted(set(self.search_seeds) & set(self.confirm.fresh_seeds))
         if self.confirm.enabled and used:
             raise ValueError(f"confirm.seeds must be fresh, but {used[0]} is the search's own seed")
         is_pooled = self.execution.chosen_executor[0] == "pooled"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.ledger.records import BASELINE_ARM, Record, control_arm, of_arm, training_size
@@ -89,6 +90,7 @@ class SplitEvidence:
         self.split = split
         self._seed = seed
         self._priors: dict[tuple[str, ...], SeedVariance] = {}
+        self._arms: dict[tuple[str, str, str | None], ArmOutcomes | None] = {}
 
     def arm(self, name: str, target: str, *, matched_to: str | None = None) -> ArmOutcomes | None:
         """The outcomes of an arm on a target.
@@ -98,6 +100,12 @@ class SplitEvidence:
             target: the evaluation set.
             matched_to: controls count only if trained with this arm's number of samples, steps and recipe.
         """
+        asked = (name, target, matched_to)
+        if asked not in self._arms:
+            self._arms[asked] = self._read_arm(name, target, matched_to)
+        return self._arms[asked]
+
+    def _read_arm(self, name: str, target: str, matched_to: str | None) -> ArmOutcomes | None:
         arm = control_arm(target) if name == "control" else name
         records = of_arm(self._records, arm)
         if name == "baseline":
@@ -121,6 +129,18 @@ class SplitEvidence:
         if set(arms) != set(self._targets):
             return None
         return sum(float(arm.right.mean()) for arm in arms.values()) / len(arms)
+
+    def by_seed(self, name: str) -> NDArray[np.float64] | None:
+        """Mean over all targets of each seed, [num_seeds]; None unless the arm was scored on every target."""
+        arms = self.arms(name)
+        if set(arms) != set(self._targets):
+            return None
+        trimmed = _same_number_of_seeds(list(arms.values()))
+        return np.asarray(np.mean([arm.right.mean(axis=1) for arm in trimmed], axis=0))
+
+    def num_tried(self, name: str) -> int:
+        """Seeds that the arm was trained with, failed trials counted."""
+        return len({record["seed"] for record in of_arm(self._records, name)})
 
     def arm_sizes(self, name: str) -> list[int]:
         """Number of questions of each target that the arm was scored on."""
@@ -168,10 +188,10 @@ class SplitEvidence:
         """Variance by which one training run moves all answers together, as finalists and other arms show it."""
         by_seed, residuals = [], []
         for name in finalists:
-            arms = self.arms(name)
-            if set(arms) == set(self._targets):
+            arms, values = self.arms(name), self.by_seed(name)
+            if values is not None:
                 trimmed = _same_number_of_seeds(list(arms.values()))
-                by_seed.append(np.mean([arm.right.mean(axis=1) for arm in trimmed], axis=0))
+                by_seed.append(values)
                 residuals.append(sum(answer_variance(arm.right) for arm in trimmed) / len(trimmed) ** 2)
         found = moderated(own_seed_variance(by_seed), self._prior(self._targets))
         if found.freedom < 1:
