@@ -43,7 +43,11 @@ def run_command(
                 report = _run(each, place, joined, progress, accept_loss=accept_loss)
         except KeyboardInterrupt as stop:
             print_line(f"stopped; finished trials are safe in {place}. The same command goes on from there.")
-            return stop.exit_code if isinstance(stop, InterruptedBySignalError) else 130
+            if not isinstance(stop, InterruptedBySignalError):
+                return 130
+            if stop.has_joined:
+                stop.leave()
+            return stop.exit_code
         show_findings(place, report)
     if several:
         show_backbones({name: place for name, (_, place) in runs.items()}, directory)

@@ -27,8 +27,15 @@ MEASURED_ROWS = 64  # that packs are measured with: a step's and more of most re
 
 def build_engine(opened: OpenStudy) -> Engine:
     """Choose the executor, load the rows and return an engine that has not started anything else."""
-    name, why = opened.spec.execution.chosen_executor
+    from cluster.nodes.room import require_room
+    from trainers.executors.resources import worker_resources
+
+    execution = opened.spec.execution
+    name, why = execution.chosen_executor
     opened.decide(f"executor: {name} ({why})")
+    num_workers = execution.max_concurrent * max(1, execution.num_workers)
+    if waiting := require_room(worker_resources(opened.resources), num_workers):
+        opened.say(waiting)
     if name == "pooled":
         return _pooled(opened)
     from search.engine.nested import NestedEngine

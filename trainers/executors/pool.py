@@ -20,6 +20,7 @@ HAND_OVER_S = 8.0  # of the ten seconds in which a study that is stopped ends
 # Processes of one slot that may end in a row before they have taken a trial: by then it is no accident. Deaths with a
 # trial in hand are counted against that trial (`broker.MAX_ATTEMPTS`), so that restarts come to an end either way.
 MAX_FAILED_STARTS = 3
+_NO_ROOM = "WorkerGroupStartupTimeoutError"  # Train's, when no node has had room for a worker for minutes
 
 
 @dataclass(kw_only=True)
@@ -116,7 +117,7 @@ class SlotPool:
             ray.get(self.broker.hand_over.remote(), timeout=HAND_OVER_S)
             while time.monotonic() < ends_at:
                 if not ray.get(self.broker.state.remote(), timeout=HAND_OVER_S)["held"]:
-                    return
+                    break
                 time.sleep(0.1)
         except ray.exceptions.RayError:
             return  # the cluster goes too; what was saved before counts
@@ -146,10 +147,12 @@ class SlotPool:
         while not self._is_closing:
             try:
                 reason = self._run_once(name)
+                if self._is_closing or (reason is not None and _NO_ROOM in reason):
+                    continue  # where the cluster is full, or a node is on its way, the request for room is renewed
                 state = ray.get(self.broker.state.remote())
             except BaseException:  # noqa: BLE001 - Ray ends a thread by SystemExit when the cluster goes
                 return
-            if self._is_closing or state["fatal"] is not None:
+            if state["fatal"] is not None:
                 return
             now_taken = state["num_leases"].get(name, 0)
             failed = failed + 1 if now_taken == taken else 0
@@ -190,7 +193,9 @@ class SlotPool:
             if self._is_closing or not ray.is_initialized():
                 raise
             of_workers = getattr(error, "worker_failures", {}).values()
-            return " <- ".join(dict.fromkeys(type(e).__name__ for e in (*_causes(error), *of_workers)))
+            of_controller = getattr(error, "controller_failure", None)
+            errors = (*_causes(error), *_causes(of_controller), *of_workers)
+            return " <- ".join(dict.fromkeys(type(e).__name__ for e in errors))
         return None
 
 

@@ -114,6 +114,10 @@ def dies(broker: Any) -> str | None:
     return "ActorDiedError"
 
 
+def waits_for_room(broker: Any) -> str | None:
+    return "ControllerError <- WorkerGroupStartupTimeoutError"
+
+
 def takes_a_trial_and_dies(broker: Any) -> str | None:
     import ray
 
@@ -132,7 +136,16 @@ def look_for_ever(pool: SlotPool) -> None:
 
 def test_only_deaths_without_a_trial_are_counted_and_all_are_told(local_ray: None, tmp_path: Path) -> None:
     said: list[str] = []
-    runs = [dies, dies, takes_a_trial_and_dies, takes_a_trial_and_dies, dies, dies, dies]
+    runs = [
+        *[waits_for_room] * (MAX_FAILED_STARTS + 1),
+        dies,
+        dies,
+        takes_a_trial_and_dies,
+        takes_a_trial_and_dies,
+        dies,
+        dies,
+        dies,
+    ]
     pool = make_pool(tmp_path, "toy", said, scripted(runs))
     pool.start()
     try:
