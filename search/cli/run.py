@@ -80,7 +80,7 @@ def _run(
                     metrics.set_best_accuracy(score["eval_set"], score["accuracy"])
 
         def on_slots(state: Mapping[str, Any]) -> None:
-            num_wanted, num_ready = study.spec.execution.max_concurrent, len(state["slots"])
+            num_wanted, num_ready = study.spec.execution.num_slots, len(state["slots"])
             metrics.set_slots(num_wanted=num_wanted, num_ready=num_ready, num_busy=len(state["held"]))
             metrics.set_queue(
                 num_waiting=state["num_waiting"],

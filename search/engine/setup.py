@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import UserError
@@ -17,6 +19,7 @@ from search.study.run_dir import RunFile
 
 if TYPE_CHECKING:
     from trainers.executors.pool import SlotPool
+    from trainers.executors.resources import TrialResources
     from trainers.rows.encoded_blocks import SampleRows
     from trainers.rows.row_blocks import RowBlocks
 
@@ -33,9 +36,11 @@ def build_engine(opened: OpenStudy) -> Engine:
     execution = opened.spec.execution
     name, why = execution.chosen_executor
     opened.decide(f"executor: {name} ({why})")
-    num_workers = execution.max_concurrent * max(1, execution.num_workers)
-    if waiting := require_room(worker_resources(opened.resources), num_workers):
-        opened.say(waiting)
+    one_trial = [opened.resources] * execution.max_concurrent * max(1, execution.num_workers)
+    wanted = Counter(slots_of(opened) if name == "pooled" else one_trial)
+    for resources, number in wanted.items():
+        if waiting := require_room(worker_resources(resources), number):
+            opened.say(waiting)
     if name == "pooled":
         return _pooled(opened)
     from search.engine.nested import NestedEngine
@@ -48,6 +53,22 @@ def build_engine(opened: OpenStudy) -> Engine:
         max_concurrent=opened.spec.execution.max_concurrent,
         on_running=opened.on_running,
     )
+
+
+def slots_of(opened: OpenStudy) -> list[TrialResources]:
+    """Return what each slot occupies, in the order of the study's file."""
+    execution, usual = opened.spec.execution, opened.resources
+    shapes = [
+        replace(
+            usual,
+            cpus_per_worker=shape.cpus or usual.cpus_per_worker,
+            gpus_per_worker=shape.gpus or usual.gpus_per_worker,
+            accelerator=shape.accelerator,
+        )
+        for shape in execution.slots
+        for _ in range(shape.count)
+    ]
+    return shapes or [usual] * execution.max_concurrent
 
 
 def _pooled(opened: OpenStudy) -> Engine:
@@ -189,8 +210,7 @@ def _make_pool(opened: OpenStudy, rows: RowBlocks | SampleRows) -> SlotPool:
         )
 
     return SlotPool(
-        num_slots=execution.max_concurrent,
-        resources=opened.resources,
+        slots=slots_of(opened),
         make_config=make_config,
         storage=str(opened.run_dir.absolute() / RunFile.cache / "train"),
         say=opened.say,

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,8 +28,7 @@ class SlotPool:
     """Long-lived Ray Train runs, one a slot, that lease trials from a broker.
 
     Attributes:
-        num_slots: how many.
-        resources: of each slot's worker.
+        slots: resources of each slot's worker.
         make_config: returns what the slot of a name is given, for the broker's handle.
         storage: folder for Ray Train's own files.
         say: tells the user one line.
@@ -37,8 +36,7 @@ class SlotPool:
         on_state: told the broker's state at every look at it.
     """
 
-    num_slots: int
-    resources: TrialResources
+    slots: Sequence[TrialResources]
     make_config: Callable[[str, Any], SlotConfig]
     storage: str
     say: Callable[[str], None]
@@ -59,10 +57,9 @@ class SlotPool:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(BrokerActor)
         self.broker = actor.options(name=f"{self.label}-broker-{uuid.uuid4().hex[:8]}").remote()
-        for number in range(self.num_slots):
-            thread = threading.Thread(
-                target=self._keep, args=(f"slot-{number}",), name=f"recombine-slot-{number}", daemon=True
-            )
+        for number, resources in enumerate(self.slots):
+            name = f"slot-{number}"
+            thread = threading.Thread(target=self._keep, args=(name, resources), name=f"recombine-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -82,7 +79,7 @@ class SlotPool:
                 return about
             if time.monotonic() - told_at > READY_WAIT_S:
                 told_at = time.monotonic()
-                wanted = worker_resources(self.resources)
+                wanted = " or ".join(dict.fromkeys(str(worker_resources(each)) for each in self.slots))
                 self.say(f"waiting for a slot: each needs {wanted}; free are {_free(ray.available_resources())}")
             time.sleep(0.1)
 
@@ -139,14 +136,14 @@ class SlotPool:
             ray.kill(self.broker)
             self.broker = None
 
-    def _keep(self, name: str) -> None:
+    def _keep(self, name: str, resources: TrialResources) -> None:
         """Run a slot's process, and another after it, until the pool closes or too many took no trial."""
         import ray
 
         failed, taken = 0, 0
         while not self._is_closing:
             try:
-                reason = self._run_once(name)
+                reason = self._run_once(name, resources)
                 if self._is_closing or (reason is not None and _NO_ROOM in reason):
                     continue  # where the cluster is full, or a node is on its way, the request for room is renewed
                 state = ray.get(self.broker.state.remote())
@@ -165,7 +162,7 @@ class SlotPool:
                 idle = f", {failed} of {MAX_FAILED_STARTS} times before it took a trial" if failed else ""
                 self._untold.append(f"{name} ended ({reason}{idle}); it is started again")
 
-    def _run_once(self, name: str) -> str | None:
+    def _run_once(self, name: str, resources: TrialResources) -> str | None:
         """Run one process of a slot to its end; return why it died, None when it ended by itself."""
         import ray
         import ray.train
@@ -177,8 +174,8 @@ class SlotPool:
             train_loop_config={"slot": replace(self.make_config(name, self.broker), measured=measured)},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=1,
-                use_gpu=self.resources.gpus_per_worker > 0,
-                resources_per_worker=worker_resources(self.resources),
+                use_gpu=resources.gpus_per_worker > 0,
+                resources_per_worker=worker_resources(resources),
             ),
             run_config=ray.train.RunConfig(
                 name=f"{self.label}-{name}-{uuid.uuid4().hex[:8]}",  # a reused name silently resumes stale state

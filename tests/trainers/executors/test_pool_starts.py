@@ -43,9 +43,7 @@ def make_pool(
             measure=spec(0, subset=measured), max_pack=2, checkpoint_s=60.0, recycle_trials=recycle_trials,
         )  # fmt: skip
 
-    return kind(
-        num_slots=1, resources=TrialResources(), make_config=make_config, storage=str(folder / "cache"), say=said.append
-    )
+    return kind(slots=[TrialResources()], make_config=make_config, storage=str(folder / "cache"), say=said.append)
 
 
 def test_an_error_while_measuring_ends_the_study_in_its_words(local_ray: None, tmp_path: Path) -> None:
@@ -104,7 +102,7 @@ def scripted(runs: Sequence[Callable[[Any], str | None]]) -> type[SlotPool]:
     left = list(runs)
 
     class Scripted(SlotPool):
-        def _run_once(self, name: str) -> str | None:
+        def _run_once(self, name: str, resources: TrialResources) -> str | None:
             return left.pop(0)(self.broker)
 
     return Scripted
