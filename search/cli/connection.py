@@ -36,6 +36,13 @@ class InterruptedBySignalError(KeyboardInterrupt):
     def __init__(self, signal_number: int) -> None:
         super().__init__()
         self.exit_code = 128 + signal_number
+        self.has_joined = False  # a cluster of others
+
+    def leave(self) -> None:
+        """End this process now: threads that still speak to Ray would have it end with 1 while it disconnects."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(self.exit_code)
 
 
 @contextmanager
@@ -59,13 +66,18 @@ def connected(
     if connection.dashboard_url:
         say(f"Ray dashboard: {connection.dashboard_url}")
     with _stopped_by(signal.SIGTERM, signal.SIGINT), ExitStack() as watching:
+        is_left_to_caller = False
         try:
             if not connection.was_started:
                 watching.enter_context(watched_head(connection.address, lambda: _end_without_head(say, connection)))
                 require_same_versions(say, allow_patch=allow_mismatch)
             yield connection
+        except InterruptedBySignalError as stop:
+            is_left_to_caller = stop.has_joined = not connection.was_started
+            raise
         finally:
-            disconnect()
+            if not is_left_to_caller:
+                disconnect()
 
 
 def _quiet_libraries() -> None:

@@ -43,7 +43,11 @@ def run_command(
                 report = _run(each, place, joined, progress, accept_loss=accept_loss)
         except KeyboardInterrupt as stop:
             print_line(f"stopped; finished trials are safe in {place}. The same command goes on from there.")
-            return stop.exit_code if isinstance(stop, InterruptedBySignalError) else 130
+            if not isinstance(stop, InterruptedBySignalError):
+                return 130
+            if stop.has_joined:
+                stop.leave()
+            return stop.exit_code
         show_findings(place, report)
     if several:
         show_backbones({name: place for name, (_, place) in runs.items()}, directory)
@@ -76,7 +80,7 @@ def _run(
                     metrics.set_best_accuracy(score["eval_set"], score["accuracy"])
 
         def on_slots(state: Mapping[str, Any]) -> None:
-            num_wanted, num_ready = study.spec.execution.max_concurrent, len(state["slots"])
+            num_wanted, num_ready = study.spec.execution.num_slots, len(state["slots"])
             metrics.set_slots(num_wanted=num_wanted, num_ready=num_ready, num_busy=len(state["held"]))
             metrics.set_queue(
                 num_waiting=state["num_waiting"],

@@ -101,7 +101,7 @@ class PooledEngine:
             return running.pack_size
         if self._is_deterministic:
             return self._pack or 1
-        fair = int(IN_FLIGHT_SHARE * source.num_trials / (running.pool.num_slots + 1))
+        fair = int(IN_FLIGHT_SHARE * source.num_trials / (len(running.pool.slots) + 1))
         return min(running.pack_size, max(1, fair))
 
     def _start(self) -> _Running:
@@ -119,7 +119,7 @@ class PooledEngine:
         bridge = PackBridge(
             self._recorder,
             pack_shape=lambda planned: (*pack_shape(planned.spec.recipe), bool(planned.spec.composition)),
-            max_packs=pool.num_slots + 1,  # one waits at the broker, so that no slot has to wait for Tune
+            max_packs=len(pool.slots) + 1,  # one waits at the broker, so that no slot has to wait for Tune
             on_rung=self._on_rung,
             tell=tell,
             on_running=self._on_running,
@@ -166,7 +166,7 @@ class _Running:
                 tune_config=tune.TuneConfig(
                     search_alg=self.bridge,
                     num_samples=-1,
-                    max_concurrent_trials=self.pool.num_slots + 1,
+                    max_concurrent_trials=len(self.pool.slots) + 1,
                     reuse_actors=True,
                 ),
                 run_config=tune.RunConfig(name=name, storage_path=str(storage), verbose=0),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import UserError
@@ -16,6 +18,7 @@ from trainers.rows.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from trainers.executors.pool import SlotPool
+    from trainers.executors.resources import TrialResources
     from trainers.rows.encoded_blocks import SampleRows
 
 # Shared blocks may take this share of Ray's object store; the rest is for Ray Data's own work and what trials read.
@@ -25,8 +28,17 @@ MEASURED_ROWS = 64  # that packs are measured with: a step's and more of most re
 
 def build_engine(opened: OpenStudy) -> Engine:
     """Choose the executor, load the rows and return an engine that has not started anything else."""
-    name, why = opened.spec.execution.chosen_executor
+    from cluster.nodes.room import require_room
+    from trainers.executors.resources import worker_resources
+
+    execution = opened.spec.execution
+    name, why = execution.chosen_executor
     opened.decide(f"executor: {name} ({why})")
+    one_trial = [opened.resources] * execution.max_concurrent * max(1, execution.num_workers)
+    wanted = Counter(slots_of(opened) if name == "pooled" else one_trial)
+    for resources, number in wanted.items():
+        if waiting := require_room(worker_resources(resources), number):
+            opened.say(waiting)
     if name == "pooled":
         return _pooled(opened)
     from search.engine.nested import NestedEngine
@@ -39,6 +51,22 @@ def build_engine(opened: OpenStudy) -> Engine:
         max_concurrent=opened.spec.execution.max_concurrent,
         on_running=opened.on_running,
     )
+
+
+def slots_of(opened: OpenStudy) -> list[TrialResources]:
+    """Return what each slot occupies, in the order of the study's file."""
+    execution, usual = opened.spec.execution, opened.resources
+    shapes = [
+        replace(
+            usual,
+            cpus_per_worker=shape.cpus or usual.cpus_per_worker,
+            gpus_per_worker=shape.gpus or usual.gpus_per_worker,
+            accelerator=shape.accelerator,
+        )
+        for shape in execution.slots
+        for _ in range(shape.count)
+    ]
+    return shapes or [usual] * execution.max_concurrent
 
 
 def _pooled(opened: OpenStudy) -> Engine:
@@ -163,8 +191,7 @@ def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
         )
 
     return SlotPool(
-        num_slots=execution.max_concurrent,
-        resources=opened.resources,
+        slots=slots_of(opened),
         make_config=make_config,
         storage=str(opened.run_dir.absolute() / RunFile.cache / "train"),
         say=opened.say,

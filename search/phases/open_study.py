@@ -18,11 +18,12 @@ from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
 from search.ledger.records import trials_of
+from search.study.execution import ExecutionSection
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.needed_rows import needed_rows
 from search.study.requirements import require_rows
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
-from search.study.spec import ExecutionSection, StudySpec
+from search.study.spec import StudySpec
 from search.study.study import Study
 from trainers.backbone_spec import BackboneSpec
 

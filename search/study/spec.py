@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from search.seeds import derived_rng
 from search.space.candidate import SearchSpace
 from search.study.confirm_section import ConfirmSection
 from search.study.design_section import DesignSection
+from search.study.execution import ExecutionSection
 from search.study.score import ScoreSection
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
@@ -105,60 +106,6 @@ class EarlyStoppingSection(_Section):
         if any(not 0 < rung < 1 for rung in self.rungs) or list(self.rungs) != sorted(set(self.rungs)):
             raise ValueError(f"rungs are rising shares between 0 and 1, not {list(self.rungs)}")
         return self
-
-
-class ExecutionSection(_Section):
-    """Where one trial runs and how many run at once."""
-
-    executor: Literal["auto", "pooled", "nested"] = Field(
-        default="auto",
-        description="pooled: long-lived slots that hold the backbone; nested: one Ray Train run a trial; "
-        "both give the same answers",
-    )
-    pack: Literal["auto"] | PositiveInt = Field(
-        default="auto", description="fine-tunes trained side by side in a slot; auto measures what is fastest"
-    )
-    max_pack: PositiveInt = Field(default=16, description="largest pack that `auto` tries")
-    vision_features: Literal["auto"] | bool = Field(
-        default="auto",
-        description="compute the frozen vision tower's output once a study; auto: where the object store has room "
-        "and no recipe trains the projector",
-    )
-    checkpoint_s: PositiveFloat = Field(
-        default=60.0, description="training time between two checkpoints of a pooled trial"
-    )
-    num_workers: int = Field(
-        default=1,
-        ge=0,
-        description="Ray Train workers of one trial; more than 1 means DDP, in the nested executor; 0 trains inside "
-        "the Tune trial's own process (quick to start, but a crash ends the trial)",
-    )
-    cpus_per_worker: PositiveFloat = 1.0
-    gpus_per_worker: float = Field(default=0.0, ge=0)
-    num_threads: PositiveInt = Field(default=1, description="torch threads of a worker")
-    max_concurrent: PositiveInt = 2
-    max_failures: int = Field(default=1, ge=0, description="restarts after a worker's death")
-    trial_timeout_s: PositiveFloat | None = Field(
-        default=None, description="training time after which a trial is stopped"
-    )
-    eval_batch_size: PositiveInt = 64
-    keep_adapters: Literal["all"] | NonNegativeInt = Field(
-        default=8,
-        description="adapters of the search's best so many trials are kept, beside those of finalists, comparators, "
-        "single sources and designs; the others are removed once scored, and a new target cannot be scored with them "
-        "later without training; `all` keeps every one",
-    )
-
-    @property
-    def chosen_executor(self) -> tuple[str, str]:
-        """The executor, `pooled` or `nested`, and why."""
-        if self.num_workers > 1:
-            return "nested", "only this one shares a trial over several workers"
-        if self.executor != "auto":
-            return self.executor, "asked for"
-        if self.num_workers == 0:
-            return "nested", "num_workers: 0 trains inside the Tune trial's own process"
-        return "pooled", "the backbone is loaded once a slot instead of once a trial"
 
 
 class StudySpec(_Section):

@@ -16,6 +16,7 @@ from datasets_spec.prepare import prepare_store
 from search.phases.run_study import run_study
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir
+from tests.makers.on_disk import on_disk
 from tests.makers.packed_store import packed_store
 from tests.makers.scale_study import NUM_SUBSETS, key_of
 
@@ -59,7 +60,7 @@ def test_two_trials_over_a_million_rows(tmp_path: Path, monkeypatch: pytest.Monk
     study = load_study(tmp_path / "study.yaml", [])
     rows = {name: {"train": 19_800, "search": 100, "confirm": 50, "sealed": 50} for name in NAMES}
     keys = {name: study.catalog.subset(name).key for name in NAMES}
-    store = packed_store(study.store_dir, rows, [picture(number) for number in range(NUM_IMAGES)], keys=keys)
+    store = packed_store(on_disk(study.store_dir), rows, [picture(number) for number in range(NUM_IMAGES)], keys=keys)
     assert sum(pack.num_bytes for pack in store.manifest.packs or ()) > NUM_IMAGES * 150_000
     # Preparing a million rows has its own tests and figures.
     made = SimpleNamespace(manifest=store.manifest, was_current=True)

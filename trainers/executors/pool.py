@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ HAND_OVER_S = 8.0  # of the ten seconds in which a study that is stopped ends
 # Processes of one slot that may end in a row before they have taken a trial: by then it is no accident. Deaths with a
 # trial in hand are counted against that trial (`broker.MAX_ATTEMPTS`), so that restarts come to an end either way.
 MAX_FAILED_STARTS = 3
+_NO_ROOM = "WorkerGroupStartupTimeoutError"  # Train's, when no node has had room for a worker for minutes
 
 
 @dataclass(kw_only=True)
@@ -27,8 +28,7 @@ class SlotPool:
     """Long-lived Ray Train runs, one a slot, that lease trials from a broker.
 
     Attributes:
-        num_slots: how many.
-        resources: of each slot's worker.
+        slots: resources of each slot's worker.
         make_config: returns what the slot of a name is given, for the broker's handle.
         storage: folder for Ray Train's own files.
         say: tells the user one line.
@@ -36,8 +36,7 @@ class SlotPool:
         on_state: told the broker's state at every look at it.
     """
 
-    num_slots: int
-    resources: TrialResources
+    slots: Sequence[TrialResources]
     make_config: Callable[[str, Any], SlotConfig]
     storage: str
     say: Callable[[str], None]
@@ -58,10 +57,9 @@ class SlotPool:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(BrokerActor)
         self.broker = actor.options(name=f"{self.label}-broker-{uuid.uuid4().hex[:8]}").remote()
-        for number in range(self.num_slots):
-            thread = threading.Thread(
-                target=self._keep, args=(f"slot-{number}",), name=f"recombine-slot-{number}", daemon=True
-            )
+        for number, resources in enumerate(self.slots):
+            name = f"slot-{number}"
+            thread = threading.Thread(target=self._keep, args=(name, resources), name=f"recombine-{name}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -81,7 +79,7 @@ class SlotPool:
                 return about
             if time.monotonic() - told_at > READY_WAIT_S:
                 told_at = time.monotonic()
-                wanted = worker_resources(self.resources)
+                wanted = " or ".join(dict.fromkeys(str(worker_resources(each)) for each in self.slots))
                 self.say(f"waiting for a slot: each needs {wanted}; free are {_free(ray.available_resources())}")
             time.sleep(0.1)
 
@@ -116,7 +114,7 @@ class SlotPool:
             ray.get(self.broker.hand_over.remote(), timeout=HAND_OVER_S)
             while time.monotonic() < ends_at:
                 if not ray.get(self.broker.state.remote(), timeout=HAND_OVER_S)["held"]:
-                    return
+                    break
                 time.sleep(0.1)
         except ray.exceptions.RayError:
             return  # the cluster goes too; what was saved before counts
@@ -138,18 +136,20 @@ class SlotPool:
             ray.kill(self.broker)
             self.broker = None
 
-    def _keep(self, name: str) -> None:
+    def _keep(self, name: str, resources: TrialResources) -> None:
         """Run a slot's process, and another after it, until the pool closes or too many took no trial."""
         import ray
 
         failed, taken = 0, 0
         while not self._is_closing:
             try:
-                reason = self._run_once(name)
+                reason = self._run_once(name, resources)
+                if self._is_closing or (reason is not None and _NO_ROOM in reason):
+                    continue  # where the cluster is full, or a node is on its way, the request for room is renewed
                 state = ray.get(self.broker.state.remote())
             except BaseException:  # noqa: BLE001 - Ray ends a thread by SystemExit when the cluster goes
                 return
-            if self._is_closing or state["fatal"] is not None:
+            if state["fatal"] is not None:
                 return
             now_taken = state["num_leases"].get(name, 0)
             failed = failed + 1 if now_taken == taken else 0
@@ -162,7 +162,7 @@ class SlotPool:
                 idle = f", {failed} of {MAX_FAILED_STARTS} times before it took a trial" if failed else ""
                 self._untold.append(f"{name} ended ({reason}{idle}); it is started again")
 
-    def _run_once(self, name: str) -> str | None:
+    def _run_once(self, name: str, resources: TrialResources) -> str | None:
         """Run one process of a slot to its end; return why it died, None when it ended by itself."""
         import ray
         import ray.train
@@ -174,8 +174,8 @@ class SlotPool:
             train_loop_config={"slot": replace(self.make_config(name, self.broker), measured=measured)},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=1,
-                use_gpu=self.resources.gpus_per_worker > 0,
-                resources_per_worker=worker_resources(self.resources),
+                use_gpu=resources.gpus_per_worker > 0,
+                resources_per_worker=worker_resources(resources),
             ),
             run_config=ray.train.RunConfig(
                 name=f"{self.label}-{name}-{uuid.uuid4().hex[:8]}",  # a reused name silently resumes stale state
@@ -190,7 +190,9 @@ class SlotPool:
             if self._is_closing or not ray.is_initialized():
                 raise
             of_workers = getattr(error, "worker_failures", {}).values()
-            return " <- ".join(dict.fromkeys(type(e).__name__ for e in (*_causes(error), *of_workers)))
+            of_controller = getattr(error, "controller_failure", None)
+            errors = (*_causes(error), *_causes(of_controller), *of_workers)
+            return " <- ".join(dict.fromkeys(type(e).__name__ for e in errors))
         return None
 
 

@@ -18,6 +18,7 @@ class TrialResources:
     gpus_per_worker: float = 0.0
     num_threads: int = 1
     max_failures: int = 1
+    accelerator: str | None = None  # Ray's name of a kind of GPU
 
 
 def worker_resources(resources: TrialResources) -> dict[str, float]:
@@ -25,6 +26,9 @@ def worker_resources(resources: TrialResources) -> dict[str, float]:
     bundle = {"CPU": resources.cpus_per_worker}
     if resources.gpus_per_worker > 0:
         bundle["GPU"] = resources.gpus_per_worker
+    if resources.accelerator is not None:
+        # Ray gives a node 1 of it; a thousandth marks the kind and leaves room for as many slots as it has GPUs.
+        bundle[f"accelerator_type:{resources.accelerator}"] = 0.001
     return bundle
 
 

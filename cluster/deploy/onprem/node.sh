@@ -11,6 +11,7 @@
 #   node.sh head   IP            on one machine; IP is its address on the machines' own network
 #   node.sh worker IP HEAD_IP    on each of the others
 #   node.sh stop                 ends what this script started on this machine, and nothing else
+# Further words go to `ray start`: --num-gpus=4, or ports where Ray's usual ones are taken.
 #
 # Then, on the head:  recombine submit STUDY --address http://127.0.0.1:8265
 # The dashboard listens on 127.0.0.1 only; from elsewhere: ssh -L 8265:127.0.0.1:8265 HEAD
@@ -29,7 +30,7 @@ fail() {
 }
 
 usage() {
-    fail "use: node.sh head IP | node.sh worker IP HEAD_IP | node.sh stop"
+    fail "use: node.sh head IP [OPTION]... | node.sh worker IP HEAD_IP [OPTION]... | node.sh stop"
 }
 
 # Ray would start without a token, and anyone who reaches its ports could run code on this machine.
@@ -84,17 +85,17 @@ stop() {
 
 case "${1:-}" in
     head)
-        [ $# -eq 2 ] || usage
+        [ $# -ge 2 ] || usage
         mkdir -p "$TEMP_DIR"
         chmod 700 "$TEMP_DIR"
         start head "$2" --head --port="$PORT" --dashboard-host=127.0.0.1 --dashboard-port="$DASHBOARD_PORT" \
-            --temp-dir="$TEMP_DIR"
+            --temp-dir="$TEMP_DIR" "${@:3}"
         echo "on the others: node.sh worker IP $2"
         echo "here:          recombine submit STUDY --address http://127.0.0.1:$DASHBOARD_PORT"
         ;;
     worker)
-        [ $# -eq 3 ] || usage
-        start worker "$2" --address="$3:$PORT"
+        [ $# -ge 3 ] || usage
+        start worker "$2" --address="$3:$PORT" "${@:4}"
         ;;
     stop)
         [ $# -eq 1 ] || usage

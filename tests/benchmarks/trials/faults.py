@@ -50,12 +50,12 @@ def _kill_a_slot(side: Any) -> float:
     def pids() -> set[int]:
         return {about["pid"] for about in ray.get(pool.broker.state.remote())["slots"].values() if "pid" in about}
 
-    while len(before := pids()) < pool.num_slots:
+    while len(before := pids()) < len(pool.slots):
         time.sleep(0.1)
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
     killed = time.monotonic()
-    while len(pids() - {victim}) < pool.num_slots:
+    while len(pids() - {victim}) < len(pool.slots):
         time.sleep(0.05)
     return time.monotonic() - killed
 

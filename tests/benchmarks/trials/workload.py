@@ -152,7 +152,7 @@ def pooled_side(
 
         def make_pool() -> SlotPool:
             return SlotPool(
-                num_slots=num_slots, resources=TrialResources(), make_config=make_config,
+                slots=[TrialResources()] * num_slots, make_config=make_config,
                 storage=str(run_dir / "cache" / "train"), say=decide,
             )  # fmt: skip
 

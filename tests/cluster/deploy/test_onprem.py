@@ -20,6 +20,17 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 SCRIPT = REPOSITORY / "cluster" / "deploy" / "onprem" / "node.sh"
 
 
+def own_ports() -> list[str]:
+    """Options that let several machines of the test be one: their agents' usual ports are fixed."""
+    http, grpc, metrics = free_ports(3)
+    return [
+        f"--dashboard-agent-listen-port={http}",
+        f"--dashboard-agent-grpc-port={grpc}",
+        f"--metrics-export-port={metrics}",
+        "--object-store-memory=134217728",
+    ]
+
+
 class Machines:
     """Calls the script as several machines would, each with a state of its own."""
 
@@ -80,7 +91,7 @@ def test_it_starts_nothing_without_a_private_token(machines: Machines) -> None:
 def test_two_machines_run_a_study_and_end(machines: Machines, tmp_path: Path) -> None:
     machines.write_token()
     for machine, *arguments in (("a", "head", "127.0.0.1"), ("b", "worker", "127.0.0.2", "127.0.0.1")):
-        started = machines.run(machine, *arguments)
+        started = machines.run(machine, *arguments, *own_ports())
         assert started.returncode == 0, started.stderr
     assert machines.run("a", "head", "127.0.0.1").returncode == 2  # it runs already
     study = write_study(tmp_path, strategy={"name": "random", "num_trials": 2})

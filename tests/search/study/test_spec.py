@@ -33,6 +33,10 @@ def spec_of(changes: dict[str, Any]) -> StudySpec:
         ({"typo": 1}, "typo"),
         ({"early_stopping.enabled": True, "execution.num_workers": 2}, "early_stopping needs slots"),
         ({"execution.num_workers": 2, "recipe.batch_size": 3}, "3 samples cannot be shared evenly by 2 workers"),
+        ({"execution.slots": [{}], "execution.executor": "nested"}, "of the pooled executor"),
+        ({"execution.slots": [{"gpus": 1}]}, "ask for GPUs"),
+        ({"execution.slots": [{"accelerator": "A100"}]}, "ask for GPUs"),
+        ({"execution.slots": [{"cont": 2}]}, "cont"),
         ({"execution.num_workers": 3, "space.recipe.batch_size": [6, 8]}, "8 samples cannot be shared"),
     ],
 )

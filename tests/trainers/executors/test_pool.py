@@ -76,8 +76,7 @@ def pool(rows: SomeRows, run_dir: Path) -> Iterator[SlotPool]:
         )  # fmt: skip
 
     pool = SlotPool(
-        num_slots=1,
-        resources=TrialResources(),
+        slots=[TrialResources()],
         make_config=make_config,
         storage=str(run_dir / "cache"),
         say=lambda line: None,

@@ -42,9 +42,7 @@ def make_pool(
             measure=spec(0, subset=measured), max_pack=2, checkpoint_s=60.0, recycle_trials=recycle_trials,
         )  # fmt: skip
 
-    return kind(
-        num_slots=1, resources=TrialResources(), make_config=make_config, storage=str(folder / "cache"), say=said.append
-    )
+    return kind(slots=[TrialResources()], make_config=make_config, storage=str(folder / "cache"), say=said.append)
 
 
 def test_an_error_while_measuring_ends_the_study_in_its_words(local_ray: None, tmp_path: Path) -> None:
@@ -103,7 +101,7 @@ def scripted(runs: Sequence[Callable[[Any], str | None]]) -> type[SlotPool]:
     left = list(runs)
 
     class Scripted(SlotPool):
-        def _run_once(self, name: str) -> str | None:
+        def _run_once(self, name: str, resources: TrialResources) -> str | None:
             return left.pop(0)(self.broker)
 
     return Scripted
@@ -111,6 +109,10 @@ def scripted(runs: Sequence[Callable[[Any], str | None]]) -> type[SlotPool]:
 
 def dies(broker: Any) -> str | None:
     return "ActorDiedError"
+
+
+def waits_for_room(broker: Any) -> str | None:
+    return "ControllerError <- WorkerGroupStartupTimeoutError"
 
 
 def takes_a_trial_and_dies(broker: Any) -> str | None:
@@ -131,7 +133,16 @@ def look_for_ever(pool: SlotPool) -> None:
 
 def test_only_deaths_without_a_trial_are_counted_and_all_are_told(local_ray: None, tmp_path: Path) -> None:
     said: list[str] = []
-    runs = [dies, dies, takes_a_trial_and_dies, takes_a_trial_and_dies, dies, dies, dies]
+    runs = [
+        *[waits_for_room] * (MAX_FAILED_STARTS + 1),
+        dies,
+        dies,
+        takes_a_trial_and_dies,
+        takes_a_trial_and_dies,
+        dies,
+        dies,
+        dies,
+    ]
     pool = make_pool(tmp_path, "toy", said, scripted(runs))
     pool.start()
     try:
