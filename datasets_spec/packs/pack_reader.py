@@ -18,8 +18,6 @@ from datasets_spec.storage.read_many import Range, read_many
 
 # Of a process; systems allow 1,024 and more, and a process has others.
 _MAX_OPEN: Final = 64
-# Parts of packs of a bucket that are asked for ahead: 32 MiB at most.
-_NUM_AHEAD: Final = 8
 _REBUILD: Final = "see which: recombine data verify STUDY"
 
 
@@ -70,7 +68,7 @@ class PackReader:
         runs = list(runs_of(wanted))
         ranges = (Range(folder / self._names[run.pack], run.start, run.stop - run.start) for run in runs)
         images = [b""] * len(wanted)
-        for run, data in zip(runs, read_many(ranges, num_ahead=_NUM_AHEAD), strict=True):
+        for run, data in zip(runs, read_many(ranges), strict=True):
             if data is None:
                 raise self._missing(run.pack)
             for number in run.members:
