@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.errors import RecombineError
+from trainers.executors.kept_memory import keep_freed_memory
 from trainers.executors.resources import TrialResources, worker_resources
 from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import (
@@ -122,6 +123,7 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     from trainers.executors.one_trial import WorkerContext, gather_over, run_trial
     from trainers.training.loop import WorkerShare
 
+    keep_freed_memory()
     torch.set_num_threads(config["num_threads"])
     share, context = WorkerShare(), WorkerContext.alone()
     if not config["is_local"]:  # inside a Tune function Train's own context is refused

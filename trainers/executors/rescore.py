@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.errors import RecombineError
+from trainers.executors.kept_memory import keep_freed_memory
 from trainers.executors.resources import TrialResources, worker_resources
 from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import TRIALS_DIR, attempt_name, finished_result
@@ -53,6 +54,7 @@ def _score_each(
     from trainers.backbone.backbone import load_backbone
     from trainers.executors.one_trial import run_trial
 
+    keep_freed_memory()
     torch.set_num_threads(num_threads)
     specs = [TrialSpec.model_validate(d) for d in dumped]
     backbone = load_backbone(specs[0].backbone)

@@ -13,6 +13,7 @@ from typing import Any
 from datasets_spec.errors import RecombineError
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
+from trainers.executors.kept_memory import keep_freed_memory
 from trainers.executors.process_memory import MemoryGrowth
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.stored_rows import StoredRows
@@ -65,6 +66,7 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     from trainers.backbone.backbone import load_backbone
 
     slot: SlotConfig = config["slot"]
+    keep_freed_memory()
     torch.set_num_threads(slot.num_threads)
     started_at = time.time()
     try:
@@ -88,7 +90,6 @@ def serve_slot(config: Mapping[str, Any]) -> None:
 def measured_packs(slot: SlotConfig, backbone: Any) -> Mapping[str, Any]:
     """Return the pack size that is fastest here, and what was measured: now, or before on a device like this one."""
     from trainers.executors.remembered_packs import pack_key, remember, remembered
-    from trainers.rows.stored_rows import StoredRows
     from trainers.training.pack_size import measure_pack_sizes
 
     if slot.measured is not None:
@@ -141,7 +142,7 @@ class _Server:
         import ray
 
         growth = MemoryGrowth()
-        while self._num_trials < self._slot.recycle_trials and not growth.is_too_much():
+        while self._num_trials < self._slot.recycle_trials and not growth.is_too_much(self._kept_gib):
             work = ray.get(self._slot.broker.lease.remote(self._slot.name, self._process, self._this))
             if work == "close":
                 return
@@ -151,6 +152,11 @@ class _Server:
                 growth.begin()
             if self._is_leaving or _is_reclaimed():
                 return
+
+    @property
+    def _kept_gib(self) -> float:
+        rows = self._slot.rows
+        return rows.questions.num_bytes / 2**30 if isinstance(rows, StoredRows) else 0.0
 
     def _do(self, work: Work) -> None:
         import ray

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_spec.store.store import Store
+from trainers.rows.prepared_questions import PreparedQuestions, memory_for_questions
 
 Place = tuple[str, str]  # subset, split
 # What a model needs of a row; groups and labels stay in the store.
@@ -30,16 +31,23 @@ COLUMNS = (
 )
 
 
+def _no_questions() -> PreparedQuestions:
+    return PreparedQuestions(memory_for_questions())
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredRows:
     """Rows of a study by (subset, split), each in the order of its partition.
 
     Attributes:
         store: an open store; whoever opened it keeps its generation.
+        questions: that this process has prepared.
     """
 
     store: Store
-    _asked: dict[Place, Any] = field(default_factory=dict, compare=False, repr=False)  # of this process
+    # Of this process:
+    _asked: dict[Place, Any] = field(default_factory=dict, compare=False, repr=False)
+    questions: PreparedQuestions = field(default_factory=_no_questions, compare=False, repr=False)
 
     def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
         """Return the first `num_rows` rows (all when None) as an Arrow table of `COLUMNS`.
@@ -75,7 +83,7 @@ class StoredRows:
         return self.store.read(subset, split, num_rows=num_rows, columns=COLUMNS, with_images=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_asked": {}}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_asked", "questions")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update(state | {"_asked": {}, "questions": _no_questions()})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -19,9 +21,12 @@ from tests.makers.study_fixture import open_study, write_store
 from tests.makers.table_rows import TableRows
 from trainers.backbone.backbone import Backbone, load_backbone
 from trainers.backbone_spec import PHANTOM_DIR, BackboneSpec
-from trainers.rows import encoded_blocks
+from trainers.prompts.encoder import Example
+from trainers.rows import encoded_blocks, feeds
 from trainers.rows.encoded_blocks import RowEncoder, load_encoded_rows, read_partitions
+from trainers.rows.encoded_samples import EncodedSample, encode_one
 from trainers.rows.feeds import composition_feed, partition_feed
+from trainers.rows.prepared_questions import PreparedQuestions
 from trainers.rows.stored_rows import COLUMNS, StoredRows
 
 WANTED = {("ct-lung", "train"): 5, ("ct-brain", "train"): 12, ("mr-lung", "search"): 4, ("us-heart", "train"): 0}
@@ -92,6 +97,45 @@ def test_a_feed_prepares_images_out_of_packs(packed: Store) -> None:
             table = TableRows(tables={("a", "train"): pa.Table.from_pylist([alone])})
             whole = partition_feed(table, backbone, "a", "train")
             assert torch.equal(pixels, whole.prompt_inputs(whole.take([0]))["pixel_values"])
+
+
+def prepared_times(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    times: Counter[str] = Counter()
+
+    def count(encoder: Any, example: Example) -> EncodedSample:
+        times[example.sample_id] += 1
+        return encode_one(encoder, example)
+
+    monkeypatch.setattr(feeds, "encode_one", count)
+    return times
+
+
+def test_questions_are_prepared_once_for_all_trials_of_a_process(
+    packed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone, other = tiny_backbone("llava"), tiny_backbone("llava")
+    times, rows = prepared_times(monkeypatch), StoredRows(store=packed)
+    for _ in range(3):
+        partition_feed(rows, backbone, "a", "search").take(range(5))
+        composition_feed(rows, backbone, {"a": 2}).take(range(2))
+    assert {times[f"a/search#{i}"] for i in range(5)} == {1}
+    assert {times[f"a/train#{i}"] for i in range(2)} == {3}
+    partition_feed(rows, other, "a", "search").take([0])  # prepared by another encoder, so not the same
+    assert times["a/search#0"] == 2
+
+
+def test_no_more_questions_are_kept_than_memory_is_given(packed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = tiny_backbone("llava")
+    one = StoredRows(store=packed)
+    partition_feed(one, backbone, "a", "search").take([0])
+    size = one.questions.num_bytes
+    assert size > 0
+    rows = StoredRows(store=packed, questions=PreparedQuestions(2 * size))
+    times = prepared_times(monkeypatch)
+    for _ in range(2):
+        partition_feed(rows, backbone, "a", "search").take(range(5))
+    assert sorted(times.values()) == [1, 1, 2, 2, 2]
+    assert rows.questions.num_bytes == 2 * size
 
 
 def test_rows_beyond_those_are_not_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
