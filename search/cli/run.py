@@ -18,7 +18,13 @@ from search.study.study import Study
 
 
 def run_command(
-    study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str | None, *, accept_loss: bool = False
+    study_file: Path,
+    overrides: Sequence[str],
+    run_dir: Path | None,
+    address: str | None,
+    *,
+    accept_loss: bool = False,
+    with_top_up: bool = False,
 ) -> int:
     """Run or resume a study; return the exit code."""
     study = load_study(study_file, overrides)
@@ -30,7 +36,7 @@ def run_command(
         progress = Progress(lambda record: objective_values(study.spec, record))
         try:
             with progress:
-                report = _run(each, place, address, progress, accept_loss=accept_loss)
+                report = _run(each, place, address, progress, accept_loss=accept_loss, with_top_up=with_top_up)
         except KeyboardInterrupt as stop:
             print_line(f"stopped; finished trials are safe in {place}. The same command goes on from there.")
             return stop.exit_code if isinstance(stop, InterruptedBySignalError) else 130
@@ -40,7 +46,9 @@ def run_command(
     return 0
 
 
-def _run(study: Study, directory: RunDir, address: str | None, progress: Progress, *, accept_loss: bool) -> Path:
+def _run(
+    study: Study, directory: RunDir, address: str | None, progress: Progress, *, accept_loss: bool, with_top_up: bool
+) -> Path:
     from cluster.metrics import StudyMetrics
     from search.phases.run_study import run_study
 
@@ -64,4 +72,5 @@ def _run(study: Study, directory: RunDir, address: str | None, progress: Progres
             on_record=on_record,
             on_running=metrics.set_running,
             accept_loss=accept_loss,
+            with_top_up=with_top_up,
         )

@@ -178,11 +178,14 @@ def run(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="go on with a damaged ledger: its lost trials run again")
     ] = False,
+    topup: Annotated[
+        bool, typer.Option("--topup", help="also train what `recombine explain STUDY --sharpen EFFECT` has chosen")
+    ] = False,
 ) -> None:
     """Run a study; the same command resumes it."""
     from search.cli.run import run_command
 
-    raise typer.Exit(run_command(study, overrides or [], run_dir, address, accept_loss=accept_loss))
+    raise typer.Exit(run_command(study, overrides or [], run_dir, address, accept_loss=accept_loss, with_top_up=topup))
 
 
 @app.command()
