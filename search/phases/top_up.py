@@ -11,7 +11,7 @@ TOP_UP_ARM = "top-up"
 
 
 def run_top_up(run: StudyRun) -> None:
-    """Train what `recombine explain STUDY --sharpen EFFECT` has chosen, scored on `search`; what is there is left alone.
+    """Train what `recombine explain STUDY --sharpen EFFECT` has chosen, scored on `search`; nothing is trained twice.
 
     Raises:
         UserError: nothing was asked for.
