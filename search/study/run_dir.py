@@ -61,6 +61,7 @@ class RunFile(StrEnum):
     design_markdown = "report/design.md"
     findings = "report/findings.json"
     explanation = "report/explanation.json"
+    top_up = "report/top_up.json"
     timeline = "report/timeline.json"
     selection = "selection/selection.json"
     selection_markdown = "selection/selection.md"

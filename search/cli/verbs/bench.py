@@ -137,6 +137,19 @@ def bench_stopping(
     bench_stopping(table or [], num_campaigns, trials, every_target)
 
 
+@bench_app.command("replicates")
+def bench_replicates(
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file of three seeds or more")],
+    trials: Annotated[int, typer.Option(min=8, help="of a search, replicates among them")] = 36,
+    replicates: Annotated[str, typer.Option(help="how many of them; several numbers with commas")] = "6,12",
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+) -> None:
+    """Measure what a second training of the likeliest candidates is worth beside new ones (some seconds a target)."""
+    from search.cli.replays import bench_replicates
+
+    bench_replicates(table, trials, replicates, every_target)
+
+
 @bench_app.command("claims")
 def bench_claims(
     part: Annotated[str, typer.Argument(metavar="PART", help="one-by-one, four-of-twelve or one-pool")],

@@ -179,13 +179,15 @@ def run(
         bool, typer.Option("--accept-loss", help="go on with a damaged ledger: its lost trials run again")
     ] = False,
     allow_mismatch: AllowMismatch = False,
+    topup: Annotated[
+        bool, typer.Option("--topup", help="also train what `recombine explain STUDY --sharpen EFFECT` has chosen")
+    ] = False,
 ) -> None:
     """Run a study; the same command resumes it."""
     from search.cli.run import run_command
 
-    raise typer.Exit(
-        run_command(study, overrides or [], run_dir, address, accept_loss=accept_loss, allow_mismatch=allow_mismatch)
-    )
+    options = {"accept_loss": accept_loss, "allow_mismatch": allow_mismatch, "with_top_up": topup}
+    raise typer.Exit(run_command(study, overrides or [], run_dir, address, **options))
 
 
 @app.command()

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from search.cli.verbs import app
+from search.evidence.explain.wanted_trials import read_wanted
 from search.ledger.ledger import Ledger
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, claim_run_dir
@@ -34,17 +35,23 @@ def study(tmp_path: Path) -> Path:
 def fill(study: Path, run_dir: Path, *, backbone: str = "b") -> None:
     claim_run_dir(RunDir(run_dir), load_study(study).spec, {"store": "s", "backbone": backbone})
     (run_dir / "run.json").write_text(json.dumps({"store_fingerprint": "s"}))
+    for subsets, score in SCORES.items():
+        _add(run_dir, subsets, score)
+
+
+def _add(
+    run_dir: Path, subsets: tuple[str, ...], score: float = 0.7, *, stage: str = "search", strategy: str = "random"
+) -> None:
+    evaluation = {"eval_set": "mr-lung", "split": "search", "exposure": "held_out", "accuracy": score}
+    evaluation |= {"n": 4, "correct": 2, "score_id": "s"}
     with Ledger.open(run_dir / "ledger", writer=True) as ledger:
-        for subsets, score in SCORES.items():
-            evaluation = {"eval_set": "mr-lung", "split": "search", "exposure": "held_out", "accuracy": score}
-            evaluation |= {"n": 4, "correct": 2, "score_id": "s"}
-            ledger.append(
-                {
-                    "kind": "trial", "stage": "search", "status": "finished", "strategy": "random", "arm": "p",
-                    "composition": dict.fromkeys(subsets, 4), "evaluations": [evaluation],
-                    "train_id": "+".join(subsets), "seed": 0,
-                }
-            )  # fmt: skip
+        ledger.append(
+            {
+                "kind": "trial", "stage": stage, "status": "finished", "strategy": strategy, "arm": "p",
+                "composition": dict.fromkeys(subsets, 4), "evaluations": [evaluation], "train_id": "+".join(subsets),
+                "seed": 0,
+            }
+        )  # fmt: skip
 
 
 def call(*arguments: str | Path) -> tuple[int, str, str]:
@@ -70,6 +77,14 @@ def test_a_new_dataset_and_a_top_up(study: Path) -> None:
     assert "What a new dataset is expected to bring" in output
     assert "Trials that sharpen the effect of ct-brain" in output
     assert "expected after these" in output
+    run_dir = RunDir(study.parent / "runs" / "tiny")
+    effect, compositions = read_wanted(run_dir)
+    assert (effect, len(compositions)) == ("ct-brain", 1)  # of the seven compositions six have been tried
+
+
+def test_a_top_up_counts_among_the_trials_and_is_said_to_be_chosen(study: Path) -> None:
+    _add(study.parent / "runs" / "tiny", ("mr-brain", "ct-brain"), stage="top_up", strategy="")
+    assert "7 trials, chosen by what came before" in call(study)[1]
 
 
 def test_mistakes_name_what_is_near(study: Path) -> None:
