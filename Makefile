@@ -12,7 +12,7 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 .DEFAULT_GOAL := help
 PAIRS ?=
 TABLES := build/tables
-.PHONY: help install demo demo-figures found-pages test test-slow test-cluster bench bench-copies bench-data bench-gpu bench-real \
+.PHONY: help install demo demo-figures found-pages test test-slow test-cluster soak bench bench-copies bench-data bench-gpu bench-real \
   bench-search bench-trials lint clean
 
 help: ## this list
@@ -49,6 +49,9 @@ test-slow: install ## the slow tests only
 
 test-cluster: install ## several nodes on this host: lost, drained, joining nodes, Slurm where it is installed
 	$(BIN)/python -m pytest -q -rs -m cluster < /dev/null
+
+soak: install ## 50 random SIGKILLs of driver, slot, broker and node of one study (an hour or more)
+	$(BIN)/python -m tests.benchmarks.soak
 
 bench: install ## the measurements quoted in the documentation, printed
 	$(BIN)/python -m pytest -q -s -m benchmark < /dev/null
