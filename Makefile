@@ -12,8 +12,9 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 .DEFAULT_GOAL := help
 PAIRS ?=
 TABLES := build/tables
-.PHONY: help install demo demo-figures found-pages test test-slow test-cluster bench bench-copies bench-data bench-gpu bench-real \
-  bench-search bench-search-parts bench-tables bench-one-by-one bench-four-of-twelve bench-one-pool bench-trials lint clean
+.PHONY: help install demo demo-figures found-pages test test-slow test-cluster bench bench-copies bench-data \
+  bench-gpu bench-real bench-search bench-search-parts bench-tables bench-one-by-one bench-four-of-twelve \
+  bench-one-pool bench-trials soak lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -49,6 +50,9 @@ test-slow: install ## the slow tests only
 
 test-cluster: install ## several nodes on this host: lost, drained, joining nodes, Slurm where it is installed
 	$(BIN)/python -m pytest -q -rs -m cluster < /dev/null
+
+soak: install ## 50 random SIGKILLs of driver, slot, broker and node of one study (an hour or more)
+	$(BIN)/python -m tests.benchmarks.soak
 
 bench: install ## the measurements quoted in the documentation, printed
 	$(BIN)/python -m pytest -q -s -m benchmark < /dev/null

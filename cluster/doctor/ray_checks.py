@@ -68,8 +68,7 @@ def check_jobs_api(address: str) -> Check:
         name="ray jobs",
         status="ok" if there == ray.__version__ else "warn",
         detail=f"answers; Ray {there} there, {ray.__version__} here",
-        fix="On the head node `recombine doctor --address auto` asks every node: a study uses their Python, and "
-        "its data must be reachable there.",
+        fix="The job below asks every node: a study uses their Python and Ray, and its data must be reachable there.",
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 from cluster.doctor.check import Check
 from cluster.doctor.node_checks import judge_nodes
 from tests.makers.ray_head import HeadNode
+from tests.studies.tiny_study import command
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 OURS = {"recombine": "0.1.0", "ray": "2.60.0", "python": "3.11.7"}
@@ -88,8 +89,8 @@ def test_every_node_of_a_real_cluster_is_asked(head: HeadNode, tmp_path: Path) -
         "from cluster.machine import PACKAGES\n"
         "for c in check_nodes(sys.argv[1], Path(sys.argv[2]), PACKAGES): print(c.name, c.status, c.detail, sep=' | ')\n"
     )
-    command = [sys.executable, "-c", program, head.gcs_address, str(tmp_path)]
-    done = subprocess.run(command, env=head.env, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    asked = [sys.executable, "-c", program, head.gcs_address, str(tmp_path)]
+    done = subprocess.run(asked, env=head.env, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     found: dict[str, list[str]] = {line.split(" | ")[0]: line.split(" | ") for line in done.stdout.splitlines()}
     ask: Callable[[str], str] = lambda name: found[name][1]  # noqa: E731
     assert ask("ray") == "ok", done.stdout
@@ -97,3 +98,21 @@ def test_every_node_of_a_real_cluster_is_asked(head: HeadNode, tmp_path: Path) -
     assert ask("node folders") in ("ok", "warn")  # a busy disk is slow
     assert str(tmp_path) in found["node folders"][2]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_through_the_dashboard_the_cluster_asks_its_nodes(head: HeadNode, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("doctor", "--address", head.address_http),
+        env=head.env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    there = done.stdout.partition("The same on the cluster, in this folder there:")[2]
+    assert "node versions" in there, done.stdout + done.stderr
+    assert f"all see {tmp_path}" in there.replace("\n", "")
+    assert done.returncode == 0, done.stdout
