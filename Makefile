@@ -12,7 +12,8 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 .DEFAULT_GOAL := help
 PAIRS ?=
 TABLES := build/tables
-.PHONY: help install demo demo-figures found-pages test test-slow bench bench-copies bench-data bench-gpu bench-real \
+EXPORTS := build/exports
+.PHONY: help install demo demo-figures found-pages test test-slow test-exports bench bench-copies bench-data bench-gpu bench-real \
   bench-search bench-trials lint clean
 
 help: ## this list
@@ -46,6 +47,12 @@ test: install ## the tests (without the slow ones), two processes: one for what 
 
 test-slow: install ## the slow tests only
 	$(BIN)/python -m pytest -q -m "slow and not benchmark" < /dev/null
+
+test-exports: install ## each export loaded by the real trainer, in an environment of its own (0.5 GB, no GPU)
+	@test -x $(EXPORTS)/bin/python || { $(BIN)/python -m venv $(EXPORTS) && \
+	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(EXPORTS)/lib/python3*/site-packages)/recombine.pth"; }
+	PIP_NO_INPUT=1 $(EXPORTS)/bin/python -m pip install --quiet --no-deps -r tests/exports/requirements.txt
+	$(EXPORTS)/bin/python -m pytest -q -rs -m exports tests/exports < /dev/null
 
 bench: install ## the measurements quoted in the documentation, printed
 	$(BIN)/python -m pytest -q -s -m benchmark < /dev/null

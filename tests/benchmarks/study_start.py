@@ -44,7 +44,7 @@ def written_store(folder: Path, *, num_subsets: int, num_rows: int, image_bytes:
         with pq.ParquetWriter(path, arrow_schema(), write_page_checksum=True, use_dictionary=False) as writer:
             for start in range(0, num_rows, GROUP_ROWS):
                 orders = range(start, min(start + GROUP_ROWS, num_rows))
-                rows = [store_row(name, "train", order, os.urandom(image_bytes)) for order in orders]
+                rows = [store_row(name, "train", order, [os.urandom(image_bytes)]) for order in orders]
                 writer.write_table(pa.Table.from_pylist(rows, schema=arrow_schema()))
         part = PartFile(path=str(path.relative_to(folder)), num_rows=num_rows, num_bytes=path.stat().st_size, sha256="")
         counts[name] = SubsetCounts(

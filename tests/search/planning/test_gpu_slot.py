@@ -23,7 +23,7 @@ def test_memory_is_estimated_or_said_to_be_unknown(tmp_path: Path) -> None:
 def test_prepared_rows_are_looked_at(tmp_path: Path) -> None:
     study = open_study(tmp_path, {"execution.gpus_per_worker": 1})
     assert "(assumed before the data are prepared)" in gpu_lines(study, 1.0)[0]
-    write_store(study, image=toy_row(0)["images"][0])
+    write_store(study, images=toy_row(0)["images"])
     memory, fitting, feeding = gpu_lines(study, 1.0)
     assert "of 1.0 image(s), at most" in memory
     assert "24 GiB: 4 (4)" in fitting  # the whole batch

@@ -25,7 +25,7 @@ WANTED = {("ct-lung", "train"): 5, ("ct-brain", "train"): 12, ("mr-lung", "searc
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return write_store(open_study(tmp_path_factory.mktemp("study")), image=toy_row(0)["images"][0])
+    return write_store(open_study(tmp_path_factory.mktemp("study")), images=toy_row(0)["images"])
 
 
 @pytest.mark.parametrize("is_in_files", [False, True])
@@ -52,7 +52,7 @@ def test_rows_beyond_those_are_not_read(store: Store, monkeypatch: pytest.Monkey
 
 def test_images_do_not_pass_through_the_driver(tmp_path: Path) -> None:
     """Ten megabytes of images, of which six may be read."""
-    store = write_store(open_study(tmp_path), image=os.urandom(300_000))
+    store = write_store(open_study(tmp_path), images=[os.urandom(300_000)])
     wanted = {("ct-lung", "train"): 8, ("ct-brain", "train"): 12}
     before = pa.default_memory_pool()
     counted = pa.proxy_memory_pool(before)
