@@ -12,9 +12,10 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 .DEFAULT_GOAL := help
 PAIRS ?=
 TABLES := build/tables
+EXPORTS := build/exports
 .PHONY: help install demo demo-figures found-pages test test-slow test-cluster bench bench-copies bench-data \
   bench-gpu bench-real bench-search bench-search-parts bench-tables bench-one-by-one bench-four-of-twelve \
-  bench-one-pool bench-trials soak lint clean
+  bench-one-pool bench-trials soak test-exports lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -53,6 +54,12 @@ test-cluster: install ## several nodes on this host: lost, drained, joining node
 
 soak: install ## 50 random SIGKILLs of driver, slot, broker and node of one study (an hour or more)
 	$(BIN)/python -m tests.benchmarks.soak
+
+test-exports: install ## each export loaded by the real trainer, in an environment of its own (0.5 GB, no GPU)
+	@test -x $(EXPORTS)/bin/python || { $(BIN)/python -m venv $(EXPORTS) && \
+	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(EXPORTS)/lib/python3*/site-packages)/recombine.pth"; }
+	PIP_NO_INPUT=1 $(EXPORTS)/bin/python -m pip install --quiet --no-deps -r tests/exports/requirements.txt
+	$(EXPORTS)/bin/python -m pytest -q -rs -m exports tests/exports < /dev/null
 
 bench: install ## the measurements quoted in the documentation, printed
 	$(BIN)/python -m pytest -q -s -m benchmark < /dev/null

@@ -11,7 +11,7 @@ from typing import Any
 from datasets_spec.store.store import Store
 from search.cli.connection import InterruptedBySignalError, connected
 from search.cli.console import Progress, print_line
-from search.cli.report import show_backbones, show_findings
+from search.cli.results.report import show_backbones, show_findings
 from search.designs.backbones import backbone_studies
 from search.study.load_study import load_study
 from search.study.objective import objective_values

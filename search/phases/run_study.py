@@ -23,7 +23,7 @@ from search.phases.sealed import open_sealed
 from search.phases.search import run_search
 from search.phases.top_up import run_top_up
 from search.phases.transfer import is_matrix_first, run_transfer
-from search.phases.write_results import write_results
+from search.results.write_results import write_results
 from search.study.run_dir import RunDir
 from search.study.study import Study
 
@@ -85,7 +85,7 @@ def run_study(
         if not run.ledger.records(Kind.ended):
             ended_at = datetime.now(UTC).isoformat()
             run.ledger.append({"kind": Kind.ended.value, "ended_at": ended_at, "wall_s": time.time() - started})
-        return write_results(study, run_dir, run.store)
+        return write_results(study, run_dir, run.store, run.ledger)
 
 
 def _search_and_confirm(run: StudyRun) -> None:

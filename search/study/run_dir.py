@@ -44,6 +44,8 @@ class RunFile(StrEnum):
     study = "study.resolved.yaml"
     run = "run.json"
     ledger = "ledger"
+    facts = "inputs/study.json"
+    questions = "inputs/questions.parquet"
     trials = TRIALS_DIR
     cache = CACHE_DIR
     backbones = "backbones"

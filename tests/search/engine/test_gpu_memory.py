@@ -37,7 +37,7 @@ class Opened:
 
 def opened_study(root: Path, changes: Mapping[str, Any]) -> Any:
     study = open_study(root, changes)
-    store = write_store(study, image=toy_row(0)["images"][0])
+    store = write_store(study, images=toy_row(0)["images"])
     backbone = study.spec.backbone.resolved(gpus_per_worker=0)
     return Opened(
         spec=study.spec, store=store, backbone=backbone, needed_rows={("ct-lung", "train"): 4},

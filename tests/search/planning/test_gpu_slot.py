@@ -22,7 +22,7 @@ def test_prepared_rows_are_looked_at(tmp_path: Path) -> None:
     study = open_study(tmp_path, {"execution.gpus_per_worker": 1})
     assert look_at_rows(study) is None
     assert "(assumed; no prepared row" in gpu_lines(study, 1.0, None)[0]
-    write_store(study, image=toy_row(0)["images"][0])
+    write_store(study, images=toy_row(0)["images"])
     memory, fitting, chosen, feeding = gpu_lines(study, 1.0, look_at_rows(study))
     assert "of 1.0 image(s), at most" in memory
     assert "24 GiB: 4 (4)" in fitting  # the whole batch

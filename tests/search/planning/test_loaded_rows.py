@@ -18,7 +18,7 @@ def test_images_are_counted_that_lie_in_packs(tmp_path: Path) -> None:
 
 def test_a_plan_says_how_many_rows_trials_may_read(tmp_path: Path) -> None:
     study = open_study(tmp_path, {"space.composition.num_samples": [2], "space.composition.budget": 4})
-    store = write_store(study, image=bytes(300_000))
+    store = write_store(study, images=[bytes(300_000)])
     facts = read_facts(study, RunDir(tmp_path / "run"))
     # Five sources with four rows each, and the questions of one target on two splits; eight subsets of 24 rows.
     assert rows_line(study, facts).startswith("rows that trials may read: 28 of 192, about ")

@@ -17,7 +17,7 @@ from tests.makers.study_fixture import open_study, write_store
 
 def stages_of(root: Path, **changes: Any) -> dict[str, Stage]:
     study = open_study(root, {"execution.gpus_per_worker": 1, **{k.replace("__", "."): v for k, v in changes.items()}})
-    write_store(study, image=bytes(10_000))
+    write_store(study, images=[bytes(10_000)])
     facts = read_facts(study, RunDir(root / "run"))
     manifest = read_manifest(study.store_dir)
     assert manifest is not None

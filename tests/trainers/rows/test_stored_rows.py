@@ -35,7 +35,7 @@ IMAGES = [toy_row(i)["images"][0] for i in range(3)]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return write_store(open_study(tmp_path_factory.mktemp("study")), image=IMAGES[0])
+    return write_store(open_study(tmp_path_factory.mktemp("study")), images=IMAGES[:1])
 
 
 @pytest.fixture(scope="module")

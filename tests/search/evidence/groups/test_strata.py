@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from datasets_spec.errors import UserError
+from search.evidence.groups.strata import SMALL, compute_strata, read_strata
 from search.evidence.outcomes import ArmOutcomes
-from search.evidence.strata import SMALL, compute_strata, read_strata
 
 ARM = ArmOutcomes(
     sample_ids=tuple(f"q{k:02d}" for k in range(50)),

@@ -22,9 +22,11 @@ from search.evidence.blind import no_image_shares
 from search.evidence.finding.finding import read_finding
 from search.evidence.matrix.verdicts import NO_CLAIM
 from search.evidence.run_summary import summarise_run, write_summary
+from search.ledger.ledger import LedgerLockedError
 from search.statistics.ties import descending
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, RunFile, run_dir_of
+from search.study.study import Study
 
 TOP_CELLS = 8  # cells of the transfer matrix shown on the terminal; the rest is in transfer.csv
 
@@ -42,17 +44,24 @@ def report_command(
     study_file: Path, overrides: Sequence[str], run_dir: Path | None, summary: Path | None = None
 ) -> None:
     """Write a study's results again from its ledger, and its summary where one is asked for."""
-    from search.phases.write_results import write_results
+    from search.results.write_results import write_results
+
+    def write(each: Study, place: RunDir) -> Path:
+        try:
+            return write_results(each, place)
+        except LedgerLockedError:
+            print_line("a run of this study goes on: it lists the hashes of its results when it ends")
+            return place / RunFile.page
 
     study = load_study(study_file, overrides)
     directory = run_dir_of(study_file, study.spec, run_dir)
     several = backbone_studies(study)
     for name, each in several.items():
-        show_findings(directory.of_backbone(name), write_results(each, directory.of_backbone(name)))
+        show_findings(directory.of_backbone(name), write(each, directory.of_backbone(name)))
     if several:
         show_backbones({name: directory.of_backbone(name) for name in several}, directory)
     else:
-        show_findings(directory, write_results(study, directory))
+        show_findings(directory, write(study, directory))
     if summary is not None:
         write_summary(summarise_run(directory), summary)
         print_line(f"summary: {summary}")

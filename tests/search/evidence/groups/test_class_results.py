@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.evidence.class_results import ClosedQuestion, auroc, compute_class_results, expected_calibration_error
+from search.evidence.groups.class_results import (
+    ClosedQuestion,
+    auroc,
+    compute_class_results,
+    expected_calibration_error,
+)
 
 
 def frame(rows: list[tuple[str, list[float]]]) -> pd.DataFrame:

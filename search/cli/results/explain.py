@@ -65,12 +65,15 @@ def explain_study(
     records = directory.read_trials() + [record for place in also for record in _same_data(directory, RunDir(place))]
     subject = subject_of(study, directory, {text: _key(text, study) for text in new})
     found = explain(records, subject)
-    replace_text(directory / RunFile.explanation, json.dumps(found.as_dict(), indent=1) + "\n")
+    is_own = not also and not new  # the study's file holds what its own trials say of its own subsets
+    if is_own:
+        replace_text(directory / RunFile.explanation, json.dumps(found.as_dict(), indent=1) + "\n")
     if as_json:
         print_line(json.dumps(found.as_dict()))
     else:
         _show(found)
-        print_line(f"wrote {directory / RunFile.explanation}")
+        if is_own:
+            print_line(f"wrote {directory / RunFile.explanation}")
     if sharpen is not None:
         _sharpen(study, directory, records, subject, sharpen, num_trials)
 

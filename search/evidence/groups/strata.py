@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,6 +70,16 @@ def read_strata(path: Path) -> dict[str, dict[str, str]]:
     return columns
 
 
+def with_small_merged(strata: Mapping[str, Mapping[str, str]], sample_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The strata of some questions, those of too few questions among these under one name."""
+    merged = {}
+    for column, values in strata.items():
+        named = {sample: values[sample] for sample in sample_ids if sample in values}
+        sizes = Counter(named.values())
+        merged[column] = {s: v if sizes[v] >= FEWEST_QUESTIONS else SMALL for s, v in named.items()}
+    return merged
+
+
 def compute_strata(
     arm: ArmOutcomes,
     strata: Mapping[str, Mapping[str, str]],
@@ -91,10 +102,8 @@ def compute_strata(
     from search.statistics.intervals import clustered_interval, wilson_interval
 
     results = []
-    for column, values in strata.items():
-        named = [values.get(sample) for sample in arm.sample_ids]
-        sizes = {stratum: named.count(stratum) for stratum in set(named) if stratum is not None}
-        merged = [None if s is None else s if sizes[s] >= FEWEST_QUESTIONS else SMALL for s in named]
+    for column, values in with_small_merged(strata, arm.sample_ids).items():
+        merged = [values.get(sample) for sample in arm.sample_ids]
         for stratum in sorted({s for s in merged if s is not None}, key=lambda s: (s == SMALL, s)):
             places = [k for k, s in enumerate(merged) if s == stratum]
             right = arm.right[:, places]

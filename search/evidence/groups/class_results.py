@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_spec.sample import OPEN_ANSWER, option_groups, option_text_key
+from datasets_spec.sample import option_groups, option_text_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,16 +62,6 @@ class ClosedQuestion:
 
     options: tuple[str, ...]
     answer_index: int
-
-
-def questions_of(table: Any) -> dict[str, ClosedQuestion]:
-    """The closed questions of a partition of the store (columns sample_id, options, answer_index), by sample id."""
-    columns = (table["sample_id"].to_pylist(), table["options"].to_pylist(), table["answer_index"].to_pylist())
-    return {
-        sample: ClosedQuestion(options=tuple(options), answer_index=answer)
-        for sample, options, answer in zip(*columns, strict=True)
-        if answer != OPEN_ANSWER
-    }
 
 
 def compute_class_results(
