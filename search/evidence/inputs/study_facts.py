@@ -42,7 +42,8 @@ class StudyFacts(BaseModel):
     Attributes:
         spec: the study with overrides applied, as its results are computed.
         subsets: all of the catalog, by name.
-        store_dir: where the data were, relative to the study directory: both may be moved together.
+        study_dir: where the study file was, relative to the study directory: both may be moved together.
+        store_dir: where the data were, likewise.
         catalog: its name.
         task_map: decides what is shared.
         store_fingerprint: of the data.
@@ -56,6 +57,7 @@ class StudyFacts(BaseModel):
 
     spec: StudySpec
     subsets: dict[str, SubsetFacts]
+    study_dir: str
     store_dir: str
     catalog: str
     task_map: TaskMap
@@ -83,7 +85,8 @@ def gather_facts(study: Study, store: Store, blind: dict[str, Any], run_dir: Run
     return StudyFacts(
         spec=study.spec,
         subsets={name: _subset(study, store, name) for name in study.catalog.names},
-        store_dir=Path(os.path.relpath(study.store_dir, run_dir.root)).as_posix(),
+        study_dir=Path(os.path.relpath(study.path.resolve().parent, run_dir.root.resolve())).as_posix(),
+        store_dir=Path(os.path.relpath(study.store_dir, run_dir.root.resolve())).as_posix(),
         catalog=study.catalog.spec.name,
         task_map=study.task_map,
         store_fingerprint=store.fingerprint,
