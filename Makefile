@@ -48,7 +48,7 @@ test: install ## the tests (without the slow ones), two processes: one for what 
 test-slow: install ## the slow tests only
 	$(BIN)/python -m pytest -q -m "slow and not benchmark" < /dev/null
 
-test-exports: install ## each export loaded by the real trainer, in an environment of its own (0.5 GB, no GPU)
+test-exports: install ## each export loaded by the real trainer, in an environment of its own (230 MB, no GPU)
 	@test -x $(EXPORTS)/bin/python || { $(BIN)/python -m venv $(EXPORTS) && \
 	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(EXPORTS)/lib/python3*/site-packages)/recombine.pth"; }
 	PIP_NO_INPUT=1 $(EXPORTS)/bin/python -m pip install --quiet --no-deps -r tests/exports/requirements.txt
