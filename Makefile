@@ -55,7 +55,7 @@ test-cluster: install ## several nodes on this host: lost, drained, joining node
 soak: install ## 50 random SIGKILLs of driver, slot, broker and node of one study (an hour or more)
 	$(BIN)/python -m tests.benchmarks.soak
 
-test-exports: install ## each export loaded by the real trainer, in an environment of its own (0.5 GB, no GPU)
+test-exports: install ## each export loaded by the real trainer, in an environment of its own (230 MB, no GPU)
 	@test -x $(EXPORTS)/bin/python || { $(BIN)/python -m venv $(EXPORTS) && \
 	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(EXPORTS)/lib/python3*/site-packages)/recombine.pth"; }
 	PIP_NO_INPUT=1 $(EXPORTS)/bin/python -m pip install --quiet --no-deps -r tests/exports/requirements.txt

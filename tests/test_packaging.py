@@ -78,3 +78,27 @@ def test_command_works_from_an_unrelated_folder(wheel: Path, tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert "recombine" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_installs_into_an_empty_environment_and_tells_its_version(wheel: Path, tmp_path: Path) -> None:
+    """Its dependencies are lent by this environment: what is installed is the wheel alone."""
+    home = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    (site,) = home.glob("lib/python3*/site-packages")
+    python = home / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel], check=True)
+    assert (site / "search" / "report" / "templates" / "page.html.j2").is_file()
+    lent = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "lent.pth").write_text("\n".join(lent) + "\n")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [home / "bin" / "recombine", "--version"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("recombine 0.1.0, Python")  # no commit: this is no checkout

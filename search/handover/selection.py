@@ -30,6 +30,7 @@ class Selection:
     Attributes:
         study: what is recorded of it.
         mix: the rows.
+        backbone: of the study; a folder by its absolute path.
         recipe: of the recommended fine-tune.
         seed: of the fine-tune whose adapter is handed over; it decides the order of rows.
         adapter: its folder; None where the study has not kept it.
@@ -39,16 +40,12 @@ class Selection:
 
     study: RecordedStudy
     mix: Mix
+    backbone: BackboneSpec
     recipe: Recipe
     seed: int
     adapter: Path | None
     content: Mapping[str, Any]
     run: Mapping[str, Any]
-
-    @property
-    def backbone(self) -> BackboneSpec:
-        """Of the study."""
-        return self.study.spec.backbone
 
     @property
     def target_modules(self) -> str | None:
@@ -85,6 +82,7 @@ def read_selection(run_dir: RunDir) -> Selection:
     return Selection(
         study=study,
         mix=load_mix(run_dir / RunFile.mix),
+        backbone=study.spec.backbone.located(run_dir.root.resolve() / study.facts.study_dir),
         recipe=Recipe.model_validate(chosen["recipe"]),
         seed=int(chosen["seed"]),
         adapter=_adapter_of(run_dir, chosen),

@@ -1,7 +1,7 @@
 """Scores a model on a set of questions: option log-likelihood, strict letters, words, boxes; one outcome a question."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from datasets_spec.sample import option_groups
 from trainers.backbone.chosen_logits import logits_at
 from trainers.prompts.encoder import BatchEncoder, Example
 from trainers.prompts.text import LETTERS, parse_letter
-from trainers.rows.feeds import Feed
+from trainers.rows.feeds import DirectFeed, Feed
 from trainers.rows.lookahead import Lookahead
 from trainers.scoring.generation import greedy_tokens
 from trainers.scoring.marks import mark_box, mark_text
@@ -91,6 +91,36 @@ def score_adapters(
     return outcomes
 
 
+@torch.inference_mode()
+def answer_one(model: Any, encoder: BatchEncoder, row: Mapping[str, Any]) -> tuple[list[float], str]:
+    """Answer one stored row, by the rules of `score_adapters`: what each option scores, or the words.
+
+    Args:
+        model: backbone with or without an adapter.
+        encoder: of the same backbone.
+        row: columns of `datasets_spec.sample.ARROW_SCHEMA`; its answer is not looked at.
+
+    Returns:
+        The pooled log-probability of each option, those of equal texts under the first of them (the others have minus
+        infinity); and the generated text, "" where there are options.
+    """
+    import pyarrow as pa
+
+    model.eval()
+    feed = DirectFeed(encoder, pa.Table.from_pylist([dict(row)]))
+    samples = feed.take([0])
+    example = feed.question(samples[0])
+    if not example.is_closed:
+        return [], _texts(model, encoder, feed, samples, 1, lambda: None)[0][0]
+    return _pooled(example.options, _log_probs(model, encoder, feed, samples, 1)[0][0]), ""
+
+
+def _pooled(options: Sequence[str], log_probs: Sequence[float]) -> list[float]:
+    """The log-probability of each distinct option at its first place; minus infinity at the others."""
+    groups = option_groups(tuple(options))
+    return [_log_sum_exp([lp for lp, g in zip(log_probs, groups, strict=True) if g == i]) for i in range(len(groups))]
+
+
 def _log_probs(
     model: Any, encoder: BatchEncoder, feed: Feed, samples: Sequence[Any], num_adapters: int
 ) -> list[list[list[float]]]:
@@ -148,7 +178,7 @@ def _answer_tokens(example: Example) -> int:
 
 def _closed_outcome(example: Example, log_probs: list[float], text: str | None, common: dict[str, str]) -> Outcome:
     groups = option_groups(example.options)
-    pooled = [_log_sum_exp([lp for lp, g in zip(log_probs, groups, strict=True) if g == i]) for i in range(len(groups))]
+    pooled = _pooled(example.options, log_probs)
     finite = all(math.isfinite(lp) for lp in log_probs)
     predicted = max(range(len(pooled)), key=lambda i: (pooled[i], -i)) if finite else -1
     gold = groups[example.answer_index]

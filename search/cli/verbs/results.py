@@ -13,12 +13,29 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="the study dire
 
 
 @results_app.command()
-def status(run: RunArgument) -> None:
+def status(
+    run: RunArgument,
+    watch: Annotated[bool, typer.Option("--watch", help="one screen that is renewed until the study ends")] = False,
+) -> None:
     """Show how far a study is, its best trials and its failures; needs no cluster."""
+    from search.cli.results.watch import watch_status
     from search.cli.status import show_status
     from search.study.run_dir import RunDir
 
-    show_status(RunDir(run))
+    if watch:
+        watch_status(RunDir(run))
+    else:
+        show_status(RunDir(run))
+
+
+@results_app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="study directories, two or more")],
+) -> None:
+    """Show studies beside each other: settings that differ, selections, figures."""
+    from search.cli.results.compare import compare_command
+
+    compare_command(runs)
 
 
 @results_app.command()
@@ -35,6 +52,21 @@ def export(
     from search.cli.results.export import export_command
 
     export_command(run, folder, trainer, store)
+
+
+@results_app.command()
+def predict(
+    run: RunArgument,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="picture files, in order")],
+    question: Annotated[str, typer.Option(help="what is asked about them")],
+    options: Annotated[
+        list[str] | None, typer.Option("--options", metavar="TEXT", help="an option, once for each; none: in words")
+    ] = None,
+) -> None:
+    """Ask the selected fine-tune one question about images of your own; for research, not for care."""
+    from search.cli.results.predict import predict_command
+
+    predict_command(run, images, question, options or [])
 
 
 @results_app.command()

@@ -43,7 +43,8 @@ class StudyFacts(BaseModel):
     Attributes:
         spec: the study with overrides applied, as its results are computed.
         subsets: all of the catalog, by name.
-        store_dir: where the data were, relative to the study directory (both may be moved together), or an address.
+        study_dir: where the study file was, relative to the study directory: both may be moved together.
+        store_dir: where the data were, likewise, or an address.
         catalog: its name.
         task_map: decides what is shared.
         store_fingerprint: of the data.
@@ -57,6 +58,7 @@ class StudyFacts(BaseModel):
 
     spec: StudySpec
     subsets: dict[str, SubsetFacts]
+    study_dir: str
     store_dir: str
     catalog: str
     task_map: TaskMap
@@ -84,7 +86,8 @@ def gather_facts(study: Study, store: Store, blind: dict[str, Any], run_dir: Run
     return StudyFacts(
         spec=study.spec,
         subsets={name: _subset(study, store, name) for name in study.catalog.names},
-        store_dir=_written(study.store_dir, run_dir.root),
+        study_dir=_written(study.path.resolve().parent, run_dir.root.resolve()),
+        store_dir=_written(study.store_dir, run_dir.root.resolve()),
         catalog=study.catalog.spec.name,
         task_map=study.task_map,
         store_fingerprint=store.fingerprint,

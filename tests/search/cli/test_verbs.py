@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 VERBS = (
     ["init"], ["data"], ["data", "prepare"], ["data", "check"], ["data", "verify"], ["data", "gc"],
     ["data", "relations"], ["data", "init-catalog"], ["data", "unpack"], ["data", "export"],
-    ["plan"], ["run"], ["status"], ["verify"], ["export"], ["report"], ["submit"],
+    ["plan"], ["run"], ["status"], ["verify"], ["compare"], ["export"], ["predict"], ["report"], ["submit"],
     ["doctor"], ["demo"], ["phantom"], ["phantom", "write"], ["phantom", "build-base"], ["phantom", "evidence"],
     ["bench"], ["bench", "search"], ["bench", "digits"], ["bench", "phantom-table"], ["bench", "phantom-merges"],
     ["bench", "mixtures"],

@@ -22,15 +22,10 @@ from search.handover.rows import collect_rows, first_epoch
 from search.handover.selection import read_selection
 from search.study.run_dir import RunDir
 from search.study.study import Study
-from tests.makers.finished_run import SELECTED, finished_study, grey_picture
+from tests.makers.finished_run import SELECTED, grey_picture
 
 PROMPT = "which ?\nA: yes\nB: no\nAnswer with the option's letter from the given choices directly."
 NUM_ROWS = sum(SELECTED.values())
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, RunDir]:
-    return finished_study(tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture(scope="module")

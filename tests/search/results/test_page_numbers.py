@@ -7,16 +7,13 @@ import math
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
 import yaml
 
 from search.report.wording import duration
 from search.study.run_dir import RunDir
-from tests.makers.finished_run import finished_study
 
 NUMBER = re.compile(r"(?<![\w.,#-])[−+-]?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w])")
 HIDDEN = {"script", "style", "title"}
@@ -109,28 +106,23 @@ def written_forms(value: Any) -> Iterator[str]:
         yield from (str(abs(value)), f"{size:.0f}", *NUMBER.findall(duration(size)))
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    return finished_study(tmp_path_factory.mktemp("page"))[1]
-
-
 def unknown_numbers(run_dir: RunDir) -> dict[str, str]:
     known = {form for value in stored_values(run_dir) for form in written_forms(value)} | OF_SENTENCES
     page = (run_dir / "report/index.html").read_text(encoding="utf-8")
     return {number: place for number, place in shown_numbers(page).items() if number not in known}
 
 
-def test_each_number_of_the_page_is_in_a_data_file(run_dir: RunDir) -> None:
-    page = (run_dir / "report/index.html").read_text(encoding="utf-8")
+def test_each_number_of_the_page_is_in_a_data_file(finished_dir: RunDir) -> None:
+    page = (finished_dir / "report/index.html").read_text(encoding="utf-8")
     assert len(shown_numbers(page)) > 60
-    assert unknown_numbers(run_dir) == {}
+    assert unknown_numbers(finished_dir) == {}
 
 
-def test_a_number_that_is_in_no_file_is_found(run_dir: RunDir, tmp_path: Path) -> None:
-    page = run_dir / "report/index.html"
+def test_a_number_that_is_in_no_file_is_found(finished_dir: RunDir) -> None:
+    page = finished_dir / "report/index.html"
     text = page.read_text(encoding="utf-8")
     try:
         page.write_text(text.replace("</main>", "<p>A gain of 87.65 points.</p></main>"), encoding="utf-8")
-        assert set(unknown_numbers(run_dir)) == {"87.65"}
+        assert set(unknown_numbers(finished_dir)) == {"87.65"}
     finally:
         page.write_text(text, encoding="utf-8")

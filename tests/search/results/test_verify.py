@@ -22,15 +22,10 @@ from search.study.run_dir import RunDir
 from tests.makers.finished_run import finished_study
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    return finished_study(tmp_path_factory.mktemp("finished"))[1]
-
-
 @pytest.fixture
-def run_dir(finished: RunDir, tmp_path: Path) -> RunDir:
+def run_dir(finished_dir: RunDir, tmp_path: Path) -> RunDir:
     """A copy, without study file, catalog or store."""
-    shutil.copytree(finished.root, tmp_path / "mailed")
+    shutil.copytree(finished_dir.root, tmp_path / "mailed")
     return RunDir(tmp_path / "mailed")
 
 
@@ -51,8 +46,8 @@ def test_a_directory_alone_verifies_and_is_not_changed(run_dir: RunDir) -> None:
     assert {path: file_sha256(path) for path in run_dir.root.rglob("*") if path.is_file()} == before
 
 
-def test_every_kind_of_result_has_a_hash(finished: RunDir) -> None:
-    listed = listed_hashes(finished.read_records())
+def test_every_kind_of_result_has_a_hash(finished_dir: RunDir) -> None:
+    listed = listed_hashes(finished_dir.read_records())
     kinds = (
         "study.resolved.yaml", "run.json", "inputs/study.json", "inputs/questions.parquet", "report/index.html",
         "report/trials.parquet", "report/transfer.csv", "selection/selection.json", "selection/mix.yaml",
@@ -65,16 +60,16 @@ def test_every_kind_of_result_has_a_hash(finished: RunDir) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_any_flipped_byte_is_found_and_its_file_named(finished: RunDir, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from([RECORDS, *result_files(finished)]))
-    path = finished / name
+def test_any_flipped_byte_is_found_and_its_file_named(finished_dir: RunDir, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([RECORDS, *result_files(finished_dir)]))
+    path = finished_dir / name
     content = path.read_bytes()
     place = data.draw(st.integers(0, len(content) - 1))
     flipped = bytearray(content)
     flipped[place] ^= data.draw(st.integers(1, 255))
     try:
         path.write_bytes(flipped)
-        assert name in {problem.file for problem in verify_run(finished).problems}
+        assert name in {problem.file for problem in verify_run(finished_dir).problems}
     finally:
         path.write_bytes(content)
 

@@ -12,18 +12,13 @@ import yaml
 
 from search.handover.export import export_selection
 from search.study.run_dir import RunDir
-from tests.makers.finished_run import SELECTED, finished_study
+from tests.makers.finished_run import SELECTED
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    return finished_study(tmp_path_factory.mktemp("finished"))[1]
-
-
-@pytest.fixture(scope="module")
-def folder(finished: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(finished_dir: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "trl"
-    export_selection(finished, folder, "trl")
+    export_selection(finished_dir, folder, "trl")
     return folder
 
 
@@ -44,9 +39,9 @@ def test_the_data_sets_card_loads_its_files_and_names_every_source(folder: Path)
     assert text.index("trl sft") < text.index("## Sources")
 
 
-def test_the_adapters_card_has_the_studys_figures(finished: RunDir, folder: Path) -> None:
+def test_the_adapters_card_has_the_studys_figures(finished_dir: RunDir, folder: Path) -> None:
     head = head_of(folder / "adapter" / "README.md")
-    selection = json.loads((finished / "selection" / "selection.json").read_text())
+    selection = json.loads((finished_dir / "selection" / "selection.json").read_text())
     sealed = {e["eval_set"]: e["accuracy"] for e in selection["estimates"]["sealed"] if e["eval_set"] != "mean"}
     (model,) = head["model-index"]
     found = {result["dataset"]["name"]: result["metrics"][0]["value"] for result in model["results"]}
