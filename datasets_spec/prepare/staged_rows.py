@@ -37,6 +37,8 @@ LINE_COLUMNS = [
     *("index", "question", "options", "answer", "answer_index", "answer_kind", "label"),
     *("image_hashes", "places", "groups", "row_hash", "flags"),
 ]
+_KEY_COLUMNS = ["subset", "role", "file", "index"]
+BlockKey = tuple[str, str, str, int]
 # Blocks whose columns are taken together: 8,192 rows, 6 MB.
 BLOCKS_AT_ONCE = 32
 
@@ -68,9 +70,25 @@ def read_block(staging: Place, name: str, columns: list[str] | None = None) -> p
         return pa.ipc.open_file(file, options=options).read_all()
 
 
-def blocks_read(staging: Place) -> list[str]:
-    """Returns the names of all blocks as they were read, by subset, role, file and index of their first row."""
-    return _blocks_in_order(staging, READ_SUFFIX)
+def read_blocks(staging: Place, columns: list[str]) -> Iterator[tuple[BlockKey, str, pa.Table]]:
+    """Reads some columns of all blocks as they were read, opening each once.
+
+    Args:
+        staging: Folder of staged rows.
+        columns: Names of columns.
+
+    Yields:
+        Of each, in no order, what orders it among the others, its name and its rows.
+    """
+    import pyarrow as pa
+
+    fields = {staging_schema().get_field_index(name) for name in (*_KEY_COLUMNS, *columns)}
+    options = pa.ipc.IpcReadOptions(included_fields=sorted(fields))
+    blocks = _blocks_in(staging, READ_SUFFIX)
+    for block, file in zip(blocks, _contents(staging, blocks, READ_SUFFIX), strict=True):
+        with file:
+            rows = pa.ipc.open_file(file, options=options).read_all()
+        yield _key_of(rows), block, rows.select(columns)
 
 
 def is_to_open(row: Mapping[str, Any]) -> bool:
@@ -225,24 +243,27 @@ def read_staged_columns(staging: Place, columns: list[str]) -> Iterator[pa.Table
 
 
 def _blocks_in_order(staging: Place, suffix: str) -> list[str]:
-    """Blocks by subset, role, file and index of their first row: each holds rows that follow each other."""
+    """Names of blocks by subset, role, file and index of their first row: each holds rows that follow each other."""
     import pyarrow as pa
 
-    names = ["subset", "role", "file", "index"]
-    options = pa.ipc.IpcReadOptions(included_fields=[LIGHT_COLUMNS.index(name) for name in names])
-    blocks = [str(PurePosixPath(name).stem) for name in files_in(staging) if _is_block(name, suffix)]
-    found = []
+    options = pa.ipc.IpcReadOptions(included_fields=[LIGHT_COLUMNS.index(name) for name in _KEY_COLUMNS])
+    blocks, found = _blocks_in(staging, suffix), []
     for block, file in zip(blocks, _contents(staging, blocks, suffix), strict=True):
         with file:
-            first = pa.ipc.open_file(file, options=options).get_batch(0).slice(0, 1).to_pylist()[0]
-        # What is said of a file, with index -1, follows its rows.
-        index = sys.maxsize if first["index"] < 0 else first["index"]
-        found.append(((first["subset"], first["role"], first["file"], index), block))
+            found.append((_key_of(pa.ipc.open_file(file, options=options).get_batch(0)), block))
     return [block for _, block in sorted(found)]
 
 
-def _is_block(name: str, suffix: str) -> bool:
-    return name.endswith(suffix) and not name.startswith(".")
+def _blocks_in(staging: Place, suffix: str) -> list[str]:
+    names = (name for name in files_in(staging) if name.endswith(suffix) and not name.startswith("."))
+    return [PurePosixPath(name).stem for name in names]
+
+
+def _key_of(rows: pa.Table | pa.RecordBatch) -> BlockKey:
+    """Where a block begins."""
+    first = rows.select(_KEY_COLUMNS).slice(0, 1).to_pylist()[0]
+    # What is said of a file, with index -1, follows its rows.
+    return first["subset"], first["role"], first["file"], sys.maxsize if first["index"] < 0 else first["index"]
 
 
 def _contents(staging: Place, blocks: Iterable[str], suffix: str) -> Iterator[pa.NativeFile]:

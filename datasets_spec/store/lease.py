@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import threading
@@ -28,11 +29,18 @@ class Lease:
     """A reader's hold on a generation; ends with `release`, with this object, or with the process.
 
     Args:
-        end: Ends it.
+        end: Ends it, or begins to; it may be called by any thread, and must wait for none.
+        wait: Waits until it has ended.
     """
 
-    def __init__(self, end: Callable[[], object]) -> None:
-        self.release = weakref.finalize(self, end)
+    def __init__(self, end: Callable[[], object], wait: Callable[[], object] = lambda: None) -> None:
+        self._end = weakref.finalize(self, end)
+        self._wait = wait
+
+    def release(self) -> None:
+        """Ends it, and returns when it has ended. Safe to call twice."""
+        self._end()
+        self._wait()
 
 
 def take_lease(generation: Place) -> Lease | None:
@@ -119,7 +127,7 @@ def is_leased(generation: S3Place) -> bool:
 
 def _lease_in_bucket(generation: S3Place) -> Lease | None:
     """The same in a bucket: an object that is written again and again; None where it may not be written."""
-    place, process, done = leases_of(generation) / uuid.uuid4().hex, os.getpid(), threading.Event()
+    place, done = leases_of(generation) / uuid.uuid4().hex, threading.Event()
     try:
         place.storage.replace(place.key, b"")
     except StorageError:
@@ -129,14 +137,18 @@ def _lease_in_bucket(generation: S3Place) -> Lease | None:
         while not done.wait(LEASE_LIFE_S / _SIGNS):
             with suppress(StorageError, OSError):  # the next sign may come through
                 place.storage.replace(place.key, b"")
-
-    def end() -> None:
-        if os.getpid() == process:  # not in a fork, which has this object too
-            done.set()
-            thread.join()  # else a sign that is under way would come behind the removal
-            with suppress(StorageError, OSError):  # then it is found too old
-                place.storage.remove(place.key)
+        # Here, so that no sign comes behind it, and no fork removes what its parent holds.
+        with suppress(StorageError, OSError):  # then it is found too old
+            place.storage.remove(place.key)
 
     thread = threading.Thread(target=live, name="lease", daemon=True)
     thread.start()
-    return Lease(end)
+    lease = Lease(done.set, thread.join)
+    atexit.register(_release, weakref.ref(lease))
+    return lease
+
+
+def _release(reference: weakref.ref[Lease]) -> None:
+    """At the end of a process nobody else waits for the removal."""
+    if (lease := reference()) is not None:
+        lease.release()

@@ -18,7 +18,7 @@ from datasets_spec.prepare.opening.open_block import open_block
 from datasets_spec.prepare.opening.open_wanted import OpenedImages, open_wanted
 from datasets_spec.prepare.opening.wanted_images import find_wanted, opening_of
 from datasets_spec.prepare.read_rows import read_and_count, write_block
-from datasets_spec.prepare.staged_rows import blocks_read, read_block, read_staged_columns
+from datasets_spec.prepare.staged_rows import read_block, read_blocks, read_staged_columns
 
 LIMITS = ImageLimits()
 
@@ -63,6 +63,11 @@ def finished_rows(folder: Path, files: pa.Table, sources: dict[str, SubsetSource
             images, masks = ([facts[number] for number in numbers] for numbers in order[1:])
             rows += finish_rows(table, images, masks, sources=sources, seed=0).to_pylist()
     return [row for row in rows if row["num_read"] is None]
+
+
+def blocks_read(staging: Path) -> list[str]:
+    """Names of all blocks as they were read, in the order of their rows."""
+    return [name for _, name in sorted((key, name) for key, name, _ in read_blocks(staging, []))]
 
 
 def read_staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:

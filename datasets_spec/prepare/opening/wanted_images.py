@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from datasets_spec.errors import ReaderError
 from datasets_spec.images.limits import ImageLimits
 from datasets_spec.prepare.inputs import SubsetSource
-from datasets_spec.prepare.staged_rows import blocks_read, read_block
+from datasets_spec.prepare.staged_rows import read_blocks
 from datasets_spec.storage.place import Place
 
 if TYPE_CHECKING:
@@ -136,16 +137,13 @@ def find_wanted(staging: Place, sources: Mapping[str, SubsetSource]) -> WantedIm
     """
     import pyarrow as pa
 
-    names, failures = blocks_read(staging), list[str]()
-    images: list[pa.LargeStringArray] = []
-    masks: list[pa.LargeStringArray] = []
     roots = pa.table({"subset": list(sources), "root": [source.image_root for source in sources.values()]})
-    for name in names:
-        rows = read_block(staging, name, _COLUMNS)
-        failures += _failures_of(rows)
-        of_images, of_masks = _texts_of(rows, roots)
-        images.append(of_images)
-        masks.append(of_masks)
+    read = read_blocks(staging, _COLUMNS)
+    found = [(key, name, _failures_of(rows), *_texts_of(rows, roots)) for key, name, rows in read]
+    found.sort(key=itemgetter(0, 1))
+    names, images, masks = [block[1] for block in found], [block[3] for block in found], [block[4] for block in found]
+    failures = [failure for block in found for failure in block[2]]
+    del found
     if failures:
         raise ReaderError("\n".join(failures))
     ends = np.cumsum([len(array) for array in (*images, *masks)])

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from datasets_spec.prepare.read_rows import write_block
 from datasets_spec.prepare.staged_rows import (
     LINE_COLUMNS,
-    blocks_read,
     ordered_rows,
     read_block,
     staged_table,
     write_staged,
 )
-from tests.makers.staging import read_staged
+from tests.makers.staging import blocks_read, read_staged
 
 NUM_BLOCKS, ROWS_A_BLOCK = 12, 5
 TEXTS = ("frage 1?\n", "\u2028 \u00e4\u6f22", "")
