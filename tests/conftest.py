@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -23,17 +24,29 @@ settings.load_profile("fixed")
 _FREE_AGAIN_S = 60.0
 # Ray's workers step back behind everything else on the machine; beside two busy processes ours would hardly run.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# What slots remember of earlier runs (`trainers.executors.remembered_packs`) is no test's business.
+_CACHE = tempfile.TemporaryDirectory(prefix="recombine-cache-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 
 @pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that start a Ray come first and share one process; the modules of the others are dealt out beside them.
+    """Tests that start a Ray come first and share one process, whole studies another, and what is left follows.
 
-    Among them, what shares a cluster comes last: none is idle beside other tests, nor seen by one that does not ask.
+    A study is a command with a Ray of its own, so it may run beside the others. Among these, what shares a cluster
+    comes last: none is idle beside other tests, nor seen by one that does not ask.
     """
-    items.sort(key=lambda item: (not _starts_ray(item), _shared_cluster(item)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if _starts_ray(item) else str(item.path)))
+    groups = {item: _group(item) for item in items}
+    items.sort(key=lambda item: (groups[item] not in {"ray", "studies"}, _shared_cluster(item)))
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item) -> str:
+    if not _starts_ray(item):
+        return str(item.path)
+    is_study = item.path.parent.name == "studies" and not _shared_cluster(item) and not _needs_s3(item)
+    return "studies" if is_study else "ray"
 
 
 def _starts_ray(item: pytest.Item) -> bool:

@@ -79,3 +79,11 @@ def test_the_command_line_loads_no_heavy_library() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_the_benchmark_compares_with_what_never_changes() -> None:
+    """The baseline of `make bench-data` would otherwise get faster with the product."""
+    frozen = REPOSITORY / "tests" / "benchmarks" / "frozen"
+    found = {name for path in frozen.glob("*.py") for _, name in imported_names(ast.parse(path.read_text("utf-8")))}
+    ours = {name for name in found if name.split(".")[0] in {*MAY_IMPORT, "tests"}}
+    assert ours <= {f"tests.benchmarks.frozen.{path.stem}" for path in frozen.glob("*.py")}

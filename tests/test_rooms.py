@@ -30,6 +30,7 @@ ORDER = {
         "engine evidence",
         "designs",
         "planning report",
+        "results handover",
         "phases bench",
         "cli",
     ],

@@ -42,9 +42,15 @@ class BackboneSpec(BaseModel):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
-    activation_checkpointing: bool = Field(
-        default=False,
-        description="compute activations again in the backward pass: far less memory, about a third more time",
+    quantization: Literal["nf4"] | None = Field(
+        default=None,
+        description="keep the language model's frozen weights in 4 bits (QLoRA): a quarter of their memory, other "
+        "answers; needs the extra `quantization`. Tried on CPUs only: unproven on a GPU",
+    )
+    activation_checkpointing: Literal["auto"] | bool = Field(
+        default="auto",
+        description="compute activations again in the backward pass: far less memory, about a third more time; auto: "
+        "on a GPU that is estimated not to hold one sample's",
     )
     max_pixels: PositiveInt | None = Field(
         default=None,
@@ -122,7 +128,8 @@ class BackboneSpec(BaseModel):
         """
         device = self.device if self.device != "auto" else ("cuda" if gpus_per_worker > 0 else "cpu")
         dtype = self.dtype if self.dtype != "auto" else ("bfloat16" if device == "cuda" else "float32")
-        return self.model_copy(update={"device": device, "dtype": dtype})
+        is_checkpointed = self.activation_checkpointing is True  # `auto` is decided where the cards are known
+        return self.model_copy(update={"device": device, "dtype": dtype, "activation_checkpointing": is_checkpointed})
 
 
 def phantom_files(folder: Path) -> list[Path]:

@@ -22,7 +22,8 @@ class Recipe(BaseModel):
     micro_batch_size: int | None = Field(
         default=None,
         ge=1,
-        description="samples a forward pass on one worker; changes memory, not the experiment",
+        description="samples a forward pass on one worker; changes memory, not the experiment. Default: a whole batch, "
+        "on a GPU as many as are estimated to fit",
     )
     lora_rank: int = Field(default=8, ge=1)
     lora_alpha: float = Field(default=16.0, gt=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +15,10 @@ from datasets_spec.copies.ties import Ties
 from datasets_spec.errors import StoreError
 from datasets_spec.images.limits import ImageLimits
 
+if TYPE_CHECKING:
+    from datasets_spec.copies.looks import Looks
+    from datasets_spec.copies.shortlist import Indexes, Shortlist
+
 # A task of some seconds; its images are opened by it alone.
 PAIRS_PER_CHUNK = 256
 # Pairs that are compared at most, the most alike first: so many an image, and so many whatever their number. What is
@@ -23,6 +27,13 @@ MAX_PAIRS_PER_IMAGE: Final = 3
 MIN_PAIRS: Final = 10_000
 # Share of the pairs compared, the least alike of them, by which what was not compared is judged.
 _LATE: Final = 10
+
+
+class FindPairs(Protocol):
+    """Lists images that look alike."""
+
+    def __call__(self, looks: Looks, /, *, with_mirrored: bool, tied: Indexes) -> Shortlist:
+        """See :func:`shortlist`."""
 
 
 class CopySearch(BaseModel):
@@ -85,6 +96,7 @@ def group_copies(
     known_pairs: Callable[[Sequence[tuple[str, str]]], dict[tuple[str, str], ComparedPair]] | None = None,
     on_event: Callable[[str], None] | None = None,
     compare_chunks: Callable[[Sequence[PairChunk]], Iterable[ComparedChunk]] | None = None,
+    find_pairs: FindPairs | None = None,
 ) -> CopyGroups:
     """Groups images that show the same picture.
 
@@ -97,6 +109,7 @@ def group_copies(
         on_event: Told how far it is.
         compare_chunks: Compares chunks of pairs, in any order, as :func:`compare_chunk` does; one after the other by
             default. The answer does not depend on it.
+        find_pairs: Lists what looks alike, as :func:`shortlist` does.
 
     Raises:
         StoreError: An image cannot be opened any more.
@@ -110,7 +123,8 @@ def group_copies(
         return CopyGroups(search=CopySearch(num_images=len(images), num_flat=num_flat))
     numbers: dict[str, int] = {}
     tied = np.array([numbers.setdefault(known.get(name, name), len(numbers)) for name in names])
-    pairs = shortlist(from_numbers([images[name].numbers for name in names]), with_mirrored=flips, tied=tied)
+    looks = from_numbers([images[name].numbers for name in names])
+    pairs = (find_pairs or shortlist)(looks, with_mirrored=flips, tied=tied)
     budget = max(MIN_PAIRS, MAX_PAIRS_PER_IMAGE * len(names))
     listed = [(names[one], names[two]) for one, two in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)]
     chosen, num_over = listed[:budget], max(0, len(listed) - budget)

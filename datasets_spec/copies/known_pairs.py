@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_spec.atomic import replace_file
 from datasets_spec.copies.chunks import ComparedPair
 from datasets_spec.copies.pixel_agreement import Relation
+from datasets_spec.storage.files import replace_file, whole
+from datasets_spec.storage.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,7 +111,7 @@ def _schema() -> pa.Schema:
     return pa.schema([("first", pa.uint64()), ("second", pa.uint64()), ("relation", pa.int8()), *numbers])
 
 
-def read_known(store_dir: Path, *, flips: bool) -> KnownPairs:
+def read_known(store_dir: Place, *, flips: bool) -> KnownPairs:
     """Reads what is known; nothing where there is no file, or none that can be read.
 
     Args:
@@ -120,14 +121,14 @@ def read_known(store_dir: Path, *, flips: bool) -> KnownPairs:
     import pyarrow as pa
 
     try:
-        with pa.OSFile(str(store_dir / KNOWN_PAIRS_NAME), "rb") as source:
+        with whole(store_dir / KNOWN_PAIRS_NAME) as source:
             table = pa.ipc.open_file(source).read_all()
     except (OSError, pa.ArrowException):
         table = _schema().empty_table()
     return KnownPairs(table if table.schema == _schema() else _schema().empty_table(), flips=flips)
 
 
-def write_known(store_dir: Path, table: pa.Table) -> None:
+def write_known(store_dir: Place, table: pa.Table) -> None:
     """Writes what is known, in the place of what was.
 
     Args:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from datasets_spec.atomic import replace_file
-from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACK_SUFFIX, PackFile
+from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PackFile
+from datasets_spec.storage.files import files_in, replace_file
+from datasets_spec.storage.place import Place
+from datasets_spec.storage.read_many import Range, read_many
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +56,7 @@ def facts_schema() -> pa.Schema:
     return pa.schema(list(columns.items()))
 
 
-def write_index(folder: Path, stem: str, rows: Sequence[dict[str, Any]], pack: PackFile | None) -> None:
+def write_index(folder: Place, stem: str, rows: Sequence[dict[str, Any]], pack: PackFile | None) -> None:
     """Writes what is known of the images of a pack; only its owner can read it.
 
     Args:
@@ -76,26 +78,42 @@ def write_index(folder: Path, stem: str, rows: Sequence[dict[str, Any]], pack: P
     replace_file(folder / (stem + INDEX_SUFFIX), write)
 
 
-def read_index(path: Path) -> tuple[pa.Table, PackFile | None] | None:
-    """Reads an index and compares the size of its pack.
+def read_indexes(folder: Place, stems: Iterable[str]) -> Iterator[tuple[pa.Table, PackFile | None] | None]:
+    """Reads indexes, and compares the sizes of their packs.
 
     Args:
-        path: The index.
+        folder: Folder of packs.
+        stems: Their names without suffix.
 
-    Returns:
-        Facts, and their pack; None where index or pack is not as it was written.
+    Yields:
+        Of each, facts and their pack; None where index or pack is not as it was written.
     """
     import pyarrow as pa
 
+    if not isinstance(folder, Path):
+        num_bytes = files_in(folder)
+        for data in read_many(Range(folder / (stem + INDEX_SUFFIX)) for stem in stems):
+            yield None if data is None else _read(pa.BufferReader(data), num_bytes.get)
+        return
+    for stem in stems:
+        try:
+            # Mapped: of an index of many images few columns are looked at.
+            with pa.memory_map(str(folder / (stem + INDEX_SUFFIX))) as source:
+                yield _read(source, lambda name: (folder / name).stat().st_size)
+        except OSError:
+            yield None
+
+
+def _read(source: pa.NativeFile, num_bytes_of: Callable[[str], int | None]) -> tuple[pa.Table, PackFile | None] | None:
+    import pyarrow as pa
+
     try:
-        # Mapped: of an index of many images few columns are looked at.
-        with pa.memory_map(str(path)) as source:
-            table = pa.ipc.open_file(source).read_all()
+        table = pa.ipc.open_file(source).read_all()
         about = json.loads((table.schema.metadata or {})[_PACK])
         pack = None if about is None else PackFile.model_validate(about)
-        if pack is not None and path.with_suffix(PACK_SUFFIX).stat().st_size != pack.num_bytes:
-            return None
-    except (OSError, ValueError, KeyError, pa.ArrowException):
+    except (ValueError, KeyError, pa.ArrowException):
+        return None
+    if pack is not None and num_bytes_of(pack.name) != pack.num_bytes:
         return None
     table = table.replace_schema_metadata(None)
     return (table, pack) if table.schema == facts_schema() else None

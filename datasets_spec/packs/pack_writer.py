@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import uuid
 import zlib
-from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from datasets_spec.atomic import sync
+from datasets_spec.storage.new_file import new_file
+from datasets_spec.storage.place import Place
 
 PACKS: Final = "packs"
 PACK_SUFFIX: Final = ".pack"
 INDEX_SUFFIX: Final = ".arrow"
-# A file of this name has no end yet, and never gets one where its process was killed.
-UNFINISHED: Final = ".unfinished-"
 
 
-class Place(NamedTuple):
+class Extent(NamedTuple):
     """Where an image lies in a pack.
 
     Args:
@@ -56,23 +54,20 @@ class PackWriter:
         folder: Folder of packs.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.stem = uuid.uuid4().hex[:16]
-        self._folder = folder
-        self._unfinished = folder / f"{UNFINISHED}{self.stem}"
-        self._file = self._unfinished.open("xb")
+        self._file = new_file(folder / (self.stem + PACK_SUFFIX))
         self._digest = hashlib.sha256()
-        self._places: dict[str, Place] = {}
+        self._extents: dict[str, Extent] = {}
         self._num_bytes = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._unfinished.unlink(missing_ok=True)
+        self._file.abandon()
 
-    def append(self, name: str, data: bytes) -> Place:
+    def append(self, name: str, data: bytes) -> Extent:
         """Writes an image, or finds it where it was written before.
 
         Args:
@@ -82,24 +77,21 @@ class PackWriter:
         Returns:
             Where it lies.
         """
-        if name not in self._places:
+        if name not in self._extents:
             self._file.write(data)
             self._digest.update(data)
-            self._places[name] = Place(self._num_bytes, len(data), zlib.crc32(data))
+            self._extents[name] = Extent(self._num_bytes, len(data), zlib.crc32(data))
             self._num_bytes += len(data)
-        return self._places[name]
+        return self._extents[name]
 
     def finish(self) -> PackFile | None:
-        """Brings the pack to the disk and gives it its name.
+        """Gives the pack its name, when it is on the disk or in the bucket.
 
         Returns:
             The pack; None where nothing was appended, and there is no file.
         """
-        self._file.close()
-        if not self._places:
+        if not self._extents:
+            self._file.abandon()
             return None
-        sync(self._unfinished)
-        name = self.stem + PACK_SUFFIX
-        self._unfinished.rename(self._folder / name)
-        sync(self._folder)
-        return PackFile(name=name, num_bytes=self._num_bytes, sha256=self._digest.hexdigest())
+        self._file.publish()
+        return PackFile(name=self.stem + PACK_SUFFIX, num_bytes=self._num_bytes, sha256=self._digest.hexdigest())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
 from typing import Final
 
-from datasets_spec.atomic import replace_text
 from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACK_SUFFIX, PACKS
+from datasets_spec.storage.files import files_in, replace_text
+from datasets_spec.storage.place import Place
 
 USED_NAME: Final = "packs.txt"
 
 
-def write_used(generation: Path, names: Iterable[str]) -> None:
+def write_used(generation: Place, names: Iterable[str]) -> None:
     """Notes which packs a generation uses.
 
     Args:
@@ -22,7 +23,7 @@ def write_used(generation: Path, names: Iterable[str]) -> None:
     replace_text(generation / USED_NAME, "".join(f"{name}\n" for name in names))
 
 
-def remove_unused(store_dir: Path, generations: Iterable[Path]) -> int:
+def remove_unused(store_dir: Place, generations: Iterable[Place]) -> int:
     """Removes packs that no generation uses; the caller holds the store's lock.
 
     Args:
@@ -38,21 +39,22 @@ def remove_unused(store_dir: Path, generations: Iterable[Path]) -> int:
             used.update((generation / USED_NAME).read_text(encoding="utf-8").split())
         except FileNotFoundError:  # of an earlier version, whose rows hold their images
             continue
-    return sum(_remove(path) for path in _files(store_dir) if path.with_suffix(PACK_SUFFIX).name not in used)
+    return _remove(store_dir, lambda name: str(PurePosixPath(name).with_suffix(PACK_SUFFIX)) not in used)
 
 
-def remove_unfinished(store_dir: Path) -> None:
+def remove_unfinished(store_dir: Place) -> None:
     """Removes what killed processes left; the caller holds the store's lock, so none is at work.
 
     Args:
         store_dir: The store.
     """
-    for path in _files(store_dir):
-        if path.name.startswith("."):
-            _remove(path)
+    if isinstance(store_dir, Path):
+        _remove(store_dir, lambda name: name.startswith("."))
+    else:
+        store_dir.storage.sweep(f"{(store_dir / PACKS).key}/")
 
 
-def forget(store_dir: Path, names: Iterable[str]) -> None:
+def forget(store_dir: Place, names: Iterable[str]) -> None:
     """Removes the indexes of packs, so that their images are opened again; readers keep the packs.
 
     Args:
@@ -60,15 +62,16 @@ def forget(store_dir: Path, names: Iterable[str]) -> None:
         names: Names of packs.
     """
     for name in names:
-        (store_dir / PACKS / name).with_suffix(INDEX_SUFFIX).unlink(missing_ok=True)
+        (store_dir / PACKS / str(PurePosixPath(name).with_suffix(INDEX_SUFFIX))).unlink(missing_ok=True)
 
 
-def _files(store_dir: Path) -> list[Path]:
+def _remove(store_dir: Place, is_to_go: Callable[[str], bool]) -> int:
+    """Removes files of the folder of packs; returns how many bytes they had."""
     folder = store_dir / PACKS
-    return [path for path in sorted(folder.iterdir()) if path.is_file()] if folder.is_dir() else []
-
-
-def _remove(path: Path) -> int:
-    num_bytes = path.stat().st_size
-    path.unlink()
-    return num_bytes
+    going = {name: size for name, size in files_in(folder).items() if is_to_go(name)}
+    if isinstance(folder, Path):
+        for name in going:
+            (folder / name).unlink()
+    else:
+        folder.storage.remove_all([(folder / name).key for name in going])
+    return sum(going.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +12,7 @@ from datasets_spec.atomic import sync, sync_folders
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.copies.groups import CopyGroups, group_copies
 from datasets_spec.copies.known_pairs import read_known, write_known
+from datasets_spec.copies.known_shortlist import known_shortlist
 from datasets_spec.errors import UserError
 from datasets_spec.images.limits import ImageLimits
 from datasets_spec.packs.pack_writer import PACKS
@@ -21,7 +21,7 @@ from datasets_spec.prepare.counts import build_manifest
 from datasets_spec.prepare.finish_rows import finish_block
 from datasets_spec.prepare.inputs import IMAGES_NAME, DataFile, SubsetSource, data_files, subset_sources
 from datasets_spec.prepare.opening.attempts import num_repeated
-from datasets_spec.prepare.opening.image_facts import FACTS_NAME, write_facts, write_image_states
+from datasets_spec.prepare.opening.image_facts import FinishingOrders, write_image_states
 from datasets_spec.prepare.opening.open_block import OpenedBlock, OpeningOrders, open_block
 from datasets_spec.prepare.opening.open_wanted import OpenedImages, open_wanted
 from datasets_spec.prepare.opening.wanted_images import WantedImages, find_wanted, opening_of
@@ -34,7 +34,8 @@ from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
 from datasets_spec.prepare.write_rows import write_row_list
 from datasets_spec.splits.links import Links
 from datasets_spec.splits.row_plan import RowPlan, make_plan
-from datasets_spec.storage.place import as_place
+from datasets_spec.storage.files import remove_folder, replace_file
+from datasets_spec.storage.place import Place, as_place
 from datasets_spec.store.generations import GENERATIONS
 from datasets_spec.store.manifest import StoreManifest
 from datasets_spec.store.remarks import tell_patients_and_contradictions
@@ -63,8 +64,8 @@ class StoreOrder:
     """
 
     catalog: Catalog
-    store_dir: Path
-    generation: Path
+    store_dir: Place
+    generation: Place
     seed: int
     quarantine_limit: float
     limits: ImageLimits
@@ -73,7 +74,7 @@ class StoreOrder:
     renew: Callable[[str], None] | None
 
     @property
-    def staging(self) -> Path:
+    def staging(self) -> Place:
         """Folder of staged rows."""
         return self.generation / STAGING
 
@@ -115,9 +116,9 @@ def build_store(order: StoreOrder) -> tuple[StoreManifest, AsideRows]:
     links = tie_rows(survey.rows, groups)
     plan = _plan(order, survey, links)
     parts = _write(order, plan, secret_path)
-    write_image_states(opened.facts, sources, order.generation / IMAGES_NAME)
+    replace_file(order.generation / IMAGES_NAME, partial(write_image_states, opened.facts, sources))
     write_used(order.generation, [pack.name for pack in opened.packs])
-    write_tied_rows(tied_rows(survey, plan, groups), order.generation / TIED_ROWS_NAME)
+    replace_file(order.generation / TIED_ROWS_NAME, partial(write_tied_rows, tied_rows(survey, plan, groups)))
     _bring_to_disk(order)
     manifest = build_manifest(
         order.catalog,
@@ -182,12 +183,9 @@ def _finish_rows(
     """Gives all rows what was learned of their images."""
     from datasets_spec.prepare.ray_jobs import side_by_side
 
-    facts_path = order.staging.absolute() / FACTS_NAME
-    write_facts(opened.facts, facts_path)
-    finish = partial(
-        finish_block, sources=sources, seed=order.seed, staging=order.staging.absolute(), facts_path=facts_path
-    )
-    side_by_side(finish, wanted.blocks, order.progress("finished", "rows", num_rows).add)
+    finish = partial(finish_block, sources=sources, seed=order.seed, staging=order.staging.absolute())
+    orders = FinishingOrders(wanted.blocks, opened.facts)
+    side_by_side(finish, orders, order.progress("finished", "rows", num_rows).add)
 
 
 def _find_copies(order: StoreOrder, survey: Survey) -> CopyGroups:
@@ -204,6 +202,7 @@ def _find_copies(order: StoreOrder, survey: Survey) -> CopyGroups:
         known_pairs=known_pairs.of,
         on_event=order.tell,
         compare_chunks=compare_pairs,
+        find_pairs=partial(known_shortlist, store_dir=order.store_dir),
     )
     write_known(order.store_dir, known_pairs.with_pairs(groups.compared))
     return groups
@@ -235,7 +234,7 @@ def _plan(order: StoreOrder, survey: Survey, links: Links) -> RowPlan:
     return plan
 
 
-def _write(order: StoreOrder, plan: RowPlan, secret_path: Path) -> list[dict[str, Any]]:
+def _write(order: StoreOrder, plan: RowPlan, secret_path: Place) -> list[dict[str, Any]]:
     """Writes the planned rows and their list."""
     from datasets_spec.prepare.ray_jobs import store_rows
 
@@ -243,13 +242,13 @@ def _write(order: StoreOrder, plan: RowPlan, secret_path: Path) -> list[dict[str
     order.tell(f"writing {num_rows} rows in {len(plan.partitions)} partitions")
     wrote = order.progress("wrote", "rows", num_rows)
     parts = store_rows(plan, order.staging, order.generation, secret_path=secret_path, on_rows=wrote.add)
-    write_row_list(plan, order.generation / ROWS_NAME)
+    replace_file(order.generation / ROWS_NAME, partial(write_row_list, plan))
     return parts
 
 
 def _bring_to_disk(order: StoreOrder) -> None:
-    shutil.rmtree(order.staging, ignore_errors=True)
-    for name in (ROWS_NAME, IMAGES_NAME, TIED_ROWS_NAME):
-        sync(order.generation / name)
-    sync_folders(order.generation)
-    sync(order.generation.parent)
+    """Removes what only the steps between needed; on a disk, waits until entries of folders are there, too."""
+    remove_folder(order.staging)
+    if isinstance(order.generation, Path):
+        sync_folders(order.generation)
+        sync(order.generation.parent)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.errors import StoreError
@@ -12,13 +11,15 @@ from datasets_spec.images.dicom import MISSING_READER
 from datasets_spec.prepare.inputs import IMAGES_NAME, subset_sources
 from datasets_spec.prepare.quarantine import Tally
 from datasets_spec.sample import QuarantineReason
+from datasets_spec.storage.files import whole
+from datasets_spec.storage.place import Place
 from datasets_spec.store.damages import find_damages
 from datasets_spec.store.image_states import images_unchanged
 from datasets_spec.store.manifest import StoreManifest, read_manifest
 from datasets_spec.store.store import QUARANTINE_NAME
 
 
-def readable_manifest(store_dir: Path) -> StoreManifest | None:
+def readable_manifest(store_dir: Place) -> StoreManifest | None:
     """Returns a store's manifest; None where there is none that can be read.
 
     Args:
@@ -34,7 +35,7 @@ def readable_manifest(store_dir: Path) -> StoreManifest | None:
 def is_current(
     manifest: StoreManifest,
     catalog: Catalog,
-    store_dir: Path,
+    store_dir: Place,
     *,
     fingerprint: str,
     check_hashes: bool,
@@ -62,7 +63,8 @@ def is_current(
         tell(f"{len(damages)} files of the store are damaged, the first {damages[0]}: all are written again")
         return False
     try:
-        states = pq.read_table(store_dir / manifest.generation / IMAGES_NAME, page_checksum_verification=True)
+        with whole(store_dir / manifest.generation / IMAGES_NAME) as source:
+            states = pq.read_table(source, page_checksum_verification=True)
     except (OSError, pa.ArrowException):
         tell(f"{IMAGES_NAME} of the store is damaged: all files are written again")
         return False
@@ -75,7 +77,7 @@ def is_current(
     return True
 
 
-def _lacked_a_reader(manifest: StoreManifest, store_dir: Path) -> bool:
+def _lacked_a_reader(manifest: StoreManifest, store_dir: Place) -> bool:
     """Whether rows were set aside because what reads their images was not installed."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -85,7 +87,8 @@ def _lacked_a_reader(manifest: StoreManifest, store_dir: Path) -> bool:
     if not any(counts.quarantined.get(reason) for counts in manifest.subsets.values()):
         return False
     try:
-        details = pq.read_table(store_dir / QUARANTINE_NAME, columns=["detail"]).column("detail")
+        with whole(store_dir / QUARANTINE_NAME) as source:
+            details = pq.read_table(source, columns=["detail"]).column("detail")
     except (OSError, pa.ArrowException):
         return False
     return bool(pc.any(pc.match_substring(details, MISSING_READER)).as_py())

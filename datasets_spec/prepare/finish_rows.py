@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.images.limits import ImageRefused
 from datasets_spec.prepare.box_answers import place_box
 from datasets_spec.prepare.inputs import SubsetSource
-from datasets_spec.prepare.opening.image_facts import facts_of
-from datasets_spec.prepare.opening.wanted_images import BlockOrder
+from datasets_spec.prepare.opening.image_facts import FinishingOrder
 from datasets_spec.prepare.option_order import keeps_published_order, option_order
 from datasets_spec.prepare.staged_rows import is_to_open, read_block, staged_table, write_staged
 from datasets_spec.prepare.surveying.contradictions import comparison_keys
 from datasets_spec.sample import OPEN_ANSWER, Flag
+from datasets_spec.storage.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def finish_block(
-    order: BlockOrder, *, sources: Mapping[str, SubsetSource], seed: int, staging: Path, facts_path: Path
-) -> int:
+def finish_block(order: FinishingOrder, *, sources: Mapping[str, SubsetSource], seed: int, staging: Place) -> int:
     """Finishes the rows of a block and writes them.
 
     Args:
@@ -31,17 +28,15 @@ def finish_block(
         sources: Subsets by name.
         seed: Seed of the store.
         staging: Folder of staged rows.
-        facts_path: What is known of all images.
 
     Returns:
         How many records it holds.
     """
-    images, masks = order.images.tolist(), order.masks.tolist()
-    known = facts_of(facts_path, sorted({*images, *masks}))
+    known = order.facts.to_pylist()
     table = finish_rows(
         read_block(staging, order.block),
-        [known[number] for number in images],
-        [known[number] for number in masks],
+        [known[number] for number in order.images.tolist()],
+        [known[number] for number in order.masks.tolist()],
         sources=sources,
         seed=seed,
     )

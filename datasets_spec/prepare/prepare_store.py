@@ -7,12 +7,13 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets_spec.canonical import short_hash
 from datasets_spec.catalog.catalog import Catalog
-from datasets_spec.errors import StoreError
+from datasets_spec.errors import StorageError, StoreError
 from datasets_spec.images.limits import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_MPX, ImageLimits
 from datasets_spec.packs.unused import forget, remove_unfinished
 from datasets_spec.prepare.build_store import REFUSED_NAME, STAGING, StoreOrder, build_store
@@ -23,8 +24,13 @@ from datasets_spec.prepare.inputs import (
     require_inputs,
 )
 from datasets_spec.prepare.quarantine import require_within_limit, write_quarantine
+from datasets_spec.storage.files import folders_in, remove_folder
+from datasets_spec.storage.lock import name_of
+from datasets_spec.storage.place import Place, S3Place
 from datasets_spec.store.damages import find_damages
-from datasets_spec.store.generations import GENERATIONS, LEASE_NAME, locked, remove_unheld
+from datasets_spec.store.generations import GENERATIONS, remove_unheld
+from datasets_spec.store.lease import LEASE_NAME
+from datasets_spec.store.lock import Hold, locked
 from datasets_spec.store.manifest import StoreManifest, write_manifest
 from datasets_spec.store.store import QUARANTINE_NAME
 
@@ -44,7 +50,7 @@ class PreparedStore:
 
 def prepare_store(
     catalog: Catalog,
-    store_dir: Path,
+    store_dir: Place,
     *,
     seed: int = 0,
     quarantine_limit: float = 0.05,
@@ -78,6 +84,7 @@ def prepare_store(
         LeakageError: The leakage guard failed.
         StoreError: Another process prepares this store, a node does not see it, rows or parts were lost on the
             way, or an image changed meanwhile.
+        StorageError: A bucket cannot be used, or another process holds the lock of a store in one.
     """
     tell = on_event or (lambda message: None)
     limits = ImageLimits(max_mpx=max_image_mpx, max_bytes=max_image_bytes)
@@ -101,15 +108,18 @@ def prepare_store(
     # Looked at without the lock, which a store on a read-only mount cannot give.
     if before and _is_current(before, order, check_hashes):
         return PreparedStore(manifest=before, was_current=True)
-    with locked(store_dir) as has_lock:
+    with locked(store_dir, is_patient=True, tell=tell) as hold:
         # Another process may have prepared it since, from the same inputs.
         now = readable_manifest(store_dir)
         if now and now != before and _is_current(now, order, check_hashes):
             return PreparedStore(manifest=now, was_current=True)
-        if not has_lock:
+        if not hold.is_alone:
             tell(f"{store_dir} is on a file system without locks: prepare it from one place at a time")
-        manifest = _built(order, before if check_hashes else None, has_lock)
-        held = remove_unheld(store_dir, manifest.generation).held
+        if isinstance(store_dir, S3Place):
+            name = f"{name_of(hold.fence)}-{short_hash(fingerprint)}"
+            order = replace(order, generation=store_dir / GENERATIONS / name)
+        manifest = _built(order, before if check_hashes else None, hold)
+        held = remove_unheld(store_dir, manifest.generation, hold).held
     same = ", the same rows as before" if before and before.fingerprint == manifest.fingerprint else ""
     tell(f"the store {store_dir} is ready: fingerprint {short_hash(manifest.fingerprint)}{same}")
     if held:
@@ -135,34 +145,45 @@ def _is_current(manifest: StoreManifest, order: StoreOrder, check_hashes: bool) 
     return True
 
 
-def _built(order: StoreOrder, suspect: StoreManifest | None, has_lock: bool) -> StoreManifest:
+def _built(order: StoreOrder, suspect: StoreManifest | None, hold: Hold) -> StoreManifest:
     """Builds and announces a generation; what is left of one that fails goes.
 
     Args:
         order: What to build.
         suspect: Manifest of packs whose bytes are compared with their hashes before they are used again.
-        has_lock: Whether no other process is at work.
+        hold: The store's lock.
     """
     store_dir = order.store_dir
     order.generation.mkdir(parents=True)
-    (order.generation / LEASE_NAME).touch()
+    if isinstance(order.generation, Path):
+        (order.generation / LEASE_NAME).touch()
     try:
-        if has_lock:
+        if hold.is_alone:
             _remove_left_staging(store_dir)
             remove_unfinished(store_dir)
         if suspect is not None:
             damages = find_damages(store_dir, suspect, check_hashes=True)
             forget(store_dir, [Path(damage.path).name for damage in damages if damage.is_pack])
         manifest, aside = build_store(order)
+        hold.require()
+        _require_packs(store_dir, manifest)
         write_quarantine(aside, store_dir / QUARANTINE_NAME)
     except BaseException as error:
-        shutil.rmtree(order.generation, ignore_errors=True)
-        if _is_full(error):
+        with suppress(StorageError):  # the bucket is the trouble: what is left goes with the next preparation
+            remove_folder(order.generation)
+        if isinstance(store_dir, Path) and _is_full(error):
             raise _no_space(store_dir) from None
         raise
-    write_manifest(store_dir, manifest)
+    write_manifest(store_dir, manifest, fence=hold.fence)
     (store_dir / REFUSED_NAME).unlink(missing_ok=True)
     return manifest
+
+
+def _require_packs(store_dir: Place, manifest: StoreManifest) -> None:
+    """Makes sure that what a bucket's manifest will name is there: an owner of the lock that slept may tidy up late."""
+    if isinstance(store_dir, S3Place) and (gone := find_damages(store_dir, manifest, check_hashes=False)):
+        told = f"{len(gone)} files of the store are gone again, the first: {gone[0]}"
+        raise StoreError(told, hint="prepare the store again: recombine data prepare")
 
 
 def _is_full(error: BaseException) -> bool:
@@ -178,7 +199,7 @@ def _no_space(store_dir: Path) -> StoreError:
     )
 
 
-def _remove_left_staging(store_dir: Path) -> None:
+def _remove_left_staging(store_dir: Place) -> None:
     """Removes what a killed preparation left; the caller holds the lock, so none is at work."""
-    for left in (store_dir / GENERATIONS).glob(f"*/{STAGING}"):
-        shutil.rmtree(left, ignore_errors=True)
+    for name in folders_in(store_dir / GENERATIONS):
+        remove_folder(store_dir / GENERATIONS / name / STAGING)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_spec.atomic import replace_file
 from datasets_spec.errors import MissingImagesError, QuarantineLimitError
 from datasets_spec.sample import QuarantineReason
-from datasets_spec.splits.row_table import Place, count_files
+from datasets_spec.splits.row_table import RowSource, count_files
+from datasets_spec.storage.files import replace_file
+from datasets_spec.storage.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +56,7 @@ class Tally:
         return {reason.value: num for reason, num in common if reason not in NOT_FAULTS}
 
 
-def require_within_limit(tallies: Mapping[str, Tally], limit: float, list_path: Path) -> None:
+def require_within_limit(tallies: Mapping[str, Tally], limit: float, list_path: Place) -> None:
     """Refuses subsets of which too many rows cannot be used.
 
     Args:
@@ -107,7 +107,7 @@ class AsideRows:
         places: Where rows come from.
     """
 
-    def __init__(self, places: tuple[Place, ...]) -> None:
+    def __init__(self, places: tuple[RowSource, ...]) -> None:
         self._places = places
         self._place, self._index, self._reason = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int8)
         self._details: list[pa.Array] = []
@@ -166,7 +166,7 @@ def _ranks(texts: Sequence[str]) -> NDArray[np.int64]:
     return np.array([ordered.index(text) for text in texts], np.int64)
 
 
-def write_quarantine(rows: AsideRows, path: Path) -> None:
+def write_quarantine(rows: AsideRows, path: Place) -> None:
     """Writes the list of rows that are not in the store, atomically.
 
     Args:

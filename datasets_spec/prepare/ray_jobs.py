@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from datasets_spec.copies.chunks import ComparedChunk, PairChunk, compare_chunk
@@ -20,6 +19,7 @@ from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS
 from datasets_spec.prepare.read_rows import ROWS_PER_BLOCK, read_and_count, write_block
 from datasets_spec.prepare.write_rows import order_table, require_parts, write_parts
 from datasets_spec.splits.row_plan import RowPlan
+from datasets_spec.storage.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +60,7 @@ def _quiet_context() -> Iterator[None]:
 def read_all_rows(
     files: Sequence[DataFile],
     sources: dict[str, SubsetSource],
-    staging: Path,
+    staging: Place,
     *,
     on_rows: Callable[[int], None],
 ) -> None:
@@ -94,7 +94,7 @@ def read_all_rows(
 
 
 def store_rows(
-    plan: RowPlan, staging: Path, generation: Path, *, secret_path: Path, on_rows: Callable[[int], None]
+    plan: RowPlan, staging: Place, generation: Place, *, secret_path: Place, on_rows: Callable[[int], None]
 ) -> list[dict[str, Any]]:
     """Last step: writes the planned rows as Parquet parts.
 

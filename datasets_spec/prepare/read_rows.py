@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.canonical import content_hash, short_hash
@@ -15,7 +14,7 @@ from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin
 from datasets_spec.prepare.staged_rows import staged_table, write_read
 from datasets_spec.readers import get_reader
 from datasets_spec.sample import QuarantinedRow, QuarantineReason, RawSample
-from datasets_spec.storage.place import as_place
+from datasets_spec.storage.place import Place, as_place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +51,7 @@ def read_files(batch: pa.Table, *, sources: Mapping[str, SubsetSource]) -> Itera
         yield staged_table(rows)
 
 
-def read_and_count(batch: pa.Table, *, sources: Mapping[str, SubsetSource], staging: Path) -> Iterator[pa.Table]:
+def read_and_count(batch: pa.Table, *, sources: Mapping[str, SubsetSource], staging: Place) -> Iterator[pa.Table]:
     """Reads files as :func:`read_files` does; behind the rows of each comes one that says how many there were.
 
     Args:
@@ -118,7 +117,7 @@ def _groups(record: RawSample, source: SubsetSource) -> list[str]:
     return sorted(hashlib.sha256(f"{source.namespace}\0{name}".encode()).hexdigest()[:16] for name in found)
 
 
-def write_block(table: pa.Table, *, staging: Path) -> pa.Table:
+def write_block(table: pa.Table, *, staging: Place) -> pa.Table:
     """Writes a block of rows to the folder of staged rows; one that is read again replaces what it wrote.
 
     Args:

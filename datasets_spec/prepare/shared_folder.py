@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from datasets_spec.atomic import replace_text
 from datasets_spec.errors import StorageError, StoreError
-from datasets_spec.storage.place import Place, as_place
+from datasets_spec.storage.files import remove_folder, replace_text
+from datasets_spec.storage.place import Place, S3Place, as_place
 
 PROOF_NAME = "nodes"
 TOKEN_NAME = "token"
@@ -19,6 +17,14 @@ TOKEN_NAME = "token"
 ANSWER_TIMEOUT_S = 300.0
 # Network file systems show another machine's new file after a while; NFS remembers a folder for up to 60 s.
 SEEN_TIMEOUT_S = 60.0
+_HINT = (
+    "put the store (`store` in the study's file), the data files and the images on storage that all nodes mount at the "
+    "same paths, data in buckets within reach of all, or leave these nodes out of the cluster"
+)
+_HINT_BUCKET = (
+    "give every node the credentials and the endpoint of the store's bucket, put data files and images on storage that "
+    "all nodes mount at the same paths or in buckets, or leave these nodes out of the cluster"
+)
 
 
 def prove_folder(proof: str, token: str, node_id: str, inputs: Sequence[str] = ()) -> str | None:
@@ -33,8 +39,8 @@ def prove_folder(proof: str, token: str, node_id: str, inputs: Sequence[str] = (
     Returns:
         What is wrong here; None if nothing is.
     """
-    folder = Path(proof)
     try:
+        folder = as_place(proof)
         if not (folder / TOKEN_NAME).is_file():
             return "does not see the folder of the store"
         if (folder / TOKEN_NAME).read_text(encoding="utf-8") != token:
@@ -42,15 +48,21 @@ def prove_folder(proof: str, token: str, node_id: str, inputs: Sequence[str] = (
         replace_text(folder / node_id, token)
     except OSError as error:
         return f"cannot use the folder of the store: {error.strerror or type(error).__name__}"
+    except StorageError as error:
+        return f"does not get at the store: {_in_one_line(error)}"
     # A row whose image is on another machine would be set aside, or not, as the tasks happen to be placed.
     try:
         absent = [path for path in inputs if not as_place(path).exists()]
     except StorageError as error:
-        return f"does not get at the data: {error.message}" + (f" ({error.hint})" if error.hint else "")
+        return f"does not get at the data: {_in_one_line(error)}"
     return f"does not see {absent[0]} ({len(absent)} of {len(inputs)} data files and image folders)" if absent else None
 
 
-def require_shared_folder(folder: Path, inputs: Iterable[Place], tell: Callable[[str], None]) -> None:
+def _in_one_line(error: StorageError) -> str:
+    return error.message + (f" ({error.hint})" if error.hint else "")
+
+
+def require_shared_folder(folder: Place, inputs: Iterable[Place], tell: Callable[[str], None]) -> None:
     """Lets a task on every living node with processors read and write in a folder, and look for the data.
 
     A node that joins later is not asked; what it might lose is found when rows and parts are counted.
@@ -75,17 +87,16 @@ def require_shared_folder(folder: Path, inputs: Iterable[Place], tell: Callable[
     try:
         problems = _answers(asked, proof, token, sorted({str(path.absolute()) for path in inputs if path.exists()}))
     finally:
-        shutil.rmtree(proof, ignore_errors=True)
+        remove_folder(proof)
     if problems:
         raise StoreError(
             f"{len(problems)} of {len(asked)} nodes cannot help to prepare the store in {folder.absolute()}:\n  "
             + "\n  ".join(problems),
-            hint="put the store (`store` in the study's file), the data files and the images on storage that all nodes "
-            "mount at the same paths, data in buckets within reach of all, or leave these nodes out of the cluster",
+            hint=_HINT_BUCKET if isinstance(folder, S3Place) else _HINT,
         )
 
 
-def _answers(nodes: Sequence[Mapping[str, Any]], proof: Path, token: str, inputs: Sequence[str]) -> list[str]:
+def _answers(nodes: Sequence[Mapping[str, Any]], proof: Place, token: str, inputs: Sequence[str]) -> list[str]:
     """What is wrong, one line a node."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -115,7 +126,7 @@ def _answers(nodes: Sequence[Mapping[str, Any]], proof: Path, token: str, inputs
     return problems
 
 
-def _is_seen(answer: Path, token: str) -> bool:
+def _is_seen(answer: Place, token: str) -> bool:
     deadline = time.monotonic() + SEEN_TIMEOUT_S
     while True:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from datasets_spec.prepare.surveying.row_columns import RowColumns
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.row_plan import RowPlan
 from datasets_spec.splits.row_table import Rows, RowTable, count_files
+from datasets_spec.storage.place import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ class Survey:
             self.aside.add(self.rows.place[at], self.rows.index[at], np.full(len(rows), REASONS.index(reason), np.int8))
 
 
-def survey_staging(staging: Path, files: Sequence[DataFile], sources: Mapping[str, SubsetSource]) -> Survey:
+def survey_staging(staging: Place, files: Sequence[DataFile], sources: Mapping[str, SubsetSource]) -> Survey:
     """Reads hashes and verdicts of staged rows, column by column.
 
     Args:

@@ -17,6 +17,8 @@ from datasets_spec.sample import PLACE_FIELDS, file_stem, rows_schema, sample_id
 from datasets_spec.splits.hashes import hex_texts
 from datasets_spec.splits.row_plan import RowPlan
 from datasets_spec.splits.row_table import Rows
+from datasets_spec.storage.files import put, sizes_below
+from datasets_spec.storage.place import Place, as_place
 from datasets_spec.store.secret import pseudonym, read_secret
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ def write_parts(
     import pyarrow as pa
 
     done = []
-    secret = read_secret(Path(secret_path))
+    secret, folder = read_secret(as_place(secret_path)), as_place(generation)
     for order in batch.to_pylist():
         result = {name: order[name] for name in ("subset", "split", "path")}
         found = ordered_rows(staging, order)
@@ -145,14 +147,14 @@ def write_parts(
             where = f"the node {platform.node()} sees {len(staged)} of {len(found)} staged rows of '{order['subset']}'"
             done.append({**result, "failure": f"{where}, and not {_first_lost(order, found)}"})
             continue
-        done.append({**result, **_write(_stored_rows(order, staged, secret), Path(generation) / order["path"])})
+        done.append({**result, **_write(_stored_rows(order, staged, secret), folder / order["path"])})
     texts = ("subset", "split", "path", "sha256", "failure")
     numbers = ("num_rows", "num_bytes")
     schema = pa.schema([*((name, pa.string()) for name in texts), *((name, pa.int64()) for name in numbers)])
     return pa.Table.from_pylist(done, schema=schema)
 
 
-def require_parts(orders: Sequence[pa.Table], parts: Sequence[Mapping[str, Any]], generation: Path) -> None:
+def require_parts(orders: Sequence[pa.Table], parts: Sequence[Mapping[str, Any]], generation: Place) -> None:
     """Refuses parts that were ordered and are not all here, whole, where this process looks.
 
     Args:
@@ -169,20 +171,25 @@ def require_parts(orders: Sequence[pa.Table], parts: Sequence[Mapping[str, Any]]
             "; ".join(failures), hint="put the store on storage that all nodes mount at this path, and prepare again"
         )
     written = {part["path"]: part for part in parts}
+    sizes = None if isinstance(generation, Path) else sizes_below(generation)
     lost = []
     for order in (row for table in orders for row in table.select(["path", "indexes"]).to_pylist()):
         part, path = written.get(order["path"]), generation / order["path"]
         if part is None or part["num_rows"] != len(order["indexes"]):
             told = "nothing" if part is None else f"{part['num_rows']} rows"
             lost.append(f"{order['path']}: {told} written of {len(order['indexes'])} rows")
-        elif not path.is_file() or path.stat().st_size != part["num_bytes"]:
-            here = f"{path.stat().st_size} bytes" if path.is_file() else "nothing"
+        elif (size := _size(path) if sizes is None else sizes.get(order["path"])) != part["num_bytes"]:
+            here = "nothing" if size is None else f"{size} bytes"
             lost.append(f"{order['path']}: {part['num_bytes']} bytes written, {here} found")
     if lost:
         raise StoreError(
             f"{len(lost)} parts are not in {generation}:\n  " + "\n  ".join(lost[:10]),
             hint="put the store on storage that all nodes mount at this path, look for lost nodes, and prepare again",
         )
+
+
+def _size(path: Place) -> int | None:
+    return path.stat().st_size if isinstance(path, Path) and path.is_file() else None
 
 
 def _first_lost(order: Mapping[str, Any], found: Sequence[object]) -> str:
@@ -208,20 +215,25 @@ def _stored_rows(order: dict[str, Any], staged: Sequence[dict[str, Any]], secret
     return rows
 
 
-def _write(rows: list[dict[str, Any]], path: Path) -> dict[str, Any]:
+def _write(rows: list[dict[str, Any]], path: Place) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    sink = pa.BufferOutputStream()
     pq.write_table(
         pa.Table.from_pylist(rows, schema=rows_schema()),
-        path,
+        sink,
         compression="zstd",
         row_group_size=ROWS_PER_ROW_GROUP,
         use_dictionary=_DICTIONARY_COLUMNS,
         write_page_checksum=True,
     )
-    # Before the hash is told: what the manifest names is on the disk. Folders follow when all parts are there.
-    sync(path)
-    data = path.read_bytes()
+    data = sink.getvalue().to_pybytes()
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        # Before the hash is told: what the manifest names is on the disk. Folders follow when all parts are there.
+        sync(path)
+    else:
+        put(path, data)
     return {"num_rows": len(rows), "num_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

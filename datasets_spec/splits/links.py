@@ -78,13 +78,3 @@ class Links:
         """
         table = self.table
         return {"bytes": table.files.names, "group": table.groups.names}.get(level, table.images.names)
-
-
-def untied(table: RowTable) -> Links:
-    """Returns the ties of rows whose images were not compared.
-
-    Args:
-        table: The rows.
-    """
-    none = np.full(len(table.images.names), -1, np.int32)
-    return Links(table=table, near=none, slices=none)

@@ -16,7 +16,7 @@ from datasets_spec.splits.hashes import Codes, Hashes, Words
 Numbers = NDArray[np.int64]
 
 
-class Place(NamedTuple):
+class RowSource(NamedTuple):
     """Where rows come from.
 
     Args:
@@ -84,7 +84,7 @@ class RowTable:
         groups: Its known groups; names of 8 bytes.
     """
 
-    places: tuple[Place, ...]
+    places: tuple[RowSource, ...]
     labels: tuple[str, ...]
     flag_sets: tuple[tuple[str, ...], ...]
     blocks: tuple[str, ...]
@@ -159,7 +159,7 @@ class Rows:
         return count_files(self.table.places, self.table.place[self.positions])
 
 
-def count_files(places: Sequence[Place], codes: Codes) -> Counter[tuple[str, str]]:
+def count_files(places: Sequence[RowSource], codes: Codes) -> Counter[tuple[str, str]]:
     """Counts rows by subset and file.
 
     Args:

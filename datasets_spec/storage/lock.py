@@ -14,7 +14,7 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -104,7 +104,14 @@ class HeldLock:
 
 
 @contextmanager
-def locked(storage: Storage, folder: str, *, wait_s: float = 0.0, life_s: float = DEFAULT_LIFE_S) -> Iterator[HeldLock]:
+def locked(
+    storage: Storage,
+    folder: str,
+    *,
+    wait_s: float = 0.0,
+    life_s: float = DEFAULT_LIFE_S,
+    on_wait: Callable[[str], None] = lambda holder: None,
+) -> Iterator[HeldLock]:
     """Holds a lock while the block runs.
 
     Args:
@@ -112,11 +119,12 @@ def locked(storage: Storage, folder: str, *, wait_s: float = 0.0, life_s: float 
         folder: Folder of its objects, which holds nothing else.
         wait_s: How long to wait for one who holds it.
         life_s: Time without a sign of life after which an owner counts as dead; the same for all who use the lock.
+        on_wait: Told once who holds it, where it is waited for.
 
     Raises:
         StorageError: Another process holds it, or the storage cannot be used.
     """
-    lock = take(storage, folder, wait_s=wait_s, life_s=life_s)
+    lock = take(storage, folder, wait_s=wait_s, life_s=life_s, on_wait=on_wait)
     try:
         yield lock
     finally:
@@ -124,9 +132,16 @@ def locked(storage: Storage, folder: str, *, wait_s: float = 0.0, life_s: float 
             lock.release()
 
 
-def take(storage: Storage, folder: str, *, wait_s: float = 0.0, life_s: float = DEFAULT_LIFE_S) -> HeldLock:
+def take(
+    storage: Storage,
+    folder: str,
+    *,
+    wait_s: float = 0.0,
+    life_s: float = DEFAULT_LIFE_S,
+    on_wait: Callable[[str], None] = lambda holder: None,
+) -> HeldLock:
     """Takes a lock; see :func:`locked`."""
-    until_s = time.monotonic() + wait_s
+    until_s, is_told = time.monotonic() + wait_s, False
     owner = Owner(name=f"process {os.getpid()} on {platform.node()}", token=uuid.uuid4().hex)
     while True:
         newest = _newest(storage, folder)
@@ -141,6 +156,9 @@ def take(storage: Storage, folder: str, *, wait_s: float = 0.0, life_s: float = 
                 hint=f"wait for it; of a dead process it is free after {life_s:.0f} s",
             )
         if holder is not None:
+            if not is_told:
+                on_wait(holder)
+                is_told = True
             time.sleep(_LOOK_S)
 
 
@@ -185,5 +203,14 @@ def _numbers(storage: Storage, folder: str) -> list[int]:
     return [int(name) for name in names if name.isdecimal()]  # network file systems leave names of their own
 
 
+def name_of(fence: int) -> str:
+    """Returns the name of the object of a hold; the order of names is that of the holds.
+
+    Args:
+        fence: Its number.
+    """
+    return f"{fence:0{_DIGITS}d}"
+
+
 def _key(folder: str, fence: int) -> str:
-    return f"{folder}/{fence:0{_DIGITS}d}"
+    return f"{folder}/{name_of(fence)}"

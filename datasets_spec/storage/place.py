@@ -53,6 +53,11 @@ class S3Place:
         return PurePosixPath(self.key).suffix
 
     @property
+    def before(self) -> str:
+        """What the keys of objects below it begin with."""
+        return f"{self.key}/" if self.key else ""
+
+    @property
     def storage(self) -> S3Storage:
         """The bucket."""
         return s3_storage(self.bucket)
@@ -67,7 +72,7 @@ class S3Place:
 
     def is_dir(self) -> bool:
         """Whether there is an object below it."""
-        return next(self.storage.objects(f"{self.key}/" if self.key else ""), None) is not None
+        return next(self.storage.objects(self.before), None) is not None
 
     def exists(self) -> bool:
         """Whether there is such an object or one below it."""
@@ -84,6 +89,21 @@ class S3Place:
             StorageError: The bucket cannot be used; so may every read.
         """
         return self.storage.open(self.key)
+
+    def read_bytes(self) -> bytes:
+        """Returns the object's content; raises as :meth:`open` does."""
+        return self.storage.read(self.key)
+
+    def read_text(self, encoding: Literal["utf-8"] = "utf-8") -> str:
+        """Returns the object's content as text; raises as :meth:`open` does."""
+        return self.read_bytes().decode(encoding)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Removes the object; one that is not there is never an error."""
+        self.storage.remove(self.key)
+
+    def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        """Does nothing: a bucket has no folders to make."""
 
 
 Place = Path | S3Place

@@ -6,7 +6,8 @@ import io
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from datasets_spec.errors import StorageError
 from datasets_spec.storage.range_file import BUFFER_BYTES, RangeFile
-from datasets_spec.storage.s3_bucket import Bucket
+from datasets_spec.storage.s3_bucket import NUM_AHEAD, Bucket
 from datasets_spec.storage.s3_upload import Upload
 from datasets_spec.storage.s3_words import PastEndError, WrittenAtOnceError
 from datasets_spec.storage.storage import ObjectState, checked_key
@@ -173,6 +174,20 @@ class S3Storage:
     def remove(self, key: str) -> None:
         """See :class:`Storage`."""
         self._bucket.call("delete_object", "remove", self._full(key))
+
+    def remove_all(self, keys: Iterable[str]) -> None:
+        """Removes objects, some at a time: a call that takes many at once is not alike on all servers.
+
+        Args:
+            keys: Their names.
+        """
+        running: deque[Future[Any]] = deque()
+        for key in keys:
+            running.append(self._bucket.start(self._bucket.answer("delete_object", "remove", self._full(key))))
+            if len(running) >= NUM_AHEAD:
+                running.popleft().result()
+        for future in running:
+            future.result()
 
     def sweep(self, prefix: str = "") -> int:
         """See :class:`Storage`."""

@@ -15,6 +15,9 @@ from datasets_spec.storage.s3_words import in_words
 MISSING_EXTRA: Final = "pip install 'recombine[s3]'"
 # The most that S3 puts into one answer.
 _NAMES_PER_ANSWER: Final = 1000
+# Requests of a process at once, where many small ones are made: at some 20 ms each, 800 a second, which is about what
+# one processor sends and takes. botocore opens 10 connections unless it is told.
+NUM_AHEAD: Final = 16
 T = TypeVar("T")
 
 
@@ -115,4 +118,5 @@ def _file_system(_: int) -> Any:
     except ImportError:
         raise StorageError("s3:// needs the extra `s3`, which is not installed here", hint=MISSING_EXTRA) from None
     # A listing that is remembered would show what was.
-    return S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+    connections = {"max_pool_connections": 2 * NUM_AHEAD}
+    return S3FileSystem(use_listings_cache=False, skip_instance_cache=True, config_kwargs=connections)

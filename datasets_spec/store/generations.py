@@ -2,70 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets_spec.errors import StoreError
 from datasets_spec.packs.unused import remove_unused
-from datasets_spec.store.manifest import read_manifest
+from datasets_spec.storage.files import folders_in, remove_folder, sizes_below
+from datasets_spec.storage.lock import name_of
+from datasets_spec.storage.place import Place, S3Place
+from datasets_spec.store.lease import is_leased, taken_away
+from datasets_spec.store.lock import Hold, locked
+from datasets_spec.store.manifest import read_manifest, remove_earlier_manifests
 
 GENERATIONS = "generations"
-LOCK_NAME = ".lock"
-LEASE_NAME = ".lease"
 # Renamed before it is deleted, so that nobody opens half a generation.
 _REMOVED = ".removed-"
-
-
-class Lease:
-    """A reader's hold on a generation; ends with `release`, with this object, or with the process.
-
-    Args:
-        descriptor: The generation's lease file, locked as shared.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self.release = weakref.finalize(self, os.close, descriptor)
-
-
-def take_lease(generation: Path) -> Lease | None:
-    """Takes a shared lock that keeps a generation from being removed.
-
-    Args:
-        generation: Folder of the generation.
-
-    Returns:
-        The lease; None where the folder is not there, or the file system has no locks or cannot be written to.
-
-    Raises:
-        BlockingIOError: The generation is being removed.
-    """
-    try:
-        descriptor = _open(generation / LEASE_NAME, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise
-    except OSError:
-        os.close(descriptor)
-        return None
-    return Lease(descriptor)
-
-
-def _open(path: Path, mode: int) -> int:
-    try:
-        return os.open(path, mode)
-    except FileNotFoundError:
-        # Generations of earlier versions have none.
-        return os.open(path, mode | os.O_CREAT, 0o666)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,51 +48,60 @@ class Removal:
     num_bytes: int = 0
 
 
-def remove_unheld(store_dir: Path, current: str | None) -> Removal:
+def remove_unheld(store_dir: Place, current: str | None, hold: Hold) -> Removal:
     """Removes the generations that are not current and that nobody holds, and what only they used.
-
-    The caller has the store's lock.
 
     Args:
         store_dir: The store.
         current: Folder of the current generation, as in the manifest; None where there is none.
+        hold: The store's lock.
+
+    Raises:
+        StorageError: The store is in a bucket that cannot be used, or the lock was lost.
     """
-    removed, held = [], []
+    hold.require()
+    if isinstance(store_dir, S3Place):
+        remove_earlier_manifests(store_dir)
+        told = list(_removed_from_bucket(store_dir, current, hold.fence))
+    else:
+        told = list(_removed_from_disk(store_dir, current))
+    removed = tuple(found for found, is_gone in told if is_gone)
+    held = tuple(found for found, is_gone in told if not is_gone)
+    stay = [store_dir / GENERATIONS / name for name in folders_in(store_dir / GENERATIONS)]
+    num_bytes = sum(old.num_bytes for old in removed) + remove_unused(store_dir, stay)
+    return Removal(removed=removed, held=held, num_bytes=num_bytes)
+
+
+def _removed_from_disk(store_dir: Path, current: str | None) -> Iterator[tuple[Generation, bool]]:
+    """Generations that are not current, and whether each is gone now."""
     for folder in sorted((store_dir / GENERATIONS).iterdir()):
         if folder == store_dir / (current or "") or not folder.is_dir():
             continue
-        found = Generation(name=folder.name.removeprefix(_REMOVED), num_bytes=_num_bytes(folder))
-        place = folder if folder.name.startswith(_REMOVED) else _taken_away(folder)
-        if place is None:
-            held.append(found)
-        else:
+        found = Generation(name=folder.name.removeprefix(_REMOVED), num_bytes=sum(sizes_below(folder).values()))
+        is_taken = folder.name.startswith(_REMOVED)
+        place = folder if is_taken else taken_away(folder, _REMOVED + folder.name)
+        if place is not None:
             shutil.rmtree(place, ignore_errors=True)
-            removed.append(found)
-    num_bytes = sum(old.num_bytes for old in removed)
-    num_bytes += remove_unused(store_dir, filter(Path.is_dir, (store_dir / GENERATIONS).iterdir()))
-    return Removal(removed=tuple(removed), held=tuple(held), num_bytes=num_bytes)
+        yield found, place is not None
 
 
-def _taken_away(folder: Path) -> Path | None:
-    """Renames a generation that nobody holds; None where somebody does."""
-    try:
-        descriptor = _open(folder / LEASE_NAME, os.O_WRONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return folder.rename(folder.with_name(_REMOVED + folder.name))
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+def _removed_from_bucket(store_dir: S3Place, current: str | None, fence: int) -> Iterator[tuple[Generation, bool]]:
+    """The same of a bucket; what a higher hold of the lock has begun is none of ours."""
+    for name in folders_in(store_dir / GENERATIONS):
+        folder = store_dir / GENERATIONS / name
+        if name >= name_of(fence) or f"{GENERATIONS}/{name}" == current:
+            continue
+        sizes = sizes_below(folder)
+        if not sizes:  # some servers show folders that were emptied
+            continue
+        found = Generation(name=name, num_bytes=sum(sizes.values()))
+        is_free = not is_leased(folder)
+        if is_free:
+            remove_folder(folder)
+        yield found, is_free
 
 
-def _num_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def collect_garbage(store_dir: Path) -> Removal:
+def collect_garbage(store_dir: Place) -> Removal:
     """Removes what is left of earlier generations, unless somebody reads it.
 
     Args:
@@ -148,40 +109,10 @@ def collect_garbage(store_dir: Path) -> Removal:
 
     Raises:
         StoreError: The store is being prepared, its manifest cannot be read, or the folder cannot be written.
+        StorageError: The same of a bucket.
     """
     if not (store_dir / GENERATIONS).is_dir():
         return Removal()
-    with locked(store_dir):
+    with locked(store_dir) as hold:
         manifest = read_manifest(store_dir)
-        return remove_unheld(store_dir, manifest.generation if manifest else None)
-
-
-@contextmanager
-def locked(store_dir: Path) -> Iterator[bool]:
-    """Holds the store's lock; the operating system frees it when the process ends, however it ends.
-
-    Args:
-        store_dir: The store; made if absent.
-
-    Yields:
-        Whether there is a lock: some file systems have none.
-
-    Raises:
-        StoreError: Another process prepares it, or the folder cannot be written.
-    """
-    try:
-        store_dir.mkdir(parents=True, exist_ok=True)
-        file = (store_dir / LOCK_NAME).open("w")
-    except OSError as error:
-        raise StoreError(f"cannot write to {store_dir}: {error.strerror or type(error).__name__}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"another process is preparing {store_dir}", hint="wait for it, or choose another folder"
-            ) from None
-        except OSError:
-            yield False
-            return
-        yield True
+        return remove_unheld(store_dir, manifest.generation if manifest else None, hold)

@@ -6,14 +6,18 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datasets_spec.atomic import replace_text
 from datasets_spec.catalog.keys import Key
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.errors import StoreError
 from datasets_spec.packs.pack_writer import PackFile
 from datasets_spec.splits.leak_levels import LeakCount
+from datasets_spec.storage.files import files_in, replace_text
+from datasets_spec.storage.lock import name_of
+from datasets_spec.storage.place import Place, S3Place
 
 MANIFEST_NAME = "manifest.json"
+# Of a store in a bucket: one for every hold of the lock that published, the highest counts.
+MANIFESTS = "manifests"
 # Raised whenever the content of stored rows changes for equal inputs, so that old stores are rebuilt.
 STORE_VERSION = 2
 _REBUILD = "prepare the store again: recombine data prepare"
@@ -136,8 +140,8 @@ class StoreManifest(BaseModel):
     packs: tuple[PackFile, ...] | None = None
 
 
-def read_manifest(store_dir: Path) -> StoreManifest | None:
-    """Reads the manifest of a store.
+def read_manifest(store_dir: Place) -> StoreManifest | None:
+    """Reads the manifest of a store: in a bucket that with the highest number.
 
     Args:
         store_dir: The store.
@@ -147,34 +151,63 @@ def read_manifest(store_dir: Path) -> StoreManifest | None:
 
     Raises:
         StoreError: It cannot be read, or was written by another version.
+        StorageError: The store's bucket cannot be used.
     """
-    path = store_dir / MANIFEST_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    place = store_dir / MANIFEST_NAME if isinstance(store_dir, Path) else _newest(store_dir)
+    if place is None:
         return None
+    try:
+        text = place.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        # In a bucket a higher one may have come, and this one gone, since they were listed.
+        return None if isinstance(store_dir, Path) else read_manifest(store_dir)
     except (OSError, UnicodeDecodeError):
-        raise StoreError(f"cannot read {path}", hint=_REBUILD) from None
+        raise StoreError(f"cannot read {place}", hint=_REBUILD) from None
     try:
         manifest = StoreManifest.model_validate_json(text)
     except ValidationError as error:
         raise StoreError(
-            f"{path} is damaged or of another version ({error.error_count()} problems)",
+            f"{place} is damaged or of another version ({error.error_count()} problems)",
             hint=_REBUILD,
         ) from None
     if manifest.version != STORE_VERSION:
         raise StoreError(
-            f"{path} is of version {manifest.version}, this program reads {STORE_VERSION}",
+            f"{place} is of version {manifest.version}, this program reads {STORE_VERSION}",
             hint=_REBUILD,
         )
     return manifest
 
 
-def write_manifest(store_dir: Path, manifest: StoreManifest) -> None:
+def write_manifest(store_dir: Place, manifest: StoreManifest, *, fence: int = 0) -> None:
     """Writes a manifest so that readers see the old one or the new one, never half of one.
 
     Args:
         store_dir: The store.
         manifest: What to write.
+        fence: Number of the hold of the store's lock under which it is written; of a store in a bucket, where an owner
+            that slept must not replace what its successor wrote.
+
+    Raises:
+        FileExistsError: In a bucket: this hold has written one.
     """
-    replace_text(store_dir / MANIFEST_NAME, manifest.model_dump_json(indent=1))
+    text = manifest.model_dump_json(indent=1)
+    if isinstance(store_dir, Path):
+        replace_text(store_dir / MANIFEST_NAME, text)
+    else:
+        place = store_dir / MANIFESTS / f"{name_of(fence)}.json"
+        place.storage.create(place.key, text.encode())
+
+
+def remove_earlier_manifests(store_dir: S3Place) -> None:
+    """Removes all manifests but the current one.
+
+    Args:
+        store_dir: The store.
+    """
+    for name in list(files_in(store_dir / MANIFESTS))[:-1]:
+        (store_dir / MANIFESTS / name).unlink()
+
+
+def _newest(store_dir: S3Place) -> S3Place | None:
+    names = list(files_in(store_dir / MANIFESTS))
+    return store_dir / MANIFESTS / names[-1] if names else None

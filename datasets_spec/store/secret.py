@@ -7,17 +7,17 @@ import hashlib
 import hmac
 import os
 import secrets
-from pathlib import Path
 
 from datasets_spec.atomic import sync
 from datasets_spec.errors import StoreError
+from datasets_spec.storage.place import Place, S3Place
 
 SECRET_NAME = "secret.key"
 NUM_SECRET_BYTES = 32
 OWNER_ONLY = 0o600
 
 
-def make_secret(store_dir: Path) -> Path:
+def make_secret(store_dir: Place) -> Place:
     """Makes the secret of a store where there is none; the caller holds the store's lock.
 
     It lies beside the generations, so that rebuilding keeps the pseudonyms, and is part of no export.
@@ -26,11 +26,17 @@ def make_secret(store_dir: Path) -> Path:
         store_dir: The store.
 
     Returns:
-        Where it lies; only its owner can read it.
+        Where it lies; on a disk only its owner can read it, in a bucket who may read the bucket.
 
     Raises:
         StoreError: It cannot be written.
+        StorageError: The store's bucket cannot be used.
     """
+    if isinstance(store_dir, S3Place):
+        place = store_dir / SECRET_NAME
+        with contextlib.suppress(FileExistsError):
+            place.storage.create(place.key, secrets.token_bytes(NUM_SECRET_BYTES))
+        return place
     path = store_dir / SECRET_NAME
     temporary = path.with_name(f".{SECRET_NAME}.{os.getpid()}")
     try:
@@ -50,7 +56,7 @@ def make_secret(store_dir: Path) -> Path:
     return path
 
 
-def read_secret(path: Path) -> bytes:
+def read_secret(path: Place) -> bytes:
     """Reads the secret of a store.
 
     Args:

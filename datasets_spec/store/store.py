@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from datasets_spec.errors import StoreError
 from datasets_spec.nearest import nearest_of
 from datasets_spec.packs.pack_reader import PackReader
-from datasets_spec.packs.pack_writer import Place
+from datasets_spec.packs.pack_writer import Extent
 from datasets_spec.sample import PLACE_FIELDS, SPLITS, arrow_schema
+from datasets_spec.storage.place import Place, S3Place
 from datasets_spec.store.damages import find_damages
-from datasets_spec.store.generations import Lease, take_lease
+from datasets_spec.store.lease import Lease, take_lease
 from datasets_spec.store.manifest import PartFile, StoreManifest, SubsetCounts, read_manifest
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Store:
         lease: Keeps the generation from being removed, until :meth:`close` or the end of this object.
     """
 
-    def __init__(self, directory: Path, manifest: StoreManifest, lease: Lease | None = None) -> None:
+    def __init__(self, directory: Place, manifest: StoreManifest, lease: Lease | None = None) -> None:
         self.directory = directory
         self.manifest = manifest
         self._lease = lease
@@ -99,20 +99,14 @@ class Store:
         """
         return self._counts(subset, split).partition_fingerprints[split]
 
-    def files(self, subset: str, split: str) -> list[str]:
-        """Returns the Parquet files of a subset and split, in order.
-
-        Args:
-            subset: Name of the subset.
-            split: One of ``SPLITS``.
-
-        Raises:
-            StoreError: There is no such subset or split.
-        """
-        return [str(self.directory / part.path) for part in self._parts(subset, split)]
-
     def read(
-        self, subset: str, split: str, *, num_rows: int | None = None, columns: Sequence[str] | None = None
+        self,
+        subset: str,
+        split: str,
+        *,
+        num_rows: int | None = None,
+        columns: Sequence[str] | None = None,
+        with_images: bool = True,
     ) -> pa.Table:
         """Reads the first rows of a subset and split, sorted by ``order``.
 
@@ -121,6 +115,8 @@ class Store:
             split: One of ``SPLITS``.
             num_rows: How many; all by default.
             columns: Names of columns; all by default.
+            with_images: False leaves images where they lie: where packs hold them there is the column ``places``
+                instead, for :meth:`images_at`.
 
         Returns:
             An Arrow table of ``sample.ARROW_SCHEMA`` (or of the chosen columns); a column of 2 GiB and
@@ -131,14 +127,32 @@ class Store:
         """
         import pyarrow as pa
 
-        tables = list(self.read_groups(subset, split, num_rows=num_rows, columns=columns))
+        groups = self.read_groups(subset, split, num_rows=num_rows, columns=columns, with_images=with_images)
+        tables = list(groups)
         if not tables:
             schema = arrow_schema()
             return schema.empty_table().select(list(columns or schema.names))
         return _combined(pa.concat_tables(tables))
 
+    def images_at(self, places: Sequence[Mapping[str, int]]) -> list[bytes]:
+        """Reads the images of a row; any thread may.
+
+        Args:
+            places: As a row's column ``places`` has them.
+
+        Raises:
+            StoreError: One is missing or damaged.
+        """
+        return self._images([places])[0]
+
     def read_groups(
-        self, subset: str, split: str, *, num_rows: int | None = None, columns: Sequence[str] | None = None
+        self,
+        subset: str,
+        split: str,
+        *,
+        num_rows: int | None = None,
+        columns: Sequence[str] | None = None,
+        with_images: bool = True,
     ) -> Iterator[pa.Table]:
         """Reads the same rows as :meth:`read`, some hundred at a time, so that they need not fit into memory.
 
@@ -147,6 +161,7 @@ class Store:
             split: One of ``SPLITS``.
             num_rows: How many; all by default.
             columns: Names of columns; all by default.
+            with_images: As for :meth:`read`.
 
         Yields:
             Their tables, in order.
@@ -166,7 +181,8 @@ class Store:
             names = list(columns)
         missing = available if num_rows is None else num_rows
         for table in self._row_groups(subset, split, missing, names):
-            for part in self._with_images(table.slice(0, missing), names):
+            wanted = table.slice(0, missing)
+            for part in self._with_images(wanted, names) if with_images else [wanted]:
                 missing -= part.num_rows
                 yield part
         if missing:
@@ -217,19 +233,22 @@ class Store:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        stored = [self._stored_as(name) for name in columns]
         for part in self._parts(subset, split):
             if wanted <= 0:
                 return
             path = self.directory / part.path
             try:
-                if path.stat().st_size != part.num_bytes:
+                source, num_bytes = _opened(path)
+                if num_bytes != part.num_bytes:
                     raise StoreError(f"{part.path} has changed its size", hint=_REBUILD)
-                with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                    stored = [self._stored_as(name) for name in columns]
-                    for number in range(file.num_row_groups):
+                with pq.ParquetFile(source, page_checksum_verification=True) as file:
+                    # From a bucket a part comes whole; its rows together have more images that lie near each other.
+                    step = max(1, file.num_row_groups) if isinstance(path, S3Place) else 1
+                    for start in range(0, file.num_row_groups, step):
                         if wanted <= 0:
                             return
-                        table = file.read_row_group(number, columns=stored)
+                        table = file.read_row_groups(range(start, start + step), columns=stored)
                         wanted -= table.num_rows
                         yield table
             except (OSError, pa.ArrowException) as error:
@@ -250,14 +269,29 @@ class Store:
         places = table.column("places").to_pylist()
         start = 0
         for stop in _stops(places):
-            images = [[self._image(place) for place in row] for row in places[start:stop]]
+            images = self._images(places[start:stop])
             part = table.slice(start, stop - start).drop_columns(["places"])
             yield part.append_column(field, pa.array(images, field.type)).select(names)
             start = stop
 
-    def _image(self, place: Mapping[str, int]) -> bytes:
-        pack, *rest = (place[name] for name in PLACE_FIELDS)
-        return self._packs.read(pack, Place(*rest))
+    def _images(self, places: Sequence[Sequence[Mapping[str, int]]]) -> list[list[bytes]]:
+        """Images of rows, by the places of each."""
+        wanted = []
+        for place in (place for row in places for place in row):
+            pack, *extent = (place[name] for name in PLACE_FIELDS)
+            wanted.append((pack, Extent(*extent)))
+        images = iter(self._packs.read(wanted))
+        return [[next(images) for _ in row] for row in places]
+
+
+def _opened(path: Place) -> tuple[Any, int]:
+    """What Parquet reads a part from, and its size; in a bucket both come by one request."""
+    import pyarrow as pa
+
+    if isinstance(path, S3Place):
+        data = path.read_bytes()
+        return pa.BufferReader(data), len(data)
+    return path, path.stat().st_size
 
 
 def _stops(places: Sequence[Sequence[Mapping[str, int]]]) -> Iterator[int]:
@@ -286,7 +320,7 @@ def _require_columns(columns: Sequence[str], valid: Sequence[str]) -> None:
             raise StoreError(f"stored rows have no column '{name}'{advice}")
 
 
-def open_store(directory: Path) -> Store:
+def open_store(directory: Place) -> Store:
     """Opens a prepared store, and holds the generation that is current now.
 
     Args:
@@ -294,6 +328,7 @@ def open_store(directory: Path) -> Store:
 
     Raises:
         StoreError: There is none, or its manifest is damaged.
+        StorageError: It is in a bucket that cannot be used.
     """
     for _ in range(NUM_TRIES):
         manifest = read_manifest(directory)

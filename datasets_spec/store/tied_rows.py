@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from datasets_spec.errors import StoreError
+from datasets_spec.storage.files import whole
+from datasets_spec.storage.place import Place
 from datasets_spec.store.secret import OWNER_ONLY
 
 TIED_ROWS_NAME = "tied_rows.parquet"
@@ -81,7 +83,7 @@ def write_tied_rows(pairs: Sequence[TiedRows], path: Path) -> None:
     pq.write_table(table, path, write_page_checksum=True)
 
 
-def read_tied_rows(path: Path) -> list[TiedRows]:
+def read_tied_rows(path: Place) -> list[TiedRows]:
     """Reads pairs.
 
     Args:
@@ -94,7 +96,8 @@ def read_tied_rows(path: Path) -> list[TiedRows]:
     import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path, page_checksum_verification=True).to_pylist()
+        with whole(path) as source:
+            rows = pq.read_table(source, page_checksum_verification=True).to_pylist()
     except (OSError, pa.ArrowException):
         raise StoreError(
             f"cannot read {path}, which says which rows show the same",

@@ -12,7 +12,7 @@ from datasets_spec.nearest import nearest_of
 from search.cli.console import err, print_line, print_note, print_table
 
 if TYPE_CHECKING:
-    from search.bench.honesty.figures import HonestyFigure
+    from search.bench.honesty.figures import HonestyFigure, Workload
     from search.bench.replay.many_replays import BenchPlan
     from search.bench.replay.regret import CoverageFigure, RegretFigure
 
@@ -214,7 +214,9 @@ def bench_mixtures(files: Sequence[Path], num_runs: int, repetitions: int) -> No
     print_table(title, ["target", f"mean of {repetitions} draws", "lowest"], rows)
 
 
-def bench_honesty(scenarios: Sequence[str], num_campaigns: int, *, seed: int, num_workers: int, as_json: bool) -> None:
+def bench_honesty(
+    scenarios: Sequence[str], num_campaigns: int, *, seed: int, workload: Workload, as_json: bool
+) -> None:
     """Run simulated campaigns and matrices and print how honest their reports are.
 
     Raises:
@@ -232,7 +234,7 @@ def bench_honesty(scenarios: Sequence[str], num_campaigns: int, *, seed: int, nu
     say = print_note if as_json else print_line
     figures: list[HonestyFigure] = []
     for name in scenarios or SCENARIOS:
-        found = run_scenario(name, num_campaigns, seed=seed, num_workers=num_workers, on_event=say)
+        found = run_scenario(name, num_campaigns, seed=seed, workload=workload, on_event=say)
         figures += found
         if as_json:
             for figure in found:
@@ -244,9 +246,11 @@ def bench_honesty(scenarios: Sequence[str], num_campaigns: int, *, seed: int, nu
 
 
 def _cells(figure: HonestyFigure) -> list[str]:
-    is_points = figure.figure.endswith("points")
+    is_points, is_number = figure.figure.endswith("points"), figure.figure.startswith("fine-tunes")
 
     def text(value: float) -> str:
+        if is_number:
+            return f"{value:.1f}"
         return f"{value:+.2f}" if is_points else f"{100 * value:.1f} %"
 
     reached = {True: "yes", False: "NO", None: ""}[figure.is_reached]

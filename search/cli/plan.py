@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.catalog.keys import shared_elements
+from datasets_spec.store.manifest import read_manifest
 from search.cli.console import print_line, print_table
-from search.planning.cost import compute_plan
+from search.planning.cost import StudyPlan, compute_plan
 from search.planning.detectable import compute_detectable, detectable_lines, needed_rows, trials_line
-from search.planning.facts import read_facts
-from search.planning.gpu_slot import gpu_lines
+from search.planning.facts import PlanFacts, read_facts
+from search.planning.gpu_slot import backbone_bytes, gpu_lines, look_at_rows
 from search.planning.loaded_rows import rows_line
+from search.planning.stages import compute_stages, stage_rows
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.load_study import load_study
 from search.study.own_keys import own_keys_line
 from search.study.requirements import require_runnable
 from search.study.run_dir import run_dir_of
 from search.study.study import Study
+
+if TYPE_CHECKING:
+    from trainers.rows.sampled_sizes import SampledSizes
 
 
 def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, detect: float | None = None) -> None:
@@ -64,8 +70,10 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     print_table("Trials", ["phase", "trials", "samples each", "note"], [*rows, ["total", str(plan.num_trials), "", ""]])
     print_line(f"time: {_duration(plan.wall_s[0])} to {_duration(plan.wall_s[1])}" + _gpu(plan.gpu_s))
     if spec.execution.gpus_per_worker:
-        for line in gpu_lines(study, plan.step_s, facts.design_arms):
+        sizes = look_at_rows(study, facts.design_arms)
+        for line in gpu_lines(study, plan.step_s, sizes):
             print_line(line)
+        _print_stages(study, facts, plan, sizes)
     print_line(f"disk: about {plan.disk_mib:.0f} MiB")
     for assumption in plan.assumptions:
         print_line(f"  assumes {assumption}")
@@ -78,6 +86,15 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
         print_line(trials_line(differences, detect / 100))
     # Last, so that the rows and trials that it is about stand above.
     require_runnable(study, lambda name, split: facts.counts[name].get(split, 0) if name in facts.counts else None)
+
+
+def _print_stages(study: Study, facts: PlanFacts, plan: StudyPlan, sizes: SampledSizes | None) -> None:
+    """Print what each stage moves, once the data are prepared."""
+    manifest = read_manifest(study.store_dir)
+    if manifest is None:
+        return
+    stages = compute_stages(study, facts, plan, manifest, sizes, backbone_bytes(study))
+    print_table("Stages", ["stage", "bytes", "time", "bound by"], stage_rows(stages))
 
 
 def _row_cells(name: str, counts: Mapping[str, int] | None, splits: Sequence[str]) -> list[str]:

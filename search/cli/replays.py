@@ -1,12 +1,18 @@
-"""`recombine bench early-stopping`, `stopped-trials`, `stopping` and `carry-over`: parts of a study, each alone."""
+"""`recombine bench early-stopping`, `stopped-trials`, `stopping`, `claims` and `carry-over`: each part alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from datasets_spec.errors import UserError
+from datasets_spec.nearest import nearest_of
 from search.cli.bench import counts_of
 from search.cli.console import print_line, print_note, print_table
+
+if TYPE_CHECKING:
+    from search.bench.replay.claims import Part
 
 
 def bench_early_stopping(corpora: Sequence[int], num_trials: int, digits: Path | None) -> None:
@@ -95,6 +101,61 @@ def bench_stopping(tables: Sequence[Path], num_campaigns: int, num_trials: int, 
         "regret added, points",
     ]
     print_table("searches that end for want of gain (95 % intervals over searches)", columns, rows)
+
+
+def bench_replicates(tables: Sequence[Path], trials: int, replicates: str, every_target: int) -> None:
+    """Replay searches whose last trials repeat the likeliest candidates, and print what that is worth."""
+    from search.bench.known_truth.shipped import open_table
+    from search.bench.replay.replicates import compare_replicates
+
+    opened = [open_table(path) for path in tables]
+    counts = [count for count in counts_of(replicates) if count < trials]
+    figures = compare_replicates(opened, num_trials=trials, replicates=counts, every_target=every_target)
+    rows = [
+        [
+            str(figure.num_replicates),
+            f"{figure.regret:.2f} ({figure.regret_interval.low:.2f}..{figure.regret_interval.high:.2f})",
+            f"{figure.added:+.2f} ({figure.added_interval.low:+.2f}..{figure.added_interval.high:+.2f})",
+        ]
+        for figure in figures
+    ]
+    columns = [f"replicates among {trials} trials", "regret, points", "minus new candidates only"]
+    print_table("recombine, one target at a time (95 % interval over targets)", columns, rows)
+
+
+def part_of(name: str) -> Part:
+    """The part of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    from search.bench.replay.claims import Part
+
+    names = [part.value for part in Part]
+    if name not in names:
+        raise UserError(f"no part is called {name!r}; did you mean {nearest_of(name, names) or names[0]!r}?")
+    return Part(name)
+
+
+def bench_claims(part: Part, tables: Sequence[Path], every_target: int, num_workers: int) -> bool:
+    """Print the claims of a part with their bounds; return whether all hold."""
+    from search.bench.replay.claims import ALPHA, run_part
+
+    figures = run_part(part, tables, every_target=every_target, num_workers=num_workers, on_event=print_note)
+    rows = [
+        [
+            figure.text,
+            f"{figure.value:.2f}",
+            f"{figure.bound:.2f}",
+            f"{figure.limit:g}",
+            "yes" if figure.holds else "NO",
+            str(figure.num_targets),
+        ]
+        for figure in figures
+    ]
+    columns = ["claim", "points", f"one-sided {1 - ALPHA:.0%} bound", "limit", "holds", "targets"]
+    print_table(f"{part.value}: regret of recombine, or minus that of the other", columns, rows)
+    return all(figure.holds for figure in figures)
 
 
 def bench_carry_over(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from datasets_spec.store.store import Store
 from search.cli.connection import InterruptedBySignalError, connected
 from search.cli.console import Progress, print_line
-from search.cli.report import show_backbones, show_findings
+from search.cli.results.report import show_backbones, show_findings
 from search.designs.backbones import backbone_studies
 from search.study.load_study import load_study
 from search.study.objective import objective_values
@@ -28,6 +28,7 @@ def run_command(
     *,
     accept_loss: bool = False,
     allow_mismatch: bool = False,
+    with_top_up: bool = False,
 ) -> int:
     """Run or resume a study; return the exit code."""
     study = load_study(study_file, overrides)
@@ -40,7 +41,7 @@ def run_command(
         progress = Progress(lambda record: objective_values(study.spec, record))
         try:
             with progress:
-                report = _run(each, place, joined, progress, accept_loss=accept_loss)
+                report = _run(each, place, joined, progress, accept_loss=accept_loss, with_top_up=with_top_up)
         except KeyboardInterrupt as stop:
             print_line(f"stopped; finished trials are safe in {place}. The same command goes on from there.")
             if not isinstance(stop, InterruptedBySignalError):
@@ -61,6 +62,7 @@ def _run(
     progress: Progress,
     *,
     accept_loss: bool,
+    with_top_up: bool,
 ) -> Path:
     from cluster.metrics import StudyMetrics
     from search.phases.run_study import run_study
@@ -102,4 +104,5 @@ def _run(
             on_slots=on_slots,
             on_store=on_store,
             accept_loss=accept_loss,
+            with_top_up=with_top_up,
         )

@@ -14,10 +14,10 @@ from search.designs.kinds.observation import observation_rows
 from search.designs.kinds.zero_overlap import zero_overlap_rows
 from search.designs.rows import DesignRow, SubsetPool
 from search.study.design_section import DesignSection
-from search.study.study import Study
+from search.study.study import KeyedStudy
 
 
-def build_rows(study: Study, num_rows: Mapping[str, int]) -> list[DesignRow]:
+def build_rows(study: KeyedStudy, num_rows: Mapping[str, int]) -> list[DesignRow]:
     """Enumerate the rows of a study's design.
 
     Args:
@@ -31,7 +31,7 @@ def build_rows(study: Study, num_rows: Mapping[str, int]) -> list[DesignRow]:
     if section is None:
         raise UserError(f"{study.path}: the study has no `design` section", hint="`recombine design list` shows kinds")
     pool = SubsetPool(
-        keys={name: study.catalog.subset(name).key for name in study.catalog.names},
+        keys=study.keys,
         rows=num_rows,
         sources=study.spec.space.composition.allowed,
         controls=study.spec.control_sources,
@@ -56,7 +56,7 @@ def _without_equal_arms(row: DesignRow) -> DesignRow:
     return replace(row, contrasts=tuple((a, b) for a, b in row.contrasts if training(a) != training(b)))
 
 
-def _rows(study: Study, section: DesignSection, pool: SubsetPool) -> list[DesignRow]:
+def _rows(study: KeyedStudy, section: DesignSection, pool: SubsetPool) -> list[DesignRow]:
     spec = study.spec
     num_samples = section.num_samples or max(spec.space.composition.num_samples)
     budget = section.budget or spec.space.composition.budget

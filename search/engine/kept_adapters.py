@@ -50,7 +50,7 @@ class KeptAdapters:
 
     def _is_wanted(self, record: Record) -> bool:
         is_single = len(record["composition"]) <= 1
-        is_confirmed = self._spec.confirm.enabled and record["seed"] in self._spec.confirm.seeds
+        is_confirmed = self._spec.confirm.enabled and record["seed"] in self._spec.confirm.fresh_seeds
         return is_single or is_confirmed or record["stage"] not in (Stage.search, Stage.control)
 
     def _keep_if_best(self, record: Record) -> None:

@@ -20,7 +20,7 @@ from trainers.trial.spec import TrialSpec
 
 if TYPE_CHECKING:
     from trainers.executors.resources import TrialResources
-    from trainers.rows.row_blocks import RowBlocks
+    from trainers.rows.stored_rows import StoredRows
 
 
 class NestedEngine:
@@ -40,7 +40,7 @@ class NestedEngine:
         recorder: Recorder,
         *,
         run_dir: RunDir,
-        rows: RowBlocks,
+        rows: StoredRows,
         resources: TrialResources,
         max_concurrent: int,
         on_running: Callable[[int], None],
@@ -92,7 +92,7 @@ class NestedEngine:
         """Nothing runs between two sources."""
 
 
-def _run_one(config: dict[str, Any], *, rows: RowBlocks, run_dir: str, resources: TrialResources) -> None:
+def _run_one(config: dict[str, Any], *, rows: StoredRows, run_dir: str, resources: TrialResources) -> None:
     """Tune's function trainable: one nested trial."""
     from ray import tune
 

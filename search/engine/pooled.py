@@ -181,5 +181,6 @@ def _pack_decision(asked: int | None, about: Mapping[str, Any]) -> str:
     if asked is not None:
         return f"packs of {asked} trials (asked for)"
     measured = ", ".join(f"{size}: {1000 * s:.0f} ms" for size, s in about.get("step_s", {}).items())
-    why = f"measured: a step of one trial takes, by pack size, {measured}" if measured else "packing is off"
+    when = "measured before, on a device like this one" if about.get("is_remembered") else "measured"
+    why = f"{when}: a step of one trial takes, by pack size, {measured}" if measured else "packing is off"
     return f"packs of {about['pack_size']} trial(s) ({why})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,14 +13,13 @@ from search.engine.rungs import RungBook
 from search.engine.study_run import OpenStudy
 from search.engine.trial_factory import PlannedTrial
 from search.space.composition import Composition, share_out
-from search.study.needed_rows import stored_bytes
 from search.study.run_dir import RunFile
+from trainers.rows.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from trainers.executors.pool import SlotPool
     from trainers.executors.resources import TrialResources
     from trainers.rows.encoded_blocks import SampleRows
-    from trainers.rows.row_blocks import RowBlocks
 
 # Shared blocks may take this share of Ray's object store; the rest is for Ray Data's own work and what trials read.
 STORE_SHARE = 0.5
@@ -48,7 +46,7 @@ def build_engine(opened: OpenStudy) -> Engine:
     return NestedEngine(
         opened.recorder,
         run_dir=opened.run_dir,
-        rows=_plain_rows(opened),
+        rows=StoredRows(store=opened.store),
         resources=opened.resources,
         max_concurrent=opened.spec.execution.max_concurrent,
         on_running=opened.on_running,
@@ -93,8 +91,8 @@ def _pooled(opened: OpenStudy) -> Engine:
     )
 
 
-def _pooled_rows(opened: OpenStudy) -> RowBlocks | SampleRows:
-    """Encode the study's rows once where they fit and mean the same; else load them as they are.
+def _pooled_rows(opened: OpenStudy) -> StoredRows | SampleRows:
+    """Encode the study's rows once where they fit and mean the same; else trials read them as they are.
 
     Raises:
         UserError: features were asked for and cannot be kept.
@@ -123,24 +121,7 @@ def _pooled_rows(opened: OpenStudy) -> RowBlocks | SampleRows:
             opened.decide(f"vision features: computed once a study ({why})")
             return rows
     opened.decide(f"vision features: by every trial ({why})")
-    return _plain_rows(opened)
-
-
-def _plain_rows(opened: OpenStudy) -> RowBlocks:
-    """Load the study's rows as they are: into shared memory, or into files where that is too small."""
-    from trainers.rows.row_blocks import load_row_blocks
-
-    folder = opened.run_dir.root.absolute() / RunFile.rows
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    needed, room = stored_bytes(opened.store.manifest, opened.needed_rows), _room()
-    if needed <= room:
-        return load_row_blocks(opened.store, opened.needed_rows)
-    num_rows = sum(opened.needed_rows.values())
-    opened.decide(
-        f"rows: the {num_rows} that trials may read take about {needed / 2**30:.1f} GiB, and {room / 2**30:.1f} GiB of "
-        f"the object store may be used: they lie in {RunFile.rows} of the study directory while it runs"
-    )
-    return load_row_blocks(opened.store, opened.needed_rows, folder=folder)
+    return StoredRows(store=opened.store)
 
 
 def _room() -> float:
@@ -188,7 +169,7 @@ def measured_composition(needed: Mapping[tuple[str, str], int]) -> Composition:
     return share_out(sources, min(MEASURED_ROWS, sum(sources.values())))
 
 
-def _make_pool(opened: OpenStudy, rows: RowBlocks | SampleRows) -> SlotPool:
+def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
     from trainers.executors.pool import SlotPool
     from trainers.executors.slot import SlotConfig
 

@@ -38,14 +38,27 @@ class TrialFactory:
         store: the open store.
         backbone: with device and number format resolved.
         backbone_fingerprint: identity of its weights.
+        micro_batch_size: of recipes that name none; None leaves them a whole batch.
     """
 
-    def __init__(self, study: Study, store: Store, backbone: BackboneSpec, backbone_fingerprint: str) -> None:
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        backbone: BackboneSpec,
+        backbone_fingerprint: str,
+        micro_batch_size: int | None = None,
+    ) -> None:
+        self._micro_batch_size = micro_batch_size
         self._study = study
         self._store = store
         self._backbone = backbone
         self._fingerprint = backbone_fingerprint
         self._exposures = study.exposures
+
+    def within(self, backbone: BackboneSpec, *, micro_batch_size: int) -> TrialFactory:
+        """Return the factory of the same trials, that go through a GPU in other parts."""
+        return TrialFactory(self._study, self._store, backbone, self._fingerprint, micro_batch_size)
 
     def spec(
         self,
@@ -60,6 +73,8 @@ class TrialFactory:
         """Return the trial that trains on `composition` and scores evaluation sets (by default all) on `splits`."""
         hashes = [h for subset, count in composition.items() for h in self._store.row_hashes(subset, "train", count)]
         execution = self._study.spec.execution
+        if recipe.micro_batch_size is None and self._micro_batch_size is not None:
+            recipe = recipe.model_copy(update={"micro_batch_size": min(self._micro_batch_size, recipe.batch_size)})
         return TrialSpec(
             backbone=self._backbone,
             backbone_fingerprint=self._fingerprint,

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib import metadata
 from typing import Any
 
-from datasets_spec.catalog.divided_tests import divided_tests_line
-from datasets_spec.store.manifest import StoreManifest
 from search.evidence.early_stopping import compute_early_stopping
+from search.evidence.inputs.study_facts import StudyFacts
 from search.evidence.timeline import compute_phase_seconds, compute_slot_use
-from search.ledger.records import Kind, of_kind, trials_of
-from search.study.foreign_catalog import foreign_catalog_warning
-from search.study.study import Study
+from search.ledger.records import Kind, Record, of_kind, trials_of
 
-REPORTED_PACKAGES = ("recombine", "ray", "torch", "transformers", "peft", "optuna", "pyarrow", "numpy", "pillow")
+# Names under which a spec or a command could carry a secret; its value never reaches the page.
+SECRET_NAME = re.compile(r"token|secret|password|passwd|credential|api_?key|authorization", re.IGNORECASE)
+USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-def run_info(
-    study: Study,
-    manifest: StoreManifest,
-    records: tuple[Mapping[str, Any], ...],
-) -> dict[str, Any]:
-    """Return run.json: where the figures come from."""
-    spec = study.spec
+def run_info(facts: StudyFacts, records: Sequence[Record], made_from: tuple[int, str]) -> dict[str, Any]:
+    """Return run.json: where the figures come from.
+
+    Args:
+        facts: what is recorded of the study.
+        records: the ledger's.
+        made_from: how many of its records results are made from, and the digest of their chain.
+    """
+    spec, environment = facts.spec, facts.environment
     used = {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets, *spec.retained}
-    counts = {name: manifest.subsets[name] for name in manifest.subsets if name in used}
+    subsets = {name: subset for name, subset in facts.subsets.items() if name in used and subset.rows}
     writers = of_kind(records, Kind.writer)
     endings = of_kind(records, Kind.ended)
     trials = trials_of(records)
@@ -36,32 +36,35 @@ def run_info(
     early = compute_early_stopping(records)
     return {
         "study": spec.name,
-        "recombine_version": metadata.version("recombine"),
-        "versions": {name: metadata.version(name) for name in REPORTED_PACKAGES},
+        "recombine_version": environment.versions["recombine"],
+        "versions": environment.versions,
+        "source_sha256": environment.source_sha256,
+        "ledger": {"records": made_from[0], "sha256": made_from[1]},
+        "commands": _commands(writers),
         "seed": spec.seed,
         "confirm_seeds": list(spec.confirm.seeds),
         "started_at": writers[0]["opened_at"] if writers else None,
         "finished_at": endings[0]["ended_at"] if endings else None,
         "wall_s": endings[0]["wall_s"] if endings else None,
         "num_runs": len(writers),
-        "hardware": {"processors": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "hardware": environment.hardware,
         "backbone": spec.backbone.model_dump(mode="json"),
-        "foreign_catalog": foreign_catalog_warning(study),
-        "divided_tests": divided_tests_line(study.catalog, spec.eval_sets),
-        "store_fingerprint": manifest.fingerprint,
-        "task_map": f"{study.task_map.name} {study.task_map.version}",
-        "quarantine": {name: dict(c.quarantined) for name, c in counts.items() if c.quarantined},
-        "leaked": {name: c.leaked for name, c in counts.items() if c.leaked},
-        "duplicates": {name: c.duplicates for name, c in counts.items() if c.duplicates},
+        "foreign_catalog": facts.foreign_catalog,
+        "divided_tests": facts.divided_tests,
+        "store_fingerprint": facts.store_fingerprint,
+        "task_map": f"{facts.task_map.name} {facts.task_map.version}",
+        "quarantine": {name: dict(s.quarantined) for name, s in subsets.items() if s.quarantined},
+        "leaked": {name: s.leaked for name, s in subsets.items() if s.leaked},
+        "duplicates": {name: s.duplicates for name, s in subsets.items() if s.duplicates},
         "subsets": {
             name: {
-                **c.key.model_dump(mode="json"),
-                "train_rows": c.splits.get("train", 0),
-                "rows": dict(c.splits),
-                "groups_known": c.groups_known,
-                "rows_with_patient": c.num_grouped,
+                **s.key.model_dump(mode="json"),
+                "train_rows": s.rows.get("train", 0),
+                "rows": dict(s.rows),
+                "groups_known": s.groups_known,
+                "rows_with_patient": s.num_grouped,
             }
-            for name, c in counts.items()
+            for name, s in subsets.items()
         },
         "targets": list(spec.targets),
         "abilities": list(spec.abilities),
@@ -71,4 +74,34 @@ def run_info(
         "slots": [{**asdict(use), "busy_share": use.busy_share} for use in compute_slot_use(trials)],
         "early_stopping": None if early is None else asdict(early),
         "decisions": [record["text"] for record in of_kind(records, Kind.decision)],
+        "blind": facts.blind,
     }
+
+
+def _commands(writers: Sequence[Record]) -> list[str]:
+    """The different command lines that ran the study, in their order, secrets left out."""
+    lines = []
+    for writer in writers:
+        arguments: Sequence[str] = writer.get("arguments") or ()
+        if arguments:
+            lines.append(shlex.join(["recombine", *(_without_secret(text) for text in arguments)]))
+    return list(dict.fromkeys(lines))
+
+
+def _without_secret(argument: str) -> str:
+    name, is_pair, _ = argument.partition("=")
+    return f"{name}=(left out)" if is_pair and SECRET_NAME.search(name) else USER_INFO.sub("", argument)
+
+
+def without_secrets(value: Any) -> Any:
+    """The same value with secrets and the user part of addresses replaced."""
+    if isinstance(value, Mapping):
+        return {
+            str(name): "(left out)" if SECRET_NAME.search(str(name)) else without_secrets(entry)
+            for name, entry in value.items()
+        }
+    if isinstance(value, str):
+        return USER_INFO.sub("", value)
+    if isinstance(value, Sequence):
+        return [without_secrets(entry) for entry in value]
+    return value

@@ -12,7 +12,8 @@ import numpy as np
 from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
 from datasets_spec.errors import UserError
-from search.evidence.comparisons import SplitEvidence
+from search.evidence.confirmation.comparisons import SplitEvidence
+from search.evidence.confirmation.racing import best_finalist
 from search.evidence.finding.finding import Finding, finding_of
 from search.evidence.finding.prospects import compute_prospects
 from search.evidence.forgetting import compute_retained, retained_sentence
@@ -20,7 +21,6 @@ from search.evidence.mix_file import write_mix
 from search.evidence.outcomes import Outcomes
 from search.ledger.records import Record, finalist_rank, of_arm, scored_on, trials_of
 from search.space.composition import Composition
-from search.statistics.ties import index_of_largest
 from search.statistics.training_noise import SeedVariance
 from search.statistics.verdicts import ALPHA
 from search.statistics.winners_curse import winners_curse
@@ -64,7 +64,7 @@ def build_selection(
     confirm = SplitEvidence(trials, outcomes, targets, "confirm", seed=seed)
     sealed = SplitEvidence(trials, outcomes, targets, "sealed", seed=seed)
     scored = _scored_finalists(confirm, _finalists(trials), chosen)
-    chosen = chosen or list(scored)[index_of_largest(list(scored.values()))]
+    chosen = chosen or best_finalist(confirm, list(scored)) or next(iter(scored))
     confirmed = confirm.comparisons(chosen, num_choices=len(scored), alpha=alpha)
     opened = sealed.comparisons(chosen, alpha=alpha)
     num_compared = count_compared(trials)

@@ -5,10 +5,15 @@ the length and the JSON. JSON holds no raw newline, so a newline ends a frame an
 leaves behind is a beginning of a frame without one. That is what tells a torn tail from damage: an unfinished
 write has no newline, a damaged record does (Optuna's journal cannot tell, and loses the next record:
 optuna#5138).
+
+Frames are chained: the JSON of a frame names the digest of all before it (`chain`, see `chained`), so that no record
+can be changed, moved or left out, and its checksum made anew, unless every later one is written again. Frames of
+versions before have none; the first chained one covers them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -17,6 +22,8 @@ from typing import Any
 
 HEADER_BYTES = 18
 NEWLINE = b"\n"
+CHAIN = "chain"
+NOTHING_BEFORE = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,20 +46,36 @@ class Scan:
     """What a ledger file holds.
 
     Attributes:
-        records: the good records, in the order of the file.
+        records: the good records, in the order of the file, without their `chain`.
+        digests: the digest of what stands before each of them.
+        last_digest: the digest of all whole frames.
         good_bytes: where the torn tail begins (the length of the file when there is none).
         torn_bytes: length of the torn tail.
         damage: what is damaged, in the order of the file.
     """
 
     records: tuple[dict[str, Any], ...]
+    digests: tuple[str, ...]
+    last_digest: str
     good_bytes: int
     torn_bytes: int
     damage: tuple[Damage, ...]
 
 
-def encode_frame(record: Mapping[str, Any]) -> bytes:
-    """The frame of `record`. Raises ValueError or TypeError when it is no JSON (NaN included)."""
+def chained(before: str, frame: bytes) -> str:
+    """The digest of all frames up to this one: SHA-256 over the digest of those before it and its bytes."""
+    return hashlib.sha256(before.encode() + frame).hexdigest()
+
+
+def encode_frame(record: Mapping[str, Any], *, chain: str | None = None) -> bytes:
+    """The frame of `record`. Raises ValueError or TypeError when it is no JSON (NaN included).
+
+    Args:
+        record: what is recorded.
+        chain: digest of what stands before it.
+    """
+    if chain is not None:
+        record = {**record, CHAIN: chain}
     body = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     length = f"{len(body):08x}".encode()
     return b"%s %08x %s\n" % (length, zlib.crc32(length + body), body)
@@ -105,8 +128,9 @@ def scan_frames(content: bytes, *, first_seq: int = 0) -> Scan:
         first_seq: the sequence number expected of the first record.
     """
     records: list[dict[str, Any]] = []
+    digests: list[str] = []
     damage: list[Damage] = []
-    offset, expected = 0, first_seq
+    offset, expected, digest = 0, first_seq, NOTHING_BEFORE
     while (end := content.find(NEWLINE, offset)) != -1:
         decoded = _decode_frame(content[offset:end])
         if isinstance(decoded, str):
@@ -116,11 +140,24 @@ def scan_frames(content: bytes, *, first_seq: int = 0) -> Scan:
             if not damage and decoded.get("seq") != expected:
                 reason = f"record {decoded.get('seq')} stands where record {expected} belongs"
                 damage.append(Damage(offset=offset, length=0, reason=reason))
+            if not damage and decoded.pop(CHAIN, digest) != digest:
+                reason = f"record {decoded.get('seq')} was written after other bytes than stand before it"
+                damage.append(Damage(offset=offset, length=0, reason=reason))
+            decoded.pop(CHAIN, None)
             records.append(decoded)
+            digests.append(digest)
             expected += 1
+        digest = chained(digest, content[offset : end + 1])
         offset = end + 1
     rest = content[offset:]
     if rest and not _is_torn(rest):
         damage.append(Damage(offset=offset, length=len(rest), reason="the last frame has no end"))
         rest, offset = b"", len(content)
-    return Scan(records=tuple(records), good_bytes=offset, torn_bytes=len(rest), damage=tuple(damage))
+    return Scan(
+        records=tuple(records),
+        digests=tuple(digests),
+        last_digest=digest,
+        good_bytes=offset,
+        torn_bytes=len(rest),
+        damage=tuple(damage),
+    )

@@ -11,7 +11,8 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from typing import Any, Self
 
 from datasets_spec.atomic import sync
 from datasets_spec.errors import UserError
-from search.ledger.frames import Scan, encode_frame, scan_frames
+from search.ledger.frames import HEADER_BYTES, NOTHING_BEFORE, Scan, chained, encode_frame, scan_frames
 from search.ledger.records import Kind
 from search.vocabulary import Status
 
@@ -64,9 +65,11 @@ class Ledger:
         epoch: number of this writer, 1 for the first; 0 for a reader.
     """
 
-    def __init__(self, directory: Path, scan: Scan, *, descriptor: int | None, lock: int | None) -> None:
+    def __init__(self, directory: Path, scan: Scan, *, descriptor: int | None = None, lock: int | None = None) -> None:
         self._path = directory / RECORDS_FILE
         self._records = list(scan.records)
+        self._digests = list(scan.digests)
+        self._digest = scan.last_digest
         self._size = scan.good_bytes
         self._descriptor = descriptor
         self._lock = lock
@@ -76,12 +79,13 @@ class Ledger:
         self.epoch = 0
 
     @classmethod
-    def open(cls, directory: Path | str, *, writer: bool, accept_loss: bool = False) -> Ledger:
+    def open(cls, directory: Path | str, *, writer: bool, accept_loss: bool = False, is_run: bool = True) -> Ledger:
         """Open the ledger in `directory`.
 
         Args:
             directory: RUN/ledger; a writer creates it.
             writer: whether to append. Only one writer at a time, on all machines that share the directory.
+            is_run: whether the writer runs the study; one that only notes what it has written opens no epoch.
             accept_loss: a writer moves a damaged file aside (`records.log.<n>.bad`) and keeps what is good.
 
         Raises:
@@ -90,7 +94,7 @@ class Ledger:
         """
         folder = Path(directory)
         if not writer:
-            return cls(folder, _read(folder), descriptor=None, lock=None)
+            return cls(folder, _read(folder))
         folder.mkdir(parents=True, exist_ok=True)
         lock = _take_lock(folder)
         descriptor: int | None = None
@@ -105,7 +109,8 @@ class Ledger:
                 os.ftruncate(descriptor, scan.good_bytes)
                 os.fsync(descriptor)
             ledger = cls(folder, scan, descriptor=descriptor, lock=lock)
-            ledger._begin_epoch()
+            if is_run:
+                ledger._begin_epoch()
         except BaseException:
             for held in (descriptor, lock):
                 if held is not None:
@@ -136,7 +141,7 @@ class Ledger:
         descriptor = self._writable()
         seq = len(self._records)
         try:
-            frame = encode_frame({**record, "seq": seq})
+            frame = encode_frame({**record, "seq": seq}, chain=self._digest)
         except (TypeError, ValueError) as error:
             raise LedgerError(f"a {record.get('kind')} record is not JSON: {error}") from error
         role = _role(record)
@@ -148,7 +153,9 @@ class Ledger:
         self._check_fence(descriptor)
         self._write(descriptor, frame)
         self._size += len(frame)
-        self._records.append(json.loads(frame[18:]))
+        self._records.append(json.loads(encode_frame({**record, "seq": seq})[HEADER_BYTES:]))
+        self._digests.append(self._digest)
+        self._digest = chained(self._digest, frame)
         if role is not None:
             self._roles.add(role)
         return seq
@@ -199,6 +206,13 @@ class Ledger:
         """The records (of one kind, if given) in the order they were written. Do not change them."""
         return tuple(record for record in self._records if kind is None or record.get("kind") == kind)
 
+    def evidence(self) -> tuple[int, str]:
+        """What results are made from: the number of records before the last lists of hashes, and their digest."""
+        number = len(self._records)
+        while number and self._records[number - 1].get("kind") == Kind.results:
+            number -= 1
+        return number, self._digests[number] if number < len(self._records) else self._digest
+
     def close(self) -> None:
         """Release the file and the lock. Closing twice is fine."""
         for held in (self._descriptor, self._lock):
@@ -216,7 +230,7 @@ class Ledger:
 
 
 def _who() -> dict[str, Any]:
-    return {"pid": os.getpid(), "host": socket.gethostname()}
+    return {"pid": os.getpid(), "host": socket.gethostname(), "arguments": sys.argv[1:]}
 
 
 def _read(folder: Path) -> Scan:
@@ -279,10 +293,9 @@ def _set_damage_aside(path: Path) -> None:
         "damaged_bytes": sum(place.length for place in scan.damage),
         "offsets": [place.offset for place in scan.damage],
     }
-    kept = tuple(_renumbered((*scan.records, lost)))
     fresh = path.with_name(path.name + ".new")
     with fresh.open("wb") as file:
-        file.writelines(encode_frame(record) for record in kept)
+        file.writelines(_chained((*scan.records, lost)))
         file.flush()
         os.fsync(file.fileno())
     os.link(path, bad)  # both names exist until the replacement is in place: no moment without a ledger
@@ -290,5 +303,10 @@ def _set_damage_aside(path: Path) -> None:
     sync(path.parent)
 
 
-def _renumbered(records: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    return ({**record, "seq": seq} for seq, record in enumerate(records))
+def _chained(records: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """The frames of records that are numbered and chained anew."""
+    digest = NOTHING_BEFORE
+    for seq, record in enumerate(records):
+        frame = encode_frame({**record, "seq": seq}, chain=digest)
+        digest = chained(digest, frame)
+        yield frame

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     confirm_started = "confirm_started"
     sealed_opened = "sealed_opened"
     ended = "ended"  # the whole study
+    results = "results"  # hashes of the files that carry results
 
 
 # Arms: what several trials with different seeds are seeds of.

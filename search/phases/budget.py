@@ -40,7 +40,8 @@ def num_confirm_trials(spec: StudySpec) -> int:
         return 0
     others = [name for name in spec.confirm.comparators if name != "control"]
     controls = len(spec.eval_sets) if "control" in spec.confirm.comparators else 0
-    return len(spec.confirm.seeds) * (spec.confirm.num_finalists + len(others) + controls)
+    arms = spec.confirm.num_finalists + len(others) + controls
+    return len(spec.confirm.seeds) * arms + len(spec.confirm.further_seeds)
 
 
 def spent_budget(spec: StudySpec, records: Callable[[], Sequence[Record]], now: Callable[[], datetime]) -> str | None:

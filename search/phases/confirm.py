@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from datasets_spec.errors import UserError
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
-from search.evidence.comparisons import SplitEvidence
+from search.evidence.confirmation.comparisons import SplitEvidence
+from search.evidence.confirmation.racing import FIRST_LOOK, best_finalist, finalists_left
 from search.evidence.outcomes import outcomes_of
 from search.ledger.records import Record, finalist_arm, finalist_rank
 from search.phases import comparators
 from search.phases.transfer import plan_controls
 from search.space.candidate import Candidate
 from search.space.composition import Composition
-from search.statistics.ties import index_of_largest
 from search.study.spec import StudySpec
 from search.vocabulary import Stage
 from trainers.recipe import Recipe
@@ -34,11 +34,16 @@ def run_confirm(run: StudyRun, best: Sequence[Candidate]) -> dict[str, list[Plan
     arms: dict[str, list[PlannedTrial]] = {}
     for rank, candidate in enumerate(finalists, start=1):
         recipe = spec.recipe_of(dict(candidate.recipe))
-        arms[finalist_arm(rank)] = _confirm_arm(run, finalist_arm(rank), candidate.composition, recipe)
-    run.run_list([planned for planned_arm in arms.values() for planned in planned_arm])
-    chosen = _best_finalist(run, list(arms))
-    selected = finalists[list(arms).index(chosen)]
+        arms[finalist_arm(rank)] = _confirm_arm(
+            run, finalist_arm(rank), candidate.composition, recipe, spec.confirm.seeds
+        )
+    names = list(arms)
+    run_finalists(run, arms, lambda seen: finalists_left(_evidence(run, seen), names, len(spec.confirm.seeds)))
+    chosen = _chosen(run, names)
+    selected = finalists[names.index(chosen)]
     recipe = spec.recipe_of(dict(selected.recipe))
+    arms[chosen] += _confirm_arm(run, chosen, selected.composition, recipe, spec.confirm.further_seeds)
+    run.run_list(arms[chosen])
     others = _comparator_arms(run, selected.composition, recipe)
     run.run_list([planned for planned_arm in others.values() for planned in planned_arm])
     return {chosen: arms[chosen], **others}
@@ -65,7 +70,9 @@ def with_begun(best: Sequence[Candidate], records: Sequence[Record], spec: Study
     return [candidate for candidate in ranked if candidate is not None]
 
 
-def _confirm_arm(run: StudyRun, arm: str, composition: Composition, recipe: Recipe) -> list[PlannedTrial]:
+def _confirm_arm(
+    run: StudyRun, arm: str, composition: Composition, recipe: Recipe, seeds: Sequence[int]
+) -> list[PlannedTrial]:
     return [
         PlannedTrial(
             spec=run.factory.spec(composition, recipe, seed, ("confirm",)),
@@ -73,18 +80,41 @@ def _confirm_arm(run: StudyRun, arm: str, composition: Composition, recipe: Reci
             arm=arm,
             reason="fresh seed on confirm",
         )
-        for seed in run.spec.confirm.seeds
+        for seed in seeds
     ]
 
 
-def _best_finalist(run: StudyRun, arms: Sequence[str]) -> str:
-    """Return the arm with the highest mean accuracy on `confirm`; ties go to the better rank in the search."""
-    outcomes = outcomes_of(run.run_dir, run.spec.score)
-    evidence = SplitEvidence(run.records(), outcomes, run.spec.objective_sets, "confirm", seed=run.spec.seed)
-    means = {arm: accuracy for arm in arms if (accuracy := evidence.accuracy(arm)) is not None}
-    if not means:
+def run_finalists(
+    run: StudyRun, arms: Mapping[str, list[PlannedTrial]], left_of: Callable[[Sequence[Record]], Collection[str]]
+) -> None:
+    """All seeds of all finalists; in a race one seed of each at a time, of those that `left_of` leaves.
+
+    It is shown the records of so many seeds only, so that a study that was killed in a round goes on as it was.
+    """
+    seeds, left = run.spec.confirm.seeds, list(arms)
+    if not run.spec.confirm.racing:
+        run.run_list([planned for by_seed in arms.values() for planned in by_seed])
+        return
+    for number, seed in enumerate(seeds, start=1):
+        run.run_list([planned for arm in left for planned in arms[arm] if planned.spec.seed == seed])
+        if not FIRST_LOOK <= number < len(seeds):
+            continue
+        still = left_of([record for record in run.records() if record["seed"] in seeds[:number]])
+        if given_up := [arm for arm in left if arm not in still]:
+            run.decide(f"race: {', '.join(given_up)} given up after {number} of {len(seeds)} seeds")
+        left = [arm for arm in left if arm in still]
+
+
+def _chosen(run: StudyRun, arms: Sequence[str]) -> str:
+    chosen = best_finalist(_evidence(run, run.records()), arms)
+    if chosen is None:
         raise UserError("no finalist finished on confirm", hint="`recombine status RUN` lists the failures")
-    return list(means)[index_of_largest(list(means.values()))]
+    return chosen
+
+
+def _evidence(run: StudyRun, records: Sequence[Record]) -> SplitEvidence:
+    outcomes = outcomes_of(run.run_dir, run.spec.score)
+    return SplitEvidence(records, outcomes, run.spec.objective_sets, "confirm", seed=run.spec.seed)
 
 
 def _comparator_arms(run: StudyRun, selected: Composition, recipe: Recipe) -> dict[str, list[PlannedTrial]]:
@@ -123,4 +153,4 @@ def _comparator_arm(
         return {}
     if composition.total != selected.total:
         run.decide(f"comparator {name}: {composition.total} samples against {selected.total}, not matched")
-    return {name: _confirm_arm(run, name, composition, recipe)}
+    return {name: _confirm_arm(run, name, composition, recipe, run.spec.confirm.seeds)}

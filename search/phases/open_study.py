@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.errors import UserError
 from search.designs.registry import build_rows
+from search.engine.gpu_memory import fit_to_cards
 from search.engine.kept_adapters import KeptAdapters
 from search.engine.recorder import Recorder
 from search.engine.setup import build_engine
@@ -106,6 +106,7 @@ def open_run(
         if (line := divided_tests_line(study.catalog, spec.eval_sets)) is not None:
             opened.decide(line)
         place_backbone(backbone, fingerprint)
+        opened = fit_to_cards(opened)
         engine = build_engine(opened)
         try:
             yield opened.with_engine(engine)
@@ -117,8 +118,6 @@ def open_run(
         except BaseException:
             engine.close()
             raise
-        finally:
-            shutil.rmtree(run_dir / RunFile.rows, ignore_errors=True)
 
 
 def _design_arms(study: Study, store: Store) -> list[Mapping[str, int]]:

@@ -41,7 +41,7 @@ def run_reused(run: StudyRun) -> None:
                 run.factory,
                 run.spec.space.composition.available,
                 run.train_rows,
-                fresh_seeds=run.spec.confirm.seeds if run.spec.confirm.enabled else (),
+                fresh_seeds=run.spec.confirm.fresh_seeds if run.spec.confirm.enabled else (),
             )
         )
         for planned in found:

@@ -11,6 +11,7 @@ from typing import Any
 from datasets_spec.errors import UserError
 from datasets_spec.store.store import Store
 from search.engine.study_run import StudyRun
+from search.evidence.explain.wanted_trials import read_wanted
 from search.ledger.records import Kind, of_kind
 from search.phases.baseline import run_baseline
 from search.phases.confirm import run_confirm
@@ -20,8 +21,9 @@ from search.phases.open_study import Say, open_run
 from search.phases.reuse import run_reused
 from search.phases.sealed import open_sealed
 from search.phases.search import run_search
+from search.phases.top_up import run_top_up
 from search.phases.transfer import is_matrix_first, run_transfer
-from search.phases.write_results import write_results
+from search.results.write_results import write_results
 from search.study.run_dir import RunDir
 from search.study.study import Study
 
@@ -36,6 +38,7 @@ def run_study(
     on_slots: Callable[[Mapping[str, Any]], None] = lambda state: None,
     on_store: Callable[[Store], None] = lambda store: None,
     accept_loss: bool = False,
+    with_top_up: bool = False,
 ) -> Path:
     """Run or resume a whole study; return the path of its report.
 
@@ -48,11 +51,14 @@ def run_study(
         on_slots: told the state of slots and of their queue, now and then.
         on_store: told the data, once they are prepared.
         accept_loss: go on with the good records of a damaged ledger.
+        with_top_up: also run what an explanation has asked for.
 
     Raises:
         UserError: something the user can repair; finished trials are safe.
     """
     started = time.time()
+    if with_top_up:
+        read_wanted(run_dir)  # before anything is started
     run_dir = run_dir.absolute()  # workers stand elsewhere, and Ray takes a relative path for an address
     with open_run(
         study,
@@ -74,10 +80,12 @@ def run_study(
         else:
             say(f"design: {run.spec.design.kind}")
             run_design(run)
+        if with_top_up:
+            run_top_up(run)
         if not run.ledger.records(Kind.ended):
             ended_at = datetime.now(UTC).isoformat()
             run.ledger.append({"kind": Kind.ended.value, "ended_at": ended_at, "wall_s": time.time() - started})
-        return write_results(study, run_dir, run.store)
+        return write_results(study, run_dir, run.store, run.ledger)
 
 
 def _search_and_confirm(run: StudyRun) -> None:

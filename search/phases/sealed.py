@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.canonical import content_hash
+from datasets_spec.errors import StorageError
+from datasets_spec.storage.files import files_in
+from datasets_spec.storage.place import Place
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.records import Kind, finished_of
@@ -17,11 +20,12 @@ from search.space.composition import Composition
 from search.vocabulary import Stage
 
 if TYPE_CHECKING:
-    from trainers.rows.row_blocks import RowBlocks
+    from trainers.rows.stored_rows import StoredRows
     from trainers.trial.result import TrialResult
     from trainers.trial.spec import TrialSpec
 
 FILE = "sealed_openings.jsonl"
+FOLDER = "sealed_openings"  # of a store in a bucket
 
 
 def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bool:
@@ -30,7 +34,7 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
     Returns:
         Whether these trials have sealed figures now.
     """
-    from trainers.rows.row_blocks import load_row_blocks
+    from trainers.rows.stored_rows import StoredRows
 
     planned = _sealed_trials(run, arms)
     train_ids = sorted({p.spec.train_id for p in planned})
@@ -51,8 +55,7 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
     missing = [p for p in planned if not run.recorder.is_done(p)]
     if missing:
         run.engine.close()  # its slots hold the processors that reading and scoring need
-        questions = {(name, "sealed"): run.store.count(name, "sealed") for name in run.spec.eval_sets}
-        rows = load_row_blocks(run.store, questions)
+        rows = StoredRows(store=run.store)
         specs = list({p.spec.train_id: p.spec for p in missing}.values())
         results = {r.train_id: r for r in _scored(run, specs, rows)}
         for p in missing:
@@ -60,7 +63,7 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
     return True
 
 
-def _scored(run: StudyRun, specs: Sequence[TrialSpec], rows: RowBlocks) -> list[TrialResult]:
+def _scored(run: StudyRun, specs: Sequence[TrialSpec], rows: StoredRows) -> list[TrialResult]:
     """Score trials in as many processes as the study has slots."""
     from trainers.executors.rescore import rescore_trials
 
@@ -99,19 +102,16 @@ def _sealed_trials(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) ->
     return planned
 
 
-def earlier_openings(store_dir: Path, partitions: Mapping[str, str], study: str) -> list[dict[str, Any]]:
+def earlier_openings(store_dir: Place, partitions: Mapping[str, str], study: str) -> list[dict[str, Any]]:
     """Openings of the same sealed questions by other studies, oldest first.
 
     Args:
-        store_dir: folder of the prepared data.
+        store_dir: folder of the prepared data, or where they lie in a bucket.
         partitions: fingerprint of the sealed partition by evaluation set.
         study: identity of the asking study, whose own opening does not count.
     """
-    path = store_dir / FILE
-    if not path.is_file():
-        return []
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in _lines(store_dir):
         try:
             opening = json.loads(line)
         except json.JSONDecodeError:
@@ -121,26 +121,40 @@ def earlier_openings(store_dir: Path, partitions: Mapping[str, str], study: str)
     return found
 
 
-def note_opening(store_dir: Path, partitions: Mapping[str, str], study: str, name: str) -> bool:
+def _lines(store_dir: Place) -> list[str]:
+    """What was noted, oldest first: lines of a file, or objects of a bucket, where nothing is appended."""
+    if isinstance(store_dir, Path):
+        path = store_dir / FILE
+        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    folder = store_dir / FOLDER
+    return [(folder / name).read_text() for name in files_in(folder)]
+
+
+def note_opening(store_dir: Place, partitions: Mapping[str, str], study: str, name: str) -> bool:
     """Append this study's opening; False where the store cannot be written to.
 
     Args:
-        store_dir: folder of the prepared data.
+        store_dir: folder of the prepared data, or where they lie in a bucket.
         partitions: fingerprint of the sealed partition by evaluation set.
         study: identity of the study directory.
         name: of the study, for the reader.
     """
+    opened_at = datetime.now(UTC).isoformat()
     line = {
         "study": study,
         "name": name,
-        "opened_at": datetime.now(UTC).isoformat(),
+        "opened_at": opened_at,
         "partitions": dict(sorted(partitions.items())),
     }
     try:
+        if not isinstance(store_dir, Path):
+            place = store_dir / FOLDER / f"{opened_at}-{study[:16]}.json"
+            place.storage.create(place.key, json.dumps(line).encode())
+            return True
         with (store_dir / FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
+    except (OSError, StorageError):
         return False
     return True

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.designs.rows import DesignRow
+from search.evidence.confirmation.racing import FIRST_LOOK
 from search.ledger.records import Record, finished_of
 from search.planning.facts import PlanFacts
 from search.strategies.opening import results_to_begin
@@ -170,9 +171,11 @@ def _phases(study: Study, design_rows: Sequence[DesignRow]) -> Sequence[PhaseCos
         others = len([c for c in confirm.comparators if c != "control"])
         controls = num_targets if "control" in confirm.comparators else 0
         n = space.budget
-        phases.append(
-            PhaseCost(phase="finalists", num_trials=confirm.num_finalists * seeds, num_samples=n, note="fresh seeds")
-        )
+        note = "fresh seeds; a race may need fewer" if confirm.racing and seeds > FIRST_LOOK else "fresh seeds"
+        if confirm.further_seeds:
+            note += f"; {len(confirm.further_seeds)} of them of the chosen one alone"
+        num_trials = confirm.num_finalists * seeds + len(confirm.further_seeds)
+        phases.append(PhaseCost(phase="finalists", num_trials=num_trials, num_samples=n, note=note))
         phases.append(
             PhaseCost(
                 phase="comparators",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from datasets_spec.errors import UserError
 from datasets_spec.store.manifest import read_manifest
 from datasets_spec.store.store import open_store
+from search.engine.gpu_memory import chosen_way, leaves_memory_open, memory_options
 from search.study.needed_rows import needed_rows
+from search.study.spec import StudySpec
 from search.study.study import Study
 from trainers.backbone_spec import BackboneSpec
 
@@ -22,43 +24,48 @@ ASSUMED_IMAGE_TOKENS, ASSUMED_TEXT_TOKENS = 1280, 256
 SHOWN_GIB = (24, 40, 80)  # of common cards
 
 
-def gpu_lines(study: Study, step_s: float, arms: Sequence[Mapping[str, int]] = ()) -> list[str]:
+def gpu_lines(study: Study, step_s: float, sizes: SampledSizes | None) -> list[str]:
     """Return lines on a slot's GPU, from the backbone's configuration and a look at the prepared rows.
 
     Args:
         study: the study.
         step_s: of one step of a trial, as the plan has it.
-        arms: the compositions of its design, where it has one.
+        sizes: of its samples, as `look_at_rows` has them.
     """
-    from trainers.training.memory_estimate import estimate_memory
-
     spec, execution = study.spec, study.spec.execution
     packed = execution.pack if execution.pack != "auto" else 1
     backbone = study.located(spec.backbone).resolved(gpus_per_worker=execution.gpus_per_worker)
     try:
-        sizes = _sizes(study, backbone, arms)
         num_tokens = sizes.most_tokens if sizes else _assumed_tokens(backbone)
-        found, frugal = (
-            estimate_memory(
-                backbone.model_copy(update={"activation_checkpointing": is_checkpointed}),
-                spec.recipe,
-                num_packed=packed,
-                num_tokens=num_tokens,
-            )
-            for is_checkpointed in (False, True)
-        )
+        options = memory_options(spec, backbone, num_packed=packed, num_tokens=num_tokens)
+        (_, found), (_, frugal) = options
     except (OSError, ValueError, ImportError, UserError):
         return [f"GPU memory: not known, the configuration of {spec.backbone.model} cannot be read here"]
     micro_batch = min(spec.recipe.micro_batch_size or spec.recipe.batch_size, spec.recipe.batch_size)
-    source = str(sizes) if sizes else f"{num_tokens} tokens a sample (assumed before the data are prepared)"
+    source = str(sizes) if sizes else f"{num_tokens} tokens a sample (assumed; no prepared row could be looked at)"
     lines = [
         memory_line(frugal if backbone.activation_checkpointing else found)
         + f", with {source}, {micro_batch} samples at a time, {packed} fine-tune(s)",
         fitting_line(found, frugal, micro_batch=micro_batch, batch_size=spec.recipe.batch_size),
     ]
+    if leaves_memory_open(spec):
+        lines.append(proposal_line(spec, options))
     if sizes is not None:
         lines.append(feeding_line(sizes.prepare_s, execution.num_threads, step_s, spec.recipe.batch_size))
     return lines
+
+
+def backbone_bytes(study: Study) -> float:
+    """Return the bytes of the backbone's weights in a slot; 0 where its configuration cannot be read here."""
+    from trainers.backbone.backbone import model_without_weights
+    from trainers.backbone.quantization import weight_bytes
+
+    backbone = study.located(study.spec.backbone)
+    try:
+        model = model_without_weights(backbone.resolved(gpus_per_worker=study.spec.execution.gpus_per_worker))
+    except (OSError, ValueError, ImportError):
+        return 0.0
+    return weight_bytes(model, backbone.quantization)
 
 
 def memory_line(found: MemoryEstimate) -> str:
@@ -79,6 +86,8 @@ def fitting_line(found: MemoryEstimate, frugal: MemoryEstimate, *, micro_batch: 
         micro_batch: samples that both were made for.
         batch_size: samples of a step; more are never needed.
     """
+    from trainers.training.fit_memory import largest_micro_batch
+
     parts = []
     for room_gib in SHOWN_GIB:
         kept, again = (
@@ -88,17 +97,10 @@ def fitting_line(found: MemoryEstimate, frugal: MemoryEstimate, *, micro_batch: 
     return "largest micro-batch that fits (with backbone.activation_checkpointing): " + ", ".join(parts)
 
 
-def largest_micro_batch(found: MemoryEstimate, micro_batch: int, room_gib: float) -> int:
-    """Return how many samples at a time fit into so much memory; 0 where not one does.
-
-    Args:
-        found: of a micro-batch.
-        micro_batch: samples that it was made for.
-        room_gib: memory of the card.
-    """
-    of_samples = found.activations_gib + found.gradients_gib
-    left = room_gib - (found.total_gib - of_samples)
-    return max(0, int(left / (of_samples / micro_batch)))
+def proposal_line(spec: StudySpec, options: Sequence[tuple[bool, MemoryEstimate]]) -> str:
+    """Say what a study does on common cards where its file leaves it open."""
+    parts = [f"{room_gib} GiB: {chosen_way(spec, options, room_gib)}" for room_gib in SHOWN_GIB]
+    return "chosen by card, unless the study says otherwise: " + "; ".join(parts)
 
 
 def feeding_line(prepare_s: float, num_threads: int, step_s: float, batch_size: int) -> str:
@@ -126,16 +128,21 @@ def _assumed_tokens(backbone: BackboneSpec) -> int:
     return int(own or ASSUMED_IMAGE_TOKENS) + ASSUMED_TEXT_TOKENS
 
 
-def _sizes(study: Study, backbone: BackboneSpec, arms: Sequence[Mapping[str, int]]) -> SampledSizes | None:
-    """Return the sizes of prepared rows; None before there are any.
+def look_at_rows(study: Study, arms: Sequence[Mapping[str, int]] = ()) -> SampledSizes | None:
+    """Return the sizes of prepared rows; None before there are any, or where the processor cannot be loaded here.
 
-    Raises:
-        UserError: the backbone's processor cannot be loaded.
+    Args:
+        study: the study.
+        arms: the compositions of its design, where it has one.
     """
     from trainers.backbone.backbone import load_encoder
     from trainers.rows.sampled_sizes import sample_sizes
 
     if read_manifest(study.store_dir) is None:
         return None
+    try:
+        encoder = load_encoder(study.located(study.spec.backbone).resolved(gpus_per_worker=0))
+    except UserError:
+        return None
     with open_store(study.store_dir) as store:
-        return sample_sizes(load_encoder(backbone), store, needed_rows(study.spec, store.count, arms))
+        return sample_sizes(encoder, store, needed_rows(study.spec, store.count, arms))

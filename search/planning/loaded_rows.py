@@ -1,4 +1,4 @@
-"""Which rows of the prepared data a study will load, in words."""
+"""Which rows of the prepared data a study will read, in words."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def rows_line(study: Study, facts: PlanFacts) -> str:
     prepared = sum(sum(splits.values()) for splits in facts.counts.values())
     amount = f"{size:.0f} MiB" if size < 1024 else f"{size / 1024:.1f} GiB"
     return (
-        f"rows to load: {sum(needed.values()):,} of {prepared:,}, about {amount}, once a study: into shared memory, or "
-        "into files where half of Ray's object store is smaller"
+        f"rows that trials may read: {sum(needed.values()):,} of {prepared:,}, about {amount} with their images, which "
+        "are read where they lie"
     )

@@ -29,7 +29,7 @@ def transfer_markdown(heatmap: TransferHeatmap) -> str:
     if heatmap.cells.empty:
         return "# Transfer matrix\n\nNo subset has been measured alone yet.\n"
     rows = _matrix_rows(heatmap)
-    table = _markdown_table(["source \\ target", *heatmap.targets], rows)
+    table = markdown_table(["source \\ target", *heatmap.targets], rows)
     return f"# Transfer matrix\n\n{_transfer_note(heatmap)}\n\n{table}"
 
 
@@ -81,7 +81,7 @@ def trials_markdown(table: TrialTable) -> str:
         f"{table.num_trials} trials; accuracies are means over {table.num_targets} target(s), CG gain in points on "
         "the first split shown. What was trained on a target's own key does not count."
     )
-    return f"# Trials\n\n{note}\n\n{_markdown_table(head, rows)}"
+    return f"# Trials\n\n{note}\n\n{markdown_table(head, rows)}"
 
 
 def selection_markdown(answer: Answer) -> str:
@@ -93,7 +93,7 @@ def selection_markdown(answer: Answer) -> str:
     Returns:
         Markdown.
     """
-    mix = _markdown_table(["subset", "samples"], [[name, size] for name, size, _ in answer.parts])
+    mix = markdown_table(["subset", "samples"], [[name, size] for name, size, _ in answer.parts])
     head = ["comparator", "evaluation set", "split", "points", "simultaneous 95 % interval", "adjusted p", "verdict"]
     rows = [
         [line.comparator, line.eval_set, line.split, line.difference, line.interval, line.p_value, line.word]
@@ -105,7 +105,7 @@ def selection_markdown(answer: Answer) -> str:
         f"Next: {_markdown(answer.next_step)}" if answer.next_step else "",
         "\n".join(f"- {_markdown(caution)}" for caution in answer.cautions),
         mix if answer.parts else "",
-        _markdown_table(head, rows) if rows else "",
+        markdown_table(head, rows) if rows else "",
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
 
@@ -134,7 +134,8 @@ def _transfer_note(heatmap: TransferHeatmap) -> str:
     )
 
 
-def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of texts as Markdown; what has a meaning there is escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_markdown(text) for text in line) + " |" for line in lines) + "\n"
 

@@ -21,6 +21,17 @@ from search.study.spec import objectives_of
 
 # Not every study has these: a selection must be confirmed, trials must be many enough.
 OPTIONAL = {RunFile.findings, RunFile.explanation}
+# All that a page is made from.
+DATA_FILES = (
+    RunFile.run,
+    RunFile.study,
+    RunFile.selection,
+    RunFile.trials_table,
+    RunFile.transfer,
+    RunFile.findings,
+    RunFile.explanation,
+    RunFile.design,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from datasets_spec.atomic import replace_text
@@ -13,6 +14,8 @@ from search.report.run_files import load_run
 from search.report.sections.answer import compute_answer
 from search.report.sections.trials import compute_trial_table
 from search.study.run_dir import RunDir, RunFile
+
+DRAWN_ID = re.compile(r"""((?:id="|url\(#)(?:gradient_|clip))(\d+)""")
 
 
 def write_report(run_dir: RunDir) -> Path:
@@ -50,4 +53,8 @@ def write_report(run_dir: RunDir) -> Path:
 def _svg(spec: dict[str, object]) -> str:
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg(spec))
+    # The drawing library numbers gradients and clips on from picture to picture: equal pictures are to be equal files.
+    numbers: dict[str, str] = {}
+    return DRAWN_ID.sub(
+        lambda found: found[1] + numbers.setdefault(found[2], str(len(numbers))), str(vl_convert.vegalite_to_svg(spec))
+    )

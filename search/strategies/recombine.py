@@ -114,6 +114,11 @@ class RecombineStrategy:
             reason += f", expected again {expected.mean[0]:.1%} (90 %: {max(low, 0):.1%} to {min(high, 1):.1%})"
         return Suggestion(candidate=candidate, reason=_marked(reason, knowledge.extrapolation(candidate)))
 
+    def ranked(self, history: Sequence[Observation], target: str) -> list[Candidate]:
+        """What has been tried, the highest posterior mean for a target first."""
+        knowledge = self._learn(history)
+        return [] if knowledge is None else knowledge.ranked_candidates(self._asked(knowledge, target))
+
     def predict(
         self, history: Sequence[Observation], candidates: Sequence[Candidate], *, target: str | None = None
     ) -> Prediction | None:

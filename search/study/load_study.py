@@ -8,8 +8,9 @@ from pathlib import Path
 
 from datasets_spec.catalog.catalog import Catalog, load_catalog
 from datasets_spec.catalog.keys import load_task_map
-from datasets_spec.errors import SpecError, UserError
+from datasets_spec.errors import Problem, SpecError, StorageError, UserError
 from datasets_spec.spec_files.spec_file import load_spec, locate
+from datasets_spec.storage.place import below
 from search.study.checks import find_mistakes
 from search.study.licences_and_costs import with_catalog
 from search.study.own_keys import without_own_keys
@@ -43,8 +44,14 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         raise SpecError([missing], hint="the README's section 'The data' shows a catalog; paths start from this file")
     catalog = open_catalog(spec.catalog, base)
     task_map = load_task_map(spec.task_map, base_dir=base) if spec.task_map else catalog.task_map
-    study = Study(path=path, spec=spec, catalog=catalog, task_map=task_map, store_dir=base / spec.store)
-    problems = [
+    problems: list[Problem] = []
+    try:
+        store_dir = below(base, spec.store)
+    except StorageError as error:
+        store_dir, message = base, f"{error.message}; a store is a folder, or lies at s3://BUCKET/KEY"
+        problems.append(locate(path, ("store",), overrides=overrides, message=message, found=spec.store))
+    study = Study(path=path, spec=spec, catalog=catalog, task_map=task_map, store_dir=store_dir)
+    problems += [
         locate(path, where, overrides=overrides, message=message, found=found, nearest=nearest)
         for where, message, found, nearest in find_mistakes(study)
     ]

@@ -51,7 +51,7 @@ def _of_search(spec: StudySpec, count: Callable[[str, str], int]) -> dict[str, i
 
 
 def stored_bytes(manifest: StoreManifest, needed: Mapping[tuple[str, str], int]) -> int:
-    """Return about how many bytes the first rows of partitions take, from the sizes of their files.
+    """Return about how many bytes the first rows of partitions take with their images, from the sizes of files.
 
     Args:
         manifest: of the store.
@@ -62,4 +62,10 @@ def stored_bytes(manifest: StoreManifest, needed: Mapping[tuple[str, str], int])
         parts = manifest.subsets[subset].files.get(split, ()) if subset in manifest.subsets else ()
         rows = sum(part.num_rows for part in parts)
         total += sum(part.num_bytes for part in parts) * number / rows if rows else 0
-    return round(total)
+    return round(total + image_bytes(manifest, sum(needed.values())))
+
+
+def image_bytes(manifest: StoreManifest, num_rows: int) -> float:
+    """Return about how many bytes so many rows' images take, which lie in packs once each."""
+    kept = sum(counts.kept for counts in manifest.subsets.values())
+    return sum(pack.num_bytes for pack in manifest.packs or ()) * num_rows / kept if kept else 0.0

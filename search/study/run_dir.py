@@ -21,6 +21,7 @@ IDENTITY_KEY = "identity"  # what the study stands on besides its spec, beside t
 # the catalog and `few_shot`, which may not; studies of before there was such a limit go on with it.
 MAY_CHANGE = (
     "execution",
+    "backbone.activation_checkpointing",
     "space.composition.own_key_samples",
     "strategy.num_trials",
     "budget_gpu_hours",
@@ -43,9 +44,10 @@ class RunFile(StrEnum):
     study = "study.resolved.yaml"
     run = "run.json"
     ledger = "ledger"
+    facts = "inputs/study.json"
+    questions = "inputs/questions.parquet"
     trials = TRIALS_DIR
     cache = CACHE_DIR
-    rows = f"{CACHE_DIR}/rows"
     backbones = "backbones"
     backbones_markdown = "backbones.md"
     report = "report"
@@ -61,6 +63,7 @@ class RunFile(StrEnum):
     design_markdown = "report/design.md"
     findings = "report/findings.json"
     explanation = "report/explanation.json"
+    top_up = "report/top_up.json"
     timeline = "report/timeline.json"
     selection = "selection/selection.json"
     selection_markdown = "selection/selection.md"

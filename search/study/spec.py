@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from search.seeds import derived_rng
 from search.space.candidate import SearchSpace
+from search.study.confirm_section import ConfirmSection
 from search.study.design_section import DesignSection
 from search.study.execution import ExecutionSection
 from search.study.score import ScoreSection
-from search.vocabulary import COMPARATORS
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 
 ObjectiveName = Literal["cg", "multi_image", "pareto"]
-# A closed list for the type of the field, so that a misspelt name is answered with the nearest one.
-if TYPE_CHECKING:
-    ComparatorName = str
-else:
-    ComparatorName = Literal[tuple(name for name, comparator in COMPARATORS.items() if comparator.can_be_asked)]
 
 
 class _Section(BaseModel):
@@ -84,22 +79,6 @@ class TransferSection(_Section):
         return tuple(sorted(drawn)) if self.further_seeds else ()
 
 
-class ConfirmSection(_Section):
-    """Fresh seeds for the best few and what they are compared with."""
-
-    enabled: bool = True
-    num_finalists: PositiveInt = 2
-    seeds: tuple[int, ...] = Field(default=(101, 102), min_length=1, description="must differ from the search's seed")
-    comparators: tuple[ComparatorName, ...] = Field(
-        default=tuple(name for name, comparator in COMPARATORS.items() if comparator.is_default),
-        description=" | ".join(name for name, comparator in COMPARATORS.items() if comparator.can_be_asked)
-        + " (own samples of the targets, as many as the search has asked questions)",
-    )
-    open_sealed: bool = Field(
-        default=True, description="score the selection on `sealed` at the end; possible once a study"
-    )
-
-
 class EarlyStoppingSection(_Section):
     """Stops trials of the search that are behind (asynchronous successive halving); the executor must be pooled."""
 
@@ -138,7 +117,9 @@ class StudySpec(_Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     catalog: str = Field(description="catalog file, relative to this file, or the name of a shipped catalog")
-    store: str = Field(default="store", description="folder of the prepared data, relative to this file")
+    store: str = Field(
+        default="store", description="folder of the prepared data, relative to this file; or s3://BUCKET/KEY"
+    )
     task_map: str | None = Field(default=None, description="overrides the catalog's task map")
     backbone: BackboneSpec = BackboneSpec()
     targets: tuple[str, ...] = Field(min_length=1)
@@ -235,7 +216,8 @@ class StudySpec(_Section):
         return self.recipe_of(wider)
 
     @property
-    def _batch_sizes(self) -> tuple[int, ...]:
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Samples a step that trials may have."""
         searched = self.space.recipe.dimensions.get("batch_size")
         listed = None if searched is None else searched.options()
         return (self.recipe.batch_size,) if listed is None else tuple(int(value) for value in listed)
@@ -255,7 +237,7 @@ class StudySpec(_Section):
             )
         if self.strategy.num_merges and not self.transfer.enabled:
             raise ValueError("strategy.num_merges merges the single sources' adapters: set transfer.enabled to true")
-        used = sorted(set(self.search_seeds) & set(self.confirm.seeds))
+        used = sorted(set(self.search_seeds) & set(self.confirm.fresh_seeds))
         if self.confirm.enabled and used:
             raise ValueError(f"confirm.seeds must be fresh, but {used[0]} is the search's own seed")
         is_pooled = self.execution.chosen_executor[0] == "pooled"
@@ -264,7 +246,7 @@ class StudySpec(_Section):
                 "early_stopping needs slots: set execution.executor to pooled and execution.num_workers to 1, or "
                 "early_stopping.enabled to false"
             )
-        if uneven := [size for size in self._batch_sizes if size % max(1, self.execution.num_workers)]:
+        if uneven := [size for size in self.batch_sizes if size % max(1, self.execution.num_workers)]:
             raise ValueError(
                 f"a batch of {uneven[0]} samples cannot be shared evenly by {self.execution.num_workers} workers: set "
                 "recipe.batch_size to a multiple of execution.num_workers"

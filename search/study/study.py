@@ -5,14 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from datasets_spec.catalog.catalog import Catalog
-from datasets_spec.catalog.keys import TaskMap
+from datasets_spec.catalog.keys import Key, TaskMap
+from datasets_spec.storage.place import Place
 from datasets_spec.store.manifest import read_manifest
 from search.study.exposure import Exposures
 from search.study.run_dir import RunDir
 from search.study.spec import StudySpec
 from trainers.backbone_spec import BackboneSpec
+
+
+class KeyedStudy(Protocol):
+    """What designs and explanations need of a study, whether it is opened from its file or from its directory."""
+
+    @property
+    def path(self) -> Path:
+        """The file it was opened from, for messages."""
+
+    @property
+    def spec(self) -> StudySpec:
+        """What the file says."""
+
+    @property
+    def keys(self) -> Mapping[str, Key]:
+        """The key of every subset of the catalog."""
+
+    @property
+    def task_map(self) -> TaskMap:
+        """Decides what is shared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +45,12 @@ class Study:
     spec: StudySpec
     catalog: Catalog
     task_map: TaskMap
-    store_dir: Path
+    store_dir: Place
+
+    @property
+    def keys(self) -> dict[str, Key]:
+        """The key of every subset of the catalog."""
+        return {name: self.catalog.subset(name).key for name in self.catalog.names}
 
     @property
     def reused_runs(self) -> tuple[RunDir, ...]:
@@ -37,8 +64,7 @@ class Study:
     @property
     def exposures(self) -> Exposures:
         """The exposure rules of this study."""
-        keys = {name: self.catalog.subset(name).key for name in self.catalog.names}
-        return Exposures(keys, self.task_map, self.spec.declared_shots)
+        return Exposures(self.keys, self.task_map, self.spec.declared_shots)
 
 
 def row_counts(study: Study) -> dict[str, dict[str, int]]:

@@ -2,18 +2,16 @@
 
 Run as `python -m tests.benchmarks.data --help`. The last line is one JSON object. Images are phantom scenes, written
 once a size, half as PNG and half as JPEG; JSON rows have Med-MAT's shape. What is compared with is one process that
-does the same to every image with Pillow and the same functions, without splits, quarantine and the search for copies;
-and `datasets.map` in two processes, for which the library is installed into a folder of its own.
+does the same to every image with Pillow and functions that never change (`frozen`), without splits, quarantine and the
+search for copies; and `datasets.map` in two processes, for which the library is installed into a folder of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,10 +25,14 @@ from unittest.mock import patch
 
 import numpy as np
 
+from datasets_spec.storage.files import remove_folder
+from datasets_spec.storage.place import Place
+
 QUESTION = "Review this scan and determine the condition."
 LABELS = ("normal", "cyst", "stone", "tumor")
 GIB = 1 << 30
-PARTS = ("json", "leakage", "prepare", "again")
+# `search` is `prepare` with the search for copies too, which takes most of an hour at full size.
+PARTS = ("json", "leakage", "prepare", "search", "again", "buckets")
 
 
 def main() -> None:
@@ -53,13 +55,17 @@ def main() -> None:
             found |= measure_json(Path(scratch), arguments.num_json_rows)
         if "leakage" in arguments.parts:
             found |= measure_leakage(arguments.num_train_looks, arguments.num_eval_looks, arguments.num_copies)
-        if "prepare" in arguments.parts:
+        if {"prepare", "search"} & {*arguments.parts}:
             sizes = (arguments.num_images_small, arguments.num_images, arguments.num_photos)
-            found |= measure_prepare(folder, Path(scratch), *sizes)
+            found |= measure_prepare(folder, Path(scratch), *sizes, with_search="search" in arguments.parts)
         if "again" in arguments.parts:
             from tests.benchmarks.prepare_again import measure_again
 
-            found |= measure_again(Path(scratch), arguments.num_images_small)
+            found |= measure_again(Path(scratch), arguments.num_images_small, arguments.num_photos // 10)
+        if "buckets" in arguments.parts:
+            from tests.benchmarks.buckets import measure_buckets
+
+            found |= measure_buckets(folder, Path(scratch), arguments.num_images_small)
     print(json.dumps(found))  # noqa: T201
 
 
@@ -158,8 +164,8 @@ def write_corpus(folder: Path, num_images: int, kind: str = "phantom") -> Path:
     return catalog
 
 
-def prepare(catalog_path: Path, *, with_search: bool = True) -> float:
-    """Seconds to prepare a store from nothing, with or without the search for copies."""
+def prepare(catalog_path: Path, *, with_search: bool = True, store: Place | None = None) -> float:
+    """Seconds to prepare a store from nothing, with or without the search for copies; by default beside the catalog."""
     from datasets_spec.catalog.catalog import load_catalog
     from datasets_spec.copies.groups import CopyGroups, CopySearch
     from datasets_spec.prepare import build_store
@@ -168,31 +174,20 @@ def prepare(catalog_path: Path, *, with_search: bool = True) -> float:
     def found_none(*_: object, **__: object) -> CopyGroups:
         return CopyGroups(search=CopySearch())
 
-    store = catalog_path.parent / "store"
-    shutil.rmtree(store, ignore_errors=True)
+    store = store or catalog_path.parent / "store"
+    remove_folder(store)
     with nullcontext() if with_search else patch.object(build_store, "group_copies", found_none):
         start = time.perf_counter()
         prepare_store(load_catalog(catalog_path), store)
         return time.perf_counter() - start
 
 
-def learned(item: dict[str, Any], root: Path) -> dict[str, Any]:
-    """What preparing does to an image, without splits and quarantine."""
-    from datasets_spec.copies.looks import as_numbers, looks_of
-    from datasets_spec.images.decode import decode, hash_of
-    from datasets_spec.images.limits import ImageLimits
-    from datasets_spec.images.strip_metadata import without_metadata
-
-    data = (root / item["image"]).read_bytes()
-    image = decode(data, ImageLimits())
-    hashes = [hashlib.sha256(data).hexdigest(), hash_of(image)]
-    return {**item, "hashes": hashes, "looks": as_numbers(looks_of(image)), "data": without_metadata(data, image)}
-
-
 def plain_loop(catalog_path: Path) -> float:
     """Seconds of one process that does to every image what preparing does."""
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from tests.benchmarks.frozen.learned import learned
 
     root = catalog_path.parent
     start = time.perf_counter()
@@ -206,7 +201,7 @@ DATASETS_MAP = """
 import json, sys, time
 from pathlib import Path
 import datasets
-from tests.benchmarks.data import learned
+from tests.benchmarks.frozen.learned import learned
 root, cache = Path(sys.argv[1]), sys.argv[2]
 datasets.disable_progress_bars()
 start = time.perf_counter()
@@ -263,8 +258,10 @@ class Memory:
         return self.peak / GIB
 
 
-def measure_prepare(folder: Path, scratch: Path, num_small: int, num_large: int, num_photos: int) -> dict[str, Any]:
-    """Prepares small and large corpora with and without the search for copies, beside a plain loop over each."""
+def measure_prepare(
+    folder: Path, scratch: Path, num_small: int, num_large: int, num_photos: int, *, with_search: bool
+) -> dict[str, Any]:
+    """Prepares small and large corpora without and perhaps with the search for copies, beside a plain loop."""
     import ray
 
     sizes = [("phantom", num_small), ("phantom", num_large), ("photo", num_photos)]
@@ -278,7 +275,7 @@ def measure_prepare(folder: Path, scratch: Path, num_small: int, num_large: int,
         prepare(few)
         start_up_s = prepare(few)
         without = {key: prepare(path, with_search=False) - start_up_s for key, path in corpora.items()}
-        whole = {key: prepare(path) - start_up_s for key, path in corpora.items()}
+        whole = {key: prepare(path) - start_up_s for key, path in corpora.items()} if with_search else {}
     finally:
         ray.shutdown()
     found: dict[str, Any] = {"start_up_s": round(start_up_s, 2), "peak_gib": round(memory.stop(), 2)}
@@ -289,8 +286,9 @@ def measure_prepare(folder: Path, scratch: Path, num_small: int, num_large: int,
             "ms_an_image": round(without[key] / num * 1e3, 3),
             "ratio_loop": round(loop_s / without[key], 2),
             "ratio_datasets_map": mapped and round(mapped / without[key], 2),
-            "search_ms_an_image": round((whole[key] - without[key]) / num * 1e3, 3),
         }
+        if with_search:
+            found[f"{kind}_{num}"]["search_ms_an_image"] = round((whole[key] - without[key]) / num * 1e3, 3)
         say(f"prepare: {num} {kind} images: {found[f'{kind}_{num}']}")
     small, large = (("phantom", num) for num in (num_small, num_large))
     if {small, large} <= without.keys():

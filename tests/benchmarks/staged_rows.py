@@ -18,7 +18,8 @@ from typing import Any
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.prepare.read_rows import ROWS_PER_BLOCK
-from datasets_spec.prepare.staged_rows import ordered_rows, read_staged, staged_table, write_staged
+from datasets_spec.prepare.staged_rows import ordered_rows, staged_table, write_staged
+from tests.makers.staging import read_staged
 
 NUM_ORDERS = 6
 ROWS_AN_ORDER = 512

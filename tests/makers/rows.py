@@ -9,7 +9,8 @@ import numpy as np
 
 from datasets_spec.prepare.surveying.texts import Vocabulary
 from datasets_spec.splits.hashes import Hashes, distinct, from_hex, words
-from datasets_spec.splits.row_table import Lists, Place, RowTable, starts_of
+from datasets_spec.splits.links import Links
+from datasets_spec.splits.row_table import Lists, RowSource, RowTable, starts_of
 from datasets_spec.splits.shares import SplitShares
 from tests.reference_plan.rows import BYTES_LINK, GROUP_LINK, IMAGE_LINK, TEST, Row, row_links
 
@@ -49,7 +50,7 @@ def named_links(images: Sequence[str], groups: Sequence[str] = (), files: Sequen
 def table_of(rows: Iterable[Row]) -> RowTable:
     """The columns of rows, sorted by place."""
     ordered = sorted(rows, key=lambda row: row.place)
-    places = sorted({Place(row.subset, row.role, row.file) for row in ordered})
+    places = sorted({RowSource(row.subset, row.role, row.file) for row in ordered})
     labels, flags, blocks = Vocabulary[str](), Vocabulary[tuple[str, ...]](), Vocabulary[str]()
     keys = {name: from_hex([getattr(row, name) or "0" * 64 for row in ordered]) for name in _KEYS}
     columns = {
@@ -62,7 +63,7 @@ def table_of(rows: Iterable[Row]) -> RowTable:
         labels=labels.values,
         flag_sets=flags.values,
         blocks=blocks.values,
-        place=np.array([places.index(Place(row.subset, row.role, row.file)) for row in ordered], np.int32),
+        place=np.array([places.index(RowSource(row.subset, row.role, row.file)) for row in ordered], np.int32),
         index=np.array([row.index for row in ordered], np.int64),
         content=keys["content_hash"],
         row_hash=keys["row_hash"],
@@ -82,3 +83,9 @@ def _lists(rows: Sequence[Row], prefix: str, num_bytes: int) -> Lists:
     found = distinct(hashes)
     starts = starts_of(np.array([len(names) for names in named], np.int64))
     return Lists(names=hashes[found.first], starts=starts, codes=found.codes)
+
+
+def untied(table: RowTable) -> Links:
+    """The ties of rows whose images were not compared."""
+    none = np.full(len(table.images.names), -1, np.int32)
+    return Links(table=table, near=none, slices=none)

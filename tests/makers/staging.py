@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -12,12 +13,12 @@ from datasets_spec.images.limits import ImageLimits
 from datasets_spec.packs.pack_writer import PACKS
 from datasets_spec.prepare.finish_rows import finish_block, finish_rows
 from datasets_spec.prepare.inputs import SubsetSource
-from datasets_spec.prepare.opening.image_facts import FACTS_NAME, write_facts
+from datasets_spec.prepare.opening.image_facts import FinishingOrders
 from datasets_spec.prepare.opening.open_block import open_block
 from datasets_spec.prepare.opening.open_wanted import OpenedImages, open_wanted
 from datasets_spec.prepare.opening.wanted_images import find_wanted, opening_of
 from datasets_spec.prepare.read_rows import read_and_count, write_block
-from datasets_spec.prepare.staged_rows import blocks_read, read_block
+from datasets_spec.prepare.staged_rows import blocks_read, read_block, read_staged_columns
 
 LIMITS = ImageLimits()
 
@@ -44,9 +45,8 @@ def finish_in(store_dir: Path, staging: Path, sources: dict[str, SubsetSource], 
             open_block(order, packs=packs, staging=staging, limits=LIMITS, opening=opening) for order in orders
         ],
     )
-    write_facts(opened.facts, staging / FACTS_NAME)
-    for order in wanted.blocks:
-        finish_block(order, sources=sources, seed=seed, staging=staging, facts_path=staging / FACTS_NAME)
+    for order in FinishingOrders(wanted.blocks, opened.facts):
+        finish_block(order, sources=sources, seed=seed, staging=staging)
     return opened
 
 
@@ -63,3 +63,9 @@ def finished_rows(folder: Path, files: pa.Table, sources: dict[str, SubsetSource
             images, masks = ([facts[number] for number in numbers] for numbers in order[1:])
             rows += finish_rows(table, images, masks, sources=sources, seed=0).to_pylist()
     return [row for row in rows if row["num_read"] is None]
+
+
+def read_staged(staging: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Some columns of all staged rows, with the `block` and `offset` where each lies, in their files' order."""
+    for table in read_staged_columns(staging, columns):
+        yield from table.to_pylist()

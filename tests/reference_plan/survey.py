@@ -14,9 +14,10 @@ from datasets_spec.copies.ties import Ties
 from datasets_spec.errors import ReaderError, StoreError
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.quarantine import NUM_EXAMPLES, Tally
-from datasets_spec.prepare.staged_rows import LIGHT_COLUMNS, read_staged
+from datasets_spec.prepare.staged_rows import LIGHT_COLUMNS
 from datasets_spec.sample import QuarantinedRow, QuarantineReason
 from datasets_spec.splits.leak_levels import LeakagePolicy
+from tests.makers.staging import read_staged
 from tests.reference_plan.found import count_asked, question_key
 from tests.reference_plan.rows import (
     GROUP_LINK,

@@ -99,7 +99,7 @@ def test_nothing_recorded_runs_again(resumed: Resumed) -> None:
     assert Counter(record["kind"] for record in resumed.killed)["trial"] == len(resumed.finished_before) == 3
     records = _records(resumed.run_dir)
     assert records[: len(resumed.killed)] == resumed.killed
-    assert records[-1]["kind"] == "ended"
+    assert [record["kind"] for record in records[-2:]] == ["ended", "results"]
     trained = Counter(
         r["train_id"] for r in trial_records(resumed.run_dir) if not r["reused"] and r["stage"] != "sealed"
     )
@@ -153,6 +153,8 @@ def test_a_finished_study_is_shown_and_reported(resumed: Resumed) -> None:
     written = CliRunner().invoke(app, ["report", str(resumed.study), "--run-dir", str(finished)])
     assert written.exit_code == 0, written.output
     assert (finished / "report" / "index.html").is_file()
+    verified = CliRunner().invoke(app, ["verify", str(finished)])
+    assert verified.exit_code == 0, verified.output
     before, after = (pd.read_parquet(run / "report" / "trials.parquet") for run in (STORED / "run", finished))
     pd.testing.assert_frame_equal(after[before.columns], before)
     selections = [json.loads((run / "selection" / "selection.json").read_text()) for run in (STORED / "run", finished)]

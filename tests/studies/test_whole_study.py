@@ -6,7 +6,9 @@ They must end with the same tables: both executors are the same experiment, and 
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -147,6 +149,21 @@ def test_status_and_report_need_no_cluster(runs: Runs) -> None:
     written = recombine("report", runs.study, "--run-dir", runs.calm)
     assert written.returncode == 0, written.stderr
     assert (runs.calm / "selection" / "selection.json").read_bytes() == before
+
+
+def test_both_verify_without_study_file_or_data(runs: Runs, tmp_path: Path) -> None:
+    for run_dir in (runs.calm, runs.killed):
+        mailed = tmp_path / run_dir.name
+        shutil.copytree(run_dir, mailed)
+        checked = recombine("verify", mailed)
+        assert checked.returncode == 0, checked.stdout
+    adapter = next(mailed.glob("trials/*/adapter/adapter_model.safetensors"))
+    adapter.write_bytes(adapter.read_bytes()[:-1] + b"?")
+    checked = recombine("verify", mailed)
+    assert (checked.returncode, checked.stdout.splitlines()[0]) == (
+        1,
+        f"{adapter.relative_to(mailed)}: its SHA-256 is not the one that the ledger lists",
+    )
 
 
 @pytest.mark.browser

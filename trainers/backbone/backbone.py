@@ -11,12 +11,14 @@ import torch
 from datasets_spec.canonical import content_hash
 from datasets_spec.errors import UserError
 from trainers.backbone.image_limits import limit_images
+from trainers.backbone.quantization import quantization_options, require_quantizer
 from trainers.backbone_spec import BackboneSpec, phantom_files
 from trainers.prompts.encoder import BatchEncoder
 
 # Raise it when a question, an image or an answer becomes other tokens. 2: answers as the template writes them behind a
 # prompt. 3: images within the limits of `image_limits`.
 PROMPTS_VERSION = 3
+_DECIDING = ("min_pixels", "max_pixels", "quantization")  # settings that are part of a backbone's identity where set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +43,16 @@ def load_backbone(spec: BackboneSpec) -> Backbone:
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    require_quantizer(spec)
     options = _source_options(spec)
-    attention = {} if spec.attention == "auto" else {"attn_implementation": spec.attention}
+    if spec.attention != "auto":
+        options["attn_implementation"] = spec.attention
     try:
+        more = quantization_options(spec, model_without_weights(spec)) if spec.quantization else {}
         model = AutoModelForImageTextToText.from_pretrained(
-            spec.location(), dtype=getattr(torch, spec.dtype), use_safetensors=True, **attention, **options
+            spec.location(), dtype=getattr(torch, spec.dtype), use_safetensors=True, **options, **more
         )
-        processor = AutoProcessor.from_pretrained(spec.location(), **options)
+        processor = AutoProcessor.from_pretrained(spec.location(), **_source_options(spec))
     except (OSError, ImportError, ValueError) as error:
         raise _cannot_load(spec, error) from error
     return assemble_backbone(model, processor, spec)
@@ -70,6 +75,22 @@ def load_encoder(spec: BackboneSpec) -> BatchEncoder:
     except (OSError, ImportError, ValueError) as error:
         raise _cannot_load(spec, error) from error
     return _encoder(processor, config, spec.model_copy(update={"device": "cpu"}))
+
+
+def model_without_weights(spec: BackboneSpec) -> Any:
+    """Return the backbone's model on the meta device: shapes alone, not quantised.
+
+    Raises:
+        OSError: the configuration cannot be read here.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    eager = {"attn_implementation": "eager"} if spec.attention == "eager" else {}
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(
+            configuration_of(spec), dtype=getattr(torch, spec.dtype), **eager
+        )
+    return model.requires_grad_(False)
 
 
 def configuration_of(spec: BackboneSpec) -> Any:
@@ -99,7 +120,7 @@ def assemble_backbone(model: Any, processor: Any, spec: BackboneSpec) -> Backbon
     """Join a model and its processor on the device that the spec names, frozen and in evaluation mode."""
     device, dtype = torch.device(spec.device), getattr(torch, spec.dtype)
     model = model.to(device).eval().requires_grad_(False)
-    if spec.activation_checkpointing:
+    if spec.activation_checkpointing is True:
         model.activation_checkpointing_enable()  # in training mode only
     encoder = _encoder(processor, model.config, spec)
     return Backbone(model=model, processor=processor, encoder=encoder, device=device, dtype=dtype)
@@ -122,12 +143,12 @@ def backbone_fingerprint(spec: BackboneSpec) -> str:
     Raises:
         UserError: as for `BackboneSpec.weight_files`.
     """
-    if spec.is_shipped:
+    if spec.is_shipped and spec.quantization is None:
         return phantom_fingerprint(Path(spec.location()))
     hashes = _hashes(spec.weight_files())
     source: dict[str, object] = {"files": hashes} if hashes else {"model": spec.model, "revision": spec.revision}
-    limits = {name: value for name in ("min_pixels", "max_pixels") if (value := getattr(spec, name)) is not None}
-    return content_hash({**source, "prompts": PROMPTS_VERSION, **limits})
+    asked = {name: value for name in _DECIDING if (value := getattr(spec, name)) is not None}
+    return content_hash({**source, "prompts": PROMPTS_VERSION, **asked})
 
 
 def phantom_fingerprint(folder: Path) -> str:

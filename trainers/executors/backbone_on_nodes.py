@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets_spec.errors import UserError
 from trainers.backbone.backbone import backbone_fingerprint
+from trainers.backbone.quantization import require_quantizer
 from trainers.backbone_spec import BackboneSpec
 
 # What `from_pretrained` reads of a model; pickled weights are never fetched.
@@ -25,7 +26,7 @@ def place_backbone(spec: BackboneSpec, fingerprint: str) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    if spec.is_shipped:  # comes with the package
+    if spec.is_shipped and spec.quantization is None:  # comes with the package
         return
     asked: dict[str, Any] = {}
     for node in ray.nodes():
@@ -41,6 +42,7 @@ def place_backbone(spec: BackboneSpec, fingerprint: str) -> None:
 def _placed(spec: BackboneSpec, fingerprint: str) -> tuple[str | None, str | None]:
     """What keeps a node from having the backbone, and what to do; an exception would reach the driver as Ray's own."""
     try:
+        require_quantizer(spec)
         fetch_backbone(spec)
         found = backbone_fingerprint(spec)
     except UserError as error:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.errors import RecombineError
+from trainers.executors.kept_memory import keep_freed_memory
 from trainers.executors.resources import TrialResources, worker_resources
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import (
     CACHE_DIR,
     RESULT_FILE,
@@ -34,7 +35,7 @@ class TrialDiedError(RecombineError):
 
 
 def run_nested_trial(
-    spec: TrialSpec, rows: RowBlocks, run_dir: Path, resources: TrialResources, *, submitted_at: float
+    spec: TrialSpec, rows: StoredRows, run_dir: Path, resources: TrialResources, *, submitted_at: float
 ) -> TrialResult:
     """Run one trial as a Ray Train run and return its result.
 
@@ -122,6 +123,7 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     from trainers.executors.one_trial import WorkerContext, gather_over, run_trial
     from trainers.training.loop import WorkerShare
 
+    keep_freed_memory()
     torch.set_num_threads(config["num_threads"])
     share, context = WorkerShare(), WorkerContext.alone()
     if not config["is_local"]:  # inside a Tune function Train's own context is refused

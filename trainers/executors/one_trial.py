@@ -14,17 +14,18 @@ from trainers.backbone.adapters import add_adapter, load_adapter, save_adapter
 from trainers.backbone.backbone import Backbone, load_backbone
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.feeds import SharedFeed, composition_feed, partition_feed
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.scoring.outcome import Outcome, outcomes_table
 from trainers.scoring.scorer import score_rows
 from trainers.scoring.summary import summarise
 from trainers.training.loop import FinetuneResult, WorkerShare, deterministic_algorithms, finetune
-from trainers.trial.failures import LeaseLostError, describe_error, failure_status
+from trainers.trial.failures import LeaseLostError, describe_error, failure_status, is_peer_lost
 from trainers.trial.folder import (
     ADAPTER_DIR,
     adapter_sha256,
     begin_attempt,
     commit_attempt,
+    commit_first_failure,
     commit_scores,
     finished_result,
     joined_outcomes,
@@ -52,7 +53,7 @@ class WorkerContext:
 
 def run_trial(
     spec: TrialSpec,
-    rows: RowBlocks | SampleRows,
+    rows: StoredRows | SampleRows,
     trials_dir: Path,
     *,
     attempt: str,
@@ -81,6 +82,7 @@ def run_trial(
 
     Raises:
         LeaseLostError: `on_batch` said so; nothing was published.
+        RecombineError: this or another of several workers failed; whoever failed first published why.
     """
     context = context or WorkerContext.alone()
     final = trials_dir / spec.folder_name
@@ -89,6 +91,7 @@ def run_trial(
     progress = _Progress(known=known, submitted_at=submitted_at)
     status: TrialStatus = "finished"
     error: str | None = None
+    is_lost = False
     try:
         with deterministic_algorithms(spec.deterministic):
             backbone = backbone or load_backbone(spec.backbone)
@@ -101,18 +104,21 @@ def run_trial(
         if working is not None:
             shutil.rmtree(working)
         raise
-    except Exception as caught:  # whatever the data path or a chat template throws belongs to the trial
-        status, error = failure_status(caught), describe_error(caught)
-        if context.share.num_workers > 1 and working is None:
-            raise  # the other workers wait for this one: Ray Train must end them all
+    except Exception as caught:  # noqa: BLE001 - whatever the data path or a chat template throws belongs to the trial
+        status, error, is_lost = failure_status(caught), describe_error(caught), is_peer_lost(caught)
     finally:
         if progress.adapted is not None:
             progress.adapted.unload()  # leaves the backbone as it was, for the next trial of this process
     result = progress.result(spec, status, error, working)
+    if status != "finished" and context.share.num_workers > 1:
+        working = working or begin_attempt(trials_dir, spec.folder_name, attempt)
+        if is_lost:  # no failure of the trial's own: if the other died without a word, Ray Train starts all again
+            shutil.rmtree(working)
+        else:
+            commit_first_failure(working, final, result)
+        raise RecombineError(error or status)  # the other workers wait for this one: Ray Train must end them all
     if working is not None:
         _publish(working, final, result, is_known=known is not None)
-    if status != "finished" and context.share.num_workers > 1:
-        raise RecombineError(error or status)  # as above; the published result says why
     return result
 
 
@@ -173,7 +179,7 @@ class _Progress:
 def score_requests(
     model: Any,
     backbone: Backbone,
-    rows: RowBlocks | SampleRows,
+    rows: StoredRows | SampleRows,
     spec: TrialSpec,
     requests: Sequence[EvalRequest],
     context: WorkerContext,
@@ -203,7 +209,7 @@ def score_requests(
 def _weights(
     spec: TrialSpec,
     backbone: Backbone,
-    rows: RowBlocks | SampleRows,
+    rows: StoredRows | SampleRows,
     final: Path,
     progress: _Progress,
     context: WorkerContext,
@@ -234,7 +240,7 @@ def _score_missing(
     spec: TrialSpec,
     backbone: Backbone,
     model: Any,
-    rows: RowBlocks | SampleRows,
+    rows: StoredRows | SampleRows,
     context: WorkerContext,
     progress: _Progress,
     on_batch: Callable[[], None],

@@ -15,7 +15,7 @@ from trainers.backbone.adapters import save_adapter
 from trainers.backbone.backbone import Backbone
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.feeds import composition_feed, partition_feed
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.scoring.outcome import Outcome, outcomes_table
 from trainers.scoring.scorer import score_adapters
 from trainers.scoring.summary import summarise
@@ -71,7 +71,7 @@ class SlotContext:
     """
 
     backbone: Backbone
-    samples: RowBlocks | SampleRows
+    samples: StoredRows | SampleRows
     run_dir: Path
     slot: str
     submitted_at: float

@@ -19,10 +19,16 @@ class MemoryGrowth:
         if self._base_gib is None:
             self._base_gib = private_memory_gib()
 
-    def is_too_much(self) -> bool:
-        """Whether the process should end; never before `begin`, or where the system does not say."""
+    def is_too_much(self, kept_gib: float = 0.0) -> bool:
+        """Whether the process should end; never before `begin`, or where the system does not say.
+
+        Args:
+            kept_gib: memory that is kept on purpose, within bounds of its own.
+        """
         now_gib = private_memory_gib()
-        return self._base_gib is not None and now_gib is not None and now_gib - self._base_gib >= MOST_GROWTH_GIB
+        if self._base_gib is None or now_gib is None:
+            return False
+        return now_gib - kept_gib - self._base_gib >= MOST_GROWTH_GIB
 
 
 def private_memory_gib() -> float | None:

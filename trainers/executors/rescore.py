@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from datasets_spec.errors import RecombineError
+from trainers.executors.kept_memory import keep_freed_memory
 from trainers.executors.resources import TrialResources, worker_resources
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import TRIALS_DIR, attempt_name, finished_result
 from trainers.trial.result import TrialResult
 from trainers.trial.spec import TrialSpec
 
 
 def rescore_trials(
-    specs: Sequence[TrialSpec], rows: RowBlocks, run_dir: Path, resources: TrialResources, *, num_tasks: int = 1
+    specs: Sequence[TrialSpec], rows: StoredRows, run_dir: Path, resources: TrialResources, *, num_tasks: int = 1
 ) -> list[TrialResult]:
     """Add the missing scores of trained trials, in a few Ray tasks; nothing is trained.
 
@@ -46,13 +47,14 @@ def rescore_trials(
 
 
 def _score_each(
-    dumped: Sequence[dict[str, Any]], rows: RowBlocks, run_dir: str, num_threads: int
+    dumped: Sequence[dict[str, Any]], rows: StoredRows, run_dir: str, num_threads: int
 ) -> list[dict[str, Any]]:
     import torch
 
     from trainers.backbone.backbone import load_backbone
     from trainers.executors.one_trial import run_trial
 
+    keep_freed_memory()
     torch.set_num_threads(num_threads)
     specs = [TrialSpec.model_validate(d) for d in dumped]
     backbone = load_backbone(specs[0].backbone)

@@ -13,9 +13,10 @@ from typing import Any
 from datasets_spec.errors import RecombineError
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
+from trainers.executors.kept_memory import keep_freed_memory
 from trainers.executors.process_memory import MemoryGrowth
 from trainers.rows.encoded_blocks import SampleRows
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import TRIALS_DIR, attempt_name
 from trainers.trial.spec import TrialSpec
 
@@ -44,7 +45,7 @@ class SlotConfig:
     name: str
     broker: Any
     backbone: BackboneSpec
-    rows: RowBlocks | SampleRows
+    rows: StoredRows | SampleRows
     run_dir: Path
     num_threads: int
     measure: TrialSpec | None
@@ -65,6 +66,7 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     from trainers.backbone.backbone import load_backbone
 
     slot: SlotConfig = config["slot"]
+    keep_freed_memory()
     torch.set_num_threads(slot.num_threads)
     started_at = time.time()
     try:
@@ -86,14 +88,22 @@ def serve_slot(config: Mapping[str, Any]) -> None:
 
 
 def measured_packs(slot: SlotConfig, backbone: Any) -> Mapping[str, Any]:
-    """Return the pack size that is fastest here, and what was measured."""
+    """Return the pack size that is fastest here, and what was measured: now, or before on a device like this one."""
+    from trainers.executors.remembered_packs import pack_key, remember, remembered
     from trainers.training.pack_size import measure_pack_sizes
 
     if slot.measured is not None:
         return slot.measured
     if slot.measure is None or slot.max_pack == 1:
         return {}
-    return measure_pack_sizes(backbone, slot.rows, slot.measure, max_pack=slot.max_pack)
+    has_features = not isinstance(slot.rows, StoredRows)
+    key = pack_key(slot.measure, max_pack=slot.max_pack, num_threads=slot.num_threads, with_features=has_features)
+    known = remembered(key)
+    if known is not None:
+        return {**known, "is_remembered": True}
+    measured = measure_pack_sizes(backbone, slot.rows, slot.measure, max_pack=slot.max_pack)
+    remember(key, measured)
+    return measured
 
 
 def _words(error: Exception) -> str:
@@ -132,7 +142,7 @@ class _Server:
         import ray
 
         growth = MemoryGrowth()
-        while self._num_trials < self._slot.recycle_trials and not growth.is_too_much():
+        while self._num_trials < self._slot.recycle_trials and not growth.is_too_much(self._kept_gib):
             work = ray.get(self._slot.broker.lease.remote(self._slot.name, self._process, self._this))
             if work == "close":
                 return
@@ -142,6 +152,11 @@ class _Server:
                 growth.begin()
             if self._is_leaving or _is_reclaimed():
                 return
+
+    @property
+    def _kept_gib(self) -> float:
+        rows = self._slot.rows
+        return rows.questions.num_bytes / 2**30 if isinstance(rows, StoredRows) else 0.0
 
     def _do(self, work: Work) -> None:
         import ray

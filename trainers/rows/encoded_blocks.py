@@ -5,7 +5,7 @@ Trials read them from the object store without a copy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,8 +13,8 @@ from datasets_spec.errors import RecombineError, UserError
 from trainers.backbone_spec import BackboneSpec
 from trainers.rows.encoded_table import SharedSamples, encoded_table
 from trainers.rows.kept_features import FeaturesNotKeptError, check_kept
-from trainers.rows.row_blocks import partition_dataset
-from trainers.rows.shared_blocks import Piece, Place, index_blocks, read_pieces
+from trainers.rows.shared_blocks import Piece, index_blocks, read_pieces
+from trainers.rows.stored_rows import COLUMNS, Place
 
 if TYPE_CHECKING:
     from datasets_spec.store.store import Store
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 64  # rows an encoder takes at a time
 CHECKED_ROWS = 8
 NOT_KEPT_COLUMN = "not_kept"  # why features cannot be kept; null where they can
-ENCODER_CPUS = 0.5  # of Ray's count: whoever reads the rows must find room beside the encoders
+# Rows that travel together: half of what Ray Data takes for a block (128 MiB), so that it never has to cut one.
+BLOCK_BYTES = 64 * 2**20
+ENCODER_CPUS = READER_CPUS = 0.5  # of Ray's count: whoever reads the rows must find room beside the encoders
 
 
 class SampleRows(Protocol):
@@ -119,6 +121,43 @@ def load_encoded_rows(
     if reasons := sorted({reason for found in ray.get([ask.remote(block) for block in blocks]) for reason in found}):
         raise FeaturesNotKeptError(reasons[0])
     return EncodedBlocks(parts=index_blocks(blocks, wanted))
+
+
+def partition_dataset(store: Store, wanted: Mapping[Place, int]) -> Any:
+    """Return a Ray Data dataset of the first rows of partitions, with their images.
+
+    Args:
+        store: an open store.
+        wanted: rows of each partition, none of them 0.
+    """
+    import ray
+
+    requests = [{"subset": subset, "split": split, "num_rows": n} for (subset, split), n in wanted.items()]
+    return ray.data.from_items(requests, override_num_blocks=len(requests)).map_batches(
+        read_partitions, fn_kwargs={"store": store}, batch_size=1, batch_format="pyarrow", num_cpus=READER_CPUS
+    )
+
+
+def read_partitions(requests: Any, *, store: Store) -> Iterator[Any]:
+    """Yield the rows that are asked for, about `BLOCK_BYTES` at a time; a task's work of the job.
+
+    Args:
+        requests: Arrow table with `subset`, `split` and `num_rows`.
+        store: an open store.
+    """
+    import pyarrow as pa
+
+    for request in requests.to_pylist():
+        group: list[Any] = []
+        for table in store.read_groups(
+            request["subset"], request["split"], num_rows=request["num_rows"], columns=COLUMNS
+        ):
+            group.append(table)
+            if sum(part.nbytes for part in group) >= BLOCK_BYTES:
+                yield pa.concat_tables(group)
+                group = []
+        if group:
+            yield pa.concat_tables(group)
 
 
 def _reasons(table: Any) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from trainers.prompts.encoder import BatchEncoder, Example, example_from_row
 from trainers.rows.encoded_samples import encode_one, join_samples, prompt_batch, training_batch
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import Place, StoredRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,22 +54,40 @@ class DirectFeed:
     Args:
         encoder: of the backbone.
         rows: stored rows, in their order.
+        source: reads the images of rows that say where theirs lie.
+        asked: the partition, where the samples are questions that later trials answer too.
     """
 
     is_prepared_late = True
 
-    def __init__(self, encoder: BatchEncoder, rows: pa.Table) -> None:
+    def __init__(
+        self, encoder: BatchEncoder, rows: pa.Table, source: StoredRows | None = None, asked: Place | None = None
+    ) -> None:
         self._encoder = encoder
         self._rows = rows
+        self._source = source
+        self._asked = asked
 
     def __len__(self) -> int:
         return int(self._rows.num_rows)
 
     def take(self, indices: Iterable[int]) -> list[EncodedSample]:
         """Prepare rows, each where it lies: Arrow's `take` joins chunks, which copies all images and ends at 2 GiB."""
-        encoder = self._encoder.for_this_thread()
-        rows = (row for i in indices for row in self._rows.slice(int(i), 1).to_pylist())
-        return [encode_one(encoder, example_from_row(row)) for row in rows]
+        return [self._prepared(int(i)) for i in indices]
+
+    def _prepared(self, place: int) -> EncodedSample:
+        """A sample that was prepared before, or is now."""
+        source, asked = self._source, self._asked
+        if source is not None and asked is not None:
+            known = source.questions.find(self._encoder, (*asked, place))
+            if known is not None:
+                return known
+        row = self._rows.slice(place, 1).to_pylist()[0]
+        example = example_from_row(row if source is None else source.with_images(row))
+        sample = encode_one(self._encoder.for_this_thread(), example)
+        if source is not None and asked is not None:
+            source.questions.keep(self._encoder, (*asked, place), sample)
+        return sample
 
     def question(self, sample: EncodedSample) -> Example:
         """Return the question without images."""
@@ -143,17 +161,18 @@ class SharedFeed:
 
 
 def partition_feed(
-    rows: RowBlocks | SampleRows, backbone: Backbone, subset: str, split: str, num_rows: int | None = None
+    rows: StoredRows | SampleRows, backbone: Backbone, subset: str, split: str, num_rows: int | None = None
 ) -> Feed:
     """Return the first `num_rows` samples of a partition (all when None), encoded now or before."""
-    if isinstance(rows, RowBlocks):
-        return DirectFeed(backbone.encoder, rows.read(subset, split, num_rows))
+    if isinstance(rows, StoredRows):
+        asked = None if split == "train" else (subset, split)
+        return DirectFeed(backbone.encoder, rows.read(subset, split, num_rows), rows, asked)
     return EncodedFeed(backbone, rows.samples(subset, split, num_rows))
 
 
-def composition_feed(rows: RowBlocks | SampleRows, backbone: Backbone, composition: Mapping[str, int]) -> Feed:
+def composition_feed(rows: StoredRows | SampleRows, backbone: Backbone, composition: Mapping[str, int]) -> Feed:
     """Return a composition's training samples: subsets by name, each the first of its own order."""
-    if isinstance(rows, RowBlocks):
-        return DirectFeed(backbone.encoder, rows.composition(composition))
+    if isinstance(rows, StoredRows):
+        return DirectFeed(backbone.encoder, rows.composition(composition), rows)
     parts = [rows.samples(subset, "train", count) for subset, count in sorted(composition.items()) if count]
     return EncodedFeed(backbone, [sample for part in parts for sample in part])

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainers.prompts.encoder import BatchEncoder, example_from_row
-from trainers.rows.row_blocks import COLUMNS
-from trainers.rows.shared_blocks import Place
+from trainers.rows.stored_rows import COLUMNS, Place
 
 if TYPE_CHECKING:
     from datasets_spec.store.store import Store

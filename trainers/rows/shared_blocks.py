@@ -1,4 +1,4 @@
-"""Rows of a study in blocks that no process ever joins: by subset and split, in shared memory or in files."""
+"""Encoded rows of a study in blocks that no process ever joins: by subset and split, in Ray's object store."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets_spec.errors import RecombineError
-
-Place = tuple[str, str]  # subset, split
+from trainers.rows.stored_rows import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,7 +15,7 @@ class Piece:
     """Rows of a partition that follow each other in a block.
 
     Attributes:
-        block: reference of an Arrow table in Ray's object store, or the path of an Arrow file.
+        block: reference of an Arrow table in Ray's object store.
         num_rows: how many.
         offset: the first of them in the block.
     """
@@ -27,7 +26,7 @@ class Piece:
 
 
 def read_pieces(parts: Mapping[Place, Sequence[Piece]], place: Place, num_rows: int | None) -> Any:
-    """Return the first rows of a partition (all when None) as an Arrow table over shared memory or mapped files.
+    """Return the first rows of a partition (all when None) as an Arrow table over shared memory.
 
     Raises:
         RecombineError: the partition was not loaded or is shorter than asked for.
@@ -46,12 +45,8 @@ def read_pieces(parts: Mapping[Place, Sequence[Piece]], place: Place, num_rows: 
         if missing > 0 or not needed:
             needed.append((piece, min(missing, piece.num_rows)))
             missing -= piece.num_rows
-    shared = [piece.block for piece, _ in needed if not isinstance(piece.block, str)]
-    found = dict(zip(map(id, shared), ray.get(shared), strict=True)) if shared else {}
-    tables = [
-        (_mapped(piece.block) if isinstance(piece.block, str) else found[id(piece.block)]).slice(piece.offset, count)
-        for piece, count in needed
-    ]
+    blocks = ray.get([piece.block for piece, _ in needed])
+    tables = [block.slice(piece.offset, count) for block, (piece, count) in zip(blocks, needed, strict=True)]
     return pa.concat_tables(tables, promote_options="permissive")
 
 
@@ -123,9 +118,3 @@ def runs_of(table: Any) -> list[tuple[Place, int, int, int]]:
         )
         for start, end in zip(starts, ends, strict=True)
     ]
-
-
-def _mapped(path: str) -> Any:
-    import pyarrow as pa
-
-    return pa.ipc.open_file(pa.memory_map(path)).read_all()

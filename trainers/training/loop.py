@@ -4,12 +4,14 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from trainers.backbone.chosen_logits import logits_at
 from trainers.prompts.encoder import IGNORED
@@ -180,7 +182,7 @@ def _backward(
     """Accumulate the gradient of this worker's share of a batch; return its mean loss.
 
     Every sample weighs 1 / batch_size in the whole batch, however it is cut into workers and micro-batches;
-    DistributedDataParallel averages over workers, hence the factor.
+    DistributedDataParallel averages over workers, hence the factor, and does so once a step: with the last micro-batch.
     """
     weight = share.num_workers / recipe.batch_size
     num_mine = recipe.batch_size // share.num_workers
@@ -190,10 +192,17 @@ def _backward(
         if recipe.lora_dropout:
             places = [share.rank + share.num_workers * i for i in part]
             dropout.micro_batch = micro_batch_of(model, inputs, places, step=step)
-        loss = batch_losses(model, inputs).sum()
-        (loss * weight).backward()  # type: ignore[no-untyped-call]
+        with _averaging_over_workers(model, part.stop == num_mine):
+            loss = batch_losses(model, inputs).sum()
+            (loss * weight).backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     return total / num_mine
+
+
+def _averaging_over_workers(model: Any, wanted: bool) -> AbstractContextManager[None]:
+    """Have DistributedDataParallel average gradients in this backward pass, or only add to them."""
+    is_shared = isinstance(model, DistributedDataParallel)
+    return model.no_sync() if is_shared and not wanted else contextlib.nullcontext()
 
 
 def micro_batches(num_samples: int, size: int | None) -> Iterator[range]:

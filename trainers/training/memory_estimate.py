@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from trainers.backbone.adapters import adapter_pattern
-from trainers.backbone.backbone import Backbone, configuration_of
+from trainers.backbone.backbone import Backbone, model_without_weights
+from trainers.backbone.quantization import weight_bytes
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 from trainers.training.dropout import MicroBatch
@@ -63,12 +64,19 @@ def estimate_memory(spec: BackboneSpec, recipe: Recipe, *, num_packed: int, num_
         recipe,
         num_packed=num_packed,
         num_tokens=num_tokens,
-        is_checkpointed=spec.activation_checkpointing,
+        is_checkpointed=spec.activation_checkpointing is True,
+        quantization=spec.quantization,
     )
 
 
 def estimate_for(
-    model: Any, recipe: Recipe, *, num_packed: int, num_tokens: int, is_checkpointed: bool = False
+    model: Any,
+    recipe: Recipe,
+    *,
+    num_packed: int,
+    num_tokens: int,
+    is_checkpointed: bool = False,
+    quantization: str | None = None,
 ) -> MemoryEstimate:
     """Estimate a fine-tune's memory on a model of the meta device.
 
@@ -78,6 +86,7 @@ def estimate_for(
         num_packed: fine-tunes side by side.
         num_tokens: of a padded sample.
         is_checkpointed: activations are computed again in the backward pass.
+        quantization: of the frozen weights, as the backbone has it.
     """
     width = next(model.parameters()).element_size()
     text = model.config.get_text_config()
@@ -89,26 +98,11 @@ def estimate_for(
     samples = num_packed * min(recipe.micro_batch_size or recipe.batch_size, recipe.batch_size)
     logits = samples * ANSWER_TOKENS * int(text.vocab_size) * LOGIT_BYTES
     return MemoryEstimate(
-        weights_gib=sum(p.numel() for p in model.parameters()) * width / GIB,
+        weights_gib=weight_bytes(model, quantization) / GIB,
         adapters_gib=num_packed * ADAPTER_BYTES * num_adapter_values(model, recipe) / GIB,
         activations_gib=(samples * kept + logits) / GIB,
         gradients_gib=samples * of_layer / GIB,
     )
-
-
-def model_without_weights(spec: BackboneSpec) -> Any:
-    """Return the backbone's model on the meta device: shapes alone.
-
-    Raises:
-        OSError: the configuration cannot be read here.
-    """
-    from transformers import AutoModelForImageTextToText
-
-    eager = {"attn_implementation": "eager"} if spec.attention == "eager" else {}
-    dtype = getattr(torch, spec.dtype)
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(configuration_of(spec), dtype=dtype, **eager)
-    return model.requires_grad_(False)
 
 
 def kept_bytes(model: Any, recipe: Recipe, *, num_tokens: int) -> int:

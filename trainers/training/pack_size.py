@@ -10,7 +10,7 @@ from trainers.backbone.memory import free_memory, is_out_of_memory
 from trainers.recipe import Recipe
 from trainers.rows.encoded_blocks import SampleRows
 from trainers.rows.feeds import composition_feed
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.training.loop import halved_micro_batch
 from trainers.training.packed_loop import Member, Pack
 from trainers.trial.spec import TrialSpec
@@ -21,7 +21,7 @@ LEAST_GAIN = 1.05
 
 
 def measure_pack_sizes(
-    backbone: Backbone, rows: RowBlocks | SampleRows, spec: TrialSpec, *, max_pack: int
+    backbone: Backbone, rows: StoredRows | SampleRows, spec: TrialSpec, *, max_pack: int
 ) -> dict[str, Any]:
     """Time steps of packs of 1, 2, 4, ... copies of a fine-tune, until one is no faster or does not fit.
 

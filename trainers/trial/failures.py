@@ -30,6 +30,14 @@ def failure_status(error: BaseException) -> TrialStatus:
     return "oom" if is_out_of_memory(error) else "failed"
 
 
+def is_peer_lost(error: BaseException) -> bool:
+    """Whether an error says only that another worker of the trial is gone; what happened to it is told there."""
+    from torch.distributed import DistError
+
+    is_gloo = isinstance(error, RuntimeError) and "gloo" in str(error)  # gloo has no type of its own
+    return isinstance(error, DistError) or is_gloo
+
+
 def describe_error(error: BaseException) -> str:
     """Return what may be written down of an error: our own messages whole, others by type and place only.
 

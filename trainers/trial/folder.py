@@ -83,6 +83,17 @@ def commit_attempt(working: Path, final: Path, result: TrialResult) -> None:
     sync(final.parent)
 
 
+def commit_first_failure(working: Path, final: Path, result: TrialResult) -> None:
+    """Publish why one of several workers failed, unless something of the trial is published: the first knows why."""
+    _write_result(working, result)
+    try:
+        working.rename(final)
+    except OSError:  # there is such a folder
+        shutil.rmtree(working)
+        return
+    sync(final.parent)
+
+
 def remove_adapter(folder: Path) -> None:
     """Remove a finished trial's weights and keep its scores; safe to call again after a kill.
 

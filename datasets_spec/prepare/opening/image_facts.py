@@ -1,20 +1,21 @@
-"""What is known of all images of a preparation: one Arrow file that every worker maps into memory."""
+"""What is known of all images of a preparation, handed out with the rows that show them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets_spec.prepare.inputs import SubsetSource
+from datasets_spec.prepare.opening.wanted_images import BlockOrder
 from datasets_spec.store.secret import OWNER_ONLY
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FACTS_NAME: Final = "images.facts"
 # What finishing a row takes of each image it shows.
 _OF_A_ROW: Final = [
     *("bytes_hash", "pixel_hash", "width", "height", "mask_box", "reason", "detail"),
@@ -22,34 +23,49 @@ _OF_A_ROW: Final = [
 ]
 
 
-def write_facts(facts: pa.Table, path: Path) -> None:
-    """Writes facts uncompressed, so that a worker reads only the rows it asks for.
+class FinishingOrder(NamedTuple):
+    """A block of rows, and what is known of the images that its rows show.
 
     Args:
+        block: Its name.
         facts: One row an image.
-        path: Where to.
+        images: Of the images of its rows, one row after the other, their positions in ``facts``.
+        masks: The same of its rows' masks.
     """
-    import pyarrow as pa
 
-    table = facts.combine_chunks()
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
-        file.write_table(table, max_chunksize=max(1, table.num_rows))
+    block: str
+    facts: pa.Table
+    images: NDArray[np.integer]
+    masks: NDArray[np.integer]
 
 
-def facts_of(path: Path, numbers: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-    """Returns what is known of some images, by their numbers.
+class FinishingOrders(Sequence[FinishingOrder]):
+    """Blocks of rows with what is known of their images, each made when it is handed out.
 
     Args:
-        path: What :func:`write_facts` wrote.
-        numbers: Rows of it.
+        blocks: Blocks, and the numbers of their images.
+        facts: What is known of all images.
     """
-    import pyarrow as pa
 
-    if not numbers:
-        return {}
-    with pa.memory_map(str(path)) as file:
-        rows = pa.ipc.open_file(file).read_all().select(_OF_A_ROW).take(pa.array(numbers, pa.int64())).to_pylist()
-    return dict(zip(numbers, rows, strict=True))
+    def __init__(self, blocks: Sequence[BlockOrder], facts: pa.Table) -> None:
+        self._blocks, self._facts = blocks, facts.select(_OF_A_ROW).combine_chunks()
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    @overload
+    def __getitem__(self, at: int) -> FinishingOrder: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[FinishingOrder]: ...
+    def __getitem__(self, at: int | slice) -> FinishingOrder | list[FinishingOrder]:
+        import pyarrow as pa
+
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        order = self._blocks[at]
+        numbers, positions = np.unique(np.concatenate([order.images, order.masks]), return_inverse=True)
+        facts = self._facts.take(pa.array(numbers, pa.int64()))
+        return FinishingOrder(order.block, facts, *np.split(positions, [len(order.images)]))
 
 
 def write_image_states(facts: pa.Table, sources: Mapping[str, SubsetSource], path: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_spec.packs.image_index import KEY_BYTES, facts_schema, image_key, read_index
+from datasets_spec.packs.image_index import KEY_BYTES, facts_schema, image_key, read_indexes
 from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACKS, PackFile
 from datasets_spec.prepare.opening.image_facts import of_each_picture_one
 from datasets_spec.prepare.opening.wanted_images import Places
+from datasets_spec.storage.files import files_in
+from datasets_spec.storage.place import Place
 from datasets_spec.store.image_states import states_of
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class KnownImages:
         self._table[numbers], self._row[numbers] = len(self._tables), rows
         self._tables.append((pack.name if pack else None, table))
 
-    def look_up(self, store_dir: Path, opening: str) -> None:
+    def look_up(self, store_dir: Place, opening: str) -> None:
         """Looks at the files of all images, and finds those that are in a pack as they are now.
 
         Args:
@@ -74,8 +76,8 @@ class KnownImages:
         import pyarrow.compute as pc
 
         keys = self._look_at_files(opening)
-        for path in sorted((store_dir / PACKS).glob(f"[!.]*{INDEX_SUFFIX}")):
-            index = read_index(path)
+        names = [name for name in files_in(store_dir / PACKS) if name.endswith(INDEX_SUFFIX) and name[0] != "."]
+        for index in read_indexes(store_dir / PACKS, [PurePosixPath(name).stem for name in names]):
             if index is None:
                 continue
             table, pack = index

@@ -6,7 +6,6 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple, overload
 
 import numpy as np
@@ -18,13 +17,12 @@ from datasets_spec.images.files import resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.objects import read_ahead
 from datasets_spec.packs.image_index import image_key, write_index
-from datasets_spec.packs.pack_writer import PackFile, PackWriter, Place
+from datasets_spec.packs.pack_writer import Extent, PackFile, PackWriter
 from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin
 from datasets_spec.prepare.opening.limited_process import LimitedProcess
 from datasets_spec.prepare.opening.open_image import OpenedImage, find_image, open_image, open_mask
 from datasets_spec.prepare.opening.wanted_images import ImagePlace, Places
-from datasets_spec.storage import place as storage
-from datasets_spec.storage.place import S3Place, as_place
+from datasets_spec.storage.place import Place, S3Place, as_place
 
 # A pack: large enough that a store has few, small enough that a task that is begun again loses little. Twice as much
 # where files have one size.
@@ -33,7 +31,7 @@ MAX_IMAGES_PER_PACK: Final = 1024
 # As many blocks at least, so that many processors share a small corpus; fewer images are not worth a task.
 _MIN_BLOCKS: Final = 32
 _MIN_IMAGES: Final = 32
-OpenOne = Callable[[ImagePlace, storage.Place, FileState], OpenedImage]
+OpenOne = Callable[[ImagePlace, Place, FileState], OpenedImage]
 
 
 class OpeningOrder(NamedTuple):
@@ -119,7 +117,7 @@ def divide(numbers: NDArray[np.int64], num_bytes: NDArray[np.int64]) -> Iterator
         yield numbers[order[start:]]
 
 
-def open_block(order: OpeningOrder, *, packs: Path, staging: Path, limits: ImageLimits, opening: str) -> OpenedBlock:
+def open_block(order: OpeningOrder, *, packs: Place, staging: Place, limits: ImageLimits, opening: str) -> OpenedBlock:
     """Opens images and writes a pack and its index.
 
     A block whose process ended while it was here comes back: its images are then opened in a process of their own.
@@ -160,15 +158,15 @@ def _objects(places: Sequence[ImagePlace]) -> Iterator[S3Place]:
                 yield resolve_beneath(root, place.published)
 
 
-def _open(place: ImagePlace, path: storage.Place, state: FileState, *, limits: ImageLimits) -> OpenedImage:
+def _open(place: ImagePlace, path: Place, state: FileState, *, limits: ImageLimits) -> OpenedImage:
     return (open_mask if place.is_mask else open_image)(path, state, limits)
 
 
-def _open_apart(process: LimitedProcess, place: ImagePlace, path: storage.Place, state: FileState) -> OpenedImage:
+def _open_apart(process: LimitedProcess, place: ImagePlace, path: Place, state: FileState) -> OpenedImage:
     return process.run(open_mask if place.is_mask else open_image, path, state)
 
 
-def _open_all(places: Sequence[ImagePlace], open_one: OpenOne, packs: Path, opening: str) -> str:
+def _open_all(places: Sequence[ImagePlace], open_one: OpenOne, packs: Place, opening: str) -> str:
     rows = []
     with PackWriter(packs) as pack:
         for place in places:
@@ -181,7 +179,7 @@ def _open_all(places: Sequence[ImagePlace], open_one: OpenOne, packs: Path, open
     return pack.stem
 
 
-def facts_row(place: ImagePlace, image: OpenedImage, stored: Place | None, opening: str) -> dict[str, Any]:
+def facts_row(place: ImagePlace, image: OpenedImage, stored: Extent | None, opening: str) -> dict[str, Any]:
     """Returns what is kept of an image that was opened.
 
     Args:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from datasets_spec.atomic import sync
 from datasets_spec.errors import ReaderError, StorageError, StoreError
-from datasets_spec.packs.image_index import read_index
+from datasets_spec.packs.image_index import read_indexes
 from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACKS, PackFile
 from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS
 from datasets_spec.prepare.opening.known_images import KnownImages
-from datasets_spec.prepare.opening.open_block import OpenedBlock, OpeningOrder, OpeningOrders, divide
+from datasets_spec.prepare.opening.open_block import OpenedBlock, OpeningOrders, divide
 from datasets_spec.prepare.opening.wanted_images import WantedImages
 from datasets_spec.prepare.staged_rows import is_to_open, read_block
+from datasets_spec.storage.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_LOST_HINT: Final = "put the store on storage that all nodes mount at this path, look for lost nodes, and prepare again"
 
 
 class OpenedImages(NamedTuple):
@@ -37,8 +41,8 @@ class OpenedImages(NamedTuple):
 
 def open_wanted(
     wanted: WantedImages,
-    store_dir: Path,
-    staging: Path,
+    store_dir: Place,
+    staging: Place,
     *,
     opening: str,
     open_blocks: Callable[[OpeningOrders], Sequence[OpenedBlock]],
@@ -70,13 +74,13 @@ def open_wanted(
             ends = (int(order.numbers[0]), int(order.numbers[-1]))
             told = " to ".join(_row_that_shows(wanted, staging, number) for number in ends)
             raise ReaderError(f"the process that opened images from {told} has ended {MAX_ATTEMPTS} times")
-        _add(known, order, block, store_dir)
-    if opened:
+    _add(known, orders, opened, store_dir / PACKS)
+    if opened and isinstance(store_dir, Path):
         sync(store_dir / PACKS)
     return OpenedImages(*known.joined())
 
 
-def _row_that_shows(wanted: WantedImages, staging: Path, image: int) -> str:
+def _row_that_shows(wanted: WantedImages, staging: Place, image: int) -> str:
     """A row is named, and not its image: a path may name a patient."""
     for block in wanted.blocks:
         images, masks = iter(block.images), iter(block.masks)
@@ -89,13 +93,13 @@ def _row_that_shows(wanted: WantedImages, staging: Path, image: int) -> str:
     return "an unknown row"
 
 
-def _add(known: KnownImages, order: OpeningOrder, block: OpenedBlock, store_dir: Path) -> None:
-    path = store_dir / PACKS / (block.stem + INDEX_SUFFIX)
-    index = read_index(path)
-    if index is None or index[0].num_rows != len(order.places):
-        raise StoreError(
-            f"{path} was written by the node {block.node} and is not there whole",
-            hint="put the store on storage that all nodes mount at this path, look for lost nodes, and prepare again",
-        )
-    table, pack = index
-    known.add(order.numbers, table, np.arange(table.num_rows), pack)
+def _add(known: KnownImages, orders: OpeningOrders, opened: Sequence[OpenedBlock], packs: Place) -> None:
+    indexes = read_indexes(packs, [block.stem for block in opened])
+    for order, block, index in zip(orders, opened, indexes, strict=True):
+        if index is None or index[0].num_rows != len(order.places):
+            raise StoreError(
+                f"{packs / (block.stem + INDEX_SUFFIX)} was written by the node {block.node} and is not there whole",
+                hint=_LOST_HINT,
+            )
+        table, pack = index
+        known.add(order.numbers, table, np.arange(table.num_rows), pack)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import numpy as np
@@ -15,6 +14,7 @@ from datasets_spec.errors import ReaderError
 from datasets_spec.images.limits import ImageLimits
 from datasets_spec.prepare.inputs import SubsetSource
 from datasets_spec.prepare.staged_rows import blocks_read, read_block
+from datasets_spec.storage.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,7 +124,7 @@ def opening_of(limits: ImageLimits) -> str:
     return f"{_OPENING_VERSION}, {', '.join(versions)}, {limits.max_mpx:g} MPx, {limits.max_bytes} bytes"
 
 
-def find_wanted(staging: Path, sources: Mapping[str, SubsetSource]) -> WantedImages:
+def find_wanted(staging: Place, sources: Mapping[str, SubsetSource]) -> WantedImages:
     """Lists the images of all rows that are to be opened.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,8 @@ from datasets_spec.prepare.quarantine import REASONS, AsideRows
 from datasets_spec.prepare.surveying.growing import GrowingColumns
 from datasets_spec.prepare.surveying.texts import Vocabulary, joined_texts, place_codes
 from datasets_spec.splits.hashes import Codes, Words
-from datasets_spec.splits.row_table import Numbers, Place, first_of_runs
+from datasets_spec.splits.row_table import Numbers, RowSource, first_of_runs
+from datasets_spec.storage.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +39,7 @@ class FoundRows:
         usable_order: Where the usable ones stood when they were read; None if in this order.
     """
 
-    places: tuple[Place, ...]
+    places: tuple[RowSource, ...]
     place: Codes
     index: Numbers
     reason: NDArray[np.int8]
@@ -59,7 +59,7 @@ class FoundRows:
         rows.add(self.place[is_aside], self.index[is_aside], self.reason[is_aside], self.details)
         return rows
 
-    def require_all(self, files: Sequence[DataFile], num_read: Mapping[Place, int], staging: Path) -> None:
+    def require_all(self, files: Sequence[DataFile], num_read: Mapping[RowSource, int], staging: Place) -> None:
         """Refuses rows that were read and did not come back: each file's are 0 to n-1, as counted where it was read.
 
         Args:
@@ -74,7 +74,7 @@ class FoundRows:
         found = {place: self.index[bounds[code] : bounds[code + 1]] for code, place in enumerate(self.places)}
         lost = []
         for item in files:
-            place = Place(item.subset, item.role, item.file)
+            place = RowSource(item.subset, item.role, item.file)
             indexes, expected = found.pop(place, self.index[:0]), num_read.get(place)
             if expected is None:
                 lost.append(f"{item.subset}: {item.file}: {len(indexes)} rows came back, and not how many were read")
@@ -97,8 +97,8 @@ class AllRows:
     """
 
     def __init__(self) -> None:
-        self.num_read: dict[Place, int] = {}
-        self._places = Vocabulary[Place]()
+        self.num_read: dict[RowSource, int] = {}
+        self._places = Vocabulary[RowSource]()
         self._columns, self._beside = GrowingColumns(), GrowingColumns()
         self._details: list[pa.Array] = []
 
@@ -115,13 +115,13 @@ class AllRows:
         import pyarrow.compute as pc
 
         is_row = pc.is_null(chunk.column("num_read")).to_numpy()
-        for row in chunk.select([*Place._fields, "num_read"]).filter(pa.array(~is_row)).to_pylist():
-            self.num_read[Place(row["subset"], row["role"], row["file"])] = row["num_read"]
+        for row in chunk.select([*RowSource._fields, "num_read"]).filter(pa.array(~is_row)).to_pylist():
+            self.num_read[RowSource(row["subset"], row["role"], row["file"])] = row["num_read"]
         asked = _asked_about(chunk)
         named = pc.index_in(chunk.column("reason"), pa.array([reason.value for reason in REASONS]))
         reason = pc.fill_null(named, _USABLE).to_numpy().astype(np.int8)
         place = np.full(len(is_row), -1, np.int32)
-        place[is_row] = place_codes(chunk.select(Place._fields).filter(pa.array(is_row)), self._places)
+        place[is_row] = place_codes(chunk.select(RowSource._fields).filter(pa.array(is_row)), self._places)
         columns = {"place": place, "index": chunk.column("index").to_numpy(), "reason": reason, "asked": asked}
         self._columns.add(**{name: values[is_row] for name, values in columns.items()})
         self._beside.add(asked=asked[~is_row])

@@ -17,7 +17,7 @@ from datasets_spec.prepare.surveying.texts import (
     text_codes,
 )
 from datasets_spec.splits.hashes import Codes, distinct
-from datasets_spec.splits.row_table import Lists, Numbers, Place, RowTable, starts_of
+from datasets_spec.splits.row_table import Lists, Numbers, RowSource, RowTable, starts_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +62,7 @@ class RowColumns:
     def finish(
         self,
         *,
-        places: tuple[Place, ...],
+        places: tuple[RowSource, ...],
         place: Codes,
         index: Numbers,
         is_asked_once: NDArray[np.bool_],

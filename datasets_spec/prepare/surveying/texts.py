@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 
 from datasets_spec.splits.hashes import Codes, Hashes, Words
-from datasets_spec.splits.row_table import Place
+from datasets_spec.splits.row_table import RowSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,14 +49,14 @@ def text_codes(column: pa.Array, vocabulary: Vocabulary[str]) -> Codes:
     return found
 
 
-def place_codes(table: pa.Table, vocabulary: Vocabulary[Place]) -> Codes:
+def place_codes(table: pa.Table, vocabulary: Vocabulary[RowSource]) -> Codes:
     """Numbers the places of staged rows.
 
     Args:
         table: Staged rows.
         vocabulary: Numbers of places.
     """
-    coded = [table.column(name).combine_chunks().dictionary_encode() for name in Place._fields]
+    coded = [table.column(name).combine_chunks().dictionary_encode() for name in RowSource._fields]
     texts = [column.dictionary.to_pylist() for column in coded]
     number = np.zeros(table.num_rows, np.int64)
     for column, values in zip(coded, texts, strict=True):
@@ -64,7 +64,7 @@ def place_codes(table: pa.Table, vocabulary: Vocabulary[Place]) -> Codes:
     _, first, inverse = np.unique(number, return_index=True, return_inverse=True)
     at = [column.indices.to_numpy()[first].tolist() for column in coded]
     found = [
-        Place(*(values[code] for values, code in zip(texts, codes, strict=True))) for codes in zip(*at, strict=True)
+        RowSource(*(values[code] for values, code in zip(texts, codes, strict=True))) for codes in zip(*at, strict=True)
     ]
     return vocabulary.number(found)[inverse]
 

@@ -9,16 +9,38 @@ from typing import Any
 import numpy as np
 
 from search.bench.honesty.world import Campaign, World
-from search.evidence.comparisons import MEAN, SplitEvidence
+from search.evidence.confirmation.comparisons import MEAN, SplitEvidence
+from search.evidence.confirmation.racing import FIRST_LOOK, best_finalist, finalists_left
 from search.evidence.outcomes import Outcomes
 from search.evidence.selection import build_selection
 from search.ledger.records import control_arm, finalist_arm
-from search.statistics.ties import descending, index_of_largest
+from search.statistics.ties import descending
 from search.vocabulary import Stage
 
 SEARCH_SEED = 0
-CONFIRM_SEEDS = (101, 102)  # the defaults of a study file
-NUM_FINALISTS = 2
+FIRST_SEED, FIRST_FURTHER = 101, 201  # of the confirmation, and of the chosen finalist alone
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protocol:
+    """How a campaign is confirmed; the defaults are those of a study file.
+
+    Attributes:
+        num_finalists: of the search.
+        num_seeds: of an arm, at most.
+        num_further: seeds that only the chosen finalist has beside them.
+        racing: whether finalists are given up that would hardly be chosen.
+    """
+
+    num_finalists: int = 2
+    num_seeds: int = 2
+    num_further: int = 0
+    racing: bool = False
+
+    @property
+    def seeds(self) -> range:
+        """Of the confirmation."""
+        return range(FIRST_SEED, FIRST_SEED + self.num_seeds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +62,7 @@ class CampaignResult:
         covered_together: whether all simultaneous intervals hold their differences.
         recommends: whether the headline says what to train on.
         detectable: comparator -> the difference that was said to be found four times in five.
+        num_trained: fine-tunes of the confirmation.
     """
 
     truth: float
@@ -56,10 +79,12 @@ class CampaignResult:
     covered_together: bool
     recommends: bool
     detectable: Mapping[str, float]
+    num_trained: int
 
 
-def run_campaign(world: World, seed: int) -> CampaignResult:
+def run_campaign(world: World, seed: int, protocol: Protocol | None = None) -> CampaignResult:
     """Search among the world's candidates, confirm the best few with fresh seeds, and open `sealed`."""
+    protocol = protocol or Protocol()
     campaign = Campaign(world, seed)
     for name, accuracy in world.candidates.items():
         campaign.run(Stage.search, "search", name, split="search", seed=SEARCH_SEED, accuracy=accuracy)
@@ -67,43 +92,70 @@ def run_campaign(world: World, seed: int) -> CampaignResult:
         next(iter(record["composition"])): float(np.mean([e["accuracy"] for e in record["evaluations"]]))
         for record in campaign.records
     }
-    finalists = [list(scores)[place] for place in descending(list(scores.values()))[:NUM_FINALISTS]]
+    finalists = [list(scores)[place] for place in descending(list(scores.values()))[: protocol.num_finalists]]
     arms = {finalist_arm(rank): name for rank, name in enumerate(finalists, start=1)}
-    _score(campaign, arms, "confirm")
-    chosen = best_finalist(campaign, list(arms))
-    _score(campaign, {chosen: arms[chosen]}, "sealed")
+    chosen = confirm(campaign, arms, protocol)
+    _open_sealed(campaign)
     outcomes = Outcomes(campaign.load, campaign.groups)
     selection = build_selection(campaign.records, outcomes, targets=world.targets, objective="", seed=seed)
-    return _result(world, selection, arms[chosen], finalists[0], scores[finalists[0]])
+    return _result(campaign, selection, arms[chosen], finalists[0], scores[finalists[0]])
 
 
-def best_finalist(campaign: Campaign, arms: list[str]) -> str:
-    """Choose as a study does: the highest mean on `confirm`, ties to the better rank in the search."""
-    outcomes = Outcomes(campaign.load)
-    evidence = SplitEvidence(campaign.records, outcomes, campaign.world.targets, "confirm", seed=0)
-    return arms[index_of_largest([evidence.accuracy(arm) or 0.0 for arm in arms])]
+def confirm(campaign: Campaign, arms: Mapping[str, str], protocol: Protocol) -> str:
+    """Train finalists and comparators as a study does, in rounds of seeds; return the chosen arm."""
+    world, outcomes = campaign.world, Outcomes(campaign.load, campaign.groups)
 
+    def evidence() -> SplitEvidence:
+        return SplitEvidence(campaign.records, outcomes, world.targets, "confirm", seed=0)
 
-def _score(campaign: Campaign, finalists: Mapping[str, str], split: str) -> None:
-    stage = Stage.confirm if split == "confirm" else Stage.sealed
-    world = campaign.world
-    for seed in CONFIRM_SEEDS:
-        for arm, name in finalists.items():
-            campaign.run(stage, arm, name, split=split, seed=seed, accuracy=world.candidates[name])
-        for name, accuracy in world.comparators.items():
-            if name == "control":
-                for target in world.targets:
-                    campaign.run(
-                        stage, control_arm(target), f"{name}-{target}", split=split, seed=seed, accuracy=accuracy
-                    )
-            elif name != "baseline":
-                campaign.run(stage, name, name, split=split, seed=seed, accuracy=accuracy)
+    left = list(arms)
+    for number, seed in enumerate(protocol.seeds, start=1):
+        for arm in left:
+            name = arms[arm]
+            campaign.run(Stage.confirm, arm, name, split="confirm", seed=seed, accuracy=world.candidates[name])
+        if protocol.racing and FIRST_LOOK <= number < protocol.num_seeds:
+            left = finalists_left(evidence(), list(arms), protocol.num_seeds)
+    chosen = best_finalist(evidence(), list(arms))
+    assert chosen is not None
+    name = arms[chosen]
+    for further in range(protocol.num_further):
+        seed = FIRST_FURTHER + further
+        campaign.run(Stage.confirm, chosen, name, split="confirm", seed=seed, accuracy=world.candidates[name])
     if "baseline" in world.comparators:
-        stage = Stage.baseline if split == "confirm" else Stage.sealed
-        campaign.run(stage, "baseline", "", split=split, seed=0, accuracy=world.comparators["baseline"])
+        accuracy = world.comparators["baseline"]
+        campaign.run(Stage.baseline, "baseline", "", split="confirm", seed=0, accuracy=accuracy)
+    for seed in protocol.seeds:
+        for comparator in world.comparators:
+            if comparator != "baseline":
+                _run_comparator(campaign, comparator, seed)
+    return chosen
 
 
-def _result(world: World, selection: Mapping[str, Any], selected: str, first: str, best_score: float) -> CampaignResult:
+def _run_comparator(campaign: Campaign, name: str, seed: int) -> None:
+    accuracy = campaign.world.comparators[name]
+    if name != "control":
+        campaign.run(Stage.confirm, name, name, split="confirm", seed=seed, accuracy=accuracy)
+        return
+    for target in campaign.world.targets:
+        campaign.run(
+            Stage.confirm, control_arm(target), f"{name}-{target}", split="confirm", seed=seed, accuracy=accuracy
+        )
+
+
+def _open_sealed(campaign: Campaign) -> None:
+    """Score what was confirmed on `sealed`, with the same weights."""
+    world = campaign.world
+    controls = {f"control-{t}": world.comparators.get("control", 0.0) for t in world.targets}
+    truths = {**world.candidates, **world.comparators, **controls, "": world.comparators.get("baseline", 0.0)}
+    for record in [r for r in campaign.records if r["stage"] in (Stage.confirm, Stage.baseline)]:
+        name = next(iter(record["composition"]), "")
+        campaign.run(Stage.sealed, record["arm"], name, split="sealed", seed=record["seed"], accuracy=truths[name])
+
+
+def _result(
+    campaign: Campaign, selection: Mapping[str, Any], selected: str, first: str, best_score: float
+) -> CampaignResult:
+    world = campaign.world
     truth = world.candidates[selected]
     confirm = next(e for e in selection["estimates"]["confirm"] if e["eval_set"] == MEAN)
     sealed = next(e for e in selection["estimates"]["sealed"] if e["eval_set"] == MEAN)
@@ -125,5 +177,6 @@ def _result(world: World, selection: Mapping[str, Any], selected: str, first: st
             row["simultaneous_low"] <= differences[name] <= row["simultaneous_high"] for name, row in rows.items()
         ),
         recommends=selection["finding"]["recommends"],
+        num_trained=sum(r["stage"] == Stage.confirm for r in campaign.records),
         detectable={name: row["minimum_detectable"] for name, row in rows.items()},
     )

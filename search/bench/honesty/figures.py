@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from search.bench.honesty.campaign import CampaignResult, run_campaign
+from search.bench.honesty.campaign import CampaignResult, Protocol, run_campaign
 from search.bench.honesty.world import World
 from search.statistics.verdicts import Verdict
 
@@ -66,25 +66,46 @@ def world_of(scenario: Scenario, seed: int, *, difference: float = 0.0) -> World
     return replace(world, patient_size=5) if scenario == "patients" else world
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workload:
+    """How campaigns are run.
+
+    Attributes:
+        protocol: of their confirmation.
+        difference: of the power scenario, as a share; None takes what the reports of a few campaigns state.
+        num_workers: processes.
+    """
+
+    protocol: Protocol = field(default_factory=Protocol)
+    difference: float | None = None
+    num_workers: int = 1
+
+
 def run_campaigns(
-    scenario: Scenario, num_campaigns: int, *, seed: int, num_workers: int = 1, on_event: Callable[[str], None]
+    scenario: Scenario,
+    num_campaigns: int,
+    *,
+    seed: int,
+    workload: Workload | None = None,
+    on_event: Callable[[str], None],
 ) -> list[HonestyFigure]:
     """Run the campaigns of a scenario and measure them."""
-    difference = 0.0
+    work = workload or Workload()
     if scenario == "power":
-        pilot = _run("power", PILOT, seed + 1_000_000, 0.0, num_workers, on_event)
-        difference = float(np.mean([result.detectable["control"] for result in pilot]))
-        on_event(f"power: at the stated difference of {100 * difference:.1f} points")
-    return measure(scenario, _run(scenario, num_campaigns, seed, difference, num_workers, on_event))
+        if work.difference is None:
+            pilot = _run("power", PILOT, seed + 1_000_000, replace(work, difference=0.0), on_event)
+            work = replace(work, difference=float(np.mean([result.detectable["control"] for result in pilot])))
+        on_event(f"power: at a difference of {100 * (work.difference or 0.0):.1f} points")
+    return measure(scenario, _run(scenario, num_campaigns, seed, work, on_event))
 
 
 def _run(
-    scenario: Scenario, num: int, seed: int, difference: float, num_workers: int, on_event: Callable[[str], None]
+    scenario: Scenario, num: int, seed: int, work: Workload, on_event: Callable[[str], None]
 ) -> list[CampaignResult]:
-    tasks = [(scenario, seed + k, difference) for k in range(num)]
+    tasks = [(scenario, seed + k, work.difference or 0.0, work.protocol) for k in range(num)]
     results: list[CampaignResult] = []
     os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the workers
-    with ProcessPoolExecutor(num_workers) as pool:
+    with ProcessPoolExecutor(work.num_workers) as pool:
         for number, result in enumerate(pool.map(_one, tasks, chunksize=2), start=1):
             results.append(result)
             if number % 50 == 0 or number == num:
@@ -92,9 +113,9 @@ def _run(
     return results
 
 
-def _one(task: tuple[Scenario, int, float]) -> CampaignResult:
-    scenario, seed, difference = task
-    return run_campaign(world_of(scenario, seed, difference=difference), seed)
+def _one(task: tuple[Scenario, int, float, Protocol]) -> CampaignResult:
+    scenario, seed, difference, protocol = task
+    return run_campaign(world_of(scenario, seed, difference=difference), seed, protocol)
 
 
 def measure(scenario: str, results: Sequence[CampaignResult]) -> list[HonestyFigure]:
@@ -125,6 +146,9 @@ def measure(scenario: str, results: Sequence[CampaignResult]) -> list[HonestyFig
             scenario, "confirm - sealed, cross-fitted, points", [r.confirm_expected - r.sealed for r in results], 0.5
         ),
     ]
+    figures.append(_number(scenario, "fine-tunes of the confirmation", [r.num_trained for r in results]))
+    if scenario == "signal":
+        figures.append(_mean(scenario, "worth of what was chosen, points", [r.truth for r in results]))
     if scenario == "null":
         figures.append(_claims(scenario, "campaigns that claim a difference where there is none", claims))
         recommended = [r.recommends for r in results]
@@ -132,6 +156,8 @@ def measure(scenario: str, results: Sequence[CampaignResult]) -> list[HonestyFig
     if scenario == "power":
         found = [r.claims["control"] == Verdict.better for r in results]
         figures.append(_share(scenario, "power at the stated difference (control)", found, n, (0.75, 1.0)))
+        every = [word == Verdict.better for r in results for word in r.claims.values()]
+        figures.append(_share(scenario, "the same of all comparators", every, n, (0.75, 1.0)))
     return figures
 
 
@@ -162,6 +188,11 @@ def _claims(scenario: str, name: str, claims: Sequence[bool]) -> HonestyFigure:
         aim="bound <= 7 %",
         is_reached=float(found.high) <= 0.07,
     )
+
+
+def _number(scenario: str, name: str, values: Sequence[int]) -> HonestyFigure:
+    """A number of trials; told, with no aim of its own."""
+    return _mean(scenario, name, [value / 100 for value in values])
 
 
 def _mean(scenario: str, name: str, values: Sequence[float], aim: float | None = None) -> HonestyFigure:

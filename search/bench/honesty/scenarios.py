@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import cast
 
 from search.bench.honesty.figures import SCENARIOS as CAMPAIGN_SCENARIOS
-from search.bench.honesty.figures import HonestyFigure, Scenario, run_campaigns
+from search.bench.honesty.figures import HonestyFigure, Scenario, Workload, run_campaigns
 from search.bench.honesty.matrix_figures import MATRIX_SCENARIOS, run_matrices
 
 SCENARIOS: tuple[str, ...] = (*CAMPAIGN_SCENARIOS, *MATRIX_SCENARIOS)
 
 
 def run_scenario(
-    name: str, num_campaigns: int, *, seed: int, num_workers: int = 1, on_event: Callable[[str], None]
+    name: str, num_campaigns: int, *, seed: int, workload: Workload | None = None, on_event: Callable[[str], None]
 ) -> list[HonestyFigure]:
     """Run so many campaigns, or matrices, of one of `SCENARIOS` and measure them."""
+    work = workload or Workload()
     if name in MATRIX_SCENARIOS:
-        return run_matrices(name, num_campaigns, seed=seed, num_workers=num_workers, on_event=on_event)
-    return run_campaigns(cast("Scenario", name), num_campaigns, seed=seed, num_workers=num_workers, on_event=on_event)
+        return run_matrices(name, num_campaigns, seed=seed, num_workers=work.num_workers, on_event=on_event)
+    return run_campaigns(cast("Scenario", name), num_campaigns, seed=seed, workload=work, on_event=on_event)

@@ -47,6 +47,7 @@ class BenchPlan:
         item_noise: see `ReplayProblem`.
         disturbance: what goes wrong on purpose.
         every_target: search only for every n-th target of a table, for a quick look.
+        with_intervals: whether picks say how many of the intervals hold, which takes most of a short replay's time.
     """
 
     tables: tuple[Path, ...]
@@ -58,6 +59,7 @@ class BenchPlan:
     item_noise: bool = True
     disturbance: Disturbance = field(default_factory=Disturbance)
     every_target: int = 1
+    with_intervals: bool = True
 
     def problem(self, table: KnownTruthTable, target: int | None, *, labelled: bool = True) -> ReplayProblem:
         """The search of one job."""
@@ -91,7 +93,8 @@ def run_bench(
         on_event: gets lines of progress.
 
     Returns:
-        All picks in the order of the plan, and the full-information regret by (table, strategy, target).
+        All picks in the order of the plan, and the full-information regret by (table, strategy, target), which is
+        empty without intervals.
 
     Raises:
         UserError: a table or a strategy is wrong.
@@ -115,7 +118,7 @@ def run_bench(
         if number * 10 // len(jobs) > (number - 1) * 10 // len(jobs):
             on_event(f"{number} of {len(jobs)} replays")
     full: dict[tuple[str, str, int], float] = {}
-    for table in tables:
+    for table in tables if plan.with_intervals else ():
         on_event(f"{table.name}: picks from every candidate's result")
         full |= _full_information(plan, table)
     return [pick for job in jobs for pick in found[job]], full
@@ -170,7 +173,14 @@ def _replayed(plan: BenchPlan, tables: Sequence[KnownTruthTable], job: _Job) -> 
     table = tables[job.table]
     problem = plan.problem(table, job.target, labelled=job.strategy != WITHOUT_LABELS)
     strategy = build_for(problem, job.strategy, job.repetition)
-    return replay(problem, strategy, label=job.strategy, repetition=job.repetition, checkpoints=plan.checkpoints)
+    return replay(
+        problem,
+        strategy,
+        label=job.strategy,
+        repetition=job.repetition,
+        checkpoints=plan.checkpoints,
+        with_intervals=plan.with_intervals,
+    )
 
 
 def build_for(problem: ReplayProblem, name: str, repetition: int) -> Strategy:

@@ -52,6 +52,7 @@ def replay(
     repetition: int,
     checkpoints: Sequence[int] = CHECKPOINTS,
     on_pick: Callable[[Pick], None] | None = None,
+    with_intervals: bool = True,
 ) -> list[Pick]:
     """Let a strategy search a table and judge its picks.
 
@@ -62,6 +63,7 @@ def replay(
         repetition: decides which seed a composition is trained with.
         checkpoints: numbers of trials after which a pick is judged.
         on_pick: told of every pick.
+        with_intervals: whether to look how many intervals hold the truth.
     """
     known = len(problem.context(repetition).known)
     proposed: list[Suggestion] = []
@@ -83,35 +85,22 @@ def replay(
         results.append(problem.observe(suggestion.candidate, len(proposed) - 1, repetition))
         if len(proposed) + known in checkpoints:
             for target in problem.targets_searched():
-                pick = _judged(problem, strategy, results, proposed, target, label, repetition, spent_s / len(proposed))
+                row = picked_row(problem, strategy, results, target)
+                judge = Judge(problem, strategy, target, repetition) if with_intervals else None
+                pick = Pick(
+                    table=problem.table.name,
+                    strategy=label,
+                    target=target,
+                    repetition=repetition,
+                    trials=len(proposed) + known,
+                    regret=problem.regret(row, target) if row is not None else _of_chance(problem, target),
+                    coverages=None if judge is None else judge.coverages(results, proposed, row),
+                    suggestion_s=spent_s / len(proposed),
+                )
                 picks.append(pick)
                 if on_pick is not None:
                     on_pick(pick)
     return picks
-
-
-def _judged(
-    problem: ReplayProblem,
-    strategy: Strategy,
-    results: Sequence[Observation],
-    proposed: Sequence[Suggestion],
-    target: int,
-    label: str,
-    repetition: int,
-    suggestion_s: float,
-) -> Pick:
-    row = picked_row(problem, strategy, results, target)
-    regret = problem.regret(row, target) if row is not None else _of_chance(problem, target)
-    return Pick(
-        table=problem.table.name,
-        strategy=label,
-        target=target,
-        repetition=repetition,
-        trials=len(proposed) + len(problem.context(repetition).known),
-        regret=regret,
-        coverages=Judge(problem, strategy, target, repetition).coverages(results, proposed, row),
-        suggestion_s=suggestion_s,
-    )
 
 
 def picked_row(problem: ReplayProblem, strategy: Strategy, results: Sequence[Observation], target: int) -> int | None:

@@ -18,13 +18,25 @@ def bench_honesty(
     ] = None,
     num_campaigns: Annotated[int, typer.Option(min=2, help="whole campaigns, or matrices, of each scenario")] = 500,
     seed: int = 0,
+    num_finalists: Annotated[int, typer.Option(min=1, help="confirm.num_finalists of the campaigns")] = 2,
+    num_seeds: Annotated[int, typer.Option(min=2, help="seeds of their confirmation")] = 2,
+    num_further: Annotated[int, typer.Option(min=0, help="further seeds of what was chosen")] = 0,
+    racing: Annotated[bool, typer.Option("--racing", help="confirm.racing of the campaigns")] = False,
+    difference: Annotated[
+        float | None, typer.Option(help="points at which power is measured; default: what reports state")
+    ] = None,
     num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
 ) -> None:
     """Simulate whole campaigns and transfer matrices in worlds of known truth: coverage, bias, false claims, power."""
+    from search.bench.honesty.campaign import Protocol
+    from search.bench.honesty.figures import Workload
     from search.cli.bench import bench_honesty
 
-    bench_honesty(scenario or [], num_campaigns, seed=seed, num_workers=num_workers, as_json=as_json)
+    protocol = Protocol(num_finalists=num_finalists, num_seeds=num_seeds, num_further=num_further, racing=racing)
+    share = None if difference is None else difference / 100
+    workload = Workload(protocol=protocol, difference=share, num_workers=num_workers)
+    bench_honesty(scenario or [], num_campaigns, seed=seed, workload=workload, as_json=as_json)
 
 
 @bench_app.command("search")
@@ -123,6 +135,33 @@ def bench_stopping(
     from search.cli.replays import bench_stopping
 
     bench_stopping(table or [], num_campaigns, trials, every_target)
+
+
+@bench_app.command("replicates")
+def bench_replicates(
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file of three seeds or more")],
+    trials: Annotated[int, typer.Option(min=8, help="of a search, replicates among them")] = 36,
+    replicates: Annotated[str, typer.Option(help="how many of them; several numbers with commas")] = "6,12",
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+) -> None:
+    """Measure what a second training of the likeliest candidates is worth beside new ones (some seconds a target)."""
+    from search.cli.replays import bench_replicates
+
+    bench_replicates(table, trials, replicates, every_target)
+
+
+@bench_app.command("claims")
+def bench_claims(
+    part: Annotated[str, typer.Argument(metavar="PART", help="one-by-one, four-of-twelve or one-pool")],
+    table: Annotated[list[Path], typer.Option(help="NPZ file; may be given several times")],
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+    num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 1,
+) -> None:
+    """Test what is claimed of the search at a stated error rate; exits with 1 where a claim is not shown."""
+    from search.cli.replays import bench_claims, part_of
+
+    if not bench_claims(part_of(part), table, every_target, num_workers):
+        raise typer.Exit(1)
 
 
 @bench_app.command("carry-over")

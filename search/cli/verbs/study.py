@@ -13,6 +13,7 @@ from datasets_spec.errors import RecombineError
 from search.cli.console import print_error
 from search.cli.verbs.bench import bench_app
 from search.cli.verbs.jobs import AllowMismatch, job_app
+from search.cli.verbs.results import results_app
 
 app = typer.Typer(
     name="recombine",
@@ -30,11 +31,11 @@ design_app = typer.Typer(no_args_is_help=True, help="The papers' controlled expe
 app.add_typer(design_app, name="design")
 app.add_typer(bench_app, name="bench")
 app.add_typer(job_app)
+app.add_typer(results_app)
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study's YAML file")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="replace values of the file")]
 RunDirOption = Annotated[Path | None, typer.Option("--run-dir", help="study directory; default: runs/NAME beside it")]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="the study directory")]
 Address = Annotated[str | None, typer.Option("--address", help="cluster to join, host:6379; default: a local one")]
 
 
@@ -179,22 +180,15 @@ def run(
         bool, typer.Option("--accept-loss", help="go on with a damaged ledger: its lost trials run again")
     ] = False,
     allow_mismatch: AllowMismatch = False,
+    topup: Annotated[
+        bool, typer.Option("--topup", help="also train what `recombine explain STUDY --sharpen EFFECT` has chosen")
+    ] = False,
 ) -> None:
     """Run a study; the same command resumes it."""
     from search.cli.run import run_command
 
-    raise typer.Exit(
-        run_command(study, overrides or [], run_dir, address, accept_loss=accept_loss, allow_mismatch=allow_mismatch)
-    )
-
-
-@app.command()
-def status(run: RunArgument) -> None:
-    """Show how far a study is, its best trials and its failures; needs no cluster."""
-    from search.cli.status import show_status
-    from search.study.run_dir import RunDir
-
-    show_status(RunDir(run))
+    options = {"accept_loss": accept_loss, "allow_mismatch": allow_mismatch, "with_top_up": topup}
+    raise typer.Exit(run_command(study, overrides or [], run_dir, address, **options))
 
 
 @app.command()
@@ -208,7 +202,7 @@ def report(
     ] = None,
 ) -> None:
     """Write tables, selection and the HTML report again, from the ledger."""
-    from search.cli.report import report_command
+    from search.cli.results.report import report_command
 
     report_command(study, overrides or [], run_dir, summary)
 
@@ -231,7 +225,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Show what each subset, pair and element is worth, and what another dataset would bring; needs no cluster."""
-    from search.cli.explain import explain_study
+    from search.cli.results.explain import explain_study
 
     explain_study(
         study,

@@ -101,7 +101,7 @@ def _used(records: Sequence[Mapping[str, Any]], subject: Subject) -> list[Mappin
     return [
         record
         for record in records
-        if record["stage"] in (Stage.search, Stage.single, Stage.reused)
+        if record["stage"] in (Stage.search, Stage.single, Stage.reused, Stage.top_up)
         and set(record["composition"]) <= set(subject.sources)
         and all(
             (e := scored_on(record, target, SPLIT)) is not None and e["exposure"] in COUNTED
@@ -113,8 +113,8 @@ def _used(records: Sequence[Mapping[str, Any]], subject: Subject) -> list[Mappin
 def explained_trials(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[Trials, str]:
     """The finished trials that were scored on every target on `search`, and how they were chosen.
 
-    Trials of the search, of single sources and reused ones count; confirmations repeat the best and would bend the
-    picture. Trials that have seen a target's own key are left out.
+    Trials of the search, of single sources, reused ones and top-ups count; confirmations repeat the best and would
+    bend the picture. Trials that have seen a target's own key are left out.
 
     Raises:
         UserError: there are too few.

@@ -10,10 +10,10 @@ from datasets_spec.atomic import replace_text
 from datasets_spec.catalog.keys import Key
 from search.evidence.explain.effects import Explanation, Subject, explain, usable
 from search.study.run_dir import RunDir, RunFile
-from search.study.study import Study
+from search.study.study import KeyedStudy
 
 
-def subject_of(study: Study, run_dir: RunDir, new_keys: Mapping[str, Key] | None = None) -> Subject:
+def subject_of(study: KeyedStudy, run_dir: RunDir, new_keys: Mapping[str, Key] | None = None) -> Subject:
     """What is to be explained of a study: its sources, the targets of its objective, its selection.
 
     Args:
@@ -24,7 +24,7 @@ def subject_of(study: Study, run_dir: RunDir, new_keys: Mapping[str, Key] | None
     selection = run_dir / RunFile.selection
     selected = json.loads(selection.read_text(encoding="utf-8"))["composition"] if selection.is_file() else {}
     return Subject(
-        keys={name: study.catalog.subset(name).key for name in study.catalog.names},
+        keys=study.keys,
         sources=study.spec.space.composition.allowed,
         targets=study.spec.objective_sets,
         task_map=study.task_map,
@@ -33,7 +33,7 @@ def subject_of(study: Study, run_dir: RunDir, new_keys: Mapping[str, Key] | None
     )
 
 
-def write_explanation(study: Study, run_dir: RunDir, records: Sequence[Mapping[str, Any]]) -> Explanation | None:
+def write_explanation(study: KeyedStudy, run_dir: RunDir, records: Sequence[Mapping[str, Any]]) -> Explanation | None:
     """Explain a study where it has trials enough, and keep that beside its report.
 
     Args:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from search.evidence.comparisons import MEAN
+from search.evidence.confirmation.comparisons import MEAN
 from search.statistics.verdicts import Verdict
 from search.vocabulary import COMPARATORS
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from search.evidence.comparisons import Comparison
+from search.evidence.confirmation.comparisons import Comparison
 from search.evidence.finding.measured_noise import measured_prospects
 from search.evidence.outcomes import Outcomes
 from search.ledger.records import Record, scored_on

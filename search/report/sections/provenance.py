@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from search.evidence.provenance import without_secrets
 from search.report.run_files import RunRecords
 from search.report.wording import NOT_KNOWN, count, duration
-
-# Names under which a spec could carry a secret; its value never reaches the page.
-SECRET_NAME = re.compile(r"token|secret|password|passwd|credential|api_?key|authorization", re.IGNORECASE)
-USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 RECOMPUTE = (
     ("An accuracy", "the mean of the column correct in trials/<name>-<trial>/outcomes-<split>.parquet, over the "
@@ -33,6 +29,8 @@ RECOMPUTE = (
     ("\"Could have seen\"", "the smallest true difference that this many questions and seeds would detect with "
      "80 % power, judged together with the others."),
     ("The whole page", "`recombine report STUDY` writes it again from ledger and outcomes, without training."),
+    ("All of it", "`recombine verify RUN` compares every file with its hash in the ledger and computes every number "
+     "again from the ledger and the answers; neither data nor a GPU is needed."),
 )  # fmt: skip
 
 
@@ -65,6 +63,7 @@ def compute_provenance(records: RunRecords) -> Provenance:
         Text that is ready to print; what was not recorded is a dash.
     """
     run = records.run
+    ledger: Mapping[str, Any] = run.get("ledger") or {}
     trials = records.trials.drop_duplicates("train_id")
     seeds = sorted({int(seed) for seed in trials["seed"].dropna()})
     facts = [
@@ -80,11 +79,15 @@ def compute_provenance(records: RunRecords) -> Provenance:
         ("Openings of the sealed questions", count(run.get("sealed_openings"))),
         ("Task map (decides what counts as held out)", _text(run.get("task_map"))),
         ("Store fingerprint", _text(run.get("store_fingerprint"))),
+        ("Ledger: records these results are made from", count(ledger.get("records"))),
+        ("Ledger: digest of their chain", _text(ledger.get("sha256"))),
+        ("Recombine: SHA-256 of its sources", _text(run.get("source_sha256"))),
+        *(("Command", str(command)) for command in run.get("commands") or ()),
         *_flat("Backbone", run.get("backbone")),
         *_flat("Hardware", run.get("hardware")),
     ]
     versions: Mapping[str, Any] = run.get("versions") or {}
-    study = yaml.safe_dump(_without_secrets(dict(records.study)), sort_keys=False, allow_unicode=True)
+    study = yaml.safe_dump(without_secrets(dict(records.study)), sort_keys=False, allow_unicode=True)
     return Provenance(
         facts=tuple(facts),
         versions=tuple((str(name), str(version)) for name, version in sorted(versions.items())),
@@ -102,20 +105,6 @@ def _flat(title: str, value: Any) -> list[tuple[str, str]]:
     """A mapping as one fact a line."""
     if isinstance(value, Mapping):
         return [
-            (f"{title}: {str(name).replace('_', ' ')}", _text(entry)) for name, entry in _without_secrets(value).items()
+            (f"{title}: {str(name).replace('_', ' ')}", _text(entry)) for name, entry in without_secrets(value).items()
         ]
     return [(title, _text(value))]
-
-
-def _without_secrets(value: Any) -> Any:
-    """The same value with secrets and the user part of addresses replaced."""
-    if isinstance(value, Mapping):
-        return {
-            str(name): "(left out)" if SECRET_NAME.search(str(name)) else _without_secrets(entry)
-            for name, entry in value.items()
-        }
-    if isinstance(value, str):
-        return USER_INFO.sub("", value)
-    if isinstance(value, Sequence):
-        return [_without_secrets(entry) for entry in value]
-    return value

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.makers.families import FAMILIES, toy_row
 from trainers.backbone.image_limits import limit_images
+from trainers.executors.kept_memory import keep_freed_memory
 from trainers.prompts.encoder import BatchEncoder
 from trainers.rows.feeds import DirectFeed
 from trainers.rows.lookahead import Lookahead
@@ -29,6 +30,7 @@ def waiting_shares(*, num_steps: int, step_s: float, side_px: int, num_threads: 
         side_px: of an image.
         num_threads: that prepare.
     """
+    keep_freed_memory()
     feed = jpeg_feed(side_px)
     found: dict[str, Any] = {"batch": BATCH, "step_s": step_s, "side_px": side_px, "num_threads": num_threads}
     started = time.perf_counter()

@@ -12,7 +12,7 @@ from typing import Any
 
 from search.engine.rungs import decide
 from search.study.spec import EarlyStoppingSection
-from tests.benchmarks.trials.workload import encoded_blocks, nested_side, pooled_side, raw_blocks, trial_spec
+from tests.benchmarks.trials.workload import encoded_blocks, nested_side, pooled_side, raw_rows, trial_spec
 from trainers.trial.folder import read_result
 
 NUM_CANDIDATES, NUM_TARGETS, RUNGS = 48, 2, (8, 20, 40)
@@ -51,7 +51,7 @@ def measure(say: Callable[[str], None], *, is_quick: bool) -> dict[str, Any]:
         full.run(whole)
         full_s = time.monotonic() - started
         truth = {i: _mean(read_result(full.run_dir / "trials" / spec.folder_name)) for i, spec in enumerate(whole)}
-    with nested_side(raw_blocks()) as nested:
+    with nested_side(raw_rows()) as nested:
         started = time.monotonic()
         nested.run(whole[:4])
         nested_s = (time.monotonic() - started) / 4

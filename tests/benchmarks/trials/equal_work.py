@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.benchmarks.trials.hf_search import run_hf_search
-from tests.benchmarks.trials.workload import Side, encoded_blocks, nested_side, pooled_side, raw_blocks, trial_spec
+from tests.benchmarks.trials.workload import Side, encoded_blocks, nested_side, pooled_side, raw_rows, trial_spec
 from trainers.trial.folder import read_outcomes
 
 NUM_TRIALS, NUM_ROUNDS = 32, 2
@@ -23,7 +23,7 @@ def measure(say: Callable[[str], None], *, is_quick: bool) -> dict[str, Any]:
     num_trials, num_rounds, num_nested, num_hf = (
         (4, 1, 2, 2) if is_quick else (NUM_TRIALS, NUM_ROUNDS, NUM_NESTED, NUM_HF)
     )
-    raw, encoded = raw_blocks(), encoded_blocks()
+    raw, encoded = raw_rows(), encoded_blocks()
     seconds: dict[str, list[float]] = {"nested": [], "hf": [], "pooled": [], "pooled + packed": []}
     share = num_trials // num_rounds
     with nested_side(raw) as nested:

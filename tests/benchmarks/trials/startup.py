@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks.trials.workload import encoded_blocks, nested_side, pooled_side, raw_blocks, trial_spec
+from tests.benchmarks.trials.workload import encoded_blocks, nested_side, pooled_side, raw_rows, trial_spec
 
 PACKS = (1, 8)  # trials of one ticket: what Tune costs is paid once for each
 
@@ -16,7 +16,7 @@ def measure(say: Callable[[str], None], *, is_quick: bool) -> dict[str, Any]:
     """Seconds a trial, two at a time, Tune's own start included; the pool's start is told apart."""
     num_nested, num_plain, num_pooled = (2, 4, 4) if is_quick else (4, 16, 32)
     nothing = [trial_spec(i, num_steps=0, num_targets=0) for i in range(num_pooled)]
-    with nested_side(raw_blocks()) as side:
+    with nested_side(raw_rows()) as side:
         started = time.monotonic()
         side.run(nothing[:num_nested])
         nested_s = (time.monotonic() - started) / num_nested

@@ -21,7 +21,7 @@ from search.engine.trial_sources import ListSource
 from search.ledger.ledger import Ledger
 from search.study.run_dir import RunDir
 from search.vocabulary import Stage
-from tests.makers.shared_rows import shared_rows
+from tests.makers.table_rows import TableRows, shared_rows
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.pool import SlotPool
@@ -31,7 +31,7 @@ from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
 from trainers.rows.encoded_blocks import EncodedBlocks
 from trainers.rows.encoded_table import encoded_table
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.trial.spec import EvalRequest, TrialSpec
 
 NUM_ROWS, NUM_QUESTIONS = 240, 120
@@ -72,9 +72,9 @@ def places() -> list[tuple[str, str]]:
     return [(s, "train") for s in DEMO_SOURCES] + [(t, "search") for t in DEMO_TARGETS]
 
 
-def raw_blocks() -> RowBlocks:
-    """The rows in Ray's object store."""
-    return RowBlocks(parts={place: shared_rows(table_of(*place)) for place in places()})
+def raw_rows() -> TableRows:
+    """The rows, each with its images."""
+    return TableRows(tables={place: table_of(*place) for place in places()})
 
 
 def encoded_blocks() -> EncodedBlocks:
@@ -115,7 +115,7 @@ class Side:
 
 
 @contextmanager
-def nested_side(rows: RowBlocks) -> Any:
+def nested_side(rows: StoredRows) -> Any:
     """Two nested trials at a time."""
     with TemporaryDirectory(prefix="bench-") as folder, Ledger.open(Path(folder) / "ledger", writer=True) as ledger:
         run_dir = Path(folder)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from datasets_spec.errors import StoreError
 from datasets_spec.packs import pack_reader
-from datasets_spec.packs.image_index import image_key, read_index, write_index
+from datasets_spec.packs.image_index import image_key, read_indexes, write_index
 from datasets_spec.packs.pack_reader import PackReader
-from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACKS, PackFile, PackWriter, Place
+from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACKS, Extent, PackFile, PackWriter
 from datasets_spec.packs.unused import remove_unfinished, remove_unused, write_used
 
 
-def written(store_dir: Path, images: dict[str, bytes]) -> tuple[PackFile, list[Place]]:
+def written(store_dir: Path, images: dict[str, bytes]) -> tuple[PackFile, list[Extent]]:
     (store_dir / PACKS).mkdir(parents=True, exist_ok=True)
     with PackWriter(store_dir / PACKS) as pack:
         places = [pack.append(name, data) for name, data in images.items()]
@@ -39,7 +39,7 @@ def test_what_goes_in_comes_out_and_equal_images_are_written_once(
         finished = pack.finish()
     assert finished is not None
     reader = PackReader(folder, [finished.name])
-    assert [reader.read(0, place) for place in places] == images
+    assert reader.read([(0, place) for place in places]) == images
     data = (folder / PACKS / finished.name).read_bytes()
     assert len(data) == finished.num_bytes == sum(len(image) for image in set(images))
     assert finished.sha256 == hashlib.sha256(data).hexdigest()
@@ -62,12 +62,12 @@ def test_no_flipped_byte_of_an_image_is_read_and_a_missing_pack_is_named(tmp_pat
         path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
         damaged = 0 if position < places[1].offset else 1
         reader = PackReader(tmp_path, [pack.name])
-        assert reader.read(0, places[1 - damaged]) == (b"first", b"second")[1 - damaged]
+        assert reader.read([(0, places[1 - damaged])]) == [(b"first", b"second")[1 - damaged]]
         with pytest.raises(StoreError, match=rf"{pack.name} is damaged at byte {places[damaged].offset}\n"):
-            reader.read(0, places[damaged])
+            reader.read([(0, places[damaged])])
     path.unlink()
     with pytest.raises(StoreError, match=f"{PACKS}/{pack.name} is missing"):
-        PackReader(tmp_path, [pack.name]).read(0, places[0])
+        PackReader(tmp_path, [pack.name]).read([(0, places[0])])
 
 
 def test_many_packs_are_read_with_few_open_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,14 +75,14 @@ def test_many_packs_are_read_with_few_open_files(tmp_path: Path, monkeypatch: py
     packs = [written(tmp_path, {str(number): b"%d" % number}) for number in range(5)]
     reader = PackReader(tmp_path, [pack.name for pack, _ in packs])
     for number in (0, 1, 2, 3, 4, 0, 4, 2):
-        assert reader.read(number, packs[number][1][0]) == b"%d" % number
+        assert reader.read([(number, packs[number][1][0])]) == [b"%d" % number]
         assert len(reader._open) <= 2
 
 
 def test_an_index_is_read_with_its_pack_or_not_at_all(tmp_path: Path) -> None:
     pack, _ = written(tmp_path, {"a": b"first"})
     index = (tmp_path / PACKS / pack.name).with_suffix(INDEX_SUFFIX)
-    found = read_index(index)
+    (found,) = read_indexes(index.parent, [index.stem])
     assert found is not None
     assert found[0].column("pixel_hash").to_pylist() == ["a"]
     assert found[1] == pack == pickle.loads(pickle.dumps(pack))
@@ -90,10 +90,10 @@ def test_an_index_is_read_with_its_pack_or_not_at_all(tmp_path: Path) -> None:
     whole = index.read_bytes()
     for broken in (b"", whole[: len(whole) // 2], b"x" * len(whole)):
         index.write_bytes(broken)
-        assert read_index(index) is None
+        assert list(read_indexes(index.parent, [index.stem])) == [None]
     index.write_bytes(whole)
     (tmp_path / PACKS / pack.name).write_bytes(b"firs")
-    assert read_index(index) is None
+    assert list(read_indexes(index.parent, [index.stem])) == [None]
 
 
 def test_a_key_changes_with_everything_that_an_image_depends_on() -> None:

@@ -13,7 +13,7 @@ from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.errors import ReaderError, SpecError, StorageError
 from datasets_spec.images.file_state import ABSENT
 from datasets_spec.images.limits import ImageLimits
-from datasets_spec.packs.image_index import read_index
+from datasets_spec.packs.image_index import read_indexes
 from datasets_spec.prepare.inputs import data_files, require_inputs, subset_sources
 from datasets_spec.prepare.opening import known_images
 from datasets_spec.prepare.opening.open_block import OpeningOrder, open_block
@@ -23,6 +23,7 @@ from datasets_spec.prepare.prepare_store import prepare_store
 from datasets_spec.prepare.ray_jobs import side_by_side
 from datasets_spec.prepare.read_rows import read_files
 from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
+from datasets_spec.storage.place import as_place
 from datasets_spec.storage.s3_bucket import forget_sessions
 from datasets_spec.store.store import open_store
 from tests.makers.corpus import mat_pool, save_picture, subset_lines, write_catalog, write_json
@@ -104,6 +105,9 @@ def test_a_node_without_the_right_credentials_says_so(
     upload(s3_anew, tmp_path, "seen")
     there, absent = f"s3://{s3_anew.bucket}/seen", f"s3://{s3_anew.bucket}/unseen"
     assert prove_folder(str(tmp_path), "token", "node", [there]) is None
+    assert prove_folder(there, "token", "node") is None
+    assert as_place(f"{there}/node").read_bytes() == b"token"
+    assert prove_folder(there, "another", "node") == "sees another folder in the place of the store"
     assert prove_folder(str(tmp_path), "token", "node", [there, absent]) == (
         f"does not see {absent} (1 of 2 data files and image folders)"
     )
@@ -114,6 +118,9 @@ def test_a_node_without_the_right_credentials_says_so(
     assert "credentials" in told
     assert "AWS_SECRET_ACCESS_KEY" in told or "s3:ListBucket" in told
     assert SECRET not in told
+    told = prove_folder(there, "token", "node") or ""
+    assert told.startswith("does not get at the store: ")
+    assert "credentials" in told
 
 
 def test_credentials_that_expire_on_the_way_stop_the_work_with_the_nodes_name(
@@ -134,7 +141,7 @@ def test_credentials_that_expire_on_the_way_stop_the_work_with_the_nodes_name(
     again = open_block(order, packs=packs, staging=staging, limits=LIMITS, opening="")  # in a process of its own
     assert opened.stem
     assert again.stem
-    tables = [index[0] for block in (opened, again) if (index := read_index(packs / f"{block.stem}.arrow"))]
+    tables = [index[0] for index in read_indexes(packs, [opened.stem, again.stem]) if index]
     assert tables[0].equals(tables[1])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     forget_sessions()

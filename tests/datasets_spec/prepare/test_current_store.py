@@ -18,7 +18,7 @@ from datasets_spec.prepare.build_store import REFUSED_NAME
 from datasets_spec.prepare.prepare_store import prepare_store
 from datasets_spec.prepare.quarantine import REASONS, AsideRows, write_quarantine
 from datasets_spec.sample import QuarantineReason
-from datasets_spec.splits.row_table import Place
+from datasets_spec.splits.row_table import RowSource
 from datasets_spec.store.manifest import MANIFEST_NAME
 from datasets_spec.store.store import QUARANTINE_NAME, open_store
 from tests.datasets_spec.images.test_dicom import dicom
@@ -85,7 +85,7 @@ def test_a_reader_that_is_installed_later_is_seen(
     write_json(tmp_path / "pool.json", pool)
     prepare_store(catalog, store, quarantine_limit=0.5)
     detail = f"image 1 of 1 {MISSING_READER}"
-    rows = AsideRows((Place("pool", "pool", "pool.json"),))
+    rows = AsideRows((RowSource("pool", "pool", "pool.json"),))
     reason = REASONS.index(QuarantineReason.image_format)
     rows.add(np.array([0], np.int32), np.array([12]), np.array([reason], np.int8), pa.array([detail]))
     write_quarantine(rows, store / QUARANTINE_NAME)

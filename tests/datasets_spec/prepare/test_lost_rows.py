@@ -14,14 +14,14 @@ from datasets_spec.errors import StoreError
 from datasets_spec.prepare import write_rows
 from datasets_spec.prepare.inputs import DataFile, SubsetSource
 from datasets_spec.prepare.shared_folder import TOKEN_NAME, prove_folder
-from datasets_spec.prepare.staged_rows import blocks_read, read_staged
+from datasets_spec.prepare.staged_rows import blocks_read
 from datasets_spec.prepare.survey import Survey, require_balance, survey_staging
 from datasets_spec.prepare.write_rows import order_table, require_parts, write_parts
 from datasets_spec.splits.row_plan import RowPlan
 from datasets_spec.splits.row_table import Rows
 from datasets_spec.store.secret import make_secret
 from tests.makers.corpus import mat_record, save_picture
-from tests.makers.staging import finish_in, read_into
+from tests.makers.staging import finish_in, read_into, read_staged
 from tests.makers.syncs import record_syncs
 
 SUBSET = "02"

@@ -24,7 +24,8 @@ from datasets_spec.prepare.opening import open_block
 from datasets_spec.prepare.opening.open_block import divide
 from datasets_spec.prepare.opening.wanted_images import opening_of
 from datasets_spec.prepare.prepare_store import PreparedStore, prepare_store
-from datasets_spec.store.generations import collect_garbage, locked
+from datasets_spec.store.generations import collect_garbage
+from datasets_spec.store.lock import Hold, locked
 from datasets_spec.store.store import Store, open_store
 from tests.makers.corpus import encoded, mat_pool, picture, save_picture, subset_lines, write_catalog, write_json
 
@@ -116,11 +117,11 @@ def test_of_two_preparations_that_begin_together_one_builds(
     """The other gets the lock when the first has let it go, and finds what it would have built."""
 
     @contextmanager
-    def locked_later(store_dir: Path) -> Iterator[bool]:
+    def locked_later(store_dir: Path, **how: Any) -> Iterator[Hold]:
         monkeypatch.undo()
         prepare_store(two, store_dir)
-        with locked(store_dir) as has_lock:
-            yield has_lock
+        with locked(store_dir, **how) as hold:
+            yield hold
 
     monkeypatch.setattr(prepare_module, "locked", locked_later)
     second = prepare_store(two, tmp_path / "store")

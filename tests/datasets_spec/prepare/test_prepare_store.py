@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ from datasets_spec.readers import get_reader
 from datasets_spec.readers.unpack import unpack_table
 from datasets_spec.sample import ARROW_SCHEMA, SPLITS, RawSample
 from datasets_spec.store.export import EXPORT_FORMATS, ExportFormat, export_rows
-from datasets_spec.store.generations import collect_garbage, locked
+from datasets_spec.store.generations import collect_garbage
+from datasets_spec.store.lock import locked
 from datasets_spec.store.secret import OWNER_ONLY
 from datasets_spec.store.store import QUARANTINE_NAME, ROWS_NAME, Store, open_store
 from datasets_spec.store.tied_rows import TIED_ROWS_NAME, read_tied_rows
@@ -48,6 +50,7 @@ from tests.makers.corpus import (
     write_catalog,
     write_json,
 )
+from tests.makers.on_disk import on_disk, part_paths
 from tests.makers.syncs import record_syncs
 
 pytestmark = pytest.mark.ray
@@ -231,7 +234,7 @@ def test_planted_leaks_are_caught(prepared: Prepared) -> None:
 
 
 def test_rows_that_show_the_same_are_listed_for_their_owner_alone(prepared: Prepared) -> None:
-    path = prepared.store.directory / prepared.store.manifest.generation / TIED_ROWS_NAME
+    path = on_disk(prepared.store.directory) / prepared.store.manifest.generation / TIED_ROWS_NAME
     assert path.stat().st_mode & 0o777 == OWNER_ONLY
     leaks = [pair for pair in read_tied_rows(path) if pair.is_leak]
     assert {(pair.level, pair.one.subset, pair.two.subset) for pair in leaks} == {
@@ -291,9 +294,9 @@ def test_open_questions_have_no_options(prepared: Prepared) -> None:
 
 def test_preparing_twice_does_nothing(prepared: Prepared) -> None:
     def states() -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in prepared.store.directory.rglob("*.parquet")} | {
-            path: path.stat().st_mtime_ns for path in prepared.store.directory.glob("manifest.json")
-        }
+        root = on_disk(prepared.store.directory)
+        files = [*root.rglob("*.parquet"), root / "manifest.json"]
+        return {path: path.stat().st_mtime_ns for path in files}
 
     before = states()
     again = prepare_store(prepared.catalog, prepared.root / "store", quarantine_limit=0.5, max_image_mpx=1.0)
@@ -331,10 +334,10 @@ def test_reading_what_is_not_there_says_what_is(prepared: Prepared) -> None:
 
 
 def test_no_flipped_bit_of_a_page_goes_unnoticed(prepared: Prepared, tmp_path: Path) -> None:
-    shutil.copytree(prepared.store.directory, tmp_path / "store")
+    shutil.copytree(on_disk(prepared.store.directory), tmp_path / "store")
     store = open_store(tmp_path / "store")
     whole = store.read("tested", "sealed")
-    (path,) = map(Path, store.files("tested", "sealed"))
+    (path,) = part_paths(store, "tested", "sealed")
     data = path.read_bytes()
     noticed = silent = 0
     # From behind the magic number to the footer: everything that holds rows.
@@ -399,7 +402,7 @@ def test_a_damaged_part_is_written_again_and_all_is_on_the_disk_before_it_is_ann
     catalog = small(tmp_path)
     told: list[str] = []
     first = prepare_store(catalog, tmp_path / "store").manifest
-    path = Path(open_store(tmp_path / "store").files("02", "train")[0])
+    path = part_paths(open_store(tmp_path / "store"), "02", "train")[0]
     data = path.read_bytes()
     path.write_bytes(data[:200] + bytes([data[200] ^ 4]) + data[201:])
     # A study looks at sizes only; its reads meet the checksums of pages.
@@ -415,8 +418,10 @@ def test_a_damaged_part_is_written_again_and_all_is_on_the_disk_before_it_is_ann
     generation = tmp_path / "store" / again.manifest.generation
     folders = [folder for folder in (generation, *generation.rglob("*")) if folder.is_dir()]
     before = synced[: next(place for place, name in enumerate(synced) if ".manifest.json" in name)]
-    for needed in (*folders, generation.parent, generation / ROWS_NAME, generation / IMAGES_NAME):
+    for needed in (*folders, generation.parent):
         assert str(needed) in before
+    for name in (ROWS_NAME, IMAGES_NAME, TIED_ROWS_NAME):  # before each gets its name
+        assert f"{generation}/.{name}.{os.getpid()}" in before
 
 
 def test_a_rebuild_leaves_the_rows_that_an_open_store_reads(tmp_path: Path, local_ray: None) -> None:

@@ -23,6 +23,7 @@ from datasets_spec.store.generations import GENERATIONS
 from datasets_spec.store.secret import SECRET_NAME, make_secret, read_secret
 from datasets_spec.store.store import QUARANTINE_NAME, Store, open_store
 from tests.makers.corpus import mat_pool, subset_lines, write_catalog, write_json
+from tests.makers.on_disk import on_disk
 
 PATIENTS = [f"patient{48213 + number}" for number in range(20)]
 
@@ -92,7 +93,7 @@ def test_trying_ids_finds_no_patient_in_what_is_written(
     store = twice.stores[0]
     export_rows(store, twice.catalog, {"02": 5}, tmp_path / "out", export_format)
     secret = read_secret(store.directory / SECRET_NAME)
-    written = written_texts(store.directory) + written_texts(tmp_path / "out")
+    written = written_texts(on_disk(store.directory)) + written_texts(tmp_path / "out")
     for patient in PATIENTS:
         for guess in (patient, f"02\0{patient}"):
             assert hashlib.sha256(guess.encode()).hexdigest()[:16] not in written
@@ -105,9 +106,10 @@ def test_trying_ids_finds_no_patient_in_what_is_written(
 @pytest.mark.ray
 def test_what_names_patients_is_the_owners_alone_and_what_is_left_over_goes(twice: Twice) -> None:
     store = twice.stores[1]
-    secret = store.directory / SECRET_NAME
+    root = on_disk(store.directory)
+    secret = root / SECRET_NAME
     kept = secret.read_bytes()
-    generation = store.directory / store.manifest.generation
+    generation = root / store.manifest.generation
     for path in (secret, generation / IMAGES_NAME):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     left = store.directory / GENERATIONS / "killed" / STAGING
@@ -117,7 +119,7 @@ def test_what_names_patients_is_the_owners_alone_and_what_is_left_over_goes(twic
     prepare_store(twice.catalog, store.directory, quarantine_limit=0.5)
     assert secret.read_bytes() == kept
     assert [row["group"] for row in rows_of(open_store(store.directory))] == groups
-    assert not list(store.directory.rglob(STAGING))
+    assert not list(root.rglob(STAGING))
 
 
 @pytest.mark.ray
@@ -128,7 +130,7 @@ def test_rows_are_named_in_place_of_images(twice: Twice, tmp_path: Path) -> None
 
 
 def test_a_secret_is_made_once_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    path = make_secret(tmp_path)
+    path = on_disk(make_secret(tmp_path))
     secret = read_secret(path)
     path.chmod(0o644)
     assert read_secret(make_secret(tmp_path)) == secret

@@ -106,7 +106,7 @@ def test_a_node_that_sees_another_folder_stops_the_job_before_any_work(cluster: 
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("  node "))
     assert line.split()[1] == cluster.nodes.addresses[1]
     assert line.endswith("does not see the folder of the store")
-    assert "opening every image" not in done.stderr
+    assert "opening " not in done.stderr
     assert not list((store / "generations").iterdir())
     assert not list((cluster.root / "elsewhere").iterdir())
 
@@ -140,7 +140,7 @@ def test_a_node_that_dies_on_the_way_loses_nothing(cluster: Cluster, alone: str)
         assert driver.stdout is not None
         for line in driver.stderr:
             told.append(line)
-            if "opening every image" in line:
+            if line.startswith("opening ") and line.endswith(" images\n"):
                 break
         is_in_the_midst = wait_for_staged_rows(cluster.root / "survivor")
         end_marked(nodes.marks[0])
@@ -149,8 +149,8 @@ def test_a_node_that_dies_on_the_way_loses_nothing(cluster: Cluster, alone: str)
         found = driver.stdout.read()
     assert driver.returncode == 0, "".join(told)
     assert is_in_the_midst
-    # Before it Ray tells of the lost tasks.
-    assert found.splitlines()[-1] == alone.strip()
+    # Around it Ray tells of the lost tasks.
+    assert alone.strip() in found.splitlines()
 
 
 def wait_for_staged_rows(store: Path, timeout_s: float = 60.0) -> bool:

@@ -16,10 +16,10 @@ from datasets_spec.prepare.staged_rows import (
     blocks_read,
     ordered_rows,
     read_block,
-    read_staged,
     staged_table,
     write_staged,
 )
+from tests.makers.staging import read_staged
 
 NUM_BLOCKS, ROWS_A_BLOCK = 12, 5
 TEXTS = ("frage 1?\n", "\u2028 \u00e4\u6f22", "")

@@ -9,9 +9,9 @@ from datasets_spec.prepare.surveying.ties import tie_rows
 from datasets_spec.sample import SPLITS, QuarantineReason
 from datasets_spec.splits.leak_counts import count_leaks
 from datasets_spec.splits.leak_levels import LEVELS, LeakagePolicy
-from datasets_spec.splits.links import LINK_PREFIXES, untied
+from datasets_spec.splits.links import LINK_PREFIXES
 from datasets_spec.splits.row_plan import RowPlan, make_plan
-from tests.makers.rows import TRAIN_ONLY, hash_of, table_of
+from tests.makers.rows import TRAIN_ONLY, hash_of, table_of, untied
 from tests.makers.rows import planned_row as item
 from tests.reference_plan.rows import Row
 

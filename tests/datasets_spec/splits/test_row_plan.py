@@ -17,10 +17,10 @@ from datasets_spec.sample import SPLITS, QuarantineReason
 from datasets_spec.splits.assign import assign_splits, components, split_at
 from datasets_spec.splits.leak_guard import leaked_rows, require_no_leak
 from datasets_spec.splits.leak_levels import LEVELS
-from datasets_spec.splits.links import Edges, Links, untied
+from datasets_spec.splits.links import Edges, Links
 from datasets_spec.splits.row_plan import POOL, TEST, make_plan
 from datasets_spec.splits.shares import SamplingSpec, SplitShares
-from tests.makers.rows import hash_of, named_links, table_of
+from tests.makers.rows import hash_of, named_links, table_of, untied
 from tests.reference_plan.rows import Row
 
 HALF = SplitShares(train=0.4, search=0.2, confirm=0.2, sealed=0.2)

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from datasets_spec.errors import StoreError
-from datasets_spec.store import generations, store
-from datasets_spec.store.generations import GENERATIONS, LEASE_NAME, collect_garbage, locked
+from datasets_spec.store import lease, store
+from datasets_spec.store.generations import GENERATIONS, collect_garbage, remove_unheld
+from datasets_spec.store.lease import LEASE_NAME
+from datasets_spec.store.lock import Hold, locked
 from datasets_spec.store.manifest import StoreManifest, write_manifest
 from datasets_spec.store.store import open_store
 
@@ -118,7 +120,7 @@ def test_a_store_that_is_replaced_while_it_is_opened_is_opened_as_it_is_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(tmp_path, "a")
-    take_lease = generations.take_lease
+    take_lease = lease.take_lease
     waiting = ["c", "b"]
 
     def replaced_meanwhile(generation: Path) -> Any:
@@ -154,7 +156,7 @@ def test_without_locks_every_store_opens_and_nothing_is_removed(
         without.setattr(fcntl, "flock", refuse)
         assert open_store(tmp_path).fingerprint == "a"
         publish(tmp_path, "b")
-        assert [old.name for old in generations.remove_unheld(tmp_path, f"{GENERATIONS}/b").held] == ["a"]
+        assert [old.name for old in remove_unheld(tmp_path, f"{GENERATIONS}/b", Hold()).held] == ["a"]
     assert names(tmp_path) == ["a", "b"]
 
 

@@ -11,8 +11,10 @@ from datasets_spec.check.check import DataCheck, check_store
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.errors import UserError
 from datasets_spec.splits.leak_levels import LeakCount
-from datasets_spec.store.generations import GENERATIONS, take_lease
+from datasets_spec.store.generations import GENERATIONS
+from datasets_spec.store.lease import take_lease
 from search.cli.data import as_plain, export, gc, init_catalog, show_check, show_relations, unpack, verify
+from tests.makers.on_disk import on_disk, part_paths
 from tests.makers.study_fixture import open_study, write_store, write_study
 
 
@@ -101,7 +103,7 @@ def test_a_damaged_file_is_named_with_the_command_that_mends_it(
     store = write_store(open_study(tmp_path))
     assert verify(study_file, []) == 0
     assert f"all {store.num_files} files are as they were written" in capsys.readouterr().out
-    flipped, cut, gone = (Path(store.files("ct-lung", split)[0]) for split in ("train", "search", "confirm"))
+    flipped, cut, gone = (part_paths(store, "ct-lung", split)[0] for split in ("train", "search", "confirm"))
     data = flipped.read_bytes()
     flipped.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
     cut.write_bytes(cut.read_bytes()[:-1])
@@ -127,7 +129,7 @@ def test_what_earlier_preparations_left_is_removed_and_counted(
     assert "0.0 MiB freed, 0 generations removed" in capsys.readouterr().out
     for name in ("old", "read"):
         (store.directory / GENERATIONS / name).mkdir(parents=True)
-        (store.directory / GENERATIONS / name / "part").write_bytes(bytes(3 * 2**20))
+        (on_disk(store.directory) / GENERATIONS / name / "part").write_bytes(bytes(3 * 2**20))
     lease = take_lease(store.directory / GENERATIONS / "read")
     gc(study_file, [])
     removed, held, last = capsys.readouterr().out.splitlines()

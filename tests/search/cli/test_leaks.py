@@ -12,6 +12,7 @@ from datasets_spec.errors import StoreError
 from datasets_spec.store.tied_rows import TIED_ROWS_NAME, TiedRow, TiedRows, write_tied_rows
 from search.cli.leaks import leaks
 from search.cli.verbs import app
+from tests.makers.on_disk import on_disk
 from tests.makers.scans import head_slice
 from tests.makers.study_fixture import open_study, write_store, write_study
 
@@ -36,7 +37,7 @@ def study(tmp_path: Path) -> Path:
         head_slice(1, 0.1 * number).save(tmp_path / "patient-4711" / f"{number}.png")
     study_file = write_study(tmp_path)
     store = write_store(open_study(tmp_path))
-    generation = store.directory / store.manifest.generation
+    generation = on_disk(store.directory) / store.manifest.generation
     generation.mkdir(exist_ok=True)
     pairs = [
         TiedRows(

@@ -13,13 +13,14 @@ import pytest
 from search.cli.console import print_table
 from search.ledger.ledger import Ledger
 from search.study.run_dir import RunDir, claim_run_dir
+from tests.makers.on_disk import on_disk
 from tests.makers.study_fixture import open_study, write_store, write_study
 
 ROOT = Path(__file__).parents[3]
 VERBS = (
     ["init"], ["data"], ["data", "prepare"], ["data", "check"], ["data", "verify"], ["data", "gc"],
     ["data", "relations"], ["data", "init-catalog"], ["data", "unpack"], ["data", "export"],
-    ["plan"], ["run"], ["status"], ["report"], ["submit"],
+    ["plan"], ["run"], ["status"], ["verify"], ["export"], ["report"], ["submit"],
     ["doctor"], ["demo"], ["phantom"], ["phantom", "write"], ["phantom", "build-base"], ["phantom", "evidence"],
     ["bench"], ["bench", "search"], ["bench", "digits"], ["bench", "phantom-table"], ["bench", "phantom-merges"],
     ["bench", "mixtures"],
@@ -92,7 +93,7 @@ def test_a_plan_shows_rows_of_a_store_that_is_older_than_the_catalog(tmp_path: P
     study = open_study(tmp_path)
     manifest = json.loads((write_store(study).directory / "manifest.json").read_text())
     del manifest["subsets"]["mr-lung"]
-    (study.store_dir / "manifest.json").write_text(json.dumps(manifest))
+    (on_disk(study.store_dir) / "manifest.json").write_text(json.dumps(manifest))
     shown = recombine("plan", path)
     assert shown.returncode == 0, shown.stderr
     rows = [line.split() for line in shown.stdout.splitlines()]

@@ -11,14 +11,15 @@ from datasets_spec.errors import UserError
 from search.engine import setup
 from trainers.rows import encoded_blocks
 from trainers.rows.kept_features import FeaturesNotKeptError
+from trainers.rows.stored_rows import StoredRows
 
-ROWS: Any = object()
+STORE: Any = object()
 
 
 def opened_with(vision_features: str | bool, said: list[str]) -> Any:
     execution = SimpleNamespace(vision_features=vision_features, max_concurrent=1, num_threads=1, gpus_per_worker=0.0)
     return SimpleNamespace(
-        spec=SimpleNamespace(execution=execution), store=None, needed_rows={}, backbone=None, decide=said.append
+        spec=SimpleNamespace(execution=execution), store=STORE, needed_rows={}, backbone=None, decide=said.append
     )
 
 
@@ -28,13 +29,12 @@ def features_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
         raise FeaturesNotKeptError("kept features change 2 of 8 answers")
 
     monkeypatch.setattr(encoded_blocks, "load_encoded_rows", refused)
-    monkeypatch.setattr(setup, "_plain_rows", lambda opened: ROWS)
     monkeypatch.setattr(setup, "_choose_features", lambda opened: (True, "they fit"))
 
 
 def test_auto_trains_on_pixels_and_says_why() -> None:
     said: list[str] = []
-    assert setup._pooled_rows(opened_with("auto", said)) is ROWS
+    assert setup._pooled_rows(opened_with("auto", said)) == StoredRows(store=STORE)
     assert said == ["vision features: by every trial (kept features change 2 of 8 answers)"]
 
 

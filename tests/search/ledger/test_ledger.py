@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -256,3 +257,35 @@ def test_readers_cannot_write_and_need_a_ledger(tmp_path: Path) -> None:
     reader = Ledger.open(tmp_path, writer=False)
     with pytest.raises(LedgerError, match="writer=True"):
         reader.append(trial(5))
+
+
+def test_a_record_with_a_new_checksum_breaks_the_chain(tmp_path: Path) -> None:
+    lines = write_ledger(tmp_path / "ledger", 5).splitlines(keepends=True)
+    changed = json.loads(lines[2][18:]) | {"arm": "another"}
+    forged = b"".join([*lines[:2], encode_frame(changed), *lines[3:]])
+    (place,) = scan_frames(forged).damage
+    assert place.reason == "record 3 was written after other bytes than stand before it"
+    assert place.offset == sum(map(len, lines[:2])) + len(encode_frame(changed))
+
+
+def test_frames_of_before_the_chain_are_read_and_covered_by_the_first_that_has_it(tmp_path: Path) -> None:
+    old = [encode_frame({"kind": "trial", "train_id": str(seq), "seq": seq}) for seq in range(3)]
+    (tmp_path / RECORDS_FILE).write_bytes(b"".join(old))
+    with Ledger.open(tmp_path, writer=True):
+        pass
+    content = (tmp_path / RECORDS_FILE).read_bytes()
+    assert not scan_frames(content).damage
+    forged = encode_frame({"kind": "trial", "train_id": "9", "seq": 1})
+    assert scan_frames(content.replace(old[1], forged)).damage
+
+
+def test_what_results_are_made_from_ends_before_the_lists_of_hashes(tmp_path: Path) -> None:
+    content = write_ledger(tmp_path, 2)
+    expected = (3, scan_frames(content).last_digest)
+    for _ in range(2):
+        with Ledger.open(tmp_path, writer=True, is_run=False) as ledger:
+            assert ledger.evidence() == expected
+            ledger.append({"kind": "results", "files": {}})
+            assert ledger.evidence() == expected
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        assert ledger.evidence() == (6, scan_frames((tmp_path / RECORDS_FILE).read_bytes()).last_digest)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from search.ledger.records import finalist_arm
-from search.phases.confirm import with_begun
+from search.ledger.records import Record, finalist_arm
+from search.phases.confirm import run_finalists, with_begun
 from search.space.candidate import Candidate
 from search.space.composition import Composition
 from tests.makers.study_fixture import open_study
@@ -32,3 +34,51 @@ def test_finalists_that_have_begun_keep_their_ranks(tmp_path: Path) -> None:
     assert with_begun(best, [begun(1, 3)], spec) == [candidate(n) for n in (3, 1, 2, 4)]
     assert with_begun(best, [begun(2, 9), begun(2, 9)], spec) == [candidate(n) for n in (1, 9, 2, 3, 4)]
     assert with_begun(best, [{"arm": "best-single"}], spec) == best
+
+
+class Rounds:
+    """Stands for a run: trials have ended once they were asked for."""
+
+    def __init__(self, tmp_path: Path, *, racing: bool) -> None:
+        spec = open_study(tmp_path).spec
+        confirm = spec.confirm.model_copy(update={"racing": racing, "seeds": (101, 102, 103, 104)})
+        self.spec = spec.model_copy(update={"confirm": confirm})
+        self.asked: list[list[tuple[str, int]]] = []
+        self.decisions: list[str] = []
+
+    def run_list(self, planned: list[Any]) -> None:
+        done = {trial for by_round in self.asked for trial in by_round}
+        self.asked.append([trial for p in planned if (trial := (p.arm, p.spec.seed)) not in done])
+
+    def records(self) -> list[dict[str, Any]]:
+        return [{"arm": arm, "seed": seed} for by_round in self.asked for arm, seed in by_round]
+
+    def decide(self, text: str) -> None:
+        self.decisions.append(text)
+
+
+def planned(*arms: str) -> dict[str, Any]:
+    return {arm: [SimpleNamespace(arm=arm, spec=SimpleNamespace(seed=101 + k)) for k in range(4)] for arm in arms}
+
+
+def without_last(records: Sequence[Record]) -> list[str]:
+    """A race that gives up the last arm at every look."""
+    most = max(record["seed"] for record in records)
+    return sorted({record["arm"] for record in records if record["seed"] == most})[:-1]
+
+
+def test_a_race_trains_one_seed_at_a_time_and_goes_on_after_a_kill(tmp_path: Path) -> None:
+    run: Any = Rounds(tmp_path, racing=True)
+    run_finalists(run, planned("a", "b", "c"), without_last)
+    assert [len(trials) for trials in run.asked] == [3, 3, 2, 1]
+    assert run.decisions == ["race: c given up after 2 of 4 seeds", "race: b given up after 3 of 4 seeds"]
+    killed: Any = Rounds(tmp_path, racing=True)
+    killed.asked = [*run.asked[:2], [("a", 103)]]  # b's third seed is missing
+    run_finalists(killed, planned("a", "b", "c"), without_last)
+    assert sorted(map(str, killed.records())) == sorted(map(str, run.records()))
+
+
+def test_without_a_race_all_seeds_are_one_list(tmp_path: Path) -> None:
+    run: Any = Rounds(tmp_path, racing=False)
+    run_finalists(run, planned("a", "b"), without_last)
+    assert [len(trials) for trials in run.asked] == [8]

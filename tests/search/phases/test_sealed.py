@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from datasets_spec.storage.place import S3Place
+from datasets_spec.storage.s3_bucket import forget_sessions
 from search.engine.recorder import Recorder
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
@@ -14,6 +17,7 @@ from search.ledger.ledger import Ledger
 from search.phases.sealed import FILE, earlier_openings, note_opening, open_sealed
 from search.study.run_dir import RunDir
 from search.vocabulary import Stage
+from tests.makers.s3_server import S3Server
 from tests.makers.study_fixture import evaluations_of, make_factory, open_study, plan_trial, trial_result, write_store
 from trainers.executors.resources import TrialResources
 
@@ -98,3 +102,14 @@ def test_only_the_same_questions_of_other_studies_count(tmp_path: Path) -> None:
         file.write('{"study": "half')
     assert len(earlier_openings(tmp_path, {"a": "1"}, "you")) == 1
     assert not note_opening(tmp_path / "missing", {"a": "1"}, "me", "mine")
+
+
+def test_openings_are_noted_in_a_bucket_too(s3_anew: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = S3Place(s3_anew.bucket, uuid.uuid4().hex)
+    assert earlier_openings(root, {"a": "1"}, "you") == []
+    assert note_opening(root, {"a": "1"}, "me", "mine")
+    assert note_opening(root, {"a": "1"}, "other", "theirs")
+    assert [o["name"] for o in earlier_openings(root, {"a": "1"}, "you")] == ["mine", "theirs"]
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    forget_sessions()
+    assert not note_opening(root, {"a": "1"}, "you", "yours")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from search.designs.table import Contrast, DesignTable
 from search.designs.wording import CONTRAST_COLUMNS, contrast_rows
-from search.evidence.comparisons import Comparison
+from search.evidence.confirmation.comparisons import Comparison
 from search.evidence.finding.finding import finding_of
 from search.report.plain_tables import selection_markdown
 from search.report.run_files import RunRecords

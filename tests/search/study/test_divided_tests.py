@@ -10,7 +10,7 @@ import yaml
 
 from datasets_spec.check.check import check_store
 from search.cli.plan import show_plan
-from search.evidence.provenance import run_info
+from search.evidence.inputs.study_facts import gather_facts
 from search.report.write import write_report
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir
@@ -41,7 +41,7 @@ def test_plan_check_and_report_say_so(study_file: Path, tmp_path: Path, capsys: 
     run = write_run(tmp_path / "run")
     assert 'id="divided-tests"' not in write_report(RunDir(run)).read_text(encoding="utf-8")
     info = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    info["divided_tests"] = run_info(study, store.manifest, ())["divided_tests"]
+    info["divided_tests"] = gather_facts(study, store, {}, RunDir(run)).divided_tests
     (run / "run.json").write_text(json.dumps(info), encoding="utf-8")
     page = write_report(RunDir(run)).read_text(encoding="utf-8")
     assert f'<p class="caution" id="divided-tests">{said}' in page

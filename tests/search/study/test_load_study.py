@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from datasets_spec.errors import Problem, SpecError, UserError
+from datasets_spec.storage.place import S3Place
 from search.study.load_study import load_study
 from tests.makers.study_fixture import open_study, write_study
 
@@ -32,6 +33,16 @@ def test_a_good_study_loads_with_its_catalog(tmp_path: Path) -> None:
     assert study.spec.eval_sets == ("mr-lung",)
     assert study.store_dir == tmp_path / "store"
     assert study.task_map.name == "identity"
+
+
+def test_a_store_may_lie_in_a_bucket_and_nowhere_further(tmp_path: Path) -> None:
+    assert load_study(write_study(tmp_path / "a", {"store": "s3://bucket/stores/a"})).store_dir == S3Place(
+        "bucket", "stores/a"
+    )
+    found = problems_of(tmp_path / "b", {"store": "gs://bucket/stores/a", "targets": ["mr-lun"]})
+    assert set(found) == {"store", "targets.0"}
+    assert "not from gs://; a store is a folder, or lies at s3://BUCKET/KEY" in found["store"].message
+    assert text_at(found["store"]).startswith("gs://bucket")
 
 
 def test_every_mistake_is_reported_at_once_where_it_stands(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def spec_of(changes: dict[str, Any]) -> StudySpec:
         ({"objective": "multi_image"}, "abilities"),
         ({"space.recipe": {"learning_rte": [0.1]}}, "learning_rte"),
         ({"confirm.seeds": [101, 0]}, "fresh"),
+        ({"confirm.further_seeds": [0]}, "fresh"),
+        ({"confirm.further_seeds": [101]}, "stands in seeds already"),
         ({"seed": 101}, "fresh"),
         ({"abilities": ["mr-lung"]}, "both"),
         ({"targets": []}, "targets"),

@@ -13,14 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 from tests.makers.families import toy_rows
-from tests.makers.shared_rows import shared_rows
+from tests.makers.table_rows import TableRows
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.nested import run_nested_trial
 from trainers.executors.rescore import rescore_trials
 from trainers.executors.resources import TrialResources
 from trainers.recipe import Recipe
-from trainers.rows.row_blocks import RowBlocks
 from trainers.trial.folder import ADAPTER_DIR, read_outcomes
 from trainers.trial.result import TrialResult
 from trainers.trial.spec import EvalRequest, TrialSpec
@@ -45,12 +44,12 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def rows(local_ray: None) -> RowBlocks:
-    return RowBlocks(parts={("toy", split): shared_rows(toy_rows(9)) for split in ("train", "search", "sealed")})
+def rows(local_ray: None) -> TableRows:
+    return TableRows(tables={("toy", split): toy_rows(9) for split in ("train", "search", "sealed")})
 
 
 @pytest.fixture(scope="module")
-def ran(rows: RowBlocks, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Ran]:
+def ran(rows: TableRows, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Ran]:
     """The same trial by number of workers."""
     done: dict[int, Ran] = {}
     for num_workers in (0, 1, 2):
@@ -82,7 +81,7 @@ def test_two_workers_do_the_same_experiment(ran: dict[int, Ran]) -> None:
         assert a == pytest.approx(b, abs=0.05)
 
 
-def test_known_weights_get_new_scores_without_training(ran: dict[int, Ran], rows: RowBlocks) -> None:
+def test_known_weights_get_new_scores_without_training(ran: dict[int, Ran], rows: TableRows) -> None:
     before = (ran[0].folder / ADAPTER_DIR / "adapter_model.safetensors").read_bytes()
     sealed = EvalRequest(eval_set="toy", split="sealed", fingerprint="toy", exposure="in_domain", generate=True)
     spec = SPEC.model_copy(update={"evaluations": (sealed,)})
@@ -96,7 +95,7 @@ def test_known_weights_get_new_scores_without_training(ran: dict[int, Ran], rows
     assert (scored["search"] == scored["sealed"]).all()  # same questions, same weights
 
 
-def test_a_trial_that_cannot_be_trained_says_why(rows: RowBlocks, tmp_path: Path) -> None:
+def test_a_trial_that_cannot_be_trained_says_why(rows: TableRows, tmp_path: Path) -> None:
     spec = SPEC.model_copy(update={"composition": {"absent": 4}})
     result = run_nested_trial(spec, rows, tmp_path, TrialResources(num_workers=0), submitted_at=time.time())
     assert result.status == "failed"
@@ -104,21 +103,21 @@ def test_a_trial_that_cannot_be_trained_says_why(rows: RowBlocks, tmp_path: Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class NotedRows(RowBlocks):
+class NotedRows(TableRows):
     """Rows that note which processes read them."""
 
     readers: Path
 
     def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
         (self.readers / str(os.getpid())).touch()
-        return RowBlocks.read(self, subset, split, num_rows)
+        return TableRows.read(self, subset, split, num_rows)
 
 
-def test_a_trial_that_fails_on_two_workers_is_not_trained_again(rows: RowBlocks, tmp_path: Path) -> None:
+def test_a_trial_that_fails_on_two_workers_is_not_trained_again(rows: TableRows, tmp_path: Path) -> None:
     readers = tmp_path / "readers"
     readers.mkdir()
     spec = SPEC.model_copy(update={"composition": {"toy": 400}})  # there are nine
-    counted = NotedRows(parts=rows.parts, readers=readers)
+    counted = NotedRows(tables=rows.tables, readers=readers)
     result = run_nested_trial(
         spec, counted, tmp_path, TrialResources(num_workers=2, max_failures=2), submitted_at=time.time()
     )

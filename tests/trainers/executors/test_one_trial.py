@@ -13,11 +13,12 @@ import torch
 
 from tests.makers.families import SPEC as BACKBONE
 from tests.makers.families import tiny_backbone, toy_row
+from tests.makers.table_rows import TableRows
 from trainers.backbone.backbone import Backbone
 from trainers.executors import one_trial
 from trainers.executors.one_trial import run_trial
 from trainers.recipe import Recipe
-from trainers.rows.row_blocks import RowBlocks
+from trainers.rows.stored_rows import StoredRows
 from trainers.scoring.scorer import score_rows
 from trainers.training import loop
 from trainers.trial.failures import DivergedError, TrialTimeoutError, describe_error, failure_status
@@ -30,15 +31,7 @@ RECIPE = Recipe(learning_rate=1e-2, num_steps=2, batch_size=3, lora_rank=2)
 NUM_QUESTIONS = 5
 
 
-class RowsInMemory(RowBlocks):
-    """Tables of this process instead of Ray's object store."""
-
-    def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
-        table: Any = self.parts[(subset, split)]
-        return table if num_rows is None else table.slice(0, num_rows)
-
-
-def make_rows(changes: Mapping[str, Any] | None = None) -> RowsInMemory:
+def make_rows(changes: Mapping[str, Any] | None = None) -> TableRows:
     """Train rows of `a` and `b`, questions of `t` and `u`; every question holds the canary."""
     import pyarrow as pa
 
@@ -51,7 +44,7 @@ def make_rows(changes: Mapping[str, Any] | None = None) -> RowsInMemory:
             for i in range(NUM_QUESTIONS)
         ]
         refs[(subset, split)] = pa.Table.from_pylist([row | dict(changes or {}) for row in rows])
-    return RowsInMemory(parts=refs)
+    return TableRows(tables=refs)
 
 
 ROWS = make_rows()
@@ -79,7 +72,7 @@ def backbone() -> Backbone:
     return tiny_backbone("llava")
 
 
-def run(trials: Path, backbone: Backbone, spec: TrialSpec | None = None, rows: RowBlocks = ROWS) -> TrialResult:
+def run(trials: Path, backbone: Backbone, spec: TrialSpec | None = None, rows: StoredRows = ROWS) -> TrialResult:
     return run_trial(spec or make_spec(), rows, trials, attempt="1", submitted_at=0.0, backbone=backbone)
 
 

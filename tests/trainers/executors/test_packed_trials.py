@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from tests.makers.families import tiny_backbone
+from tests.makers.table_rows import TableRows
 from tests.trainers.executors.test_one_trial import (
     RECIPE,
     ROWS,
-    RowsInMemory,
     files_of,
     folder_of,
     make_rows,
@@ -43,7 +43,7 @@ class EncodedInMemory:
     """Encoded tables of this process instead of Ray's object store."""
 
     def __init__(self, backbone: Backbone) -> None:
-        self.tables = {place: self._encoded(backbone, rows) for place, rows in ROWS.parts.items()}
+        self.tables = {place: self._encoded(backbone, rows) for place, rows in ROWS.tables.items()}
 
     @staticmethod
     def _encoded(backbone: Backbone, rows: Any) -> SharedSamples:
@@ -181,12 +181,12 @@ def test_one_with_bad_rows_fails_alone(tmp_path: Path, backbone: Backbone, encod
 def test_pixels_that_break_in_training_fail_their_own_trial(tmp_path: Path, backbone: Backbone) -> None:
     told = Told()
     rows = make_rows()
-    whole: Any = rows.parts[("b", "train")]
+    whole: Any = rows.tables[("b", "train")]
     broken = whole.to_pylist()
     broken[1]["images"] = [b"no picture"]
     import pyarrow as pa
 
-    rows.parts[("b", "train")] = pa.Table.from_pylist(broken)  # type: ignore[index]
+    rows.tables[("b", "train")] = pa.Table.from_pylist(broken)  # type: ignore[index]
     run_packed_trials(context(tmp_path, backbone, rows, told), specs(), attempt="1")
     assert sorted(told.ends) == [(0, "finished"), (1, "failed"), (2, "finished")]
 
@@ -309,8 +309,8 @@ def test_words_and_boxes_are_answered_in_a_pack_as_alone(tmp_path: Path, backbon
     """Greedy answers of adapters side by side, from kept features, against one trial after the other."""
     from tests.trainers.scoring.test_marks import free_rows
 
-    rows = RowsInMemory(parts={("a", "train"): free_rows(12), ("t", "search"): free_rows(9)})
-    kept = {place: EncodedInMemory._encoded(backbone, table) for place, table in rows.parts.items()}
+    rows = TableRows(tables={("a", "train"): free_rows(12), ("t", "search"): free_rows(9)})
+    kept = {place: EncodedInMemory._encoded(backbone, table) for place, table in rows.tables.items()}
     encoded = EncodedInMemory.__new__(EncodedInMemory)
     encoded.tables = kept
     recipe = RECIPE.model_copy(

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.makers.families import toy_rows
-from tests.makers.shared_rows import shared_rows
+from tests.makers.table_rows import TableRows
 from trainers.backbone.backbone import backbone_fingerprint
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
@@ -23,7 +23,6 @@ from trainers.executors.pool import SlotPool
 from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig
 from trainers.recipe import Recipe
-from trainers.rows.row_blocks import RowBlocks
 from trainers.trial.folder import ADAPTER_DIR, read_outcomes, read_result
 from trainers.trial.spec import EvalRequest, TrialSpec
 
@@ -34,7 +33,7 @@ LONG = 400  # steps of a trial that is still training when something is killed: 
 BACK_S = 120.0  # 30 s on an idle machine (measured by `make bench-trials`)
 
 
-class SomeRows(RowBlocks):
+class SomeRows(TableRows):
     """Rows of which two subsets never come."""
 
     def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
@@ -60,7 +59,7 @@ def spec(seed: int, *, subset: str = "toy", num_rows: int = 8, num_steps: int = 
 
 @pytest.fixture(scope="module")
 def rows(local_ray: None) -> SomeRows:
-    return SomeRows(parts={("toy", split): shared_rows(toy_rows(9)) for split in ("train", "search")})
+    return SomeRows(tables={("toy", split): toy_rows(9) for split in ("train", "search")})
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,17 @@ import pytest
 
 from datasets_spec.errors import UserError
 from tests.makers.families import toy_rows
-from tests.makers.shared_rows import shared_rows
+from tests.makers.table_rows import TableRows
 from tests.trainers.executors.test_pool import BACKBONE, ends, spec, submit
 from trainers.executors.broker import Broker, Work
 from trainers.executors.pool import MAX_FAILED_STARTS, SlotPool
 from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig, measured_packs
-from trainers.rows.row_blocks import RowBlocks
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
-class DeadlyRows(RowBlocks):
+class DeadlyRows(TableRows):
     """Rows that end whoever reads them."""
 
     def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
@@ -35,7 +34,7 @@ class DeadlyRows(RowBlocks):
 def make_pool(
     folder: Path, measured: str, said: list[str], kind: type[SlotPool] = SlotPool, *, recycle_trials: int = 100
 ) -> SlotPool:
-    rows = DeadlyRows(parts={("toy", split): shared_rows(toy_rows(9)) for split in ("train", "search")})
+    rows = DeadlyRows(tables={("toy", split): toy_rows(9) for split in ("train", "search")})
 
     def make_config(name: str, broker: Any) -> SlotConfig:
         return SlotConfig(
@@ -50,7 +49,7 @@ def test_an_error_while_measuring_ends_the_study_in_its_words(local_ray: None, t
     pool = make_pool(tmp_path, "absent", [])
     pool.start()
     try:
-        with pytest.raises(UserError, match=r"measuring packs ended in .*rows of absent/train were not loaded"):
+        with pytest.raises(UserError, match=r"measuring packs ended in .*no rows of absent/train"):
             pool.wait_ready()
     finally:
         pool.close()
@@ -91,7 +90,7 @@ def test_what_a_slot_measured_is_kept_and_not_measured_again(tmp_path: Path) -> 
     broker.register("a", "1", {"measured": measured}, now=0.0)
     broker.end_slot("a", reason="past the deadline", now=1.0)
     config = SlotConfig(
-        name="a", broker=None, backbone=BACKBONE, rows=RowBlocks(parts={}), run_dir=tmp_path, num_threads=1,
+        name="a", broker=None, backbone=BACKBONE, rows=TableRows(tables={}), run_dir=tmp_path, num_threads=1,
         measure=spec(0), max_pack=8, checkpoint_s=60.0, measured=broker.measured["a"],
     )  # fmt: skip
     assert measured_packs(config, None) == measured

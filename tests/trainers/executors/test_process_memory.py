@@ -30,7 +30,7 @@ def test_shared_memory_is_no_growth_and_private_memory_is() -> None:
 
 
 def test_what_the_first_work_takes_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    readings = iter([1.0, 9.0, 10.9, 11.0])
+    readings = iter([1.0, 9.0, 10.9, 11.0, 11.0])
     monkeypatch.setattr(process_memory, "private_memory_gib", lambda: next(readings))
     growth = MemoryGrowth()
     assert not growth.is_too_much()  # 1 GiB before any work
@@ -38,6 +38,7 @@ def test_what_the_first_work_takes_does_not_count(monkeypatch: pytest.MonkeyPatc
     assert not growth.is_too_much()
     growth.begin()  # later work changes nothing
     assert growth.is_too_much()  # 11 GiB
+    assert not growth.is_too_much(0.5)  # of which half a GiB is kept on purpose
 
 
 def test_a_system_that_does_not_say_ends_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ IRRELEVANT: dict[str, Any] = {
     "backbone.activation_checkpointing": True,
     "backbone.max_pixels": 5,  # part of the backbone's own identity
     "backbone.min_pixels": 5,
+    "backbone.quantization": "nf4",
     "composition": {"b": 4},  # rows_digest says which rows, whatever they are called
     "evaluations": (),
     "eval_batch_size": 1,

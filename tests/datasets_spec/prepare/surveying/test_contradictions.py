@@ -11,11 +11,10 @@ from datasets_spec.check.check import check_store
 from datasets_spec.prepare.prepare_store import prepare_store
 from datasets_spec.prepare.surveying.contradictions import comparison_keys, find_contradictions
 from datasets_spec.sample import SPLITS
-from datasets_spec.splits.links import untied
 from datasets_spec.store.manifest import Contradiction
 from datasets_spec.store.store import open_store
 from tests.makers.corpus import mat_pool, mat_record, save_picture, subset_lines, write_catalog, write_json
-from tests.makers.rows import named_links, table_of
+from tests.makers.rows import named_links, table_of, untied
 from tests.reference_plan.found import count_asked, question_key
 from tests.reference_plan.rows import Row
 

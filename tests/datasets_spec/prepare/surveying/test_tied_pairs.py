@@ -12,11 +12,10 @@ from datasets_spec.prepare.quarantine import AsideRows
 from datasets_spec.prepare.survey import Survey
 from datasets_spec.prepare.surveying.tied_pairs import tied_rows
 from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
-from datasets_spec.splits.links import untied
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.store.secret import OWNER_ONLY
 from datasets_spec.store.tied_rows import read_tied_rows, write_tied_rows
-from tests.makers.rows import TRAIN_ONLY, hash_of, named_links, table_of
+from tests.makers.rows import TRAIN_ONLY, hash_of, named_links, table_of, untied
 from tests.makers.rows import planned_row as item
 from tests.reference_plan.rows import Row
 

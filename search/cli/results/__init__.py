@@ -1,0 +1,1 @@
+"""Verbs that show and check what a study found."""

@@ -1,0 +1,1 @@
+"""What the confirmation shows: finalists against comparators, and which of their seeds are still needed."""

@@ -1,0 +1,1 @@
+"""What is told of parts of the questions: classes, strata."""

@@ -1,0 +1,125 @@
+"""What results say of a study and its data that neither ledger nor answers hold."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from datasets_spec.atomic import replace_text
+from datasets_spec.catalog.divided_tests import divided_tests_line
+from datasets_spec.catalog.keys import Key, TaskMap
+from datasets_spec.storage.place import Place
+from datasets_spec.store.store import Store
+from search.evidence.inputs.environment import Environment, this_environment
+from search.study.foreign_catalog import foreign_catalog_warning
+from search.study.run_dir import RunDir
+from search.study.spec import StudySpec
+from search.study.study import Study
+
+
+class SubsetFacts(BaseModel):
+    """A subset of the catalog: its key and terms, and what preparing made of its rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: Key
+    licence: str | None = None
+    origin: str | None = None
+    rows: dict[str, int] = {}
+    quarantined: dict[str, int] = {}
+    leaked: int = 0
+    duplicates: int = 0
+    groups_known: bool = False
+    num_grouped: int | None = None
+
+
+class StudyFacts(BaseModel):
+    """What is kept in `inputs/study.json`.
+
+    Attributes:
+        spec: the study with overrides applied, as its results are computed.
+        subsets: all of the catalog, by name.
+        store_dir: where the data were, relative to the study directory (both may be moved together), or an address.
+        catalog: its name.
+        task_map: decides what is shared.
+        store_fingerprint: of the data.
+        foreign_catalog: a warning of the report.
+        divided_tests: another.
+        blind: what is reached without images (`blind_figures`).
+        environment: in which the results were computed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: StudySpec
+    subsets: dict[str, SubsetFacts]
+    store_dir: str
+    catalog: str
+    task_map: TaskMap
+    store_fingerprint: str
+    foreign_catalog: str | None
+    divided_tests: str | None
+    blind: dict[str, Any]
+    environment: Environment
+
+    @property
+    def keys(self) -> dict[str, Key]:
+        """The key of every subset of the catalog."""
+        return {name: subset.key for name, subset in self.subsets.items()}
+
+
+def gather_facts(study: Study, store: Store, blind: dict[str, Any], run_dir: RunDir) -> StudyFacts:
+    """Collect them.
+
+    Args:
+        study: the study.
+        store: its data.
+        blind: what `blind_figures` returned.
+        run_dir: its directory.
+    """
+    return StudyFacts(
+        spec=study.spec,
+        subsets={name: _subset(study, store, name) for name in study.catalog.names},
+        store_dir=_written(study.store_dir, run_dir.root),
+        catalog=study.catalog.spec.name,
+        task_map=study.task_map,
+        store_fingerprint=store.fingerprint,
+        foreign_catalog=foreign_catalog_warning(study),
+        divided_tests=divided_tests_line(study.catalog, study.spec.eval_sets),
+        blind=blind,
+        environment=this_environment(),
+    )
+
+
+def _written(store_dir: Place, root: Path) -> str:
+    return Path(os.path.relpath(store_dir, root)).as_posix() if isinstance(store_dir, Path) else str(store_dir)
+
+
+def _subset(study: Study, store: Store, name: str) -> SubsetFacts:
+    spec, counts = study.catalog.subset(name), store.manifest.subsets.get(name)
+    named = {"key": spec.key, "licence": spec.licence, "origin": spec.origin}
+    if counts is None:
+        return SubsetFacts(**named)
+    return SubsetFacts(
+        **named,
+        rows=counts.splits,
+        quarantined=counts.quarantined,
+        leaked=counts.leaked,
+        duplicates=counts.duplicates,
+        groups_known=counts.groups_known,
+        num_grouped=counts.num_grouped,
+    )
+
+
+def write_facts(facts: StudyFacts, path: Path) -> None:
+    """Write them as JSON, atomically."""
+    replace_text(path, json.dumps(facts.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
+
+
+def read_facts(path: Path) -> StudyFacts:
+    """Read what `write_facts` wrote."""
+    return StudyFacts.model_validate_json(path.read_bytes())

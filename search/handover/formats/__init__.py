@@ -1,0 +1,1 @@
+"""One file a trainer: how it takes rows, images and settings."""

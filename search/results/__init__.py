@@ -1,0 +1,1 @@
+"""The results of a study as files: written, listed with their hashes, computed again."""

@@ -1,0 +1,105 @@
+"""The first place where a stored file and the same file computed again differ, in words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NOTHING = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tolerance:
+    """By how much two numbers may differ and be the same."""
+
+    relative: float
+    absolute: float
+
+    def holds(self, stored: float, again: float) -> bool:
+        """Whether they are the same."""
+        return math.isclose(stored, again, rel_tol=self.relative, abs_tol=self.absolute) or (
+            math.isnan(stored) and math.isnan(again)
+        )
+
+
+def find_difference(stored: Path, again: Path, tolerance: Tolerance) -> str:
+    """Say where a stored file differs from what it should hold; "" where it does not.
+
+    Args:
+        stored: the study's file.
+        again: the same file computed again.
+        tolerance: for numbers; text must be equal.
+    """
+    if not stored.is_file():
+        return "it is missing"
+    suffix = stored.suffix
+    read: Callable[[Path], Any] = {".json": _read_json, ".csv": _read_csv, ".parquet": _read_parquet}.get(
+        suffix, _read_lines
+    )
+    try:
+        content = read(stored)
+    except (OSError, ValueError) as error:
+        return f"it cannot be read: {type(error).__name__}"
+    found = _differ(content, read(again), tolerance, "")
+    return NOTHING if found is None else found
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _read_csv(path: Path) -> Any:
+    import pandas as pd
+
+    frame = pd.read_csv(path, keep_default_na=False, dtype=str)
+    rows = [{str(k): _number(v) for k, v in row.items()} for row in frame.to_dict("records")]
+    return {"columns": list(frame.columns), "row": rows}
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _read_parquet(path: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, page_checksum_verification=True)
+    return {"columns": table.column_names, "row": table.to_pylist()}
+
+
+def _read_lines(path: Path) -> Any:
+    return {"line": path.read_text(encoding="utf-8").split("\n")}
+
+
+def _differ(stored: Any, again: Any, tolerance: Tolerance, where: str) -> str | None:
+    if isinstance(stored, Mapping) and isinstance(again, Mapping):
+        for name in dict.fromkeys((*stored, *again)):
+            place = f"{where} {name}".strip()
+            if name not in stored or name not in again:
+                return f"{place} is {'missing' if name not in stored else 'there'}, and computed it is otherwise"
+            if (found := _differ(stored[name], again[name], tolerance, place)) is not None:
+                return found
+        return None
+    if isinstance(stored, Sequence) and isinstance(again, Sequence) and not isinstance(stored, str):
+        for number, (one, other) in enumerate(zip(stored, again, strict=False), start=1):
+            if (found := _differ(one, other, tolerance, f"{where} {number}".strip())) is not None:
+                return found
+        if len(stored) != len(again):
+            return f"it has {len(stored)} of {where or 'its entries'}, and computed {len(again)}"
+        return None
+    numbers = isinstance(stored, int | float) and isinstance(again, int | float)
+    if tolerance.holds(stored, again) if numbers else stored == again:
+        return None
+    return f"{where} is {_short(stored)}, and computed {_short(again)}"
+
+
+def _short(value: Any, most: int = 80) -> str:
+    text = str(value)
+    return text if len(text) <= most else text[:most] + "…"

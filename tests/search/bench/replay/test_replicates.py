@@ -1,0 +1,26 @@
+"""A second training of the likeliest candidates: counted among the trials, and judged by a seed that nobody saw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from datasets_spec.errors import UserError
+from search.bench.replay.replicates import compare_replicates
+from tests.makers.made_table import made_table
+
+
+def test_without_training_noise_replicates_only_cost_new_candidates() -> None:
+    table = made_table(num_sources=4, num_targets=2, num_seeds=3, num_items=100_000, seed_noise=0.0)
+    same = replace(table, val=np.repeat(table.val[:1], 3, axis=0), test=np.repeat(table.test[:1], 3, axis=0))
+    figures = compare_replicates([same], num_trials=10, replicates=[3], every_target=1)
+    assert [figure.num_replicates for figure in figures] == [0, 3]
+    assert figures[0].added == 0
+    assert figures[1].added >= -0.5
+
+
+def test_two_seeds_are_too_few_to_judge_by() -> None:
+    with pytest.raises(UserError, match="has 2 seeds"):
+        compare_replicates([made_table(num_seeds=2)], num_trials=10, replicates=[3], every_target=1)

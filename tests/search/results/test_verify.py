@@ -1,0 +1,163 @@
+"""`recombine verify`: one changed byte is found and named, and every number is computed again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from datasets_spec.errors import UserError
+from search.cli.verbs import app
+from search.ledger.frames import encode_frame, scan_frames
+from search.ledger.ledger import Ledger
+from search.results.hash_list import file_sha256, listed_hashes, record_hashes, result_files
+from search.results.verify import RECORDS, verify_run
+from search.study.run_dir import RunDir
+from tests.makers.finished_run import finished_study
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    return finished_study(tmp_path_factory.mktemp("finished"))[1]
+
+
+@pytest.fixture
+def run_dir(finished: RunDir, tmp_path: Path) -> RunDir:
+    """A copy, without study file, catalog or store."""
+    shutil.copytree(finished.root, tmp_path / "mailed")
+    return RunDir(tmp_path / "mailed")
+
+
+def listed_anew(run_dir: RunDir, name: str) -> None:
+    """What somebody does who changes a file and lists its hash in the ledger as well."""
+    with Ledger.open(run_dir / "ledger", writer=True, is_run=False) as ledger:
+        ledger.append({"kind": "results", "files": {name: file_sha256(run_dir / name)}, "removed": []})
+
+
+def test_a_directory_alone_verifies_and_is_not_changed(run_dir: RunDir) -> None:
+    before = {path: file_sha256(path) for path in run_dir.root.rglob("*") if path.is_file()}
+    result = CliRunner().invoke(app, ["verify", str(run_dir)])
+    assert result.exit_code == 0, result.output
+    found = verify_run(run_dir)
+    assert (found.problems, found.notes) == ((), ())
+    assert found.num_files == len(result_files(run_dir)) > 20
+    assert found.num_recomputed > 12
+    assert {path: file_sha256(path) for path in run_dir.root.rglob("*") if path.is_file()} == before
+
+
+def test_every_kind_of_result_has_a_hash(finished: RunDir) -> None:
+    listed = listed_hashes(finished.read_records())
+    kinds = (
+        "study.resolved.yaml", "run.json", "inputs/study.json", "inputs/questions.parquet", "report/index.html",
+        "report/trials.parquet", "report/transfer.csv", "selection/selection.json", "selection/mix.yaml",
+    )  # fmt: skip
+    assert set(kinds) <= set(listed)
+    assert any(name.endswith("adapter/adapter_model.safetensors") for name in listed)
+    assert any(name.endswith("outcomes-sealed.parquet") for name in listed)
+    assert not any(name.startswith(("cache/", "ledger/")) for name in listed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_flipped_byte_is_found_and_its_file_named(finished: RunDir, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([RECORDS, *result_files(finished)]))
+    path = finished / name
+    content = path.read_bytes()
+    place = data.draw(st.integers(0, len(content) - 1))
+    flipped = bytearray(content)
+    flipped[place] ^= data.draw(st.integers(1, 255))
+    try:
+        path.write_bytes(flipped)
+        assert name in {problem.file for problem in verify_run(finished).problems}
+    finally:
+        path.write_bytes(content)
+
+
+def test_missing_and_added_files_are_named(run_dir: RunDir) -> None:
+    (run_dir / "report/transfer.csv").unlink()
+    (run_dir / "trials/added").mkdir()
+    (run_dir / "trials/added/outcomes-search.parquet").write_bytes(b"")
+    (run_dir / "cache").mkdir()
+    (run_dir / "cache/rows").write_bytes(b"a cache is no result")
+    (run_dir / "notes.txt").write_text("a user's own file")
+    found = {problem.file: problem.what for problem in verify_run(run_dir).problems}
+    assert found == {
+        "report/transfer.csv": "it is missing",
+        "trials/added/outcomes-search.parquet": "the ledger lists no such file",
+    }
+
+
+def test_changed_numbers_are_found_even_where_their_hashes_were_listed_anew(run_dir: RunDir) -> None:
+    changes = {
+        "selection/selection.json": ('"num_compared": 2', '"num_compared": 3', "num_compared is 3, and computed 2"),
+        "run.json": ('"num_runs": 1', '"num_runs": 2', "num_runs is 2, and computed 1"),
+        "report/transfer.md": ("ct-lung", "ct-lunge", "line "),
+        "report/index.html": ("<h1>", "<h1>Not ", "line "),
+    }
+    for name, (old, new, _) in changes.items():
+        text = (run_dir / name).read_text()
+        assert old in text
+        (run_dir / name).write_text(text.replace(old, new, 1))
+        listed_anew(run_dir, name)
+    frame = pd.read_parquet(run_dir / "report/trials.parquet")
+    frame["accuracy"] = [*frame["accuracy"][:3], 0.01, *frame["accuracy"][4:]]
+    frame.to_parquet(run_dir / "report/trials.parquet")
+    listed_anew(run_dir, "report/trials.parquet")
+    found = {problem.file: problem.what for problem in verify_run(run_dir).problems}
+    assert all(said in found[name] for name, (*_, said) in changes.items())
+    assert found["report/trials.parquet"].startswith("row 4 accuracy is ")
+
+
+def test_a_changed_answer_does_not_agree_with_the_ledger(run_dir: RunDir) -> None:
+    path = next((run_dir / "trials").glob("finalist-1*/outcomes-sealed.parquet"))
+    frame = pd.read_parquet(path)
+    frame["correct"] = True
+    frame.to_parquet(path)
+    listed_anew(run_dir, path.relative_to(run_dir.root).as_posix())
+    (problem,) = verify_run(run_dir).problems
+    assert "are not those the ledger records" in problem.what
+
+
+def test_a_record_that_was_changed_with_its_checksum_is_found(run_dir: RunDir) -> None:
+    lines = (run_dir / RECORDS).read_bytes().splitlines(keepends=True)
+    place = next(number for number, line in enumerate(lines) if b'"stage":"search"' in line)
+    record = json.loads(lines[place][18:])
+    lines[place] = encode_frame(record | {"seed": 7})
+    (run_dir / RECORDS).write_bytes(b"".join(lines))
+    (problem,) = verify_run(run_dir).problems
+    assert problem.file == RECORDS
+    assert f"record {place + 1} was written after other bytes" in problem.what
+
+
+def test_a_study_that_went_on_and_one_of_a_version_before(run_dir: RunDir) -> None:
+    with Ledger.open(run_dir / "ledger", writer=True):
+        pass
+    assert "went on after its results were written" in verify_run(run_dir).problems[0].what
+    records = scan_frames((run_dir / RECORDS).read_bytes()).records
+    old = [encode_frame(record | {"seq": n}) for n, record in enumerate(r for r in records if r["kind"] != "results")]
+    (run_dir / RECORDS).write_bytes(b"".join(old))
+    with pytest.raises(UserError, match="lists no hashes"):
+        verify_run(run_dir)
+
+
+def test_a_list_that_still_holds_is_not_written_again(run_dir: RunDir) -> None:
+    before = (run_dir / RECORDS).read_bytes()
+    with Ledger.open(run_dir / "ledger", writer=True, is_run=False) as ledger:
+        record_hashes(run_dir, ledger)
+    assert (run_dir / RECORDS).read_bytes() == before
+
+
+def test_the_report_written_again_is_the_same_to_the_byte(tmp_path: Path) -> None:
+    study, run_dir = finished_study(tmp_path)
+    before = {name: file_sha256(run_dir / name) for name in result_files(run_dir)}
+    ledger = (run_dir / RECORDS).read_bytes()
+    result = CliRunner().invoke(app, ["report", str(study.path), "--run-dir", str(run_dir)])
+    assert result.exit_code == 0, result.output
+    assert {name: file_sha256(run_dir / name) for name in result_files(run_dir)} == before
+    assert (run_dir / RECORDS).read_bytes() == ledger
