@@ -40,8 +40,8 @@ CHANGES = {
     "space": {
         "composition": {
             "sources": ["ct-lung-grading", "mri-brain-staging", "xray-brain-grading"],
-            "num_samples": [8, 16, 24, 32, 40],
-            "budget": 80,
+            "num_samples": [4, 8, 12, 16, 20],
+            "budget": 60,
             "max_size": 3,
         },
         "recipe": {"learning_rate": {"kind": "log_uniform", "low": 0.001, "high": 0.02}},

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.nodes.room import judge_room, require_room
+from cluster.nodes.room import judge_room
+from tests.makers.ray_head import HeadNode
 
 SMALL, GPU = {"CPU": 4.0, "memory": 1e9}, {"CPU": 8.0, "GPU": 2.0}
 
@@ -32,8 +36,13 @@ def test_what_no_node_can_hold_is_refused(to_come: list[dict[str, float]]) -> No
         judge_room({"GPU": 1.0}, 1, [], [])
 
 
-@pytest.mark.usefixtures("local_ray")
-def test_a_real_cluster_is_asked() -> None:
-    assert require_room({"CPU": 1.0}, 2) is None
-    with pytest.raises(ClusterError, match="at most 2 CPU and 0 GPU"):
-        require_room({"CPU": 1.0, "GPU": 1.0}, 1)
+@pytest.mark.ray
+def test_a_real_cluster_is_asked(head: HeadNode) -> None:
+    program = (
+        "import sys; from cluster.connect import connect; from cluster.nodes.room import require_room\n"
+        "connect(sys.argv[1]); print(require_room({'CPU': 1.0}, 2)); require_room({'CPU': 1.0, 'GPU': 1.0}, 1)\n"
+    )
+    asked = [sys.executable, "-c", program, head.gcs_address]
+    done = subprocess.run(asked, env=head.env, capture_output=True, text=True, check=False)
+    assert done.stdout == "None\n"
+    assert "needs 1 CPU and 1 GPU, and nodes have at most 2 CPU and 0 GPU" in done.stderr

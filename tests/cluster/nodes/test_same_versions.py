@@ -14,8 +14,7 @@ from cluster.nodes import same_versions
 from cluster.nodes.ask_nodes import name_nodes
 from cluster.nodes.same_versions import SUBMITTER, Versions, own_versions, require_same_versions
 from cluster.submit import submit
-from tests.makers.ray_head import HeadNode
-from tests.makers.ray_nodes import RayNodes
+from tests.makers.ray_nodes import RayNodes, start_nodes
 
 OURS = Versions(recombine="0.1.0", python="3.11.7", ray="2.60.0")
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -82,17 +81,14 @@ def test_nodes_of_one_address_are_told_apart() -> None:
 
 
 @pytest.fixture(scope="module")
-def two_nodes(head: HeadNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
-    """The head's cluster with a second node, on which another Recombine is installed."""
+def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
+    """A head and a node on which another Recombine is installed; the shared head would miss the node for long."""
     folder = tmp_path_factory.mktemp("installed") / "recombine-9.9.9.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: recombine\nVersion: 9.9.9\n")
-    nodes = RayNodes(head=head)
-    try:
-        nodes.join(env={"PYTHONPATH": f"{folder.parent}:{head.env['PYTHONPATH']}"})
+    with start_nodes(0) as nodes:
+        nodes.join(env={"PYTHONPATH": f"{folder.parent}:{nodes.env['PYTHONPATH']}"})
         yield nodes
-    finally:
-        nodes.end()
 
 
 @pytest.mark.ray
