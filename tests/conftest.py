@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from cluster.connect import connect, disconnect
-from datasets_spec.storage.s3_bucket import forget_sessions
+from datasets_spec.storage.s3_bucket import forget_sessions, num_sessions
 from tests.makers.ray_head import HeadNode, start_head
 from tests.makers.s3_server import S3Server, plan_s3, run_s3
 
@@ -22,6 +22,7 @@ settings.register_profile("random", deadline=None, max_examples=1_000)
 settings.load_profile("fixed")
 
 _FREE_AGAIN_S = 60.0
+_SESSIONS_SEEN = [0]
 # Ray's workers step back behind everything else on the machine; beside two busy processes ours would hardly run.
 os.environ.setdefault("RAY_worker_niceness", "0")
 # What slots remember of earlier runs (`trainers.executors.remembered_packs`) is no test's business.
@@ -33,7 +34,7 @@ os.environ["XDG_CACHE_HOME"] = _CACHE.name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start a Ray come first and share one process, whole studies another, and what is left follows.
 
-    A study is a command with a Ray of its own, so it may run beside the others. Among these, what shares a cluster
+    A study is a command with a Ray of its own, so it may run beside the others. Among each, what shares a cluster
     comes last: none is idle beside other tests, nor seen by one that does not ask.
     """
     groups = {item: _group(item) for item in items}
@@ -45,8 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _group(item: pytest.Item) -> str:
     if not _starts_ray(item):
         return str(item.path)
-    is_study = item.path.parent.name == "studies" and not _shared_cluster(item) and not _needs_s3(item)
-    return "studies" if is_study else "ray"
+    return "studies" if item.path.parent.name == "studies" else "ray"
 
 
 def _starts_ray(item: pytest.Item) -> bool:
@@ -78,11 +78,14 @@ def s3_server(s3_address: S3Server, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     """The same, with its credentials in the environment of this process."""
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
-    return s3_server
+    if num_sessions() != _SESSIONS_SEEN[0]:  # a lease that was dropped between tests has opened one without them
+        forget_sessions()
+    yield s3_server
+    _SESSIONS_SEEN[0] = num_sessions()
 
 
 @pytest.fixture

@@ -110,6 +110,11 @@ def forget_sessions() -> None:
     _require_bucket.cache_clear()
 
 
+def num_sessions() -> int:
+    """Returns how many sessions were opened since they were forgotten last."""
+    return _file_system.cache_info().misses
+
+
 @lru_cache(maxsize=1)
 def _file_system(_: int) -> Any:
     """One for a process: a fork must not use its parent's connections."""

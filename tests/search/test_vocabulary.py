@@ -14,7 +14,7 @@ from trainers.trial.spec import ExposureName
 def test_trials_and_search_use_the_same_words() -> None:
     assert {status.value for status in Status} == set(get_args(TrialStatus))
     assert {exposure.value for exposure in Exposure} == set(get_args(ExposureName))
-    stages = ["baseline", "search", "single", "merge", "reused", "control", "confirm", "sealed", "design"]
+    stages = ["baseline", "search", "single", "merge", "reused", "control", "confirm", "sealed", "design", "top_up"]
     assert [str(stage) for stage in Stage] == stages
 
 
