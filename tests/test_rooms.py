@@ -160,9 +160,9 @@ def test_no_file_is_a_scroll() -> None:
     assert not scrolls
 
 
-def test_the_readmes_picture_shows_every_folder_and_no_other() -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    (picture,) = re.findall(r"```text\n(.*?)```", readme, flags=re.DOTALL)
+def test_the_picture_of_the_rooms_shows_every_folder_and_no_other() -> None:
+    guide = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (picture,) = re.findall(r"```text\n(.*?)```", guide, flags=re.DOTALL)
     shown = set(re.findall(r"\b(?:datasets_spec|trainers|search)/[a-z_]+", picture))
     folders = {f"{package}/{room}" for package in ORDER for room in rooms(REPOSITORY / package)}
     assert shown == {name for name in folders if (REPOSITORY / name).is_dir()}
