@@ -82,7 +82,7 @@ def submit(
                 client,
                 name,
                 on_line,
-                entrypoint=f"cd {shlex.quote(str(folder.resolve()))}; exec {shlex.join(entrypoint)}",
+                entrypoint=f"cd {shlex.quote(str(folder.resolve()))} && exec {shlex.join(entrypoint)}",
                 runtime_env=runtime_env,
                 metadata=dict(metadata or {}),
             )

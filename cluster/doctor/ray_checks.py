@@ -21,11 +21,15 @@ _FIX = "Install the same wheel and constraints on every node, or submit with `re
 
 def check_nodes(address: str, directory: Path, packages: Sequence[str]) -> list[Check]:
     """Join the cluster at `address` and ask every node of it; `directory` is where studies will be written."""
+    import ray
+
     try:
         connection = connect(address, dashboard=False)
         facts = gather(directory, packages)
     except ClusterError as error:
         return [Check(name="ray", status="fail", detail=error.message, fix=error.hint or _FIX)]
+    except ray.exceptions.RayError as error:  # before OSError: some of Ray's are both
+        return [Check(name="ray", status="fail", detail=_told(error), fix="Is the head node still up? Ask again.")]
     except OSError as error:
         return [
             Check(name="ray", status="fail", detail=f"{directory}: {error.strerror}", fix="Start it where studies are.")
@@ -46,13 +50,17 @@ def check_workers(packages: Sequence[str]) -> Check:
     try:
         theirs = _ask_worker(packages)
     except Exception as error:  # noqa: BLE001 - whatever a worker's start-up raises is the finding
-        first_line = next(iter(str(error).strip().splitlines()), "")
-        return Check(name="ray", status="fail", detail=f"{type(error).__name__}: {first_line}", fix=fix)
+        return Check(name="ray", status="fail", detail=_told(error), fix=fix)
     finally:
         disconnect()
     ours = _describe_process(packages)
     status, detail = _compare(ours, theirs)
     return Check(name="ray", status=status, detail=f"started a local cluster; {detail}", fix=fix)
+
+
+def _told(error: Exception) -> str:
+    first_line = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {first_line}"
 
 
 def check_jobs_api(address: str) -> Check:

@@ -42,16 +42,17 @@ def remove_unused(store_dir: Place, generations: Iterable[Place]) -> int:
     return _remove(store_dir, lambda name: str(PurePosixPath(name).with_suffix(PACK_SUFFIX)) not in used)
 
 
-def remove_unfinished(store_dir: Place) -> None:
+def remove_unfinished(store_dir: Place, require: Callable[[], None]) -> None:
     """Removes what killed processes left; the caller holds the store's lock, so none is at work.
 
     Args:
         store_dir: The store.
+        require: Raises where the lock was lost; then nothing is removed.
     """
     if isinstance(store_dir, Path):
         _remove(store_dir, lambda name: name.startswith("."))
     else:
-        store_dir.storage.sweep(f"{(store_dir / PACKS).key}/")
+        store_dir.storage.sweep(f"{(store_dir / PACKS).key}/", require=require)
 
 
 def forget(store_dir: Place, names: Iterable[str]) -> None:

@@ -37,6 +37,7 @@ from datasets_spec.splits.row_plan import RowPlan, make_plan
 from datasets_spec.storage.files import remove_folder, replace_file
 from datasets_spec.storage.place import Place, as_place
 from datasets_spec.store.generations import GENERATIONS
+from datasets_spec.store.lock import Hold
 from datasets_spec.store.manifest import StoreManifest
 from datasets_spec.store.remarks import tell_patients_and_contradictions
 from datasets_spec.store.secret import make_secret
@@ -83,11 +84,12 @@ class StoreOrder:
         return Progress(doing, what, total, self.tell, self.renew)
 
 
-def build_store(order: StoreOrder) -> tuple[StoreManifest, AsideRows]:
+def build_store(order: StoreOrder, hold: Hold) -> tuple[StoreManifest, AsideRows]:
     """Builds a generation; it is complete when the caller writes its manifest.
 
     Args:
-        order: What to build; the caller holds the store's lock.
+        order: What to build.
+        hold: The store's lock.
 
     Returns:
         Its manifest, and the rows that are not in it.
@@ -98,6 +100,7 @@ def build_store(order: StoreOrder) -> tuple[StoreManifest, AsideRows]:
         QuarantineLimitError: Too many rows of a subset cannot be used.
         LeakageError: The leakage guard failed.
         StoreError: A node does not see the store, rows or parts were lost on the way, or an image changed meanwhile.
+        StorageError: A bucket cannot be used, or its lock was lost.
     """
     from datasets_spec.prepare.shared_folder import require_shared_folder
 
@@ -112,7 +115,7 @@ def build_store(order: StoreOrder) -> tuple[StoreManifest, AsideRows]:
     _finish_rows(order, sources, wanted, opened, num_rows)
     survey = survey_staging(order.staging, files, sources)
     survey = replace(survey, images=seen_images(opened.facts, survey.rows.images.names))
-    groups = _find_copies(order, survey)
+    groups = _find_copies(order, survey, hold)
     links = tie_rows(survey.rows, groups)
     plan = _plan(order, survey, links)
     parts = _write(order, plan, secret_path)
@@ -188,7 +191,7 @@ def _finish_rows(
     side_by_side(finish, orders, order.progress("finished", "rows", num_rows).add)
 
 
-def _find_copies(order: StoreOrder, survey: Survey) -> CopyGroups:
+def _find_copies(order: StoreOrder, survey: Survey, hold: Hold) -> CopyGroups:
     """Groups images that show the same picture; pairs compared before are not compared again."""
     from datasets_spec.prepare.ray_jobs import compare_pairs
 
@@ -204,6 +207,7 @@ def _find_copies(order: StoreOrder, survey: Survey) -> CopyGroups:
         compare_chunks=compare_pairs,
         find_pairs=partial(known_shortlist, store_dir=order.store_dir),
     )
+    hold.require()  # the file has no number, by which a successor's would count
     write_known(order.store_dir, known_pairs.with_pairs(groups.compared))
     return groups
 

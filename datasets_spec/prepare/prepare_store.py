@@ -108,15 +108,20 @@ def prepare_store(
     # Looked at without the lock, which a store on a read-only mount cannot give.
     if before and _is_current(before, order, check_hashes):
         return PreparedStore(manifest=before, was_current=True)
+    return _prepared_under_lock(order, before, check_hashes)
+
+
+def _prepared_under_lock(order: StoreOrder, before: StoreManifest | None, check_hashes: bool) -> PreparedStore:
+    """Builds a store, unless another process has done so since it was looked at."""
+    store_dir, tell = order.store_dir, order.tell
     with locked(store_dir, is_patient=True, tell=tell) as hold:
-        # Another process may have prepared it since, from the same inputs.
         now = readable_manifest(store_dir)
         if now and now != before and _is_current(now, order, check_hashes):
             return PreparedStore(manifest=now, was_current=True)
         if not hold.is_alone:
             tell(f"{store_dir} is on a file system without locks: prepare it from one place at a time")
         if isinstance(store_dir, S3Place):
-            name = f"{name_of(hold.fence)}-{short_hash(fingerprint)}"
+            name = f"{name_of(hold.fence)}-{short_hash(order.fingerprint)}"
             order = replace(order, generation=store_dir / GENERATIONS / name)
         manifest = _built(order, before if check_hashes else None, hold)
         held = remove_unheld(store_dir, manifest.generation, hold).held
@@ -159,14 +164,15 @@ def _built(order: StoreOrder, suspect: StoreManifest | None, hold: Hold) -> Stor
         (order.generation / LEASE_NAME).touch()
     try:
         if hold.is_alone:
-            _remove_left_staging(store_dir)
-            remove_unfinished(store_dir)
+            _remove_left_staging(store_dir, hold)
+            remove_unfinished(store_dir, hold.require)
         if suspect is not None:
             damages = find_damages(store_dir, suspect, check_hashes=True)
             forget(store_dir, [Path(damage.path).name for damage in damages if damage.is_pack])
-        manifest, aside = build_store(order)
+        manifest, aside = build_store(order, hold)
         hold.require()
         _require_packs(store_dir, manifest)
+        hold.require()  # once more: the list has no number, by which a successor's would count
         write_quarantine(aside, store_dir / QUARANTINE_NAME)
     except BaseException as error:
         with suppress(StorageError):  # the bucket is the trouble: what is left goes with the next preparation
@@ -199,7 +205,9 @@ def _no_space(store_dir: Path) -> StoreError:
     )
 
 
-def _remove_left_staging(store_dir: Place) -> None:
-    """Removes what a killed preparation left; the caller holds the lock, so none is at work."""
+def _remove_left_staging(store_dir: Place, hold: Hold) -> None:
+    """Removes what a killed preparation left; in a bucket nothing of a later hold, for the owner of this may sleep."""
+    hold.require()
     for name in folders_in(store_dir / GENERATIONS):
-        remove_folder(store_dir / GENERATIONS / name / STAGING)
+        if isinstance(store_dir, Path) or name < name_of(hold.fence):
+            remove_folder(store_dir / GENERATIONS / name / STAGING)

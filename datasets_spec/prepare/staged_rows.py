@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from datasets_spec.storage.files import files_in, mapped, put
+from datasets_spec.storage.files import mapped, names_in, put
 from datasets_spec.storage.place import Place, as_place
 from datasets_spec.storage.read_many import Range, read_many
 
@@ -255,7 +255,7 @@ def _blocks_in_order(staging: Place, suffix: str) -> list[str]:
 
 
 def _blocks_in(staging: Place, suffix: str) -> list[str]:
-    names = (name for name in files_in(staging) if name.endswith(suffix) and not name.startswith("."))
+    names = (name for name in names_in(staging) if name.endswith(suffix) and not name.startswith("."))
     return [PurePosixPath(name).stem for name in names]
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,11 +64,25 @@ def files_in(folder: Place) -> dict[str, int]:
     """
     if not isinstance(folder, Path):
         return {state.key.rsplit("/", 1)[-1]: state.num_bytes for state in folder.storage.children(folder.key)[1]}
+    sizes: dict[str, int] = {}
+    for name in names_in(folder):
+        with suppress(FileNotFoundError):  # a file that was being written has got its name since
+            sizes[name] = (folder / name).stat().st_size
+    return sizes
+
+
+def names_in(folder: Place) -> list[str]:
+    """Returns the names of the files directly in a folder, ordered; on a disk none of them is looked at.
+
+    Args:
+        folder: The folder; one that is not there has none.
+    """
+    if not isinstance(folder, Path):
+        return list(files_in(folder))
     try:
-        entries = [entry for entry in os.scandir(folder) if entry.is_file()]
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
     except FileNotFoundError:
-        return {}
-    return {entry.name: entry.stat().st_size for entry in sorted(entries, key=lambda entry: entry.name)}
+        return []
 
 
 def folders_in(folder: Place) -> list[str]:

@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -108,10 +108,11 @@ class LocalStorage:
         with _in_words(f"remove {key} from", self.root):
             self._place(key).unlink(missing_ok=True)
 
-    def sweep(self, prefix: str = "") -> int:
+    def sweep(self, prefix: str = "", *, require: Callable[[], None] = lambda: None) -> int:
         """See :class:`Storage`."""
         found = self._folder.rglob(f"{_UNPUBLISHED}*")
         left = [path for path in found if self._published_name(path).startswith(prefix)]
+        require()
         with _in_words("remove from", self.root):
             for path in left:
                 path.unlink(missing_ok=True)

@@ -29,6 +29,8 @@ _SIGNS: Final = 3
 _TICKS_S: Final = 2.0
 _DIGITS: Final = 10
 _LOOK_S: Final = 1.0
+# How long an end waits for a sign of life that is being written: a bucket's call is repeated for minutes.
+END_WAIT_S: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,11 +89,9 @@ class HeldLock:
             )
 
     def release(self) -> None:
-        """Gives the lock back; others need not wait."""
+        """Gives the lock back; others need not wait, unless the storage does not answer."""
         self._done.set()
-        self._thread.join()
-        done = Owner(name=self._owner.name, token=self._owner.token, is_done=True)
-        self._storage.replace(_key(self._folder, self.fence), done.data)
+        self._thread.join(timeout=END_WAIT_S)
 
     def _live(self) -> None:
         while not self._done.wait(self._life_s / _SIGNS):
@@ -101,6 +101,10 @@ class HeldLock:
             except (StorageError, OSError):
                 continue  # the next sign may come through; `require` counts from the last that did
             self._seen_s = now_s
+        # Here, so that no sign of life comes behind it, and nobody waits long for a storage that does not answer.
+        done = Owner(name=self._owner.name, token=self._owner.token, is_done=True)
+        with suppress(StorageError, OSError):  # then others wait until this hold is too old
+            self._storage.replace(_key(self._folder, self.fence), done.data)
 
 
 @contextmanager
@@ -128,8 +132,7 @@ def locked(
     try:
         yield lock
     finally:
-        with suppress(StorageError):  # then others wait until this hold is too old
-            lock.release()
+        lock.release()
 
 
 def take(

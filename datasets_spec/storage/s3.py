@@ -189,17 +189,21 @@ class S3Storage:
         for future in running:
             future.result()
 
-    def sweep(self, prefix: str = "") -> int:
+    def sweep(self, prefix: str = "", *, require: Callable[[], None] = lambda: None) -> int:
         """See :class:`Storage`."""
-        num = 0
+        left = list(self._unfinished(prefix))
+        require()
+        for upload in left:
+            self._bucket.call("abort_multipart_upload", "remove", upload["Key"], UploadId=upload["UploadId"])
+        return len(left)
+
+    def _unfinished(self, prefix: str) -> Iterator[Mapping[str, Any]]:
         more: dict[str, str] = {"Prefix": self._before + prefix}
         while True:
             page = self._bucket.call("list_multipart_uploads", "list the unfinished writes of", **more)
-            for left in page.get("Uploads", ()):
-                self._bucket.call("abort_multipart_upload", "remove", left["Key"], UploadId=left["UploadId"])
-                num += 1
+            yield from page.get("Uploads", ())
             if not page.get("IsTruncated"):
-                return num
+                return
             more |= {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     def age_s(self, key: str) -> float | None:

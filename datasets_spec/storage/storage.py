@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -127,11 +127,13 @@ class Storage(Protocol):
         """
         ...
 
-    def sweep(self, prefix: str = "") -> int:
+    def sweep(self, prefix: str = "", *, require: Callable[[], None] = lambda: None) -> int:
         """Removes what writers left that were killed before they published; nobody may be writing there.
 
         Args:
             prefix: What their keys begin with.
+            require: Raises where somebody may be by now. Called between looking and removing: what is begun after it
+                stays.
 
         Returns:
             How many there were.

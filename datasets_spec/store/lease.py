@@ -10,10 +10,12 @@ import uuid
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from datasets_spec.errors import StorageError
+from datasets_spec.storage.lock import END_WAIT_S
 from datasets_spec.storage.place import Place, S3Place
 
 LEASE_NAME: Final = ".lease"
@@ -30,7 +32,7 @@ class Lease:
 
     Args:
         end: Ends it, or begins to; it may be called by any thread, and must wait for none.
-        wait: Waits until it has ended.
+        wait: Waits until it has ended, or for a few seconds.
     """
 
     def __init__(self, end: Callable[[], object], wait: Callable[[], object] = lambda: None) -> None:
@@ -38,7 +40,7 @@ class Lease:
         self._wait = wait
 
     def release(self) -> None:
-        """Ends it, and returns when it has ended. Safe to call twice."""
+        """Ends it, and returns when it has ended or its bucket does not answer. Safe to call twice."""
         self._end()
         self._wait()
 
@@ -143,7 +145,7 @@ def _lease_in_bucket(generation: S3Place) -> Lease | None:
 
     thread = threading.Thread(target=live, name="lease", daemon=True)
     thread.start()
-    lease = Lease(done.set, thread.join)
+    lease = Lease(done.set, partial(thread.join, timeout=END_WAIT_S))
     atexit.register(_release, weakref.ref(lease))
     return lease
 

@@ -18,7 +18,7 @@ from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
 from search.ledger.records import trials_of
-from search.study.execution import ExecutionSection
+from search.study.execution_section import ExecutionSection
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.needed_rows import needed_rows
 from search.study.requirements import require_rows
@@ -52,8 +52,6 @@ def open_run(
     Raises:
         UserError: the data cannot be prepared, a target has too few rows, or the directory is another study's.
     """
-    from datasets_spec.prepare.prepare_store import prepare_store
-    from datasets_spec.store.store import open_store
     from trainers.backbone.backbone import backbone_fingerprint
     from trainers.executors.backbone_on_nodes import place_backbone
     from trainers.trial.folder import remove_dead_attempts
@@ -61,16 +59,7 @@ def open_run(
     spec = study.spec
     backbone = study.located(spec.backbone).resolved(gpus_per_worker=spec.execution.gpus_per_worker)
     fingerprint = backbone_fingerprint(backbone)
-    prepared = prepare_store(
-        study.catalog, study.store_dir, seed=spec.seed, quarantine_limit=spec.quarantine_limit, on_event=say
-    )
-    store = open_store(study.store_dir)
-    if store.manifest.generation != prepared.manifest.generation:
-        raise UserError(
-            f"{study.store_dir} was prepared with other settings while this study began",
-            hint="give every study its own `store`, or start this one again",
-        )
-    say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
+    store = _prepared_store(study, say)
     on_store(store)
     require_rows(study, store.count)
     claim_run_dir(run_dir, spec, study_identity(spec, backbone, store=store.fingerprint, weights=fingerprint))
@@ -100,24 +89,56 @@ def open_run(
             on_running=on_running,
             on_slots=on_slots,
         )
-        opened.decide(_backbone_decision(spec.backbone, backbone))
-        if (warning := foreign_catalog_warning(study)) is not None:
-            opened.decide(f"WARNING: {warning}")
-        if (line := divided_tests_line(study.catalog, spec.eval_sets)) is not None:
-            opened.decide(line)
+        _record_decisions(opened)
         place_backbone(backbone, fingerprint)
-        opened = fit_to_cards(opened)
-        engine = build_engine(opened)
-        try:
-            yield opened.with_engine(engine)
-            engine.close()
-            engine.wait_ended()
-        except KeyboardInterrupt:
-            engine.hand_over()
-            raise  # the cluster ends with its slots; what has finished is recorded
-        except BaseException:
-            engine.close()
-            raise
+        with _running(fit_to_cards(opened)) as run:
+            yield run
+
+
+def _prepared_store(study: Study, say: Say) -> Store:
+    from datasets_spec.prepare.prepare_store import prepare_store
+    from datasets_spec.store.store import open_store
+
+    prepared = prepare_store(
+        study.catalog,
+        study.store_dir,
+        seed=study.spec.seed,
+        quarantine_limit=study.spec.quarantine_limit,
+        on_event=say,
+    )
+    store = open_store(study.store_dir)
+    if store.manifest.generation != prepared.manifest.generation:
+        raise UserError(
+            f"{study.store_dir} was prepared with other settings while this study began",
+            hint="give every study its own `store`, or start this one again",
+        )
+    say(f"data: {'up to date' if prepared.was_current else 'prepared'} in {study.store_dir}")
+    return store
+
+
+def _record_decisions(opened: OpenStudy) -> None:
+    study = opened.study
+    opened.decide(_backbone_decision(study.spec.backbone, opened.backbone))
+    if (warning := foreign_catalog_warning(study)) is not None:
+        opened.decide(f"WARNING: {warning}")
+    if (line := divided_tests_line(study.catalog, study.spec.eval_sets)) is not None:
+        opened.decide(line)
+
+
+@contextmanager
+def _running(opened: OpenStudy) -> Iterator[StudyRun]:
+    """An engine for as long as the block runs; how the block ends decides how the engine does."""
+    engine = build_engine(opened)
+    try:
+        yield opened.with_engine(engine)
+        engine.close()
+        engine.wait_ended()
+    except KeyboardInterrupt:
+        engine.hand_over()
+        raise  # the cluster ends with its slots; what has finished is recorded
+    except BaseException:
+        engine.close()
+        raise
 
 
 def _design_arms(study: Study, store: Store) -> list[Mapping[str, int]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets_spec.canonical import content_hash
 from datasets_spec.errors import StorageError
-from datasets_spec.storage.files import files_in
+from datasets_spec.storage.files import names_in
 from datasets_spec.storage.place import Place
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
@@ -127,7 +127,7 @@ def _lines(store_dir: Place) -> list[str]:
         path = store_dir / FILE
         return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     folder = store_dir / FOLDER
-    return [(folder / name).read_text() for name in files_in(folder)]
+    return [(folder / name).read_text() for name in names_in(folder)]
 
 
 def note_opening(store_dir: Place, partitions: Mapping[str, str], study: str, name: str) -> bool:

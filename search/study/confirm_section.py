@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from search.vocabulary import COMPARATORS
 
@@ -46,8 +47,16 @@ class ConfirmSection(BaseModel):
         """All seeds that the search must not have used."""
         return (*self.seeds, *self.further_seeds)
 
+    @field_validator("seeds")
+    @classmethod
+    def _listed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        # A repeated seed is trained once. Studies that have one stay readable, so that it is not refused.
+        return tuple(dict.fromkeys(seeds))
+
     @model_validator(mode="after")
     def _each_seed_once(self) -> Self:
         if twice := sorted(set(self.seeds) & set(self.further_seeds)):
             raise ValueError(f"further_seeds lists {twice[0]}, which stands in seeds already")
+        if twice := [seed for seed, num in Counter(self.further_seeds).items() if num > 1]:
+            raise ValueError(f"further_seeds lists {twice[0]} more than once")
         return self

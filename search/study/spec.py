@@ -11,7 +11,7 @@ from search.seeds import derived_rng
 from search.space.candidate import SearchSpace
 from search.study.confirm_section import ConfirmSection
 from search.study.design_section import DesignSection
-from search.study.execution import ExecutionSection
+from search.study.execution_section import ExecutionSection
 from search.study.score import ScoreSection
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
@@ -239,7 +239,8 @@ class StudySpec(_Section):
             raise ValueError("strategy.num_merges merges the single sources' adapters: set transfer.enabled to true")
         used = sorted(set(self.search_seeds) & set(self.confirm.fresh_seeds))
         if self.confirm.enabled and used:
-            raise ValueError(f"confirm.seeds must be fresh, but {used[0]} is the search's own seed")
+            field = "seeds" if used[0] in self.confirm.seeds else "further_seeds"
+            raise ValueError(f"confirm.{field} must be fresh, but {used[0]} is the search's own seed")
         is_pooled = self.execution.chosen_executor[0] == "pooled"
         if self.early_stopping.enabled and not is_pooled:
             raise ValueError(

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from cluster import submit as module
 from cluster.errors import ClusterError
 from cluster.jobs_client import open_client
 from cluster.submit import stop_job, submit
@@ -24,6 +26,18 @@ def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     return monkeypatch
+
+
+def test_a_folder_that_the_cluster_does_not_see_ends_the_job(token: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Else the command ran in whatever folder the job began in."""
+    client, folder = Mock(), tmp_path / "here alone"
+    folder.mkdir()
+    token.setattr(module, "open_client", lambda *_: client)
+    submit(address="http://x:8265", folder=folder, entrypoint=["touch", "ran"], on_line=lambda line: None, follow=False)
+    folder.rmdir()
+    entrypoint = client.submit_job.call_args.kwargs["entrypoint"]
+    assert subprocess.run(["sh", "-c", entrypoint], cwd=tmp_path, capture_output=True).returncode != 0
+    assert not (tmp_path / "ran").exists()
 
 
 JOB = (

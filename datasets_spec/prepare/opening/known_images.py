@@ -13,7 +13,7 @@ from datasets_spec.packs.image_index import KEY_BYTES, facts_schema, image_key, 
 from datasets_spec.packs.pack_writer import INDEX_SUFFIX, PACKS, PackFile
 from datasets_spec.prepare.opening.image_facts import of_each_picture_one
 from datasets_spec.prepare.opening.wanted_images import Places
-from datasets_spec.storage.files import files_in
+from datasets_spec.storage.files import names_in
 from datasets_spec.storage.place import Place
 from datasets_spec.store.image_states import states_of
 
@@ -76,7 +76,7 @@ class KnownImages:
         import pyarrow.compute as pc
 
         keys = self._look_at_files(opening)
-        names = [name for name in files_in(store_dir / PACKS) if name.endswith(INDEX_SUFFIX) and name[0] != "."]
+        names = [name for name in names_in(store_dir / PACKS) if name.endswith(INDEX_SUFFIX) and name[0] != "."]
         for index in read_indexes(store_dir / PACKS, [PurePosixPath(name).stem for name in names]):
             if index is None:
                 continue

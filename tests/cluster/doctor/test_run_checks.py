@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from cluster.doctor import ray_checks
 from cluster.doctor.check import Check
 from cluster.doctor.ray_checks import _compare, check_jobs_api
 from cluster.doctor.run_checks import (
@@ -65,6 +67,17 @@ def test_jobs_api_with_and_without_the_token(head: HeadNode, bare: pytest.Monkey
     check = check_jobs_api(head.address_http)
     assert check.status == "ok", check
     assert head.token not in str(check)
+
+
+def test_a_cluster_that_ends_while_it_is_asked_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import ray
+
+    for error in (ray.exceptions.RaySystemError("the head is gone"), ray.exceptions.GetTimeoutError("too late")):
+        monkeypatch.setattr(ray_checks, "connect", Mock())
+        monkeypatch.setattr(ray_checks, "gather", Mock(side_effect=error))
+        (check,) = ray_checks.check_nodes("127.0.0.1:1", tmp_path, ["search"])
+        assert (check.status, "Is the head node still up?" in check.fix) == ("fail", True)
+        assert type(error).__name__ in check.detail
 
 
 def test_what_differs_on_a_worker_is_named() -> None:

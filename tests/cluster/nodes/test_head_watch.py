@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,11 +43,27 @@ def test_a_head_that_is_gone_is_told_once(port: socket.socket) -> None:
     assert calls == [1]
 
 
-def test_a_head_that_comes_back_is_not_lost(port: socket.socket) -> None:
-    lost, address = threading.Event(), address_of(port)
-    with watched_head(address, lost.set, lost_after_s=60.0):
-        port.close()
-        assert not lost.wait(timeout=0.3)
-        with listen(int(address.rpartition(":")[2])) as back:
-            back.accept()
-    assert not lost.is_set()
+@pytest.mark.parametrize(("answers", "is_lost"), [(f"{20 * '-'}+{20 * '-'}+", False), (f"+{32 * '-'}", True)])
+def test_only_silence_without_a_break_counts(monkeypatch: pytest.MonkeyPatch, answers: str, is_lost: bool) -> None:
+    """By a clock that goes on by a second with every call to the head, which answers at every `+`."""
+    now_s, left, over, lost = [0.0], iter(answers), threading.Event(), threading.Event()
+
+    def call(address: tuple[str, int], timeout: float) -> socket.socket:
+        now_s[0] += 1
+        answer = next(left, None)
+        if answer is None:
+            over.set()
+        if answer == "-":
+            raise ConnectionRefusedError
+        return socket.socket()
+
+    def on_lost() -> None:
+        lost.set()
+        over.set()
+
+    monkeypatch.setattr(head_watch, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(head_watch, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    monkeypatch.setattr(head_watch, "socket", SimpleNamespace(create_connection=call))
+    with watched_head("127.0.0.1:1", on_lost, lost_after_s=30.0):
+        assert over.wait(timeout=30)
+    assert lost.is_set() == is_lost

@@ -109,7 +109,7 @@ def test_packs_go_when_no_generation_names_them(tmp_path: Path) -> None:
     write_used(old, [packs[0].name, packs[1].name])
     write_used(new, [packs[1].name])
     (tmp_path / PACKS / ".unfinished-x").write_bytes(b"half")
-    remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path, lambda: None)
     assert len(list((tmp_path / PACKS).iterdir())) == 6
     assert remove_unused(tmp_path, [old, new]) > 5
     assert {path.stem for path in (tmp_path / PACKS).iterdir()} == {Path(pack.name).stem for pack in packs[:2]}

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from datasets_spec.catalog.catalog import Catalog
+from datasets_spec.copies.known_pairs import KNOWN_PAIRS_NAME
+from datasets_spec.errors import StorageError
+from datasets_spec.packs.pack_writer import PACKS
+from datasets_spec.packs.unused import remove_unfinished
+from datasets_spec.prepare import build_store as building
+from datasets_spec.prepare import prepare_store as preparing
+from datasets_spec.prepare.build_store import STAGING
 from datasets_spec.prepare.prepare_store import PreparedStore, prepare_store
-from datasets_spec.storage.files import files_in, sizes_below
+from datasets_spec.storage.files import files_in, put, sizes_below
+from datasets_spec.storage.new_file import new_file
 from datasets_spec.storage.place import Place, S3Place
 from datasets_spec.store.export import export_rows
 from datasets_spec.store.generations import GENERATIONS, collect_garbage
+from datasets_spec.store.lock import Hold
 from datasets_spec.store.manifest import MANIFESTS
 from datasets_spec.store.store import open_store
 from tests.makers.corpus import mat_pool, subset_lines, write_catalog, write_json
@@ -40,6 +51,49 @@ def prepared(catalog: Catalog, store_dir: Place, **changes: Any) -> tuple[Prepar
     told: list[str] = []
     result = prepare_store(catalog, store_dir, on_event=told.append, quarantine_limit=0.5, **changes)
     return result, next((text for text in told if text.endswith(" images")), "")
+
+
+def lost() -> None:
+    raise StorageError("the lock was lost")
+
+
+def test_an_owner_that_slept_removes_nothing_of_its_successors(root: S3Place) -> None:
+    for name in ("0000000001-a", "0000000002-b"):
+        put(root / GENERATIONS / name / STAGING / "block", b"1")
+    with pytest.raises(StorageError, match="lost"):
+        preparing._remove_left_staging(root, Hold(fence=3, require=lost))
+    assert len(sizes_below(root / GENERATIONS)) == 2
+    preparing._remove_left_staging(root, Hold(fence=2))
+    assert list(sizes_below(root / GENERATIONS)) == [f"0000000002-b/{STAGING}/block"]
+    upload = new_file(root / PACKS / "next")
+    upload.write(bytes(17 << 20))
+    with pytest.raises(StorageError, match="lost"):
+        remove_unfinished(root, lost)
+    upload.publish()
+
+
+def test_an_owner_that_slept_replaces_no_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalog: Catalog
+) -> None:
+    """The two that carry no number, by which a successor's would count."""
+    monkeypatch.setattr(building, "known_patients", Mock(return_value={}))
+    monkeypatch.setattr(building, "group_copies", Mock(return_value=SimpleNamespace(compared=[])))
+    order: Any = SimpleNamespace(
+        catalog=catalog, store_dir=tmp_path, generation=tmp_path / GENERATIONS / "a", limits=None, tell=print
+    )
+    with pytest.raises(StorageError, match="lost"):
+        building._find_copies(order, Mock(), Hold(require=lost))
+    assert not (tmp_path / KNOWN_PAIRS_NAME).exists()
+
+    looks: list[Any] = []
+    monkeypatch.setattr(preparing, "build_store", Mock(return_value=(Mock(), Mock())))
+    monkeypatch.setattr(preparing, "_require_packs", lambda *given: looks.append(given))
+    monkeypatch.setattr(preparing, "write_quarantine", Mock(side_effect=AssertionError("written")))
+    # It sleeps while it looks whether its packs are there.
+    hold = Hold(require=lambda: lost() if looks else None)
+    with pytest.raises(StorageError, match="lost"):
+        preparing._built(order, None, hold)
+    assert looks
 
 
 @pytest.mark.ray

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from datasets_spec.storage.files import (
     files_in,
     folders_in,
+    names_in,
     put,
     remove_folder,
     replace_file,
@@ -56,6 +58,25 @@ def test_what_is_written_is_read_listed_and_removed(root: Place) -> None:
     remove_folder(folder)
     remove_folder(folder)
     assert sizes_below(root) == {"folder-beside": 0}
+
+
+def test_a_file_that_gets_its_name_while_it_is_listed_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (".block.1", "block"):
+        (tmp_path / name).write_bytes(b"123")
+    scan = os.scandir
+
+    def scan_and_rename(folder: Path) -> list[os.DirEntry[str]]:
+        found = list(scan(folder))
+        (tmp_path / ".block.1").replace(tmp_path / "block")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", scan_and_rename)
+        assert files_in(tmp_path) == {"block": 3}
+    assert names_in(tmp_path) == ["block"]
+    assert names_in(tmp_path / "absent") == []
 
 
 def test_a_new_file_is_seen_when_it_is_published_and_not_at_all_when_it_is_abandoned(root: Place) -> None:

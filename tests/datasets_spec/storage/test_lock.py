@@ -14,7 +14,7 @@ import pytest
 from datasets_spec.errors import StorageError
 from datasets_spec.storage import lock as module
 from datasets_spec.storage.local import LocalStorage
-from datasets_spec.storage.lock import locked, take
+from datasets_spec.storage.lock import HeldLock, locked, take
 from datasets_spec.storage.storage import Storage
 
 LIFE_S = 0.3
@@ -25,6 +25,19 @@ def fine_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A local disk's clock has no ticks of a second."""
     monkeypatch.setattr(module, "_TICKS_S", 0.0)
     monkeypatch.setattr(module, "_LOOK_S", 0.02)
+
+
+def taken_asleep(storage: Storage, awake: threading.Event, monkeypatch: pytest.MonkeyPatch) -> HeldLock:
+    """A lock whose owner writes no sign of life before it is awake."""
+    live = HeldLock._live
+
+    def sleep_and_live(lock: HeldLock) -> None:
+        awake.wait()
+        live(lock)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HeldLock, "_live", sleep_and_live)
+        return take(storage, "lock", life_s=LIFE_S)
 
 
 def test_one_holds_it_and_is_named(storage: Storage) -> None:
@@ -74,22 +87,44 @@ def test_a_killed_owner_is_followed(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("fine_clock")
 def test_an_owner_that_slept_learns_that_it_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    storage = LocalStorage(tmp_path)
-    sleeper = take(storage, "lock", life_s=LIFE_S)
-    sleeper._done.set()  # no more signs of life
+    storage, awake = LocalStorage(tmp_path), threading.Event()
+    sleeper = taken_asleep(storage, awake, monkeypatch)
     with locked(storage, "lock", life_s=LIFE_S, wait_s=30) as successor:
         with pytest.raises(StorageError, match="was lost"):
             sleeper.require()
+        awake.set()
         sleeper.release()  # changes nothing for its successor
         successor.require()
         with pytest.raises(StorageError, match="in use"):
             take(storage, "lock", life_s=LIFE_S)
 
 
+def test_an_end_does_not_wait_for_a_storage_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called, answers = threading.Event(), threading.Event()
+
+    def replace(*_: object) -> None:
+        called.set()
+        answers.wait()
+
+    monkeypatch.setattr(module, "END_WAIT_S", 0.01)
+    monkeypatch.setattr(LocalStorage, "replace", replace)
+    lock = take(LocalStorage(tmp_path), "lock", life_s=0.03)
+    assert called.wait(timeout=30)
+    end = threading.Thread(target=lock.release, daemon=True)
+    end.start()
+    end.join(timeout=10)
+    has_ended = not end.is_alive()
+    answers.set()
+    assert has_ended
+
+
 @pytest.mark.usefixtures("fine_clock")
-def test_an_owner_without_signs_of_life_gives_up_before_it_is_followed(tmp_path: Path) -> None:
-    lock = take(LocalStorage(tmp_path), "lock", life_s=LIFE_S)
-    lock._done.set()
+def test_an_owner_without_signs_of_life_gives_up_before_it_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = taken_asleep(LocalStorage(tmp_path), threading.Event(), monkeypatch)
     time.sleep(1.5 * LIFE_S)
     with pytest.raises(StorageError, match="was lost"):
         lock.require()

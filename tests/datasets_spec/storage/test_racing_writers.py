@@ -7,6 +7,7 @@ import sys
 import threading
 import uuid
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -78,6 +79,14 @@ def test_a_killed_writer_publishes_nothing_and_is_swept(storage: Storage, num_mi
     assert not list(storage.objects())
     assert storage.children("folder")[1] == []
     storage.create("folder/pack", b"another's")
-    storage.sweep("folder/")
+    with ExitStack() as later:
+
+        def begin_next() -> None:
+            later.enter_context(storage.writer("folder/next")).write(bytes(num_mib << 20))
+
+        storage.sweep("folder/", require=begin_next)
+    state = storage.state("folder/next")  # begun after the look, hence not removed
+    assert state is not None
+    assert state.num_bytes == num_mib << 20
     assert storage.sweep("folder/") == 0
     assert storage.read("folder/pack") == b"another's"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import pickle
+import threading
 import time
 import uuid
 from typing import Any
@@ -101,6 +102,26 @@ def test_a_reader_lives_by_its_signs_and_a_dead_one_holds_nothing(
     lease.release()
     assert [old.name[11:] for old in collect_garbage(root).removed] == ["a"]
     assert not dead.exists()
+
+
+def test_an_end_does_not_wait_for_a_bucket_that_does_not_answer(root: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    called, answers = threading.Event(), threading.Event()
+
+    def remove(*_: object) -> None:
+        called.set()
+        answers.wait()
+
+    monkeypatch.setattr(lease_module, "END_WAIT_S", 0.01)
+    monkeypatch.setattr(type(root.storage), "remove", remove)
+    lease = take_lease(root / GENERATIONS / "0000000001-a")
+    assert lease is not None
+    end = threading.Thread(target=lease.release, daemon=True)
+    end.start()
+    end.join(timeout=10)
+    has_ended = not end.is_alive()
+    assert called.wait(timeout=30)
+    answers.set()
+    assert has_ended
 
 
 def test_a_store_that_is_replaced_while_it_is_opened_is_opened_as_it_is_then(

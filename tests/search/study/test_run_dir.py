@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +52,17 @@ def test_a_field_that_is_new_changes_nothing_at_its_default(tmp_path: Path) -> N
     with pytest.raises(UserError, match="replicates: was 1, is 2"):
         claim_run_dir(RunDir(tmp_path), spec_of({"strategy.replicates": 2}), IDENTITY)
     claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)
+
+
+def test_a_study_with_a_repeated_seed_is_resumed_and_read(tmp_path: Path) -> None:
+    """Versions before took them; a new study's count once."""
+    claim_run_dir(RunDir(tmp_path), spec_of({"confirm.seeds": [101]}), IDENTITY)
+    path = tmp_path / RunFile.study
+    stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+    stored["confirm"]["seeds"] = [101, 101]
+    path.write_text(yaml.safe_dump(stored), encoding="utf-8")
+    assert read_resolved(RunDir(tmp_path)).confirm.seeds == (101,)
+    claim_run_dir(RunDir(tmp_path), spec_of({"confirm.seeds": [101, 101]}), IDENTITY)
 
 
 def test_a_backbone_that_is_told_apart_since_is_refused_with_what_to_do(tmp_path: Path) -> None:

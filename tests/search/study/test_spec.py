@@ -21,8 +21,9 @@ def spec_of(changes: dict[str, Any]) -> StudySpec:
         ({"objective": "pareto"}, "abilities"),
         ({"objective": "multi_image"}, "abilities"),
         ({"space.recipe": {"learning_rte": [0.1]}}, "learning_rte"),
-        ({"confirm.seeds": [101, 0]}, "fresh"),
-        ({"confirm.further_seeds": [0]}, "fresh"),
+        ({"confirm.seeds": [101, 0]}, "confirm.seeds must be fresh"),
+        ({"confirm.further_seeds": [0]}, "confirm.further_seeds must be fresh"),
+        ({"confirm.further_seeds": [7, 8, 7]}, "lists 7 more than once"),
         ({"confirm.further_seeds": [101]}, "stands in seeds already"),
         ({"seed": 101}, "fresh"),
         ({"abilities": ["mr-lung"]}, "both"),
@@ -47,6 +48,10 @@ def test_contradictions_are_refused(changes: dict[str, Any], message: str) -> No
 
 def test_the_searchs_seed_may_be_reused_when_nothing_is_confirmed() -> None:
     assert not spec_of({"confirm.enabled": False, "seed": 101}).confirm.enabled
+
+
+def test_a_seed_that_is_listed_twice_is_one() -> None:
+    assert spec_of({"confirm.seeds": [102, 101, 102]}).confirm.seeds == (102, 101)
 
 
 @pytest.mark.parametrize(
