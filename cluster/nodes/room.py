@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from cluster.errors import ClusterError
 
+# A head's monitor says what it knows some seconds after it has started, and then every five.
+STATUS_WAIT_S = 30.0
+# Ray's monitor, started without a configuration, calls each node a kind of its own (`format_readonly_node_type`, 2.60).
+_KIND_OF_ITS_OWN = re.compile(r"node_[0-9a-f]{56}")
+
 
 def require_room(wanted: Mapping[str, float], num_wanted: int) -> str | None:
-    """Refuse what no node can hold; Ray would wait for it for ever.
+    """Refuse what no node can hold and none will come for; Ray would wait for it for ever.
 
     Args:
         wanted: What one holds, in Ray's words (`CPU`, `GPU`).
@@ -18,27 +26,29 @@ def require_room(wanted: Mapping[str, float], num_wanted: int) -> str | None:
         A sentence where fewer have room on the nodes there are, None where all have.
 
     Raises:
-        ClusterError: Neither a node nor a kind of node that the autoscaler may start can hold one.
+        ClusterError: No node can hold one, and certainly nothing starts one that could.
     """
     import ray
     from ray._private.state import state
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     config = state.get_cluster_config()
-    groups = config.node_group_configs if config is not None else ()
-    to_come = [dict(group.resources) for group in groups if group.max_count != 0]
-    return judge_room(wanted, num_wanted, nodes, to_come)
+    if config is not None:  # neither KubeRay nor `ray up` report it
+        groups = [dict(group.resources) for group in config.node_group_configs if group.max_count != 0]
+        return judge_room(wanted, num_wanted, nodes, groups)
+    is_asked = has_workers(nodes) and not any(_num_held(node, wanted) for node in nodes)
+    return judge_room(wanted, num_wanted, nodes, () if is_asked and _starts_no_nodes() else None)
 
 
 def judge_room(
     wanted: Mapping[str, float],
     num_wanted: int,
     nodes: Sequence[Mapping[str, float]],
-    to_come: Iterable[Mapping[str, float]],
+    to_come: Iterable[Mapping[str, float]] | None,
 ) -> str | None:
-    """As `require_room`, for given nodes and kinds of nodes that may come."""
+    """As `require_room`, for given nodes and kinds of nodes that may come; None where these are not known."""
     counts = [_num_held(node, wanted) for node in nodes]
-    may_come = any(_num_held(kind, wanted) for kind in to_come)
+    may_come = to_come is None or any(_num_held(kind, wanted) for kind in to_come)
     words = " and ".join(f"{amount:g} {name}" for name, amount in wanted.items())
     if not any(counts) and not may_come:
         largest = " and ".join(f"{max((n.get(name, 0.0) for n in nodes), default=0.0):g} {name}" for name in wanted)
@@ -48,8 +58,35 @@ def judge_room(
         )
     if sum(counts) >= num_wanted:
         return None
-    source = "the autoscaler is asked for more" if may_come else "the others wait for nodes"
+    source = "the autoscaler is asked for more" if may_come and to_come is not None else "the others wait for nodes"
     return f"slots: {sum(counts)} of {num_wanted} have room on the cluster as it is ({words} each); {source}"
+
+
+def has_workers(nodes: Sequence[Mapping[str, float]]) -> bool:
+    """Whether a node may work at all; the head alone, without processors, waits for those that will."""
+    return any(node.get("CPU", 0.0) > 0 for node in nodes)
+
+
+def tells_of_no_autoscaler(status: bytes | str) -> bool:
+    """Whether what Ray's monitor wrote says that nothing starts nodes here.
+
+    Autoscalers of KubeRay and of `ray up` name kinds of nodes as their configuration does.
+    """
+    kinds = (json.loads(status).get("autoscaler_report") or {}).get("active_nodes") or {}
+    return bool(kinds) and all(_KIND_OF_ITS_OWN.fullmatch(kind) for kind in kinds)
+
+
+def _starts_no_nodes() -> bool:
+    """Whether certainly no autoscaler runs; the second version of Ray's says nothing of itself here."""
+    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    until = time.monotonic() + STATUS_WAIT_S
+    while (status := _internal_kv_get(DEBUG_AUTOSCALING_STATUS)) is None or b"active_nodes" not in status:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.5)
+    return tells_of_no_autoscaler(status)
 
 
 def _num_held(node: Mapping[str, float], wanted: Mapping[str, float]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from datasets_spec.errors import UserError
 from search.engine.study_run import OpenStudy
 from search.study.spec import StudySpec
 from trainers.backbone_spec import BackboneSpec
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from trainers.training.fit_memory import MemoryChoice
     from trainers.training.memory_estimate import MemoryEstimate
 
-ASK_TIMEOUT_S = 60.0  # to start one process a node; where every card is taken nothing is chosen
-
 
 def fit_to_cards(opened: OpenStudy) -> OpenStudy:
     """Choose micro-batch and activation checkpointing where the study leaves them open; unchanged without a GPU.
@@ -23,11 +22,17 @@ def fit_to_cards(opened: OpenStudy) -> OpenStudy:
     Raises:
         UserError: the backbone's processor cannot be loaded.
     """
-    spec = opened.spec
-    if opened.backbone.device != "cuda" or not leaves_memory_open(spec):
+    from search.engine.gpu_cards import least_room_gib
+    from search.engine.setup import slots_of
+
+    if opened.backbone.device != "cuda" or not leaves_memory_open(opened.spec):
         return opened
-    room_gib = smallest_card_gib(opened.resources.gpus_per_worker)
-    return opened if room_gib is None else fitted(opened, room_gib)
+    slots = slots_of(opened)
+    if min(slot.gpus_per_worker for slot in slots) <= 0:
+        opened.decide("GPU memory: nothing is chosen, for execution.gpus_per_worker is 0")
+        return opened
+    room_gib = least_room_gib(slots)
+    return frugal(opened, "no card could be asked") if room_gib is None else fitted(opened, room_gib)
 
 
 def leaves_memory_open(spec: StudySpec) -> bool:
@@ -50,7 +55,10 @@ def fitted(opened: OpenStudy, room_gib: float) -> OpenStudy:
     if sizes is None:
         return opened
     packed = spec.execution.pack if spec.execution.pack != "auto" else 1
-    options = memory_options(spec, opened.backbone, num_packed=packed, num_tokens=sizes.most_tokens)
+    try:
+        options = memory_options(spec, opened.backbone, num_packed=packed, num_tokens=sizes.most_tokens)
+    except (OSError, ValueError, ImportError, UserError):
+        return frugal(opened, f"the configuration of {spec.backbone.model} cannot be read here")
     choice = chosen_way(spec, options, room_gib)
     opened.decide(f"GPU memory: {choice} ({room_gib:.0f} GiB a worker, samples of at most {sizes.most_tokens} tokens)")
     backbone = opened.backbone.model_copy(update={"activation_checkpointing": choice.is_checkpointed})
@@ -59,6 +67,26 @@ def fitted(opened: OpenStudy, room_gib: float) -> OpenStudy:
         backbone=backbone,
         factory=opened.factory.within(backbone, micro_batch_size=choice.micro_batch_size),
     )
+
+
+def frugal(opened: OpenStudy, reason: str) -> OpenStudy:
+    """Return the study in the way that takes the least memory: how much there is cannot be known.
+
+    Slots that measure packs find out by themselves how many samples at a time fit.
+
+    Args:
+        opened: of the study.
+        reason: why it is not known.
+    """
+    execution, asked = opened.spec.execution, opened.spec.recipe.micro_batch_size
+    is_measured = execution.chosen_executor[0] == "pooled" and execution.pack == "auto" and execution.max_pack > 1
+    is_checkpointed = opened.spec.backbone.activation_checkpointing is not False
+    samples = "as the recipe says" if asked else "as many as a slot finds to fit" if is_measured else "1"
+    activations = "computed again" if is_checkpointed else "kept, as the study says"
+    opened.decide(f"GPU memory: not known ({reason}); samples at a time: {samples}; activations: {activations}")
+    backbone = opened.backbone.model_copy(update={"activation_checkpointing": is_checkpointed})
+    factory = opened.factory.within(backbone, micro_batch_size=None if is_measured else 1)
+    return replace(opened, backbone=backbone, factory=factory)
 
 
 def memory_options(
@@ -109,28 +137,3 @@ def chosen_way(spec: StudySpec, options: Sequence[tuple[bool, MemoryEstimate]], 
         asked=recipe.micro_batch_size,
         room_gib=room_gib,
     )
-
-
-def smallest_card_gib(gpus_per_worker: float) -> float | None:
-    """Return the GiB that a worker has on the smallest card of the cluster's nodes; None where none answers."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0)]
-    asked = [
-        ray.remote(
-            num_cpus=0, num_gpus=gpus_per_worker, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-        )(_card_gib).remote()
-        for node in nodes
-    ]
-    done, late = ray.wait(asked, num_returns=len(asked), timeout=ASK_TIMEOUT_S) if asked else ([], [])
-    for task in late:
-        ray.cancel(task)
-    return min(ray.get(done)) * min(1.0, gpus_per_worker) if done else None
-
-
-def _card_gib() -> float:
-    """Run on a node with a card of its own: the card's memory."""
-    import torch
-
-    return float(torch.cuda.mem_get_info()[1]) / 2**30

@@ -102,15 +102,15 @@ def _pooled_rows(opened: OpenStudy) -> StoredRows | SampleRows:
 
     with_features, why = _choose_features(opened)
     if with_features:
-        execution = opened.spec.execution
+        execution, slots = opened.spec.execution, slots_of(opened)
         try:
             rows = load_encoded_rows(
                 opened.store,
                 opened.needed_rows,
                 opened.backbone,
-                num_encoders=execution.max_concurrent,
+                num_encoders=len(slots),
                 num_threads=execution.num_threads,
-                gpus_per_encoder=execution.gpus_per_worker,
+                gpus_per_encoder=min(slot.gpus_per_worker for slot in slots),  # there is room for all at a time
             )
         except FeaturesNotKeptError as error:
             if execution.vision_features != "auto":

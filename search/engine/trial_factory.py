@@ -56,7 +56,7 @@ class TrialFactory:
         self._fingerprint = backbone_fingerprint
         self._exposures = study.exposures
 
-    def within(self, backbone: BackboneSpec, *, micro_batch_size: int) -> TrialFactory:
+    def within(self, backbone: BackboneSpec, *, micro_batch_size: int | None) -> TrialFactory:
         """Return the factory of the same trials, that go through a GPU in other parts."""
         return TrialFactory(self._study, self._store, backbone, self._fingerprint, micro_batch_size)
 

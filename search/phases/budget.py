@@ -65,7 +65,7 @@ def spent_budget(spec: StudySpec, records: Callable[[], Sequence[Record]], now: 
         "budget_gpu_hours": (spec.budget_gpu_hours, gpus * (sum(map(trial_seconds, trials)) + left_s)),
         "budget_wall_h": (
             spec.budget_wall_h,
-            wall_seconds(every, now()) + left_s / spec.execution.max_concurrent,
+            wall_seconds(every, now()) + left_s / spec.execution.num_slots,
         ),
     }
     for name, (hours, seconds) in needed.items():

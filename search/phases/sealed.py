@@ -67,7 +67,7 @@ def _scored(run: StudyRun, specs: Sequence[TrialSpec], rows: StoredRows) -> list
     """Score trials in as many processes as the study has slots."""
     from trainers.executors.rescore import rescore_trials
 
-    num_tasks = run.spec.execution.max_concurrent
+    num_tasks = run.spec.execution.num_slots
     return rescore_trials(specs, rows, run.run_dir.root, run.resources, num_tasks=num_tasks)
 
 

@@ -74,14 +74,14 @@ def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
     execution, recipe = study.spec.execution, study.spec.recipe
     num_trials = sum(phase.num_trials for phase in phases)
     trial_s = startup_s + step_s * recipe.num_steps
-    wall_s = num_trials * trial_s / execution.max_concurrent
+    wall_s = num_trials * trial_s / execution.num_slots
     wall_s += ASSUMED_POOL_START_S if executor == "pooled" else 0.0
     low, high = (1.0, 1.3) if measured else (1 / SPREAD, SPREAD)
     gpu_s = num_trials * trial_s * execution.num_workers * execution.gpus_per_worker
     source = "measured in this study" if measured else "assumed; after the first trials `plan` uses measured figures"
     assumptions = (
         f"start-up {startup_s:.1f} s a trial, {step_s:.3f} s a step ({source})",
-        f"{execution.max_concurrent} trials at a time, each {execution.num_workers} worker(s) with "
+        f"{execution.num_slots} trials at a time, each {execution.num_workers} worker(s) with "
         f"{execution.cpus_per_worker:g} CPU and {execution.gpus_per_worker:g} GPU",
         f"executor: {executor} ({why})",
         "no trial fails, none is reused, none is stopped early"

@@ -33,6 +33,7 @@ class DetectableDifferences:
         detections: by split, what its comparisons can see there; none where rows are not known yet.
         num_targets: over which it judges.
         num_seeds: of its arms.
+        num_further: seeds that the chosen finalist alone has beside.
         num_comparisons: judged together.
         num_trials: of its search.
         num_search_questions: of one target; assumed before the data are prepared.
@@ -44,6 +45,7 @@ class DetectableDifferences:
     detections: Mapping[str, Detection]
     num_targets: int
     num_seeds: int
+    num_further: int
     num_comparisons: int
     num_trials: int
     num_search_questions: int
@@ -61,6 +63,7 @@ def compute_detectable(study: Study, facts: PlanFacts) -> DetectableDifferences:
     spec, counts = study.spec, facts.counts
     noise, worth_sd = measured_prospects(facts.trials, facts.outcomes, spec.objective_sets)
     seeds = spec.confirm.seeds if spec.design is None else spec.design.seeds
+    num_further = len(spec.confirm.further_seeds) if spec.design is None else 0
     splits = ("confirm", "sealed") if spec.design is None else (spec.design.split,)
     num_comparisons = len(spec.confirm.comparators) + 1
     if spec.design is not None:
@@ -76,12 +79,14 @@ def compute_detectable(study: Study, facts: PlanFacts) -> DetectableDifferences:
                 num_questions=round(len(questions) / sum(1 / n for n in questions)),  # variances add: harmonic mean
                 num_targets=len(questions),
                 num_comparisons=num_comparisons * choices,
+                num_further=num_further,
             )
     return DetectableDifferences(
         noise=noise,
         detections=detections,
         num_targets=len(spec.objective_sets),
         num_seeds=len(seeds),
+        num_further=num_further,
         num_comparisons=num_comparisons,
         num_trials=spec.strategy.num_trials,
         num_search_questions=min((counts.get(name, {}).get("search", 0) for name in spec.objective_sets), default=0)
@@ -95,9 +100,10 @@ def detectable_lines(differences: DetectableDifferences) -> list[str]:
     """What a study can see, in words."""
     noise = differences.noise
     source = f"measured on {noise.num_arms} arms of this study" if noise.is_measured else "assumed before any trial"
+    beside = f" and {differences.num_further} more of the chosen one" if differences.num_further else ""
     lines = [
         f"sees, four times in five, on {split}: a difference of {100 * found.difference:.1f} points "
-        f"({found.num_targets} target(s) of {found.num_questions} questions, {found.num_seeds} seeds an arm, "
+        f"({found.num_targets} target(s) of {found.num_questions} questions, {found.num_seeds} seeds an arm{beside}, "
         f"{differences.num_comparisons} comparisons judged together)"
         for split, found in differences.detections.items()
     ]
@@ -122,7 +128,10 @@ def needed_rows(differences: DetectableDifferences, difference: float) -> list[l
     for number in SHOWN_QUESTIONS:
         seeds = seeds_needed(differences.noise, difference, num_questions=number, **shared)
         rows.append([f"{number}", f"{seeds}" if seeds is not None else "no number up to 20"])
-    own = questions_needed(differences.noise, difference, num_seeds=differences.num_seeds, **shared)
+    further = differences.num_further
+    own = questions_needed(
+        differences.noise, difference, num_seeds=differences.num_seeds, num_further=further, **shared
+    )
     text = f"{own}" if own is not None else "no number: training noise alone hides it"
     rows.append([text, f"{differences.num_seeds} (the study's own)"])
     return rows

@@ -59,7 +59,7 @@ def compute_stages(
         weight_bytes: of the backbone.
     """
     spec, execution = study.spec, study.spec.execution
-    slots, threads = execution.max_concurrent, execution.num_threads * max(1, execution.num_workers)
+    slots, threads = execution.num_slots, execution.num_threads * max(1, execution.num_workers)
     sample_s = (sizes.prepare_s if sizes else ASSUMED_SAMPLE_S) / threads
     kept = sum(counts.kept for counts in manifest.subsets.values())
     packs = sum(pack.num_bytes for pack in manifest.packs or ())

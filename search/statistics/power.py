@@ -6,7 +6,8 @@ The difference of two arms on the mean over T targets has the variance
 
 with S seeds an arm, N questions a target, `shift` the variance by which a training run moves all its answers (on all
 targets alike, to be careful), and `pairing` the variance of one question's paired difference between two runs, half of
-which is what the two mixes find hard and does not go away with seeds. Both come from trials that have finished, or are
+which is what the two mixes find hard and does not go away with seeds. Where one arm has further seeds, 2/S is the sum
+of the reciprocals. Both come from trials that have finished, or are
 assumed and said to be. The formula of Miller (arXiv:2411.00640, section 5) with a term for seeds.
 """
 
@@ -68,17 +69,24 @@ class Detection:
 
 
 def detectable(
-    noise: Noise, *, num_seeds: int, num_questions: int, num_targets: int = 1, num_comparisons: int = 1
+    noise: Noise,
+    *,
+    num_seeds: int,
+    num_questions: int,
+    num_targets: int = 1,
+    num_comparisons: int = 1,
+    num_further: int = 0,
 ) -> Detection:
-    """What two arms of so many seeds and questions can see.
+    """What two arms of so many seeds and questions can see, one of them with `num_further` seeds beside.
 
     Raises:
         ValueError: a number is not positive.
     """
     if min(num_seeds, num_questions, num_targets, num_comparisons) < 1:
         raise ValueError("seeds, questions, targets and comparisons are at least one each")
-    shift, questions = _variances(noise, num_seeds, num_questions, num_targets)
-    half_width = _half_width(shift, questions, num_seeds, num_comparisons)
+    shift, questions = _variances(noise, (num_seeds, num_seeds + num_further), num_questions, num_targets)
+    freedom = (2 + num_comparisons + 1) * (num_seeds - 1) + num_further
+    half_width = _half_width(shift, questions, freedom, num_comparisons)
     return Detection(
         num_seeds=num_seeds,
         num_questions=num_questions,
@@ -105,7 +113,13 @@ def seeds_needed(
 
 
 def questions_needed(
-    noise: Noise, difference: float, *, num_seeds: int, num_targets: int = 1, num_comparisons: int = 1
+    noise: Noise,
+    difference: float,
+    *,
+    num_seeds: int,
+    num_targets: int = 1,
+    num_comparisons: int = 1,
+    num_further: int = 0,
 ) -> int | None:
     """Fewest questions a target that see a difference; None where training noise alone hides it."""
     low, high = 1, MOST_QUESTIONS
@@ -117,6 +131,7 @@ def questions_needed(
             num_questions=num_questions,
             num_targets=num_targets,
             num_comparisons=num_comparisons,
+            num_further=num_further,
         )
         return found.difference <= difference
 
@@ -166,15 +181,15 @@ def trials_needed(gain: float, *, worth_sd: float, noise_sd: float, most: int = 
     return None
 
 
-def _variances(noise: Noise, num_seeds: int, num_questions: int, num_targets: int) -> tuple[float, float]:
+def _variances(noise: Noise, seeds: tuple[int, int], num_questions: int, num_targets: int) -> tuple[float, float]:
     """Of the difference of two arms: what training adds, what the questions add."""
-    shift = 2 * noise.shift_sd**2 / num_seeds
+    runs = 1 / seeds[0] + 1 / seeds[1]
     # Averaging over seeds leaves what the mixes find hard (about half of a single pair's variance) as it is.
-    paired = noise.pairing * (0.5 + 0.5 / num_seeds) / num_questions
-    return shift, paired / num_targets
+    paired = noise.pairing * (0.5 + 0.25 * runs) / num_questions
+    return runs * noise.shift_sd**2, paired / num_targets
 
 
-def _half_width(shift: float, questions: float, num_seeds: int, num_comparisons: int) -> float:
+def _half_width(shift: float, questions: float, freedom: int, num_comparisons: int) -> float:
     """Of the interval that decides: each part of the variance by its own quantile (Cochran, Biometrics 20, 1964).
 
     Questions are many; seeds have the degrees of freedom of both arms and of what the other arms of the same
@@ -183,6 +198,5 @@ def _half_width(shift: float, questions: float, num_seeds: int, num_comparisons:
     from scipy.stats import norm, t
 
     level = 1 - ALPHA / (2 * num_comparisons)
-    freedom = (2 + num_comparisons + 1) * (num_seeds - 1)
     of_seeds = norm.ppf(level) if freedom < 1 else t.ppf(level, freedom)
     return math.sqrt(float(of_seeds**2 * shift + norm.ppf(level) ** 2 * questions))

@@ -69,7 +69,7 @@ class ExecutionSection(BaseModel):
 
     @property
     def num_slots(self) -> int:
-        """Slots of the pooled executor."""
+        """Slots of the pooled executor; of the nested one, trials at a time."""
         return sum(shape.count for shape in self.slots) or self.max_concurrent
 
     @property

@@ -88,7 +88,10 @@ def model_without_weights(spec: BackboneSpec) -> Any:
     eager = {"attn_implementation": "eager"} if spec.attention == "eager" else {}
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(
-            configuration_of(spec), dtype=getattr(torch, spec.dtype), **eager
+            configuration_of(spec),
+            dtype=getattr(torch, spec.dtype),
+            trust_remote_code=spec.trust_remote_code,
+            **eager,
         )
     return model.requires_grad_(False)
 

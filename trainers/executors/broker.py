@@ -149,9 +149,10 @@ class Broker:
 
         Work that was handed over was saved by a slot that had to leave: no attempt of it has failed.
         """
-        lease = self._leases.pop(slot, None)
+        lease = self._leases.get(slot)
         if lease is None or lease.work != work:
-            return
+            return  # another process of this slot may hold other work by now
+        del self._leases[slot]
         if not is_handed_over:
             self._requeue(work, reason="its slot gave it back")
         elif left := self._open_in(work):

@@ -37,6 +37,10 @@ from trainers.trial.spec import EvalRequest, TrialSpec
 CHECKPOINT_S = 60.0  # training time that a dying slot may cost
 
 
+class _LeavingError(LeaseLostError):
+    """The slot has to go, but what it holds is still its own: it is saved."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PackListener:
     """Who is told what happens to trials, and decides on rungs.
@@ -46,7 +50,7 @@ class PackListener:
         on_rung: called with a trial, the step and its outcomes so far; returns whether it goes on.
         on_publish: called before anything of a trial is published; raises `LeaseLostError`.
         on_end: called with a trial and its status, after it was published.
-        is_leaving: whether to save what is on its way and end, asked after every step.
+        is_leaving: whether to save what is on its way and end, asked after every step and every batch of questions.
     """
 
     on_progress: Callable[[bool], None] = lambda is_training: None
@@ -145,6 +149,14 @@ class PackRun:
 
     def _train(self, pack: Pack) -> None:
         trial_of = {trial.member: trial for trial in self._open.values()}
+        try:
+            self._train_members(pack, trial_of)
+        except _LeavingError:
+            for member in pack.members:
+                self._save(pack, trial_of[member])
+            raise
+
+    def _train_members(self, pack: Pack, trial_of: Mapping[Member | None, _Trial]) -> None:
         saved_s = dict.fromkeys(pack.members, 0.0)
         self._at_rungs(
             pack, trial_of
@@ -163,10 +175,8 @@ class PackRun:
                     self._save(pack, trial_of[member])
                     saved_s[member] = member.train_s
             self._end_members(pack, trial_of, [m for m in pack.members if m.num_steps >= m.recipe.num_steps])
-            if pack.members and self._context.listener.is_leaving():
-                for member in pack.members:
-                    self._save(pack, trial_of[member])
-                raise LeaseLostError
+            if pack.members:
+                self._leave_if_asked()
 
     def _stop_late(self, pack: Pack, trial_of: Mapping[Member | None, _Trial]) -> None:
         for member in list(pack.members):
@@ -229,7 +239,7 @@ class PackRun:
                     split=request.split,
                     batch_size=max(1, spec.eval_batch_size // len(trials)),
                     generate=request.generate,
-                    on_batch=lambda: self._context.listener.on_progress(False),
+                    on_batch=self._on_scored,
                 )
             eval_s = (time.monotonic() - started) / len(trials)
             for trial, outcomes in zip(trials, scored, strict=True):
@@ -238,6 +248,14 @@ class PackRun:
                         step = trial.member.num_steps if trial.member else None
                         trial.evaluations.append(summarise(trial.spec, own, outcomes, eval_s, step=step))
                         trial.outcomes.setdefault(own.split, []).extend(outcomes)
+
+    def _on_scored(self) -> None:
+        self._context.listener.on_progress(False)
+        self._leave_if_asked()
+
+    def _leave_if_asked(self) -> None:
+        if self._context.listener.is_leaving():
+            raise _LeavingError
 
     def _publish(
         self, trial: _Trial, status: TrialStatus, *, error: str | None = None, weights: AdapterWeights | None = None

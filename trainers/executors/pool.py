@@ -152,15 +152,19 @@ class SlotPool:
             if state["fatal"] is not None:
                 return
             now_taken = state["num_leases"].get(name, 0)
-            failed = failed + 1 if now_taken == taken else 0
+            if now_taken != taken:
+                failed = 0
+            elif reason is not None:  # who ended by itself was recycled, or its node is taken away
+                failed += 1
             taken = now_taken
+            if reason is None:
+                continue
             if failed >= MAX_FAILED_STARTS:
-                words = f"{name} was started {failed} times and took no trial ({reason or 'it ended'}); see `ray logs`"
+                words = f"{name} was started {failed} times and took no trial ({reason}); see `ray logs`"
                 ray.get(self.broker.fail.remote(words))
                 return
-            if reason is not None:
-                idle = f", {failed} of {MAX_FAILED_STARTS} times before it took a trial" if failed else ""
-                self._untold.append(f"{name} ended ({reason}{idle}); it is started again")
+            idle = f", {failed} of {MAX_FAILED_STARTS} times before it took a trial" if failed else ""
+            self._untold.append(f"{name} ended ({reason}{idle}); it is started again")
 
     def _run_once(self, name: str, resources: TrialResources) -> str | None:
         """Run one process of a slot to its end; return why it died, None when it ended by itself."""
@@ -169,9 +173,10 @@ class SlotPool:
         from ray.train.torch import TorchTrainer
 
         measured = ray.get(self.broker.state.remote())["measured"].get(name)
+        slot = replace(self.make_config(name, self.broker), measured=measured, resources=resources)
         trainer = TorchTrainer(
             serve_slot,
-            train_loop_config={"slot": replace(self.make_config(name, self.broker), measured=measured)},
+            train_loop_config={"slot": slot},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=1,
                 use_gpu=resources.gpus_per_worker > 0,

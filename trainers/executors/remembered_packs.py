@@ -24,7 +24,7 @@ def packs_file() -> Path:
     return Path(base) / "recombine" / "packs.json"
 
 
-def pack_key(spec: TrialSpec, *, max_pack: int, num_threads: int, with_features: bool) -> str:
+def pack_key(spec: TrialSpec, *, max_pack: int, num_threads: int, with_features: bool, gpus: float) -> str:
     """Return what a measurement holds for: device, versions, backbone, and the shape of a fine-tune and of its rows.
 
     Args:
@@ -32,6 +32,7 @@ def pack_key(spec: TrialSpec, *, max_pack: int, num_threads: int, with_features:
         max_pack: largest pack that is tried.
         num_threads: torch threads.
         with_features: samples carry kept vision features.
+        gpus: that the slot occupies; of a part of a card others take theirs.
     """
     recipe = spec.recipe.identity()
     shape = {name: value for name, value in recipe.items() if name.startswith("lora_") or name == "batch_size"}
@@ -42,7 +43,7 @@ def pack_key(spec: TrialSpec, *, max_pack: int, num_threads: int, with_features:
             "backbone": spec.backbone_fingerprint,
             "numerics": [spec.backbone.dtype, spec.backbone.attention, spec.backbone.activation_checkpointing],
             "shape": {**shape, "micro_batch_size": spec.recipe.micro_batch_size, "rows": spec.rows_digest},
-            "packing": [max_pack, num_threads, with_features],
+            "packing": [max_pack, num_threads, with_features, gpus],
         }
     )
 
@@ -55,7 +56,7 @@ def remembered(key: str) -> Mapping[str, Any] | None:
     size, step_s = found.get("pack_size"), found.get("step_s")
     if not isinstance(size, int) or not isinstance(step_s, dict):
         return None
-    return {"pack_size": size, "step_s": step_s, "micro_batch_size": None}
+    return {"pack_size": size, "step_s": step_s, "micro_batch_size": None, "is_memory_short": False}
 
 
 def remember(key: str, measured: Mapping[str, Any]) -> None:
@@ -63,7 +64,7 @@ def remember(key: str, measured: Mapping[str, Any]) -> None:
 
     A file that cannot be written is no error.
     """
-    if measured.get("micro_batch_size") is not None:
+    if measured["is_memory_short"]:
         return
     entries = {name: entry for name, entry in _read().items() if name != key}
     entries[key] = {"pack_size": measured["pack_size"], "step_s": dict(measured["step_s"])}

@@ -32,6 +32,16 @@ def worker_resources(resources: TrialResources) -> dict[str, float]:
     return bundle
 
 
+def most_on_node(resources: TrialResources) -> int:
+    """Return how many such workers the node that this runs on could hold if it did nothing else; 1 at least."""
+    import ray
+
+    here = ray.get_runtime_context().get_node_id()
+    totals: dict[str, float] = next((node["Resources"] for node in ray.nodes() if node["NodeID"] == here), {})
+    held = [totals.get(name, 0.0) / amount for name, amount in worker_resources(resources).items() if amount]
+    return max(1, int(min(held, default=1)))
+
+
 def proxy_bundle(resources: TrialResources) -> dict[str, float]:
     """Return what the Tune trial itself occupies: nothing while its workers work, everything in local mode."""
     return worker_resources(resources) if resources.num_workers == 0 else {"CPU": 0.0, "memory": 1.0}

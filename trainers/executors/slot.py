@@ -6,7 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
 from trainers.executors.kept_memory import keep_freed_memory
 from trainers.executors.process_memory import MemoryGrowth
+from trainers.executors.resources import TrialResources, most_on_node
 from trainers.rows.encoded_blocks import SampleRows
+from trainers.rows.prepared_questions import memory_for_questions
 from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import TRIALS_DIR, attempt_name
 from trainers.trial.spec import TrialSpec
@@ -37,6 +39,7 @@ class SlotConfig:
         num_threads: torch threads of a worker.
         measure: a fine-tune to measure packing with; None measures nothing.
         measured: what an earlier process of this slot measured: not measured again.
+        resources: that it occupies; of the pool.
         max_pack: largest pack that is tried.
         checkpoint_s: training time between two checkpoints.
         recycle_trials: trials after which the process ends and another begins.
@@ -53,6 +56,7 @@ class SlotConfig:
     checkpoint_s: float
     recycle_trials: int = RECYCLE_TRIALS
     measured: Mapping[str, Any] | None = None
+    resources: TrialResources = field(default_factory=TrialResources)
 
 
 def serve_slot(config: Mapping[str, Any]) -> None:
@@ -68,6 +72,8 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     slot: SlotConfig = config["slot"]
     keep_freed_memory()
     torch.set_num_threads(slot.num_threads)
+    if isinstance(slot.rows, StoredRows):
+        slot.rows.questions.most_bytes = memory_for_questions(most_on_node(slot.resources))
     started_at = time.time()
     try:
         backbone = load_backbone(slot.backbone)
@@ -97,7 +103,13 @@ def measured_packs(slot: SlotConfig, backbone: Any) -> Mapping[str, Any]:
     if slot.measure is None or slot.max_pack == 1:
         return {}
     has_features = not isinstance(slot.rows, StoredRows)
-    key = pack_key(slot.measure, max_pack=slot.max_pack, num_threads=slot.num_threads, with_features=has_features)
+    key = pack_key(
+        slot.measure,
+        max_pack=slot.max_pack,
+        num_threads=slot.num_threads,
+        with_features=has_features,
+        gpus=slot.resources.gpus_per_worker,
+    )
     known = remembered(key)
     if known is not None:
         return {**known, "is_remembered": True}
@@ -208,7 +220,7 @@ class _Server:
             attempt=attempt_name(),
             submitted_at=work.submitted_at,
             backbone=self._backbone,
-            on_batch=lambda: self._on_progress(False),
+            on_batch=self._on_scored,
         )
         self._on_end(spec, result.status)
 
@@ -228,6 +240,14 @@ class _Server:
         if beat == "lost":
             raise LeaseLostError
         self._is_leaving = self._is_leaving or beat == "leave" or _is_reclaimed()
+
+    def _on_scored(self) -> None:
+        """Nothing is lost by leaving: the weights are published, and scores that are missing are added elsewhere."""
+        from trainers.trial.failures import LeaseLostError
+
+        self._on_progress(False)
+        if self._is_leaving:
+            raise LeaseLostError
 
     def _on_publish(self) -> None:
         """Ask whether the lease still holds, however lately it did."""

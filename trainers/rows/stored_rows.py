@@ -7,6 +7,7 @@ share. So nothing is copied before a study begins, and nothing has to fit anywhe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,7 +33,7 @@ COLUMNS = (
 
 
 def _no_questions() -> PreparedQuestions:
-    return PreparedQuestions(memory_for_questions())
+    return PreparedQuestions(memory_for_questions(os.cpu_count() or 1))  # slots know better, and say so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +53,21 @@ class StoredRows:
     def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
         """Return the first `num_rows` rows (all when None) as an Arrow table of `COLUMNS`.
 
-        Where packs hold the images, it has the column `places` instead of theirs. Questions are kept, for every trial
-        answers them all.
+        Where packs hold the images, it has the column `places` instead of theirs. Such questions are kept, for every
+        trial answers them all.
 
         Raises:
             StoreError: there is no such partition, it is shorter than asked for, or damaged.
         """
         if split == "train":
             return self._read(subset, split, num_rows)
-        if (subset, split) not in self._asked:
-            self._asked[(subset, split)] = self._read(subset, split, None)
-        return self._asked[(subset, split)].slice(0, num_rows)
+        kept = self._asked.get((subset, split))
+        if kept is None:
+            kept = self._read(subset, split, None)
+            if "places" not in kept.column_names:  # images in the rows are too large to be kept in every process
+                return kept.slice(0, num_rows)
+            self._asked[(subset, split)] = kept
+        return kept.slice(0, num_rows)
 
     def composition(self, composition: Mapping[str, int]) -> Any:
         """Return the training rows of a composition: subsets by name, each the first rows of its own order."""

@@ -34,7 +34,8 @@ def measure_pack_sizes(
     Returns:
         ``pack_size`` (the fastest by at least `LEAST_GAIN` over half of it); ``step_s``: seconds of one step of one
         member by size; ``micro_batch_size``: None, or, where even one fine-tune did not fit, the largest part of its
-        micro-batch, halved and halved again, that did (1 if none). Then the pack size is 1.
+        micro-batch, halved and halved again, that did (1 if none). Then the pack size is 1. ``is_memory_short``:
+        whether anything that was tried did not fit.
 
     Raises:
         Exception: whatever the rows or the model throw that is not for want of memory.
@@ -48,12 +49,16 @@ def measure_pack_sizes(
     while step_of(1, recipe) is None:  # the first steps of a process are slower: not counted
         smaller = halved_micro_batch(recipe)
         if smaller is None:
-            return {"pack_size": 1, "step_s": {}, "micro_batch_size": 1}
+            return {"pack_size": 1, "step_s": {}, "micro_batch_size": 1, "is_memory_short": True}
         recipe = smaller
     was_cut = recipe.micro_batch_size != spec.recipe.micro_batch_size
     step_s: dict[int, float] = {}
     best, size = 1, 1
-    while size <= (1 if was_cut else max_pack) and (seconds := step_of(size, recipe)) is not None:
+    is_memory_short = was_cut
+    while size <= (1 if was_cut else max_pack):
+        if (seconds := step_of(size, recipe)) is None:
+            is_memory_short = True
+            break
         step_s[size] = seconds
         if size > 1 and step_s[best] / seconds < LEAST_GAIN:
             break
@@ -62,6 +67,7 @@ def measure_pack_sizes(
         "pack_size": best,
         "step_s": {str(size): seconds for size, seconds in step_s.items()},
         "micro_batch_size": recipe.micro_batch_size if was_cut else None,
+        "is_memory_short": is_memory_short,
     }
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.nodes.room import judge_room
+from cluster.nodes import room
+from cluster.nodes.room import judge_room, require_room, tells_of_no_autoscaler
 from tests.makers.ray_head import HeadNode
 
 SMALL, GPU = {"CPU": 4.0, "memory": 1e9}, {"CPU": 8.0, "GPU": 2.0}
@@ -34,6 +38,50 @@ def test_what_no_node_can_hold_is_refused(to_come: list[dict[str, float]]) -> No
     assert "execution.cpus_per_worker" in str(caught.value.hint)
     with pytest.raises(ClusterError, match="at most 0 GPU"):
         judge_room({"GPU": 1.0}, 1, [], [])
+
+
+def status(*kinds: str) -> bytes:
+    """What Ray's monitor writes of the nodes it has."""
+    return json.dumps({"autoscaler_report": {"active_nodes": dict.fromkeys(kinds, 1), "pending_nodes": []}}).encode()
+
+
+def test_only_a_monitor_without_a_configuration_says_that_no_node_will_come() -> None:
+    assert tells_of_no_autoscaler(status(f"node_{'0a' * 28}", f"node_{'1b' * 28}"))
+    for kinds in (("ray.head.default",), ("head-group", "gpu-spot"), ("node_gpu",), ()):
+        assert not tells_of_no_autoscaler(status(*kinds))
+    assert not tells_of_no_autoscaler(b'{"time": 1.0}')
+
+
+@pytest.mark.parametrize(
+    ("nodes", "written", "is_refused"),
+    [
+        ([{"memory": 1e9}], status(f"node_{'0a' * 28}"), False),  # the head alone, which holds no slot
+        ([SMALL], status("head-group"), False),
+        ([SMALL], None, False),  # the second autoscaler
+        ([SMALL], status(f"node_{'0a' * 28}"), True),
+    ],
+)
+def test_a_study_that_an_autoscaler_may_make_room_for_waits(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, float]], written: bytes | None, is_refused: bool
+) -> None:
+    import ray
+    import ray.experimental.internal_kv
+    from ray._private.state import state
+
+    alive: list[dict[str, Any]] = [{"Alive": True, "Resources": resources} for resources in nodes]
+    monkeypatch.setattr(ray, "nodes", lambda: alive)
+    monkeypatch.setattr(type(state), "get_cluster_config", lambda self: None)
+    monkeypatch.setattr(ray.experimental.internal_kv, "_internal_kv_get", lambda key: written)
+    monkeypatch.setattr(room, "STATUS_WAIT_S", 0.0)
+    monkeypatch.setattr(room, "time", SimpleNamespace(monotonic=iter(range(9)).__next__, sleep=lambda seconds: None))
+    if is_refused:
+        with pytest.raises(ClusterError, match="nodes have at most 4 CPU and 0 GPU"):
+            require_room({"CPU": 1.0, "GPU": 1.0}, 2)
+    else:
+        told = require_room({"CPU": 1.0, "GPU": 1.0}, 2)
+        assert told is not None
+        assert told.startswith("slots: 0 of 2 have room")
+        assert told.endswith("the others wait for nodes")
 
 
 @pytest.mark.ray

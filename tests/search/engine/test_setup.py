@@ -9,6 +9,8 @@ import pytest
 
 from datasets_spec.errors import UserError
 from search.engine import setup
+from search.study.execution import ExecutionSection
+from trainers.executors.resources import TrialResources
 from trainers.rows import encoded_blocks
 from trainers.rows.kept_features import FeaturesNotKeptError
 from trainers.rows.stored_rows import StoredRows
@@ -17,9 +19,15 @@ STORE: Any = object()
 
 
 def opened_with(vision_features: str | bool, said: list[str]) -> Any:
-    execution = SimpleNamespace(vision_features=vision_features, max_concurrent=1, num_threads=1, gpus_per_worker=0.0)
+    kinds = {"vision_features": vision_features, "gpus_per_worker": 1, "slots": [{"count": 3}, {"gpus": 0.5}]}
+    execution = ExecutionSection.model_validate(kinds)
     return SimpleNamespace(
-        spec=SimpleNamespace(execution=execution), store=STORE, needed_rows={}, backbone=None, decide=said.append
+        spec=SimpleNamespace(execution=execution),
+        store=STORE,
+        needed_rows={},
+        backbone=None,
+        decide=said.append,
+        resources=TrialResources(gpus_per_worker=1.0),
     )
 
 
@@ -41,3 +49,10 @@ def test_auto_trains_on_pixels_and_says_why() -> None:
 def test_features_that_were_asked_for_are_an_error() -> None:
     with pytest.raises(UserError, match="2 of 8 answers"):
         setup._pooled_rows(opened_with(True, []))
+
+
+def test_every_slot_has_an_encoder_and_all_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(encoded_blocks, "load_encoded_rows", lambda *places, **options: asked.update(options))
+    setup._pooled_rows(opened_with(True, []))
+    assert asked == {"num_encoders": 4, "num_threads": 1, "gpus_per_encoder": 0.5}

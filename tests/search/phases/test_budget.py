@@ -41,7 +41,8 @@ def test_hours_between_two_runs_do_not_count() -> None:
 
 def test_the_search_ends_while_the_confirmation_fits(tmp_path: Path) -> None:
     confirm = {"num_finalists": 2, "seeds": [101, 102], "comparators": ["control", "all-data", "best-single"]}
-    changes = {"confirm": confirm, "execution": {"max_concurrent": 1}, "budget_wall_h": 10.0}
+    # One slot, whatever stands in `max_concurrent` beside it.
+    changes = {"confirm": confirm, "execution": {"slots": [{"count": 1}], "max_concurrent": 8}, "budget_wall_h": 10.0}
     spec = open_study(tmp_path, changes).spec
     assert num_confirm_trials(spec) == 2 * (2 + 2 + len(spec.eval_sets))
     needed_h = HOURS_OF_A_TRIAL * (num_confirm_trials(spec) + 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from search.engine.recorder import Recorder
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
-from search.phases.sealed import FILE, earlier_openings, note_opening, open_sealed
+from search.phases.sealed import FILE, _scored, earlier_openings, note_opening, open_sealed
+from search.study.execution import ExecutionSection
 from search.study.run_dir import RunDir
 from search.vocabulary import Stage
 from tests.makers.s3_server import S3Server
 from tests.makers.study_fixture import evaluations_of, make_factory, open_study, plan_trial, trial_result, write_store
 from trainers.executors.resources import TrialResources
+from trainers.rows.stored_rows import StoredRows
 
 
 class NoEngine:
@@ -113,3 +116,22 @@ def test_openings_are_noted_in_a_bucket_too(s3_anew: S3Server, monkeypatch: pyte
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     forget_sessions()
     assert not note_opening(root, {"a": "1"}, "you", "yours")
+
+
+def test_it_is_scored_by_as_many_processes_as_there_are_slots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    from trainers.executors import rescore
+
+    asked: list[int] = []
+
+    def rescore_trials(*given: Any, num_tasks: int) -> list[Any]:
+        asked.append(num_tasks)
+        return []
+
+    monkeypatch.setattr(rescore, "rescore_trials", rescore_trials)
+    run = open_run(tmp_path, tmp_path / "run", said)
+    kinds = ExecutionSection.model_validate({"slots": [{"count": 3}, {"cpus": 2}]})
+    study = replace(run.study, spec=run.spec.model_copy(update={"execution": kinds}))
+    assert _scored(replace(run, study=study), [], StoredRows(store=run.store)) == []
+    assert asked == [4]

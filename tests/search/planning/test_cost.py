@@ -106,3 +106,10 @@ def test_relations_are_shown_for_every_pair(tmp_path: Path) -> None:
         ["ct-lung", "area+task", "modality"],
         ["mr-brain", "modality", "area"],
     ]
+
+
+def test_kinds_of_slots_are_counted(tmp_path: Path) -> None:
+    usual = planned(open_study(tmp_path / "a", {"execution.max_concurrent": 4}), tmp_path)
+    by_kind = planned(open_study(tmp_path / "b", {"execution.slots": [{"count": 3}, {"cpus": 2}]}), tmp_path)
+    assert by_kind.wall_s == usual.wall_s
+    assert any(line.startswith("4 trials at a time") for line in by_kind.assumptions)

@@ -34,6 +34,8 @@ def test_the_slower_of_gpu_and_threads_bounds_training(tmp_path: Path) -> None:
     assert fed.seconds == pytest.approx(steps * 0.1)
     halved = stages_of(tmp_path / "c", execution__max_concurrent=4)["train"]
     assert halved.seconds == pytest.approx(phantom.seconds / 2)
+    by_kind = stages_of(tmp_path / "d", execution__slots=[{"count": 3}, {"gpus": 0.5}])["train"]
+    assert by_kind.seconds == pytest.approx(halved.seconds)
     assert halved.num_bytes == phantom.num_bytes
 
 

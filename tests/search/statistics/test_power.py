@@ -41,7 +41,7 @@ def test_more_of_anything_sees_more_and_more_comparisons_see_less(seeds: int, qu
         numbers = {"num_seeds": seeds, "num_questions": questions, "num_targets": targets} | change
         return detectable(ASSUMED, **numbers).difference
 
-    assert see(num_seeds=seeds + 1) < see()
+    assert see(num_seeds=seeds + 1) < see(num_further=1) < see()
     assert see(num_questions=2 * questions) < see()
     assert see(num_targets=targets + 1) < see()
     assert see(num_comparisons=9) > see()

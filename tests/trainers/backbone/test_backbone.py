@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from datasets_spec.errors import UserError
 from trainers.backbone import backbone
-from trainers.backbone.backbone import backbone_fingerprint, load_backbone
+from trainers.backbone.backbone import backbone_fingerprint, load_backbone, model_without_weights
 from trainers.backbone_spec import PHANTOM_DIR, BackboneSpec
 
 
@@ -74,6 +75,21 @@ def test_the_shipped_phantom_is_the_same_by_name_and_by_folder_and_as_before(
     before = fingerprint_of(copy)
     monkeypatch.undo()
     assert fingerprint_of(copy) != before
+
+
+def test_own_code_is_trusted_without_weights_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+
+    asked: list[object] = []
+
+    def from_config(config: object, **options: object) -> torch.nn.Module:
+        asked.append(options["trust_remote_code"])
+        return torch.nn.Linear(1, 1)
+
+    monkeypatch.setattr(transformers.AutoModelForImageTextToText, "from_config", from_config)
+    for is_trusted in (True, False):
+        model_without_weights(BackboneSpec(trust_remote_code=is_trusted).resolved(gpus_per_worker=0))
+    assert asked == [True, False]
 
 
 def test_a_model_that_cannot_be_loaded_is_the_users_to_repair(tmp_path: Path) -> None:

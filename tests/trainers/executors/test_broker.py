@@ -72,6 +72,21 @@ def test_trials_of_a_dead_process_are_tried_again_alone_and_first() -> None:
     assert list(leased(at, "a", 1.0).specs) == ["later"]
 
 
+def test_what_an_ended_process_finishes_late_is_not_what_its_slot_holds_now() -> None:
+    at = broker("a")
+    at.submit(work("t", "x"))
+    at.submit(work("u", "y"))
+    late = leased(at, "a")
+    end(at, late)
+    at.register("a", "2", {}, now=1.0)
+    held = leased(at, "a", 1.0)
+    at.finish("a", late)
+    assert at.held() == {"a": ["y"]}
+    assert at.heartbeat("a", held, is_training=True, now=1.0)
+    at.finish("a", held)
+    assert at.held() == {}
+
+
 def test_a_trial_that_kills_its_process_again_and_again_fails() -> None:
     at = broker("a")
     at.submit(work("t", "x"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.makers.families import tiny_backbone
 from tests.trainers.executors.test_one_trial import NUM_QUESTIONS, ROWS, files_of, folder_of, make_spec, request
 from trainers.backbone.backbone import Backbone
 from trainers.executors.one_trial import run_trial
+from trainers.executors.slot import SlotConfig, _Server
 from trainers.trial.failures import LeaseLostError
 
 
@@ -41,3 +43,16 @@ def test_who_lost_the_trial_while_scoring_writes_and_says_nothing(tmp_path: Path
     assert files_of(folder_of(tmp_path, make_spec())) == before
     assert [path.name for path in tmp_path.iterdir()] == [make_spec().folder_name]
     assert not any("lora" in name for name, _ in backbone.model.named_modules())
+
+
+def test_a_slot_that_must_leave_adds_no_further_scores(tmp_path: Path, backbone: Backbone) -> None:
+    config = SlotConfig(
+        name="a", broker=None, backbone=make_spec().backbone, rows=ROWS, run_dir=tmp_path, num_threads=1,
+        measure=None, max_pack=1, checkpoint_s=60.0,
+    )  # fmt: skip
+    server = _Server(config, backbone, "process", None, None)
+    server._beaten_at = time.monotonic() + 600  # no beat is due
+    server._on_scored()
+    server._is_leaving = True
+    with pytest.raises(LeaseLostError):
+        server._on_scored()

@@ -231,6 +231,25 @@ def test_who_must_leave_saves_after_the_step_and_another_goes_on(
     assert told.ends == [(0, "finished")]
 
 
+@pytest.mark.parametrize(("rungs", "num_steps"), [((), 3), ((2,), 2)])
+def test_who_must_leave_while_questions_are_answered_saves_what_was_trained(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, rungs: tuple[int, ...], num_steps: int
+) -> None:
+    (spec,) = specs(1, rungs=rungs)
+    told, beats = Told(), [True]
+    leaving = context(tmp_path, backbone, encoded, told, on_progress=beats.append, is_leaving=lambda: not beats[-1])
+    with pytest.raises(LeaseLostError):
+        run_packed_trials(leaving, [spec], attempt="1")
+    saved = load_checkpoint(checkpoint_file(tmp_path, spec.train_id), spec.train_id)
+    assert saved is not None
+    assert saved.optimizer.num_steps == num_steps
+    assert beats.count(False) == 1  # the first batch of questions was the last
+    run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="2")
+    run_trial(spec, ROWS, tmp_path / "alone", attempt="1", submitted_at=0.0, backbone=backbone)
+    resumed, whole = folder_of(tmp_path / "trials", spec), folder_of(tmp_path / "alone", spec)
+    assert read_result(resumed).adapter_sha256 == read_result(whole).adapter_sha256
+
+
 def test_a_beat_is_given_for_every_micro_batch_and_every_batch_of_questions(
     tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
 ) -> None:

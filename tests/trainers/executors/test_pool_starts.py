@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,6 +97,27 @@ def test_what_a_slot_measured_is_kept_and_not_measured_again(tmp_path: Path) -> 
     assert measured_packs(config, None) == measured
 
 
+def test_a_slot_is_told_what_it_occupies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+    import ray.train.torch
+
+    given: dict[str, Any] = {}
+
+    class Trainer:
+        def __init__(self, serve: Any, *, train_loop_config: dict[str, Any], **options: Any) -> None:
+            given.update(train_loop_config)
+
+        def fit(self) -> None:
+            return
+
+    monkeypatch.setattr(ray.train.torch, "TorchTrainer", Trainer)
+    monkeypatch.setattr(ray, "get", lambda reference: {"measured": {}})
+    pool = make_pool(tmp_path, "toy", [])
+    pool.broker = SimpleNamespace(state=SimpleNamespace(remote=lambda: None))
+    assert pool._run_once("slot-0", TrialResources(gpus_per_worker=0.5)) is None
+    assert given["slot"].resources.gpus_per_worker == 0.5
+
+
 def scripted(runs: Sequence[Callable[[Any], str | None]]) -> type[SlotPool]:
     """A pool whose slot's processes are functions of the broker."""
     left = list(runs)
@@ -113,6 +135,11 @@ def dies(broker: Any) -> str | None:
 
 def waits_for_room(broker: Any) -> str | None:
     return "ControllerError <- WorkerGroupStartupTimeoutError"
+
+
+def ends_by_itself(broker: Any) -> str | None:
+    """Its node is drained, or it is recycled."""
+    return None
 
 
 def takes_a_trial_and_dies(broker: Any) -> str | None:
@@ -135,6 +162,7 @@ def test_only_deaths_without_a_trial_are_counted_and_all_are_told(local_ray: Non
     said: list[str] = []
     runs = [
         *[waits_for_room] * (MAX_FAILED_STARTS + 1),
+        *[ends_by_itself] * (MAX_FAILED_STARTS + 1),
         dies,
         dies,
         takes_a_trial_and_dies,

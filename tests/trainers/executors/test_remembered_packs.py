@@ -11,11 +11,12 @@ from tests.makers.table_rows import TableRows
 from tests.trainers.executors.test_one_trial import make_spec
 from trainers.executors import remembered_packs
 from trainers.executors.remembered_packs import pack_key, packs_file, remember, remembered
+from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig, measured_packs
 from trainers.training import pack_size
 
 SPEC = make_spec({"a": 4})
-MEASURED = {"pack_size": 4, "step_s": {"1": 0.5, "4": 0.2}, "micro_batch_size": None}
+MEASURED = {"pack_size": 4, "step_s": {"1": 0.5, "4": 0.2}, "micro_batch_size": None, "is_memory_short": False}
 
 
 @pytest.fixture(autouse=True)
@@ -24,13 +25,14 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def key(**changes: Any) -> str:
-    return pack_key(changes.pop("spec", SPEC), **{"max_pack": 8, "num_threads": 1, "with_features": True, **changes})
+    usual = {"max_pack": 8, "num_threads": 1, "with_features": True, "gpus": 1.0}
+    return pack_key(changes.pop("spec", SPEC), **{**usual, **changes})
 
 
-def slot(tmp_path: Path) -> SlotConfig:
+def slot(tmp_path: Path, **changes: Any) -> SlotConfig:
     return SlotConfig(
         name="a", broker=None, backbone=SPEC.backbone, rows=TableRows(tables={}), run_dir=tmp_path, num_threads=1,
-        measure=SPEC, max_pack=8, checkpoint_s=60.0,
+        measure=SPEC, max_pack=8, checkpoint_s=60.0, **changes,
     )  # fmt: skip
 
 
@@ -45,6 +47,8 @@ def test_a_second_slot_does_not_measure(tmp_path: Path, monkeypatch: pytest.Monk
     first, second = measured_packs(slot(tmp_path), None), measured_packs(slot(tmp_path), None)
     assert (len(calls), dict(first)) == (1, MEASURED)
     assert dict(second) == {**MEASURED, "is_remembered": True}
+    measured_packs(slot(tmp_path, resources=TrialResources(gpus_per_worker=0.5)), None)  # a part of such a device
+    assert len(calls) == 2
 
 
 def test_whatever_decides_the_time_of_a_step_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +57,8 @@ def test_whatever_decides_the_time_of_a_step_is_part_of_the_key(monkeypatch: pyt
 
     other_backbone = SPEC.backbone.model_copy(update={"dtype": "bfloat16"})
     keys = [
-        key(), key(max_pack=4), key(num_threads=2), key(with_features=False), key(spec=with_recipe(lora_rank=9)),
+        key(), key(gpus=0.5), key(max_pack=4),
+        key(num_threads=2), key(with_features=False), key(spec=with_recipe(lora_rank=9)),
         key(spec=with_recipe(batch_size=9)), key(spec=with_recipe(micro_batch_size=1)),
         key(spec=SPEC.model_copy(update={"backbone": other_backbone})),
         key(spec=SPEC.model_copy(update={"backbone_fingerprint": "other"})),
@@ -86,7 +91,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 
 
 def test_what_was_short_of_memory_is_not_kept_and_the_oldest_go() -> None:
-    remember(key(), {**MEASURED, "micro_batch_size": 2})
+    remember(key(), {**MEASURED, "is_memory_short": True})
     assert not packs_file().exists()
     for number in range(remembered_packs.MOST_KEPT + 1):
         remember(str(number), MEASURED)

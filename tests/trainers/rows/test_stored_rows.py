@@ -22,11 +22,11 @@ from tests.makers.table_rows import TableRows
 from trainers.backbone.backbone import Backbone, load_backbone
 from trainers.backbone_spec import PHANTOM_DIR, BackboneSpec
 from trainers.prompts.encoder import Example
-from trainers.rows import encoded_blocks, feeds
+from trainers.rows import encoded_blocks, feeds, prepared_questions
 from trainers.rows.encoded_blocks import RowEncoder, load_encoded_rows, read_partitions
 from trainers.rows.encoded_samples import EncodedSample, encode_one
 from trainers.rows.feeds import composition_feed, partition_feed
-from trainers.rows.prepared_questions import PreparedQuestions
+from trainers.rows.prepared_questions import PreparedQuestions, memory_for_questions
 from trainers.rows.stored_rows import COLUMNS, StoredRows
 
 WANTED = {("ct-lung", "train"): 5, ("ct-brain", "train"): 12, ("mr-lung", "search"): 4, ("us-heart", "train"): 0}
@@ -80,6 +80,25 @@ def test_questions_are_read_once_a_process_and_travel_without_what_was_read(
     assert pickle.loads(pickle.dumps(rows)).read("a", "search").equals(first)
     monkeypatch.setattr(packed, "read", None)
     assert rows.read("a", "search", 2).equals(first.slice(0, 2))
+
+
+def test_questions_with_images_in_their_rows_are_not_kept(store: Store) -> None:
+    rows = StoredRows(store=store)
+    assert "images" in rows.read("ct-brain", "search", 2).column_names
+    assert not rows._asked
+
+
+def test_memory_for_questions_is_shared_by_the_slots_of_a_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(prepared_questions, "_CGROUP_LIMIT", limit)
+    whole = memory_for_questions(1)
+    limit.write_text("max\n")
+    assert memory_for_questions(1) == whole
+    limit.write_text(f"{100 * 2**20}\n")
+    assert memory_for_questions(1) == memory_for_questions(8) == 5 * 2**20
+    assert memory_for_questions(80) == 2**19
 
 
 def test_a_feed_prepares_images_out_of_packs(packed: Store) -> None:

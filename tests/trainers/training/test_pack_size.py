@@ -47,6 +47,7 @@ def test_one_fine_tune_that_does_not_fit_means_no_packs_and_smaller_parts(
     left = limit_samples(monkeypatch, most)
     about = measure_pack_sizes(backbone, ROWS, SPEC, max_pack=8)
     assert (about["pack_size"], about["micro_batch_size"]) == (1, micro_batch_size)
+    assert about["is_memory_short"]
     assert not any(left)  # what did not fit is freed before the next try
 
 
@@ -55,7 +56,10 @@ def test_a_pack_that_does_not_fit_is_the_end_of_trying(backbone: Backbone, monke
     monkeypatch.setattr(pack_size, "LEAST_GAIN", 0.0)  # whatever this machine says about two
     about = measure_pack_sizes(backbone, ROWS, SPEC, max_pack=8)
     assert (about["pack_size"], list(about["step_s"]), about["micro_batch_size"]) == (2, ["1", "2"], None)
+    assert about["is_memory_short"]  # so it is not remembered
     assert not any(left)
+    monkeypatch.undo()
+    assert not measure_pack_sizes(backbone, ROWS, SPEC, max_pack=1)["is_memory_short"]
 
 
 def test_any_other_error_is_raised(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
