@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# Fields that only split the same sum: two trainings that differ in no other are one.
+SPLITTING_FIELDS = frozenset({"micro_batch_size"})
+
 
 class Recipe(BaseModel):
     """Hyper-parameters of a LoRA fine-tune.
@@ -39,4 +42,4 @@ class Recipe(BaseModel):
 
     def identity(self) -> dict[str, object]:
         """Return the fields that decide the result: all but the micro-batch, which only splits the same sum."""
-        return self.model_dump(mode="json", exclude={"micro_batch_size"})
+        return self.model_dump(mode="json", exclude=set(SPLITTING_FIELDS))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,10 +11,7 @@ from search.evidence.early_stopping import compute_early_stopping
 from search.evidence.inputs.study_facts import StudyFacts
 from search.evidence.timeline import compute_phase_seconds, compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
-
-# Names under which a spec or a command could carry a secret; its value never reaches the page.
-SECRET_NAME = re.compile(r"token|secret|password|passwd|credential|api_?key|authorization", re.IGNORECASE)
-USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
+from search.ledger.secrets import mask_arguments
 
 
 def run_info(facts: StudyFacts, records: Sequence[Record], made_from: tuple[int, str]) -> dict[str, Any]:
@@ -79,29 +75,13 @@ def run_info(facts: StudyFacts, records: Sequence[Record], made_from: tuple[int,
 
 
 def _commands(writers: Sequence[Record]) -> list[str]:
-    """The different command lines that ran the study, in their order, secrets left out."""
+    """The different command lines that ran the study, in their order, secrets left out.
+
+    Ledgers of earlier versions hold them as they were typed.
+    """
     lines = []
     for writer in writers:
         arguments: Sequence[str] = writer.get("arguments") or ()
         if arguments:
-            lines.append(shlex.join(["recombine", *(_without_secret(text) for text in arguments)]))
+            lines.append(shlex.join(["recombine", *mask_arguments(arguments)]))
     return list(dict.fromkeys(lines))
-
-
-def _without_secret(argument: str) -> str:
-    name, is_pair, _ = argument.partition("=")
-    return f"{name}=(left out)" if is_pair and SECRET_NAME.search(name) else USER_INFO.sub("", argument)
-
-
-def without_secrets(value: Any) -> Any:
-    """The same value with secrets and the user part of addresses replaced."""
-    if isinstance(value, Mapping):
-        return {
-            str(name): "(left out)" if SECRET_NAME.search(str(name)) else without_secrets(entry)
-            for name, entry in value.items()
-        }
-    if isinstance(value, str):
-        return USER_INFO.sub("", value)
-    if isinstance(value, Sequence):
-        return [without_secrets(entry) for entry in value]
-    return value

@@ -19,7 +19,7 @@ from search.evidence.finding.prospects import compute_prospects
 from search.evidence.forgetting import compute_retained, retained_sentence
 from search.evidence.mix_file import write_mix
 from search.evidence.outcomes import Outcomes
-from search.ledger.records import Record, finalist_rank, of_arm, scored_on, trials_of
+from search.ledger.records import Record, finalist_rank, of_arm, recipe_identity, scored_on, trials_of
 from search.space.composition import Composition
 from search.statistics.training_noise import SeedVariance
 from search.statistics.verdicts import ALPHA
@@ -139,7 +139,7 @@ def count_compared(trials: Iterable[Record]) -> int:
     """How many different candidates (composition and recipe) the search scored: what the best was the best of."""
     return len(
         {
-            canonical_json([record.get("composition"), record.get("recipe") or {}])
+            canonical_json([record.get("composition"), recipe_identity(record)])
             for record in trials
             if record["stage"] in (Stage.search, Stage.reused) and record.get("evaluations")
         }

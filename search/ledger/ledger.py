@@ -22,6 +22,7 @@ from datasets_spec.atomic import sync
 from datasets_spec.errors import UserError
 from search.ledger.frames import HEADER_BYTES, NOTHING_BEFORE, Scan, chained, encode_frame, scan_frames
 from search.ledger.records import Kind
+from search.ledger.secrets import mask_arguments
 from search.vocabulary import Status
 
 RECORDS_FILE = "records.log"
@@ -230,7 +231,7 @@ class Ledger:
 
 
 def _who() -> dict[str, Any]:
-    return {"pid": os.getpid(), "host": socket.gethostname(), "arguments": sys.argv[1:]}
+    return {"pid": os.getpid(), "host": socket.gethostname(), "arguments": mask_arguments(sys.argv[1:])}
 
 
 def _read(folder: Path) -> Scan:

@@ -8,6 +8,7 @@ from typing import Any
 
 from datasets_spec.canonical import canonical_json
 from search.vocabulary import Stage, Status
+from trainers.recipe import SPLITTING_FIELDS
 
 Record = Mapping[str, Any]
 
@@ -105,4 +106,13 @@ def accuracy(correct: Mapping[str, str]) -> float:
 
 def training_size(record: Record) -> tuple[int | None, int | None, str]:
     """What a control must share with the trial it is matched to: samples, steps and recipe."""
-    return record.get("num_train_samples"), record.get("num_steps"), canonical_json(record.get("recipe") or {})
+    return record.get("num_train_samples"), record.get("num_steps"), recipe_identity(record)
+
+
+def recipe_identity(record: Record) -> str:
+    """The recipe by which a trial was trained, as text that is equal where trainings are.
+
+    The micro-batch is not of it: a study that is resumed on another GPU has another one.
+    """
+    recipe: Mapping[str, Any] = record.get("recipe") or {}
+    return canonical_json({name: value for name, value in recipe.items() if name not in SPLITTING_FIELDS})

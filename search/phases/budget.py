@@ -10,6 +10,7 @@ from search.study.spec import StudySpec
 from search.vocabulary import Stage
 
 SECONDS_AN_HOUR = 3600.0
+ENDS = (Kind.ended, Kind.results)  # records behind which nothing runs until the ledger is opened again
 
 
 def trial_seconds(record: Record) -> float:
@@ -22,15 +23,19 @@ def trial_seconds(record: Record) -> float:
 
 
 def wall_seconds(records: Sequence[Record], now: datetime) -> float:
-    """How long the study has run: from every start to the last trial before the next, and from the last one to now."""
+    """How long the study has run: from every start to the last trial before the next, and from the last one to now.
+
+    The clock of a study that has ended stands at its last trial.
+    """
     started = [
         place for place, record in enumerate(records) if record["kind"] == Kind.writer and record.get("opened_at")
     ]
     total = 0.0
     for place, following in zip(started, [*started[1:], None], strict=True):
-        begun = datetime.fromisoformat(records[place]["opened_at"])
-        ended = [datetime.fromisoformat(r["finished_at"]) for r in trials_of(records[place:following])]
-        total += ((now if following is None else max(ended, default=begun)) - begun).total_seconds()
+        since, begun = records[place:following], datetime.fromisoformat(records[place]["opened_at"])
+        ended = [datetime.fromisoformat(r["finished_at"]) for r in trials_of(since)]
+        is_over = following is not None or any(r["kind"] in ENDS for r in since)
+        total += ((max([begun, *ended]) if is_over else now) - begun).total_seconds()
     return total
 
 

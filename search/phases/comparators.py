@@ -11,7 +11,7 @@ from typing import Any
 
 from datasets_spec.canonical import canonical_json
 from datasets_spec.catalog.keys import shared_elements
-from search.ledger.records import trials_of
+from search.ledger.records import recipe_identity, trials_of
 from search.seeds import derived_rng
 from search.space.composition import Composition, share_out
 from search.statistics.ties import descending, index_of_largest
@@ -196,7 +196,7 @@ def _search_scores(evidence: ComparatorEvidence) -> dict[frozenset[str], float]:
     by_training: dict[tuple[frozenset[str], str], list[float]] = {}
     for record in trials_of(evidence.records, Stage.search, Stage.single):
         if values := objective_values(evidence.study.spec, record):
-            training = canonical_json([record["composition"], record.get("recipe") or {}])
+            training = canonical_json([record["composition"], recipe_identity(record)])
             by_training.setdefault((frozenset(record["composition"]), training), []).append(sum(values) / len(values))
     found: dict[frozenset[str], float] = {}
     for (subsets, _), scores in by_training.items():

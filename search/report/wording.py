@@ -11,6 +11,7 @@ from typing import Any
 from search.evidence.finding.points import points_text, span_text
 from search.ledger.records import finalist_rank
 from search.vocabulary import COMPARATORS
+from trainers.recipe import SPLITTING_FIELDS
 
 NOT_KNOWN = "–"
 MINUS = "−"
@@ -137,8 +138,12 @@ def arm_name(row: Mapping[Any, Any], selection: Mapping[str, Any]) -> str:
 
 
 def _is_selected(row: Mapping[Any, Any], selection: Mapping[str, Any]) -> bool:
-    """Same composition, and same recipe in every setting that both name."""
+    """Same composition, and same recipe in every setting that both name and that decides the result."""
     composition, recipe = as_mapping(selection.get("composition")), as_mapping(selection.get("recipe"))
     own = as_mapping(row["recipe"])
     is_same = as_mapping(row["composition"]) == composition
-    return bool(composition) and is_same and all(own.get(name, value) == value for name, value in recipe.items())
+    return (
+        bool(composition)
+        and is_same
+        and all(name in SPLITTING_FIELDS or own.get(name, value) == value for name, value in recipe.items())
+    )

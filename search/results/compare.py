@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets_spec.errors import UserError
-from search.study.run_dir import RunDir, RunFile, differences, read_resolved
+from search.study.run_dir import RunDir, RunFile, differences, read_identity, read_resolved
 
 # Fields that name a study and its folders, and say nothing of what was asked.
 _NAMES = ("name", "store")
@@ -46,6 +46,11 @@ def compare_runs(run_dirs: Sequence[RunDir]) -> Compared:
         raise UserError("one study has nothing to stand beside", hint="give two study directories or more")
     specs = [read_resolved(run_dir).model_dump(mode="json") for run_dir in run_dirs]
     runs = [_json(run_dir / RunFile.run) for run_dir in run_dirs]
+    # run.json is written at the end only; a study that has not come there was begun on known data, too.
+    stores = [
+        run.get("store_fingerprint") or read_identity(place).get("store")
+        for place, run in zip(run_dirs, runs, strict=True)
+    ]
     selections = [_json(run_dir / RunFile.selection) for run_dir in run_dirs]
     names = [str(spec["name"]) for spec in specs]
     if len(set(names)) < len(names):
@@ -59,7 +64,7 @@ def compare_runs(run_dirs: Sequence[RunDir]) -> Compared:
             for name in subsets
         },
         figures=_figures(runs, selections),
-        cautions=tuple(_cautions(specs, runs)),
+        cautions=tuple(_cautions(specs, stores)),
     )
 
 
@@ -107,9 +112,9 @@ def _accuracy(entry: Mapping[str, Any] | None) -> str:
     return f"{100 * entry['accuracy']:.1f} %{bounds}"
 
 
-def _cautions(specs: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _cautions(specs: Sequence[Mapping[str, Any]], stores: Sequence[str | None]) -> list[str]:
     told = []
-    if len({run.get("store_fingerprint") for run in runs}) > 1:
+    if len({store for store in stores if store is not None}) > 1:
         told.append("the studies have other data: their questions are not the same, so no difference is a comparison")
     if len({json.dumps(spec["backbone"], sort_keys=True) for spec in specs}) > 1:
         told.append("the studies have other backbones")

@@ -44,7 +44,12 @@ def find_difference(stored: Path, again: Path, tolerance: Tolerance) -> str:
         content = read(stored)
     except (OSError, ValueError) as error:
         return f"it cannot be read: {type(error).__name__}"
-    found = _differ(content, read(again), tolerance, "")
+    return find_value_difference(content, read(again), tolerance)
+
+
+def find_value_difference(stored: Any, again: Any, tolerance: Tolerance) -> str:
+    """Say where two plain structures differ; "" where they do not."""
+    found = _differ(stored, again, tolerance, "")
     return NOTHING if found is None else found
 
 

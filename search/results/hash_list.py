@@ -18,6 +18,7 @@ NO_RESULTS = (
     f"{RunFile.ledger}/{RECORDS_FILE}*",
     f"{RunFile.ledger}/{LOCK_FILE}",
     f"{RunFile.backbones}/*",
+    f"{RunFile.top_up}",  # what is still to be trained: it is asked for after the results are written
     "*.log",
     ".*",
     "*/.*",

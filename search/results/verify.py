@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from datasets_spec.errors import RecombineError, UserError
 from search.designs.backbones import write_comparison
 from search.designs.files import read_design
-from search.evidence.inputs.environment import Environment, this_environment
+from search.evidence.inputs.environment import DECIDING_HARDWARE, Environment, this_environment
 from search.evidence.inputs.recorded_study import read_recorded
 from search.ledger.frames import Scan, scan_frames
 from search.ledger.ledger import RECORDS_FILE
@@ -20,6 +20,7 @@ from search.report.write import write_report
 from search.results.compute_results import compute_results
 from search.results.differences import NOTHING, Tolerance, find_difference
 from search.results.hash_list import ONLY_RESULTS, file_sha256, listed_hashes, result_files
+from search.results.recount import recount
 from search.study.run_dir import RunDir, RunFile
 
 RECORDS = f"{RunFile.ledger}/{RECORDS_FILE}"
@@ -116,6 +117,8 @@ def _verify_one(run_dir: RunDir) -> Verification:
     recomputed = 0
     notes: list[str] = []
     if not problems:
+        problems = [Problem(file=file, what=what) for file, what in recount(run_dir, scan.records)]
+    if not problems:
         recomputed, problems, notes = _recompute(run_dir)
     return Verification(
         num_records=len(scan.records),
@@ -177,14 +180,24 @@ def _recompute(run_dir: RunDir) -> tuple[int, list[Problem], list[str]]:
 
 
 def _same_arithmetic(written: Environment, here: Environment) -> bool:
-    return written.source_sha256 == here.source_sha256 and written.versions == here.versions
+    return written.source_sha256 == here.source_sha256 and _deciding(written) == _deciding(here)
+
+
+def _deciding(environment: Environment) -> dict[str, str]:
+    """Versions, system, Python and kind of processor; how many processors there are changes no figure.
+
+    What an earlier version did not write down is unknown, and equal to nothing.
+    """
+    hardware = {name: str(environment.hardware.get(name, "unknown")) for name in DECIDING_HARDWARE}
+    return {**environment.versions, **hardware}
 
 
 def _elsewhere(written: Environment, here: Environment) -> str:
+    now = _deciding(here)
     changed = [
-        f"{name} {version} (here {here.versions.get(name, 'none')})"
-        for name, version in written.versions.items()
-        if here.versions.get(name) != version
+        f"{name} {version} (here {now.get(name, 'none')})"
+        for name, version in _deciding(written).items()
+        if now.get(name) != version
     ]
     with_what = ", ".join(changed) or f"other sources of recombine ({written.source_sha256[:12]})"
     return (

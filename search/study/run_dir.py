@@ -192,6 +192,15 @@ def read_resolved(run_dir: RunDir) -> StudySpec:
         ) from error
 
 
+def read_identity(run_dir: RunDir) -> dict[str, str]:
+    """What the study of a directory stands on besides its spec (`claim_run_dir`); known from its first start on.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    return dict(_read_mapping(run_dir / RunFile.study).get(IDENTITY_KEY) or {})
+
+
 def differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
     """Yield one line for every leaf in which two plain structures differ."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainers.trial.result import Evaluation
 from trainers.trial.spec import EvalRequest, TrialSpec
@@ -45,20 +45,27 @@ def summarise(
     spec: TrialSpec, request: EvalRequest, outcomes: Sequence[Outcome], eval_s: float, *, step: int | None = None
 ) -> Evaluation:
     """Return the counts of a set of outcomes after `step` steps (None: the last); every question counts."""
-    n, correct = len(outcomes), sum(o.correct for o in outcomes)
-    generated = [o.generation_correct for o in outcomes if o.generation_correct is not None]
-    complete = bool(generated) and len(generated) == n
     return Evaluation(
         score_id=spec.score_id(request, step),
         eval_set=request.eval_set,
         split=request.split,
         exposure=request.exposure,
-        n=n,
-        correct=correct,
-        accuracy=correct / n if n else 0.0,
-        generation_correct=sum(generated) if complete else None,
-        generation_accuracy=sum(generated) / n if complete else None,
-        invalid=sum(o.invalid for o in outcomes),
         eval_s=eval_s,
-        free_answers=summarise_marks(outcomes),
+        **count_outcomes(outcomes),
     )
+
+
+def count_outcomes(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return the fields of an `Evaluation` that are computed from the outcomes of its questions."""
+    n, correct = len(outcomes), sum(o.correct for o in outcomes)
+    generated = [o.generation_correct for o in outcomes if o.generation_correct is not None]
+    complete = bool(generated) and len(generated) == n
+    return {
+        "n": n,
+        "correct": correct,
+        "accuracy": correct / n if n else 0.0,
+        "generation_correct": sum(generated) if complete else None,
+        "generation_accuracy": sum(generated) / n if complete else None,
+        "invalid": sum(o.invalid for o in outcomes),
+        "free_answers": summarise_marks(outcomes),
+    }

@@ -13,7 +13,7 @@ from search.evidence.confirmation.comparisons import MEAN, SplitEvidence
 from search.evidence.confirmation.racing import FIRST_LOOK, best_finalist, finalists_left
 from search.evidence.outcomes import Outcomes
 from search.evidence.selection import build_selection
-from search.ledger.records import control_arm, finalist_arm
+from search.ledger.records import control_arm, finalist_arm, finalist_rank
 from search.statistics.ties import descending
 from search.vocabulary import Stage
 
@@ -95,7 +95,7 @@ def run_campaign(world: World, seed: int, protocol: Protocol | None = None) -> C
     finalists = [list(scores)[place] for place in descending(list(scores.values()))[: protocol.num_finalists]]
     arms = {finalist_arm(rank): name for rank, name in enumerate(finalists, start=1)}
     chosen = confirm(campaign, arms, protocol)
-    _open_sealed(campaign)
+    open_sealed(campaign, chosen)
     outcomes = Outcomes(campaign.load, campaign.groups)
     selection = build_selection(campaign.records, outcomes, targets=world.targets, objective="", seed=seed)
     return _result(campaign, selection, arms[chosen], finalists[0], scores[finalists[0]])
@@ -142,12 +142,16 @@ def _run_comparator(campaign: Campaign, name: str, seed: int) -> None:
         )
 
 
-def _open_sealed(campaign: Campaign) -> None:
-    """Score what was confirmed on `sealed`, with the same weights."""
+def open_sealed(campaign: Campaign, chosen: str) -> None:
+    """Score the chosen finalist and what it is compared with on `sealed`, with the same weights.
+
+    A study shows `sealed` to no other finalist (`phases.confirm`).
+    """
     world = campaign.world
     controls = {f"control-{t}": world.comparators.get("control", 0.0) for t in world.targets}
     truths = {**world.candidates, **world.comparators, **controls, "": world.comparators.get("baseline", 0.0)}
-    for record in [r for r in campaign.records if r["stage"] in (Stage.confirm, Stage.baseline)]:
+    confirmed = [r for r in campaign.records if r["stage"] in (Stage.confirm, Stage.baseline)]
+    for record in [r for r in confirmed if finalist_rank(r["arm"]) is None or r["arm"] == chosen]:
         name = next(iter(record["composition"]), "")
         campaign.run(Stage.sealed, record["arm"], name, split="sealed", seed=record["seed"], accuracy=truths[name])
 

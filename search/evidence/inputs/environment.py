@@ -15,6 +15,7 @@ REPORTED_PACKAGES = (
     "recombine", "ray", "torch", "transformers", "peft", "optuna", "pyarrow", "numpy", "scipy", "pillow",
     "vl-convert-python",
 )  # fmt: skip
+DECIDING_HARDWARE = ("system", "python", "processor")  # a figure's last digit may hang on them
 OUR_PACKAGES = ("cluster", "datasets_spec", "search", "trainers")
 
 
@@ -24,7 +25,7 @@ class Environment(BaseModel):
     Attributes:
         versions: version by package.
         source_sha256: of this package's files: a version is not raised with every change.
-        hardware: processors, system and Python in words.
+        hardware: number and model of the processors, system and Python in words.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,8 +40,25 @@ def this_environment() -> Environment:
     return Environment(
         versions={name: metadata.version(name) for name in REPORTED_PACKAGES},
         source_sha256=source_sha256(),
-        hardware={"processors": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        hardware={
+            "processors": os.cpu_count(),
+            "processor": _processor(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
     )
+
+
+def _processor() -> str:
+    """The model, and a digest of its instructions: which are there decides how a sum is rounded."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+    instructions = told.get("flags", told.get("Features", ""))
+    name = told.get("model name", platform.machine())
+    return f"{name} (instructions {hashlib.sha256(instructions.encode()).hexdigest()[:8]})"
 
 
 @cache

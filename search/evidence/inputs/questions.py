@@ -1,12 +1,11 @@
 """The questions behind the answers, as far as figures need them: which belong together, what could be answered.
 
 No question, patient or file is named. Patients are numbers, and an option is spelt out only where it is the label of
-a class that the report shows; of others there is the beginning of a hash, which tells equal options apart and no more.
+a class that the report shows; others are numbered within their evaluation set, which says which are equal and no more.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -58,7 +57,7 @@ def gather_questions(
     for split in splits:
         for name in spec.sets_on(split):
             asked = store.read(name, split, columns=["sample_id", "options", "answer_index"]).to_pylist()
-            told = _told_labels(asked)
+            shown_as = _shown_options(asked) if split == shown else {}
             merged = with_small_merged(strata, [row["sample_id"] for row in asked]) if split == shown else {}
             for row in asked:
                 sample, is_shown = row["sample_id"], split == shown
@@ -68,7 +67,7 @@ def gather_questions(
                         "split": split,
                         "sample_id": sample,
                         "group": numbers[groups[sample]] if sample in groups else None,
-                        "options": [_masked(text, told) for text in row["options"]] if is_shown else [],
+                        "options": [shown_as[text] for text in row["options"]] if is_shown else [],
                         "answer_index": row["answer_index"] if is_shown else OPEN_ANSWER,
                         "strata": json.dumps({c: v[sample] for c, v in merged.items() if sample in v}, sort_keys=True),
                     }
@@ -82,9 +81,15 @@ def _told_labels(rows: Sequence[Mapping[str, Any]]) -> set[str]:
     return {label for label, number in answers.items() if number >= FEWEST_QUESTIONS}
 
 
-def _masked(text: str, told: set[str]) -> str:
-    key = option_text_key(text)
-    return text if key in told else "#" + hashlib.sha256(key.encode()).hexdigest()[:16]
+def _shown_options(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What stands for each option's text: a hash of a short text could be looked up, a number of its place cannot."""
+    told = _told_labels(rows)
+    texts = list(dict.fromkeys(text for row in rows for text in row["options"]))
+    numbers: dict[str, int] = {}
+    for key in map(option_text_key, texts):
+        if key not in told:
+            numbers.setdefault(key, len(numbers))
+    return {text: text if (key := option_text_key(text)) in told else f"#{numbers[key]}" for text in texts}
 
 
 def write_questions(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -11,8 +11,9 @@ from datasets_spec.errors import UserError
 from datasets_spec.store.store import Store
 from search.evidence.blind import blind_figures
 from search.evidence.groups.strata import read_strata
+from search.evidence.inputs.environment import this_environment
 from search.evidence.inputs.questions import Questions, gather_questions, read_questions, write_questions
-from search.evidence.inputs.study_facts import StudyFacts, gather_facts, read_facts, write_facts
+from search.evidence.inputs.study_facts import StudyFacts, gather_facts, read_facts, write_facts, writing_version
 from search.evidence.outcomes import question_groups
 from search.ledger.records import Kind, Record, of_kind, trials_of
 from search.study.run_dir import RunDir, RunFile
@@ -79,7 +80,7 @@ def read_recorded(run_dir: RunDir) -> RecordedStudy:
     """Read what `record_study` wrote.
 
     Raises:
-        UserError: it is missing (a study of a version before), or damaged.
+        UserError: it is missing (a study of a version before), of another version, or damaged.
     """
     facts, questions = run_dir / RunFile.facts, run_dir / RunFile.questions
     if not facts.is_file() or not questions.is_file():
@@ -90,4 +91,12 @@ def read_recorded(run_dir: RunDir) -> RecordedStudy:
     try:
         return RecordedStudy(path=facts, facts=read_facts(facts), questions=read_questions(questions))
     except (OSError, ValueError) as error:
+        written, here = writing_version(facts), this_environment()
+        if written is not None and written != (here.versions["recombine"], here.source_sha256):
+            raise UserError(
+                f"{facts} was written by recombine {written[0]} (sources {written[1][:12]}), and this is "
+                f"{here.versions['recombine']} ({here.source_sha256[:12]}), which reads it otherwise",
+                hint=f"`recombine report STUDY --run-dir {run_dir}` writes it anew, with the study's data at hand; "
+                "or use the version that wrote it",
+            ) from error
         raise UserError(f"{facts.parent} is damaged: {type(error).__name__}", hint="restore it from a copy") from error

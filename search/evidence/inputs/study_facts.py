@@ -123,6 +123,15 @@ def write_facts(facts: StudyFacts, path: Path) -> None:
     replace_text(path, json.dumps(facts.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
 
 
+def writing_version(path: Path) -> tuple[str, str] | None:
+    """Version and hash of the sources that wrote the facts; None where the file does not say, being damaged."""
+    try:
+        environment = json.loads(path.read_bytes())["environment"]
+        return str(environment["versions"]["recombine"]), str(environment["source_sha256"])
+    except (KeyError, OSError, TypeError, ValueError):
+        return None
+
+
 def read_facts(path: Path) -> StudyFacts:
     """Read what `write_facts` wrote."""
     return StudyFacts.model_validate_json(path.read_bytes())

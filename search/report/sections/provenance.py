@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from search.evidence.provenance import without_secrets
+from search.ledger.secrets import without_secrets
 from search.report.run_files import RunRecords
 from search.report.wording import NOT_KNOWN, count, duration
 

@@ -12,14 +12,18 @@ from tests.makers.study_fixture import open_study, write_store
 def test_run_info_says_where_figures_come_from(tmp_path: Path) -> None:
     study = open_study(tmp_path)
     records: tuple[dict[str, Any], ...] = (
-        {"kind": "writer", "opened_at": "then", "arguments": ["run", "study.yaml", "a.token=1", "s3://me:you@b/c"]},
+        {
+            "kind": "writer",
+            "opened_at": "then",
+            "arguments": ["run", "study.yaml", "a.token=1", "--password", "2", "s3://me:you@b/c"],
+        },
         {"kind": "decision", "text": "no control"},
         {"kind": "writer", "opened_at": "later"},
         {"kind": "sealed_opened"},
     )
     info = run_info(gather_facts(study, write_store(study), {}, RunDir(tmp_path)), records, (4, "of the ledger"))
     assert (info["started_at"], info["num_runs"], info["finished_at"]) == ("then", 2, None)
-    assert info["commands"] == ["recombine run study.yaml 'a.token=(left out)' s3://b/c"]
+    assert info["commands"] == ["recombine run study.yaml 'a.token=(left out)' --password '(left out)' s3://b/c"]
     assert info["ledger"] == {"records": 4, "sha256": "of the ledger"}
     assert (info["decisions"], info["sealed_openings"]) == (["no control"], 1)
     assert set(info["subsets"]) == {"ct-lung", "ct-brain", "mr-brain", "us-heart", "xr-hand", "mr-lung"}

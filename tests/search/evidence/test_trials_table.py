@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from search.evidence.trials_table import TRIAL_COLUMNS, trials_frame, write_trials_parquet
+from search.ledger.records import training_size
 from tests.makers.records import KEYS, MadeUpStudy
 
 TARGET = ("ct-lung-nodule", "search")
@@ -108,6 +109,19 @@ def test_a_control_of_another_recipe_or_split_does_not_count() -> None:
     made.add("search", "search", {"mr-brain-tumor": 100}, {OTHER: 0.6}, recipe={"lora_rank": 4})
     made.add("search", "search", {"mr-brain-tumor": 100}, {(OTHER[0], "confirm"): 0.6}, recipe={"lora_rank": 8}, seed=2)
     assert trials_frame(made.records, KEYS)["cg_gain"].isna().all()
+
+
+def test_a_control_of_another_micro_batch_counts() -> None:
+    made = MadeUpStudy()
+    before: dict[str, int] = {"lora_rank": 8}  # of a study that was begun before, and resumed on two cards
+    for seed, micro_batch_size in ((0, None), (1, 4)):
+        recipe = before | {"micro_batch_size": micro_batch_size}
+        made.add("control", f"control:{OTHER[0]}", {"ct-lung-nodule": 100}, {OTHER: 0.6}, recipe=recipe, seed=seed)
+    made.add("search", "search", {"mr-brain-tumor": 100}, {OTHER: 0.6}, recipe=before)
+    made.add("search", "search", {"mr-brain-tumor": 100}, {OTHER: 0.6}, recipe=before | {"micro_batch_size": 8}, seed=1)
+    frame = trials_frame(made.records, KEYS)
+    assert list(frame[frame["stage"] == "search"]["cg_gain"].notna()) == [True, True]
+    assert len({training_size(record) for record in made.records}) == 1
 
 
 def test_a_failed_trial_is_one_row_without_scores() -> None:

@@ -23,6 +23,7 @@ from search.ledger.ledger import (
     LedgerLockedError,
     LedgerSupersededError,
 )
+from search.ledger.secrets import mask_arguments
 
 
 def trial(number: int, **change: Any) -> dict[str, Any]:
@@ -184,6 +185,27 @@ def test_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
         Ledger.open(tmp_path, writer=True)
     with Ledger.open(tmp_path, writer=True) as ledger:
         assert ledger.epoch == 2
+
+
+def test_secrets_of_the_command_line_are_not_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = [
+        "run",
+        "s.yaml",
+        "--token",
+        "aaa",
+        "a.api_key=bbb",
+        "s3://me:cc@c@host/d@e",
+        "--at=me:ddd@host:1",
+        "seed=3",
+    ]
+    monkeypatch.setattr(sys, "argv", ["recombine", *typed])
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        (writer,) = ledger.records("writer")
+    left = ["--token", "(left out)", "a.api_key=(left out)", "s3://host/d@e", "--at=host:1", "seed=3"]
+    assert writer["arguments"] == ["run", "s.yaml", *left]
+    content = (tmp_path / RECORDS_FILE).read_bytes()
+    assert not any(secret in content for secret in (b"aaa", b"bbb", b"cc@c", b"ddd"))
+    assert mask_arguments(writer["arguments"]) == writer["arguments"]
 
 
 def test_a_superseded_writer_cannot_append(tmp_path: Path) -> None:

@@ -39,6 +39,13 @@ def test_hours_between_two_runs_do_not_count() -> None:
     assert wall_seconds([writer(0)], START + timedelta(hours=1)) == 3600
 
 
+def test_the_clock_stands_when_a_study_or_what_was_added_to_it_has_ended() -> None:
+    later = START + timedelta(hours=99)
+    once = [writer(0), trial(1), {"kind": "ended"}, {"kind": "results"}]
+    assert wall_seconds(once, later) == 3600
+    assert wall_seconds([*once, writer(10), trial(11), {"kind": "results"}], later) == 2 * 3600
+
+
 def test_the_search_ends_while_the_confirmation_fits(tmp_path: Path) -> None:
     confirm = {"num_finalists": 2, "seeds": [101, 102], "comparators": ["control", "all-data", "best-single"]}
     # One slot, whatever stands in `max_concurrent` beside it.

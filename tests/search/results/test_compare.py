@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from datasets_spec.errors import UserError
 from search.cli.verbs import app
 from search.results.compare import compare_runs
-from search.study.run_dir import RunDir
+from search.study.run_dir import IDENTITY_KEY, RunDir
 from tests.makers.finished_run import SELECTED, finished_study
 
 
@@ -48,6 +48,16 @@ def test_other_data_are_said(two: list[RunDir], tmp_path: Path) -> None:
     found = compare_runs([two[0], RunDir(other)])
     assert found.cautions[0].startswith("the studies have other data")
     assert found.figures["finding"][1] == "no selection yet"
+
+
+def test_an_unfinished_study_on_the_same_data_is_not_said_to_have_others(two: list[RunDir], tmp_path: Path) -> None:
+    begun = RunDir(tmp_path)
+    resolved = (two[1] / "study.resolved.yaml").read_text()
+    (begun / "study.resolved.yaml").write_text(resolved)
+    assert len(compare_runs([two[0], begun]).cautions) == 1
+    spec, _, _ = resolved.partition(f"{IDENTITY_KEY}:")
+    (begun / "study.resolved.yaml").write_text(f"{spec}{IDENTITY_KEY}: {{store: another}}")
+    assert compare_runs([two[0], begun]).cautions[0].startswith("the studies have other data")
 
 
 def test_the_command_prints_three_tables_and_needs_two(two: list[RunDir]) -> None:

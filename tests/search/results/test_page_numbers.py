@@ -118,6 +118,25 @@ def test_each_number_of_the_page_is_in_a_data_file(finished_dir: RunDir) -> None
     assert unknown_numbers(finished_dir) == {}
 
 
+def test_a_shown_accuracy_that_was_changed_is_found(finished_dir: RunDir) -> None:
+    selection = json.loads((finished_dir / "selection/selection.json").read_text())
+    accuracy = 100 * selection["estimates"]["sealed"][0]["accuracy"]
+    shown = re.compile(rf"(?<![\d.]){accuracy:.1f}(?![\d.])")
+    page = finished_dir / "report/index.html"
+    text = page.read_text(encoding="utf-8")
+    assert f"{accuracy:.1f}" in shown_numbers(text)
+    changed = [f"{accuracy + tenths / 10:.1f}" for tenths in range(-10, 11) if tenths]
+    found = set()
+    try:
+        for number in changed:
+            page.write_text(shown.sub(number, text), encoding="utf-8")
+            found |= set(unknown_numbers(finished_dir)) & {number}
+    finally:
+        page.write_text(text, encoding="utf-8")
+    # A few may be other figures of the study by chance.
+    assert len(found) >= 0.8 * len(changed), sorted(set(changed) - found)
+
+
 def test_a_number_that_is_in_no_file_is_found(finished_dir: RunDir) -> None:
     page = finished_dir / "report/index.html"
     text = page.read_text(encoding="utf-8")

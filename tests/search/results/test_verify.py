@@ -14,11 +14,14 @@ from typer.testing import CliRunner
 
 from datasets_spec.errors import UserError
 from search.cli.verbs import app
+from search.evidence.inputs.environment import this_environment
 from search.ledger.frames import encode_frame, scan_frames
 from search.ledger.ledger import Ledger
+from search.results import verify
 from search.results.hash_list import file_sha256, listed_hashes, record_hashes, result_files
 from search.results.verify import RECORDS, verify_run
-from search.study.run_dir import RunDir
+from search.study.run_dir import RunDir, RunFile
+from search.study.study import Study
 from tests.makers.finished_run import finished_study
 
 
@@ -117,6 +120,36 @@ def test_a_changed_answer_does_not_agree_with_the_ledger(run_dir: RunDir) -> Non
     listed_anew(run_dir, path.relative_to(run_dir.root).as_posix())
     (problem,) = verify_run(run_dir).problems
     assert "are not those the ledger records" in problem.what
+
+
+def test_a_changed_score_that_no_table_loads_is_counted_again(run_dir: RunDir) -> None:
+    path = next((run_dir / "trials").glob("proposal-1*/outcomes-search.parquet"))
+    frame = pd.read_parquet(path)
+    frame.loc[3, "invalid"] = True
+    frame.to_parquet(path)
+    listed_anew(run_dir, path.relative_to(run_dir.root).as_posix())
+    (problem,) = verify_run(run_dir).problems
+    assert problem.file == path.parent.relative_to(run_dir.root).as_posix()
+    assert problem.what.endswith("for mr-lung (search): invalid is 0, and computed 1")
+
+
+def test_what_an_explanation_asks_for_is_no_result(finished: tuple[Study, RunDir], run_dir: RunDir) -> None:
+    asked = ["explain", str(finished[0].path), "--run-dir", str(run_dir), "--sharpen", "ct-brain", "--num-trials", "1"]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    assert (run_dir / RunFile.top_up).is_file()
+    assert verify_run(run_dir).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"), [("processor", True), ("python", True), ("system", True), ("processors", False)]
+)
+def test_another_machine_is_told_where_it_may_round_otherwise(name: str, is_told: bool) -> None:
+    here = this_environment()
+    there = here.model_copy(update={"hardware": here.hardware | {name: "another"}})
+    assert verify._same_arithmetic(here, there) is not is_told
+    if is_told:
+        assert f"{name} {here.hardware[name]} (here another)" in verify._elsewhere(here, there)
 
 
 def test_a_record_that_was_changed_with_its_checksum_is_found(run_dir: RunDir) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from search.bench.honesty.campaign import run_campaign
+from search.bench.honesty.campaign import Protocol, confirm, open_sealed, run_campaign
 from search.bench.honesty.figures import run_campaigns, world_of
 from search.bench.honesty.world import Campaign, World
 from search.cli.verbs import app
@@ -37,6 +37,15 @@ def test_the_same_run_gives_the_same_answers_and_other_seeds_others() -> None:
 def test_a_campaign_is_a_pure_function_of_its_seed() -> None:
     world = world_of("signal", 5)
     assert run_campaign(world, 5) == run_campaign(world, 5)
+
+
+def test_sealed_is_shown_to_the_chosen_finalist_and_what_it_is_compared_with() -> None:
+    world = World(candidates={"a": 0.7, "b": 0.6, "c": 0.5}, comparators={"baseline": 0.4, "control": 0.5, "all": 0.5})
+    campaign = Campaign(world, 1)
+    chosen = confirm(campaign, {"finalist-1": "a", "finalist-2": "b", "finalist-3": "c"}, Protocol(num_seeds=3))
+    open_sealed(campaign, chosen)
+    shown = {record["arm"] for record in campaign.records if record["stage"] == Stage.sealed}
+    assert shown == {chosen, "baseline", "control:first", "control:second", "all"}
 
 
 def test_a_short_null_run_is_honest() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,34 @@ def test_regret_of_one_size_is_held_against_its_aims() -> None:
     assert [figure.holds for figure in judge(Part.four_of_twelve, made)] == [True, False]  # the mean alone is no proof
     with pytest.raises(UserError, match="no search came so far"):
         judge(Part.four_of_twelve, picks("recombine", 30, 0.1))
+
+
+def test_an_equal_strategy_is_not_better() -> None:
+    equal = [replace(pick, regret=1.0) for name in ("recombine", "greedy") for pick in picks(name, claims.POOL, 1.0)]
+    each = [replace(p, trials=claims.POOL_EACH) if p.strategy == "greedy" else p for p in equal]
+    (figure,) = judge(Part.one_pool, each)
+    assert (figure.value, figure.bound, figure.holds) == (0.0, 0.0, False)
+
+
+def test_targets_of_one_corpus_are_not_independent() -> None:
+    """Four corpora whose targets agree are four observations, however many targets each has."""
+
+    def bound(tables: Sequence[str]) -> float:
+        made = [
+            replace(pick, table=tables[pick.target % len(tables)], regret=0.2 * (pick.target % 4))
+            for trials in claims.AIMS_OF_SIZE
+            for pick in picks("recombine", trials, 0.0)
+        ]
+        return judge(Part.four_of_twelve, made)[0].bound
+
+    assert bound(["a", "b", "c", "d"]) > bound(["one"]) + 0.05
+
+
+def test_a_target_that_was_not_searched_far_enough_is_not_left_out() -> None:
+    made = picks("recombine", claims.POOL, 1.0) + picks("greedy", claims.POOL_EACH, 2.0)
+    assert judge(Part.one_pool, made)[0].holds
+    with pytest.raises(UserError, match="for 1 of 40 targets: greedy, 4 trials"):
+        judge(Part.one_pool, made[:-1])
 
 
 @pytest.mark.parametrize(("pool", "each", "code"), [(14, 1, 0), (4, 12, 1)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,15 @@ def test_a_study_that_goes_on_has_not_ended(run_dir: RunDir) -> None:
     assert has_ended(records)
     assert not has_ended([*records, {"kind": "writer"}])
     assert not has_ended([])
+
+
+def test_a_study_that_was_resumed_has_ended_when_its_results_are_listed_again(run_dir: RunDir, spec: StudySpec) -> None:
+    records = [*run_dir.read_records(), {"kind": "writer", "opened_at": NOW.isoformat()}, {"kind": "results"}]
+    assert has_ended(records)
+    later = NOW + timedelta(hours=1)
+    assert progress_lines(spec, records, later) == progress_lines(spec, records, NOW)
+    killed = [{"kind": "writer"}, {"kind": "results"}]  # its report was written, and it never ended
+    assert not has_ended(killed)
 
 
 def test_without_a_terminal_it_is_shown_once(run_dir: RunDir, tmp_path: Path) -> None:

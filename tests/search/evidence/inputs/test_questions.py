@@ -46,6 +46,8 @@ def test_groups_options_and_strata_come_back(path: Path) -> None:
     assert question.options[2].startswith("#")
     assert option_text_key(question.options[2]) == question.options[2]
     assert len({q.options[2] for q in kept.closed["mr-lung", "confirm"].values()}) == 16
+    # Numbered: from the hash of so short a text anybody who has a list of diagnoses would read the text.
+    assert question.options[2] == "#3"
     assert {kept.strata["site"][f"q{n}"] for n in (0, 12)} == {"large"}
     assert {kept.strata["site"][f"q{n}"] for n in (13, 15)} == {SMALL}
 

@@ -130,6 +130,13 @@ def test_controls_of_another_size_are_not_used() -> None:
     assert matrix(made)["cg_gain"].isna().all()
 
 
+def test_single_sources_of_several_micro_batches_are_one_arm() -> None:
+    made = study()
+    for record in made.records:
+        record["recipe"] = {"lora_rank": 8, "micro_batch_size": None if record["seed"] == 0 else 4}
+    pd.testing.assert_frame_equal(matrix(made), matrix(study()))
+
+
 def test_nothing_to_show_is_an_empty_table() -> None:
     frame = matrix(study(), split="confirm")
     assert frame.empty
