@@ -59,7 +59,7 @@ test-exports: install ## each export loaded by the real trainer, in an environme
 	@test -x $(EXPORTS)/bin/python || { $(BIN)/python -m venv $(EXPORTS) && \
 	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(EXPORTS)/lib/python3*/site-packages)/recombine.pth"; }
 	PIP_NO_INPUT=1 $(EXPORTS)/bin/python -m pip install --quiet --no-deps -r tests/exports/requirements.txt
-	$(EXPORTS)/bin/python -m pytest -q -rs -m exports tests/exports < /dev/null
+	$(EXPORTS)/bin/python -m pytest -q -m exports tests/exports < /dev/null
 
 bench: install ## the measurements quoted in the documentation, printed
 	$(BIN)/python -m pytest -q -s -m benchmark < /dev/null

@@ -15,6 +15,10 @@ from datasets_spec.spec_files.spec_file import load_spec, load_spec_text
 from datasets_spec.splits.shares import SamplingSpec, SplitShares
 from datasets_spec.storage.place import Place, below
 
+# Of a data set whose catalog names no licence; and what stands between the licences of several.
+NOT_STATED = "not stated"
+BETWEEN_LICENCES = ";"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
@@ -59,6 +63,22 @@ class Catalog:
             f"the catalog '{self.spec.name}' has no subset '{name}'{advice}",
             hint=f"its subsets: {_listed(names)}",
         )
+
+    def licence_of(self, name: str) -> str | None:
+        """Returns the licence of a subset: its own, or those of the data sets that it is built from.
+
+        Args:
+            name: Name of the subset.
+
+        Returns:
+            Several are parted by `BETWEEN_LICENCES`, with `NOT_STATED` for a source that names none; None where no
+            source names one.
+        """
+        subset = self.subset(name)
+        if subset.licence:
+            return subset.licence
+        found = {source.licence for source in self.spec.sources if source.id in subset.sources}
+        return f"{BETWEEN_LICENCES} ".join(sorted(licence or NOT_STATED for licence in found)) if any(found) else None
 
     def image_root(self, name: str) -> Place:
         """Returns the folder beneath which a subset's images lie, or ``s3://bucket/prefix``.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from datasets_spec.boxes import BOX_INSTRUCTION
-from datasets_spec.catalog.catalog import Catalog
+from datasets_spec.catalog.catalog import NOT_STATED, Catalog
 from datasets_spec.errors import UserError
 from datasets_spec.store.store import Store
 
@@ -206,6 +206,7 @@ def _card(catalog: Catalog, num_rows: Mapping[str, int], export_format: str) -> 
     lines += ["| subset | modality | area | task | rows | licence | origin |", "|---|---|---|---|---|---|---|"]
     for name, num in num_rows.items():
         spec = catalog.subset(name)
-        cells = (name, spec.modality, spec.area, spec.task, str(num), spec.licence or "not stated", spec.origin or "")
+        licence = catalog.licence_of(name) or NOT_STATED
+        cells = (name, spec.modality, spec.area, spec.task, str(num), licence, spec.origin or "")
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ from search.handover.cards.licences import combine
 from search.handover.formats import axolotl, llama_factory, ms_swift, transformers_script, trl
 from search.handover.rows import TrainingRow, collect_rows
 from search.handover.selection import Selection, open_its_store, read_selection
-from search.handover.settings import ADAPTER_DIR, BASE_DIR
+from search.handover.settings import ADAPTER_DIR, BASE_DIR, Settings, settings_of
 from search.study.run_dir import RunDir
 from trainers.backbone_spec import PHANTOM_DIR
 
@@ -39,7 +39,7 @@ class Trainer:
 
     title: str
     command: str
-    write: Callable[[Path, Selection, Sequence[TrainingRow]], list[str]]
+    write: Callable[[Path, Selection, Sequence[TrainingRow], Settings], list[str]]
 
 
 TRAINERS = {
@@ -75,7 +75,7 @@ def export_selection(run_dir: RunDir, folder: Path, trainer_name: str, store_dir
         store_dir: where the data are, if they are no longer where the study had them.
 
     Raises:
-        UserError: no such trainer, no selection, no data, or the folder is not empty.
+        UserError: no such trainer, no selection, no data, no configuration of the backbone, or the folder is not empty.
     """
     if trainer_name not in TRAINERS:
         raise UserError(f"no trainer '{trainer_name}'", hint=f"trainers: {', '.join(TRAINER_NAMES)}")
@@ -83,8 +83,9 @@ def export_selection(run_dir: RunDir, folder: Path, trainer_name: str, store_dir
         raise UserError(f"{folder} is not empty and stays as it is", hint="choose a new folder")
     selection = read_selection(run_dir)
     trainer = TRAINERS[trainer_name]
-    rows = collect_rows(selection, open_its_store(selection, run_dir, store_dir), folder)
-    notes = trainer.write(folder, selection, rows)
+    store, settings = open_its_store(selection, run_dir, store_dir), settings_of(selection)
+    rows = collect_rows(selection, store, folder, settings.boxes)
+    notes = trainer.write(folder, selection, rows, settings)
     if selection.backbone.is_shipped:
         shutil.copytree(PHANTOM_DIR, folder / BASE_DIR)
     elif Path(selection.backbone.model).is_absolute():
@@ -139,8 +140,9 @@ def _readme(
         "here each pass has the first one's.",
         "",
         "Questions, options and answers are worded as the study asked them, and the loss counts answers only.",
-        "",
-        f"`{ADAPTER_DIR}` holds the study's own fine-tune: `PeftModel.from_pretrained(base, '{ADAPTER_DIR}')`.",
     ]
+    if selection.adapter is not None:
+        loads = f"PeftModel.from_pretrained(base, '{ADAPTER_DIR}')"
+        lines += ["", f"`{ADAPTER_DIR}` holds the study's own fine-tune: `{loads}`."]
     lines += ["", *(f"- {note}" for note in notes)] if notes else []
     return "\n".join(lines) + "\n" + sections

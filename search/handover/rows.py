@@ -6,11 +6,15 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets_spec.boxes import BOX_INSTRUCTION
+from datasets_spec.boxes import parse_box
+from datasets_spec.errors import RecombineError
 from datasets_spec.store.store import Store
 from search.handover.selection import Selection
+
+if TYPE_CHECKING:
+    from trainers.prompts.box_language import BoxLanguage
 
 IMAGES_DIR = "images"
 _COLUMNS = ["sample_id", "question", "options", "answer", "answer_index", "answer_kind", "images"]
@@ -35,7 +39,7 @@ class TrainingRow:
     images: tuple[str, ...]
 
 
-def collect_rows(selection: Selection, store: Store, folder: Path) -> list[TrainingRow]:
+def collect_rows(selection: Selection, store: Store, folder: Path, boxes: BoxLanguage) -> list[TrainingRow]:
     """Write the images of a selection's rows into a folder, and return the rows in their order.
 
     The order is that of the first pass of the fine-tune whose adapter is handed over; a row stands in it once. Images
@@ -45,9 +49,10 @@ def collect_rows(selection: Selection, store: Store, folder: Path) -> list[Train
         selection: the selection.
         store: its data.
         folder: a new folder; equal images are written once.
+        boxes: how the backbone writes them.
     """
     (folder / IMAGES_DIR).mkdir(parents=True, exist_ok=True)
-    rows = list(_in_store_order(selection, store, folder))
+    rows = list(_in_store_order(selection, store, folder, boxes))
     return [rows[place] for place in first_epoch(len(rows), selection.seed)]
 
 
@@ -60,25 +65,29 @@ def first_epoch(num_rows: int, seed: int) -> list[int]:
     ]
 
 
-def _in_store_order(selection: Selection, store: Store, folder: Path) -> Iterator[TrainingRow]:
+def _in_store_order(selection: Selection, store: Store, folder: Path, boxes: BoxLanguage) -> Iterator[TrainingRow]:
     for entry in selection.mix.subsets:
         for table in store.read_groups(entry.subset, "train", num_rows=entry.rows, columns=_COLUMNS):
             for row in table.to_pylist():
-                yield _row(entry.subset, row, folder)
+                yield _row(entry.subset, row, folder, boxes)
 
 
-def _row(subset: str, row: Mapping[str, Any], folder: Path) -> TrainingRow:
+def _row(subset: str, row: Mapping[str, Any], folder: Path, boxes: BoxLanguage) -> TrainingRow:
+    """A row as `trainers.prompts.encoder` asks and answers it."""
     from trainers.prompts.text import LETTERS, render_prompt
 
-    prompt = render_prompt(row["question"], row["options"])
+    prompt, index = render_prompt(row["question"], row["options"]), int(row["answer_index"])
+    answer = LETTERS[index] if index >= 0 else str(row["answer"])
     if row["answer_kind"] == "box":
-        prompt = f"{prompt}\n{BOX_INSTRUCTION}"
-    index = int(row["answer_index"])
+        box = parse_box(answer)
+        if box is None:
+            raise RecombineError(f"subset {subset}: a stored answer is no box")
+        prompt, answer = "\n".join(filter(None, (prompt, boxes.instruction))), boxes.write(box)
     return TrainingRow(
         sample_id=row["sample_id"],
         subset=subset,
         prompt=prompt,
-        answer=LETTERS[index] if index >= 0 else str(row["answer"]),
+        answer=answer,
         images=tuple(_saved(data, folder) for data in row["images"]),
     )
 

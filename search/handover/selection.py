@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,6 @@ from search.study.run_dir import RunDir, RunFile
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 from trainers.trial.folder import ADAPTER_DIR
-
-_LEAVES = re.compile(r"\(([A-Za-z0-9_]+(?:\|[A-Za-z0-9_]+)*)\)(?:\||$)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,12 +51,6 @@ class Selection:
             return None
         config = json.loads((self.adapter / "adapter_config.json").read_text(encoding="utf-8"))
         return str(config["target_modules"])
-
-    @property
-    def target_names(self) -> list[str]:
-        """The last names of those layers, for trainers that take names; empty without the adapter."""
-        found = _LEAVES.search(self.target_modules or "")
-        return sorted(found[1].split("|")) if found else []
 
 
 def read_selection(run_dir: RunDir) -> Selection:

@@ -2,6 +2,7 @@
 
 `make test-exports` runs them. TRL and the script for transformers train two steps; of LLaMA-Factory and ms-swift the
 own loaders read the rows, of Axolotl the own strategy, and the settings are taken by the own classes of all of them.
+A module that is missing is a failure: what is skipped here is tried nowhere.
 """
 
 from __future__ import annotations
@@ -54,12 +55,15 @@ def pixels_seen(trainer: Any) -> list[int]:
 
 
 def test_trl_trains_two_steps_on_every_image(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trl = pytest.importorskip("trl")
+    trl = import_module("trl")
     enter(exported, "trl", monkeypatch)
     sft = import_module("trl.scripts.sft")
     monkeypatch.setattr(sys, "argv", ["sft", "--config", "train.yaml", "--max_steps", "2"])
     script, training, model, data = sft.make_parser().parse_args_and_config()
     assert training.max_length is None
+    assert hasattr(model, "load_in_4bit")
+    assert hasattr(model, "bnb_4bit_quant_type")
+    assert hasattr(model, "use_bnb_nested_quant")
     dataset = trl.get_dataset(data)[script.dataset_train_split]
     assert (len(dataset), sum(map(len, dataset["images"]))) == (NUM_ROWS, 2 * NUM_ROWS)
     trainer = trl.SFTTrainer(
@@ -76,7 +80,6 @@ def test_trl_trains_two_steps_on_every_image(exported: Path, monkeypatch: pytest
 
 
 def test_the_script_for_transformers_trains_two_steps(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("datasets")
     enter(exported, "hf", monkeypatch)
     monkeypatch.syspath_prepend(str(exported / "hf"))
     script = import_module("train")
@@ -93,9 +96,13 @@ def test_the_script_for_transformers_trains_two_steps(exported: Path, monkeypatc
 
 def test_llama_factory_reads_every_row_with_its_images(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = enter(exported, "llama-factory", monkeypatch)
+    path = Path("data/train.json")
+    records = json.loads(path.read_text())
+    for number, record in enumerate(records):  # the rows of the made study are all alike
+        record["messages"][0]["content"] += f" {number}"
+    path.write_text(json.dumps(records))
     monkeypatch.setenv("DISABLE_VERSION_CHECK", "1")  # of libraries that training needs, and loading does not
     monkeypatch.setitem(sys.modules, "torchaudio", ModuleType("torchaudio"))  # imported for audio only
-    pytest.importorskip("llamafactory")
     hparams, parser, loader = map(
         import_module, ("llamafactory.hparams", "llamafactory.data.parser", "llamafactory.data.loader")
     )
@@ -104,22 +111,26 @@ def test_llama_factory_reads_every_row_with_its_images(exported: Path, monkeypat
     known = [{field.name for field in dataclasses.fields(kind)} for kind in classes]
     training = {field.name for field in dataclasses.fields(transformers.Seq2SeqTrainingArguments)}
     assert not settings.keys() - set.union(*known, training)
-    data, model, _ = (
+    assert {"quantization_bit", "quantization_type", "double_quantization"} <= known[1]
+    data, model, finetuning = (
         kind(**{name: settings[name] for name in names & settings.keys()})
         for kind, names in zip(classes, known, strict=True)
     )
     (attributes,) = parser.get_dataset_list(settings["dataset"].split(","), settings["dataset_dir"])
     arguments = transformers.Seq2SeqTrainingArguments(output_dir="out", report_to="none")
     rows = list(loader._load_single_dataset(attributes, model, data, arguments))
-    assert len(rows) == NUM_ROWS
+    assert [row["_prompt"][-1]["content"].split()[-1] for row in rows] == [str(number) for number in range(NUM_ROWS)]
+    assert finetuning.disable_shuffling is True
     assert all(row["_prompt"] and row["_response"] for row in rows)  # a wrong role order empties both
     assert all(len(row["_images"]) == 2 and all(Path(name).is_file() for name in row["_images"]) for row in rows)
 
 
 def test_ms_swift_reads_every_row_with_its_images(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = enter(exported, "ms-swift", monkeypatch)
-    pytest.importorskip("swift")
-    swift = import_module("swift.dataset")
+    swift, arguments = map(import_module, ("swift.dataset", "swift.arguments"))
+    known = {field.name for field in dataclasses.fields(arguments.SftArguments)}
+    four_bits = {"quant_method", "quant_bits", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant"}
+    assert not (four_bits | settings.keys() - {"ENV"}) - known
     options = {"shuffle": settings["dataset_shuffle"], "strict": True, "split_dataset_ratio": 0}
     dataset, _ = swift.load_dataset(settings["dataset"], **options)
     rows = list(dataset)
@@ -131,11 +142,10 @@ def test_ms_swift_reads_every_row_with_its_images(exported: Path, monkeypatch: p
 
 def test_axolotl_takes_the_settings_and_keeps_every_image(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = enter(exported, "axolotl", monkeypatch)
-    pytest.importorskip("axolotl")
     strategies, config = map(import_module, ("axolotl.processing_strategies", "axolotl.utils.schemas.config"))
     checked = config.AxolotlInputConfig(**settings)
     assert checked.datasets[0].path == "train.jsonl"
-    assert not settings.keys() - set(config.AxolotlInputConfig.model_fields)
+    assert not {"load_in_4bit", *settings} - set(config.AxolotlInputConfig.model_fields)
     transformers = import_module("transformers")
     processor = transformers.AutoProcessor.from_pretrained("base")
     strategy = strategies.ProcessingStrategy(processor)
@@ -148,7 +158,7 @@ def test_axolotl_takes_the_settings_and_keeps_every_image(exported: Path, monkey
 
 @pytest.mark.parametrize("name", TRAINER_NAMES)
 def test_mlcroissant_takes_the_description_without_an_error(exported: Path, name: str) -> None:
-    mlcroissant = pytest.importorskip("mlcroissant")
+    mlcroissant = import_module("mlcroissant")
     metadata = mlcroissant.Dataset(jsonld=exported / name / "croissant.json").metadata
     assert not metadata.ctx.issues.errors
     assert not metadata.ctx.issues.warnings

@@ -54,6 +54,21 @@ def limit_images(processor: Any, *, min_pixels: int | None, max_pixels: int | No
         )
 
 
+def limited_size(processor: Any, *, max_pixels: int | None) -> dict[str, int] | None:
+    """Return the `size` of an image processor after `limit_images`, for others that shall scale images alike.
+
+    Args:
+        processor: of the backbone, limited.
+        max_pixels: that it was limited to.
+
+    Returns:
+        The least and the most pixels of an image (`shortest_edge`, `longest_edge`) in families that take images of any
+        size, `longest_edge` in px in families of tiles; None where nothing was limited.
+    """
+    images = processor.image_processor
+    return _plain(images.size) if _takes_any_size(images) or max_pixels is not None else None
+
+
 def _takes_any_size(images: Any) -> bool:
     """Whether `size` holds the least and the most pixels of an image, as in Qwen2-VL and those after it."""
     known = getattr(getattr(images, "valid_kwargs", None), "__annotations__", {})

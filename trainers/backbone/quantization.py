@@ -45,7 +45,7 @@ def quantization_options(spec: BackboneSpec, model: Any) -> dict[str, Any]:
         bnb_4bit_quant_type=spec.quantization,
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, spec.dtype),
-        llm_int8_skip_modules=_outside_decoder(model),
+        llm_int8_skip_modules=outside_decoder(model),
     )
     return {"quantization_config": config, "device_map": {"": spec.device}}
 
@@ -64,8 +64,12 @@ def weight_bytes(model: Any, quantization: str | None) -> float:
     return whole - float(sum(w.numel() * (w.element_size() - NF4_BYTES) for w in linear))
 
 
-def _outside_decoder(model: Any) -> list[str]:
-    """The largest parts of a model that hold nothing of its language model's layers, by name."""
+def outside_decoder(model: Any) -> list[str]:
+    """Return the largest parts of a model that hold nothing of its language model's layers, by name: they stay whole.
+
+    Args:
+        model: one without numbers will do.
+    """
     decoder = model.get_decoder()
     (language,) = [name for name, module in model.named_modules() if module is decoder]
     path = [language.rsplit(".", i)[0] for i in range(language.count(".") + 1)]

@@ -93,6 +93,16 @@ class BatchEncoder:
         pad = self.tokenizer.pad_token_id
         self.pad_id = int(pad if pad is not None else self.tokenizer.eos_token_id)
 
+    @property
+    def processor(self) -> Any:
+        """The backbone's processor, with images limited as its spec says."""
+        return self._processor
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Most tokens of a row, question and answer together; None where the model has no such limit."""
+        return self._max_tokens
+
     def for_this_thread(self) -> "BatchEncoder":
         """Return this encoder, or a copy that is this thread's alone: tokenizers cannot be used by two at once."""
         if threading.get_ident() == self._thread:

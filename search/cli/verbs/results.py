@@ -48,7 +48,10 @@ def export(
         typer.Option(metavar="DIR", help="the prepared data (a folder or s3://), if no longer where they were"),
     ] = None,
 ) -> None:
-    """Write the selection as a folder that another trainer trains: rows, images, settings, adapter and cards."""
+    """Write a finished study's selection for a trainer to train: rows, images, settings, adapter and cards.
+
+    Rows alone, of any mix.yaml and also for LLaVA, writes `recombine data export STUDY DIR`.
+    """
     from search.cli.results.export import export_command
 
     export_command(run, folder, trainer, store)

@@ -149,7 +149,10 @@ def data_export(
     mix: Annotated[Path | None, typer.Option(help="mix.yaml; default: the study's selection")] = None,
     run_dir: RunDirOption = None,
 ) -> None:
-    """Write a study's selected rows as a dataset of another tool."""
+    """Write the rows of a mix.yaml as a data set of another tool, without settings or adapter.
+
+    What also trains is written by `recombine export`, once the study has finished.
+    """
     from search.cli.data import export
 
     export(study, folder, export_format, mix, run_dir)

@@ -104,7 +104,7 @@ def _written(store_dir: Place, root: Path) -> str:
 
 def _subset(study: Study, store: Store, name: str) -> SubsetFacts:
     spec, counts = study.catalog.subset(name), store.manifest.subsets.get(name)
-    named = {"key": spec.key, "licence": spec.licence, "origin": spec.origin}
+    named = {"key": spec.key, "licence": study.catalog.licence_of(name), "origin": spec.origin}
     if counts is None:
         return SubsetFacts(**named)
     return SubsetFacts(

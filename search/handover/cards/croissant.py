@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from search.handover.cards.licences import NOT_STATED, Terms
+from datasets_spec.catalog.catalog import NOT_STATED
+from search.handover.cards.licences import Terms
 from search.handover.selection import Selection
 
 FILE_NAME = "croissant.json"

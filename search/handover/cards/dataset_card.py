@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from datasets_spec.catalog.catalog import NOT_STATED
 from search.handover.cards.licences import Terms
 from search.handover.selection import Selection
 from search.report.plain_tables import markdown_table
@@ -41,7 +42,7 @@ def dataset_card(selection: Selection, terms: Terms, num_rows: int, *, has_parqu
     rows = []
     for entry in selection.mix.subsets:
         subset = facts.subsets[entry.subset]
-        key, licence = str(subset.key), subset.licence or "not stated"
+        key, licence = str(subset.key), subset.licence or NOT_STATED
         rows.append([entry.subset, key, str(entry.rows), licence, subset.origin or "not stated"])
     lines = [
         "---",

@@ -13,19 +13,19 @@ from pathlib import Path
 
 from search.handover.rows import TrainingRow
 from search.handover.selection import Selection
-from search.handover.settings import common_arguments, settings_of, write_config
+from search.handover.settings import Settings, common_arguments, untold_size, wider_quantization, write_config
 
 COMMAND = "axolotl train train.yaml"
 ROWS_FILE = "train.jsonl"
 
 
-def write_axolotl(folder: Path, selection: Selection, rows: Sequence[TrainingRow]) -> list[str]:
+def write_axolotl(folder: Path, selection: Selection, rows: Sequence[TrainingRow], settings: Settings) -> list[str]:
     """Write rows and configuration; returns what the reader must know."""
     with (folder / ROWS_FILE).open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps({"messages": _messages(row)}, ensure_ascii=False) + "\n")
-    recipe, settings = selection.recipe, settings_of(selection)
-    arguments = common_arguments(selection)
+    recipe, is_quantised = selection.recipe, settings.quantization is not None
+    arguments = common_arguments(selection, settings)
     arguments["micro_batch_size"] = arguments.pop("per_device_train_batch_size")
     arguments["lr_scheduler"] = arguments.pop("lr_scheduler_type")
     del arguments["report_to"]
@@ -51,19 +51,20 @@ def write_axolotl(folder: Path, selection: Selection, rows: Sequence[TrainingRow
             "shuffle_merged_datasets": False,
             "curriculum_sampling": True,  # its name for rows in their order
             "train_on_inputs": False,
-            "adapter": "lora",
+            "adapter": "qlora" if is_quantised else "lora",
+            "load_in_4bit": is_quantised or None,  # by NF4, its only kind
             "lora_r": recipe.lora_rank,
             "lora_alpha": int(recipe.lora_alpha) if float(recipe.lora_alpha).is_integer() else recipe.lora_alpha,
             "lora_dropout": recipe.lora_dropout,
-            "lora_target_modules": selection.target_modules,
+            "lora_target_modules": settings.target_modules,
             "optimizer": "adamw_torch",
             "bf16": settings.dtype == "bfloat16",
-            "sequence_len": 8192,
+            "sequence_len": settings.max_tokens,
             **arguments,
         },
         notes=[f"Run in this folder: {COMMAND}"],
     )
-    return []
+    return [*untold_size(settings, "Axolotl"), *wider_quantization(settings, "Axolotl")]
 
 
 def _messages(row: TrainingRow) -> list[dict[str, object]]:

@@ -2,7 +2,8 @@
 
 Its traps (data/parser.py, loader.py, converter.py): `num_samples` draws rows with repetition, so the exact rows are
 written and it is not used; a turn whose role is not expected there drops the row with a warning only; a missing
-image is a warning only, so `media_dir` is given; `cutoff_len` cuts image tokens off.
+image is a warning only, so `media_dir` is given; `cutoff_len` cuts image tokens off; images are scaled to limits of its
+own (hparams/model_args.py: at most 768 x 768 pixels) before the processor's.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from pathlib import Path
 
 from search.handover.rows import TrainingRow
 from search.handover.selection import Selection
-from search.handover.settings import common_arguments, settings_of, write_config
+from search.handover.settings import Settings, common_arguments, untold_size, wider_quantization, write_config
 
 COMMAND = "llamafactory-cli train train.yaml"
 UNKNOWN_TEMPLATE = "FILL_IN"
+# More than any image has: the processor alone scales.
+_ANY_PIXELS = (1, 10**9)
 # Names of chat templates in LLaMA-Factory, by what hub ids contain; the first that fits.
 TEMPLATES = {
     "qwen3-vl": "qwen3_vl_nothink",
@@ -32,7 +35,9 @@ TEMPLATES = {
 }
 
 
-def write_llama_factory(folder: Path, selection: Selection, rows: Sequence[TrainingRow]) -> list[str]:
+def write_llama_factory(
+    folder: Path, selection: Selection, rows: Sequence[TrainingRow], settings: Settings
+) -> list[str]:
     """Write rows and configuration; returns what the reader must know."""
     (folder / "data").mkdir()
     records = [
@@ -56,10 +61,14 @@ def write_llama_factory(folder: Path, selection: Selection, rows: Sequence[Train
     info = json.dumps({"selection": described}, indent=1) + "\n"
     (folder / "data" / "dataset_info.json").write_text(info, encoding="utf-8")
     template = template_of(selection.backbone.model)
-    write_config(folder / "train.yaml", _arguments(selection, template), notes=[f"Run: {COMMAND}"])
+    write_config(folder / "train.yaml", _arguments(selection, settings, template), notes=[f"Run: {COMMAND}"])
+    told = wider_quantization(settings, "LLaMA-Factory")
+    told += [] if settings.pixels else untold_size(settings, "LLaMA-Factory")
     if template == UNKNOWN_TEMPLATE:
-        return [f"`template` in train.yaml must be filled in: it is the chat template of {selection.backbone.model}."]
-    return []
+        told.append(
+            f"`template` in train.yaml must be filled in: it is the chat template of {selection.backbone.model}."
+        )
+    return told
 
 
 def template_of(model: str) -> str:
@@ -67,28 +76,32 @@ def template_of(model: str) -> str:
     return next((name for part, name in TEMPLATES.items() if part in model.lower()), UNKNOWN_TEMPLATE)
 
 
-def _arguments(selection: Selection, template: str) -> dict[str, object]:
-    recipe, backbone, settings = selection.recipe, selection.backbone, settings_of(selection)
+def _arguments(selection: Selection, settings: Settings, template: str) -> dict[str, object]:
+    recipe, is_quantised = selection.recipe, settings.quantization is not None
+    least, most = settings.pixels or _ANY_PIXELS
     return {
         "model_name_or_path": settings.model,
         "model_revision": settings.revision,
         "template": template,
-        "image_max_pixels": backbone.max_pixels,
-        "image_min_pixels": backbone.min_pixels,
+        "image_max_pixels": most,
+        "image_min_pixels": least,
         "stage": "sft",
         "do_train": True,
         "finetuning_type": "lora",
         "lora_rank": recipe.lora_rank,
         "lora_alpha": int(recipe.lora_alpha) if float(recipe.lora_alpha).is_integer() else recipe.lora_alpha,
         "lora_dropout": recipe.lora_dropout,
-        "lora_target": ",".join(selection.target_names) or "all",
+        "lora_target": ",".join(settings.target_names),
+        "quantization_bit": 4 if is_quantised else None,
+        "quantization_type": settings.quantization,
+        "double_quantization": is_quantised or None,
         "freeze_vision_tower": True,
         "freeze_multi_modal_projector": recipe.lora_modules != "language+projector",
         "dataset": "selection",
         "dataset_dir": "data",
         "media_dir": ".",
-        "cutoff_len": 8192,
+        "cutoff_len": settings.max_tokens,
         "disable_shuffling": True,
         "bf16": settings.dtype == "bfloat16",
-        **common_arguments(selection),
+        **common_arguments(selection, settings),
     }

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from search.handover.rows import TrainingRow
 from search.handover.selection import Selection
-from search.handover.settings import common_arguments, settings_of, write_config
+from search.handover.settings import Settings, common_arguments, untold_size, write_config
 
 COMMAND = "swift sft train.yaml"
 ROWS_FILE = "train.jsonl"
 
 
-def write_ms_swift(folder: Path, selection: Selection, rows: Sequence[TrainingRow]) -> list[str]:
+def write_ms_swift(folder: Path, selection: Selection, rows: Sequence[TrainingRow], settings: Settings) -> list[str]:
     """Write rows and configuration; returns what the reader must know."""
     with (folder / ROWS_FILE).open("w", encoding="utf-8") as file:
         for row in rows:
@@ -28,7 +28,7 @@ def write_ms_swift(folder: Path, selection: Selection, rows: Sequence[TrainingRo
                 {"role": "assistant", "content": row.answer},
             ]
             file.write(json.dumps({"messages": messages, "images": list(row.images)}, ensure_ascii=False) + "\n")
-    recipe, settings = selection.recipe, settings_of(selection)
+    recipe, is_quantised = selection.recipe, settings.quantization is not None
     write_config(
         folder / "train.yaml",
         {
@@ -37,12 +37,16 @@ def write_ms_swift(folder: Path, selection: Selection, rows: Sequence[TrainingRo
             "model_revision": settings.revision,
             "use_hf": True,
             "torch_dtype": settings.dtype,
-            "max_pixels": selection.backbone.max_pixels,
+            "max_pixels": settings.pixels[1] if settings.pixels else None,
             "tuner_type": "lora",
             "lora_rank": recipe.lora_rank,
             "lora_alpha": recipe.lora_alpha,
             "lora_dropout": recipe.lora_dropout,
-            "target_regex": selection.target_modules,
+            "target_regex": settings.target_modules,
+            "quant_method": "bnb" if is_quantised else None,
+            "quant_bits": 4 if is_quantised else None,
+            "bnb_4bit_quant_type": settings.quantization,
+            "bnb_4bit_use_double_quant": is_quantised or None,
             "freeze_vit": True,
             "freeze_aligner": recipe.lora_modules != "language+projector",
             "dataset": [ROWS_FILE],
@@ -50,8 +54,15 @@ def write_ms_swift(folder: Path, selection: Selection, rows: Sequence[TrainingRo
             "strict": True,
             "dataset_shuffle": False,
             "train_dataloader_shuffle": False,
-            **common_arguments(selection),
+            **common_arguments(selection, settings),
         },
         notes=[f"Run in this folder: {COMMAND}"],
     )
-    return []
+    if settings.pixels is None:
+        return untold_size(settings, "ms-swift")
+    if selection.backbone.min_pixels is None:
+        return []
+    return [
+        f"ms-swift has no setting that scales images up to {settings.pixels[0]} pixels, as the study does; some "
+        "families take it from MIN_PIXELS in the environment."
+    ]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from datasets import load_dataset
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForImageTextToText, AutoProcessor, Trainer, TrainingArguments
+from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig, Trainer, TrainingArguments
 
 HERE = Path(__file__).resolve().parent
 
@@ -61,8 +61,11 @@ def main(max_steps: int | None = None) -> Trainer:
     recipe = json.loads((HERE / "recipe.json").read_text(encoding="utf-8"))
     model_name = recipe["model"] if not recipe["model"].startswith("./") else str(HERE / recipe["model"])
     where = {"revision": recipe["revision"]} if recipe["revision"] else {}
-    model = AutoModelForImageTextToText.from_pretrained(model_name, dtype=recipe["dtype"], **where)
+    more = {"quantization_config": BitsAndBytesConfig(**recipe["quantization"])} if recipe["quantization"] else {}
+    model = AutoModelForImageTextToText.from_pretrained(model_name, dtype=recipe["dtype"], **where, **more)
     processor = AutoProcessor.from_pretrained(model_name, **where)
+    if recipe["image_size"]:
+        processor.image_processor.size = recipe["image_size"]
     model = get_peft_model(model, LoraConfig(**recipe["lora"]))
     arguments = recipe["training"] | {"output_dir": str(HERE / recipe["training"]["output_dir"])}
     if max_steps is not None:

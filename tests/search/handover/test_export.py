@@ -22,7 +22,8 @@ from search.handover.rows import collect_rows, first_epoch
 from search.handover.selection import read_selection
 from search.study.run_dir import RunDir
 from search.study.study import Study
-from tests.makers.finished_run import SELECTED, grey_picture
+from tests.makers.finished_run import ADAPTER, SELECTED, grey_picture
+from trainers.prompts.box_language import BoxLanguage
 
 PROMPT = "which ?\nA: yes\nB: no\nAnswer with the option's letter from the given choices directly."
 NUM_ROWS = sum(SELECTED.values())
@@ -51,7 +52,7 @@ def test_rows_are_those_of_the_mix_once_each_in_the_order_of_the_fine_tune(
 ) -> None:
     study, run_dir = finished
     selection = read_selection(run_dir)
-    rows = collect_rows(selection, open_store(study.store_dir), tmp_path)
+    rows = collect_rows(selection, open_store(study.store_dir), tmp_path, BoxLanguage())
     in_store = [f"{name}/train#{order}" for name, number in sorted(SELECTED.items()) for order in range(number)]
     assert sorted(row.sample_id for row in rows) == sorted(in_store)
     assert [row.sample_id for row in rows] == [in_store[place] for place in first_epoch(NUM_ROWS, selection.seed)]
@@ -140,6 +141,25 @@ def test_the_recipe_is_the_studys(exported: dict[str, Path]) -> None:
     assert trl["per_device_train_batch_size"] * trl["gradient_accumulation_steps"] == 4
     assert axolotl["micro_batch_size"] * axolotl["gradient_accumulation_steps"] == 4
     assert (trl["lora_r"], trl["lora_alpha"], trl["seed"]) == (8, 16, 101)
+    assert trl["gradient_checkpointing"] is False
+
+
+def test_without_the_adapter_the_same_layers_are_adapted_and_no_adapter_is_spoken_of(
+    finished: tuple[Study, RunDir], exported: dict[str, Path], tmp_path: Path
+) -> None:
+    run_dir = RunDir(tmp_path / "runs" / "tiny")
+    shutil.copytree(finished[1].root, run_dir.root)
+    for adapter in run_dir.root.glob("trials/*/adapter"):
+        shutil.rmtree(adapter)
+    for name in ("trl", "llama-factory"):
+        export_selection(run_dir, tmp_path / name, name, finished[0].store_dir)
+        before = settings(exported[name])
+        assert settings(tmp_path / name) == before
+    assert settings(tmp_path / "trl")["lora_target_modules"] == [ADAPTER["target_modules"]]
+    text = (tmp_path / "trl" / "README.md").read_text()
+    assert "has not kept the adapter" in text
+    assert "PeftModel" not in text
+    assert "PeftModel" in (exported["trl"] / "README.md").read_text()
 
 
 def test_the_command_says_what_it_wrote_and_mistakes_name_what_to_do(

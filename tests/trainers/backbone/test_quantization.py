@@ -15,7 +15,7 @@ from tests.makers.families import FAMILIES, tiny_backbone, toy_rows
 from trainers.backbone import quantization
 from trainers.backbone.adapters import add_adapter, load_adapter, save_adapter
 from trainers.backbone.backbone import PROMPTS_VERSION, backbone_fingerprint, load_backbone
-from trainers.backbone.quantization import NF4_BYTES, _outside_decoder, weight_bytes
+from trainers.backbone.quantization import NF4_BYTES, outside_decoder, weight_bytes
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 from trainers.rows.feeds import DirectFeed
@@ -31,7 +31,7 @@ needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reaso
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_only_the_language_models_layers_are_quantised(family: str) -> None:
     model = tiny_backbone(family).model
-    kept = _outside_decoder(model)
+    kept = outside_decoder(model)
     decoder = {id(module) for module in model.get_decoder().modules()}
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from search.handover.cards.adapter_card import adapter_card
+from search.handover.cards.licences import combine
 from search.handover.export import export_selection
+from search.handover.selection import read_selection
 from search.study.run_dir import RunDir
 from tests.makers.finished_run import SELECTED
 
@@ -47,6 +51,29 @@ def test_the_adapters_card_has_the_studys_figures(finished_dir: RunDir, folder: 
     found = {result["dataset"]["name"]: result["metrics"][0]["value"] for result in model["results"]}
     assert found == {name: pytest.approx(accuracy, abs=1e-4) for name, accuracy in sealed.items()}
     assert {result["dataset"]["split"] for result in model["results"]} == {"sealed"}
+
+
+def test_figures_of_the_questions_that_chose_are_published_with_a_caution_and_their_scores_name(
+    finished_dir: RunDir,
+) -> None:
+    selection = read_selection(finished_dir)
+    before = adapter_card(selection, combine({}))
+    assert "have not been opened" not in before
+    estimates = {"confirm": selection.content["estimates"]["confirm"], "sealed": []}
+    luck = {"observed": 0.71, "expected": 0.64, "optimism": 0.07, "num_finalists": 3}
+    content = {**selection.content, "estimates": estimates, "optimism": {"confirm": luck}}
+    blind = {"mr-lung": {"num_closed": 0, "num_open": 3, "num_box": 2}}
+    study = replace(selection.study, facts=selection.study.facts.model_copy(update={"blind": blind}))
+    card = adapter_card(replace(selection, content=content, study=study), combine({}))
+    head = yaml.safe_load(card.split("---\n", 2)[1])
+    (result,) = head["model-index"][0]["results"]
+    assert result["dataset"]["split"] == "confirm"
+    (metric,) = result["metrics"]
+    assert metric["type"] != "accuracy"
+    assert metric["name"].startswith("mean of token F1 and IoU (The sealed questions have not been opened")
+    body = card.split("---\n", 2)[2]
+    assert "The best of 3 was taken" in body
+    assert "64.0" in body
 
 
 def test_the_croissant_derives_the_selection_from_its_sources_and_bounds_its_use(folder: Path) -> None:
