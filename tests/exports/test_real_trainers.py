@@ -145,8 +145,11 @@ def test_axolotl_takes_the_settings_and_keeps_every_image(exported: Path, monkey
     strategies, config = map(import_module, ("axolotl.processing_strategies", "axolotl.utils.schemas.config"))
     checked = config.AxolotlInputConfig(**settings)
     assert checked.datasets[0].path == "train.jsonl"
-    assert not {"load_in_4bit", *settings} - set(config.AxolotlInputConfig.model_fields)
+    assert not {"load_in_4bit", "processor_kwargs", *settings} - set(config.AxolotlInputConfig.model_fields)
     transformers = import_module("transformers")
+    size = {"height": 24, "width": 24}
+    told = dict(transformers.AutoProcessor.from_pretrained("base", size=size).image_processor.size)
+    assert (told["height"], told["width"]) == (24, 24)
     processor = transformers.AutoProcessor.from_pretrained("base")
     strategy = strategies.ProcessingStrategy(processor)
     rows = [json.loads(line) for line in Path("train.jsonl").read_text().splitlines()]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from search.handover.rows import TrainingRow
 from search.handover.selection import Selection
-from search.handover.settings import Settings, common_arguments, untold_size, wider_quantization, write_config
+from search.handover.settings import Settings, common_arguments, wider_quantization, write_config
 
 COMMAND = "axolotl train train.yaml"
 ROWS_FILE = "train.jsonl"
@@ -35,6 +35,7 @@ def write_axolotl(folder: Path, selection: Selection, rows: Sequence[TrainingRow
             "base_model": settings.model,
             "revision_of_model": settings.revision,  # its name for the commit
             "processor_type": "AutoProcessor",
+            "processor_kwargs": {"size": dict(settings.image_size)} if settings.image_size else None,
             "skip_prepare_dataset": True,
             "remove_unused_columns": False,
             "sample_packing": False,
@@ -64,7 +65,7 @@ def write_axolotl(folder: Path, selection: Selection, rows: Sequence[TrainingRow
         },
         notes=[f"Run in this folder: {COMMAND}"],
     )
-    return [*untold_size(settings, "Axolotl"), *wider_quantization(settings, "Axolotl")]
+    return wider_quantization(settings, "Axolotl")
 
 
 def _messages(row: TrainingRow) -> list[dict[str, object]]:
