@@ -11,18 +11,22 @@ from trainers.executors.broker import Work
 
 
 class PackProxy(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
-    """One ticket of the broker. Tune keeps its process for the next (`reuse_actors`)."""
+    """One ticket of the broker. Tune keeps its process for the next (`reuse_actors`).
+
+    Tune may start a process for a trial, give the trial to another one that is free first, and then drop the new one,
+    whose `setup` runs all the same, perhaps after the trial has ended: only `step` asks for anything.
+    """
 
     def setup(self, config: dict[str, Any], broker: Any = None) -> None:
-        """Submit the ticket."""
+        """Take a ticket."""
         self._broker = broker
-        self._submit(config)
+        self.reset_config(config)
 
     def step(self) -> dict[str, Any]:
-        """Wait for news of the ticket's trials; done when all have ended."""
+        """Ask for the ticket's trials and wait for news of them; done when all have ended."""
         while True:
             found = ray.get(self._broker.events.remote(self._work.ticket))
-            if found == "unknown":  # the broker was restarted and has forgotten
+            if found == "unknown":  # not asked for yet, or the broker was restarted and has forgotten
                 ray.get(self._broker.submit.remote(self._work))
             elif found is not None:
                 events, is_over = found
@@ -30,7 +34,12 @@ class PackProxy(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next ticket in the same process."""
-        self._submit(new_config)
+        self._work = Work(
+            ticket=new_config["ticket"],
+            specs=new_config["specs"],
+            submitted_at=new_config["submitted_at"],
+            timeout_s=new_config["timeout_s"],
+        )
         return True
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -38,12 +47,3 @@ class PackProxy(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing: the ledger and RUN/trials have it."""
-
-    def _submit(self, config: dict[str, Any]) -> None:
-        self._work = Work(
-            ticket=config["ticket"],
-            specs=config["specs"],
-            submitted_at=config["submitted_at"],
-            timeout_s=config["timeout_s"],
-        )
-        ray.get(self._broker.submit.remote(self._work))

@@ -11,7 +11,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.records import Kind
 from search.study.run_dir import RunDir, RunFile
 from search.vocabulary import Stage
-from trainers.trial.folder import RESULT_FILE, TrialStoreError, read_result
+from trainers.trial.folder import scored_result
 from trainers.trial.result import TrialResult, TrialStatus, failed_result
 
 
@@ -45,9 +45,9 @@ class Recorder:
 
     def record(self, planned: PlannedTrial, result: TrialResult, *, reused: bool = False) -> None:
         """Append the record of a trial that has ended, with the scores that were asked for."""
-        wanted = {planned.spec.score_id(request) for request in planned.spec.evaluations}
+        wanted = planned.spec.score_ids
         if result.status == "stopped_early":  # scored at its rung only, under identities of its own
-            wanted = {e.score_id for e in result.evaluations}
+            wanted = frozenset(e.score_id for e in result.evaluations)
         record = {
             **_role(planned),
             "strategy": planned.strategy,
@@ -85,15 +85,7 @@ class Recorder:
     def stored_result(self, planned: PlannedTrial) -> TrialResult | None:
         """Return the result in the trial's folder, or None when it has none with the scores that were asked for."""
         folder = self._run_dir / RunFile.trials / planned.spec.folder_name
-        if not (folder / RESULT_FILE).is_file():
-            return None
-        try:
-            result = read_result(folder)
-        except TrialStoreError:
-            return None  # a damaged folder is no result: the trial runs again and replaces it
-        wanted = {planned.spec.score_id(request) for request in planned.spec.evaluations}
-        lacks_scores = result.status == "finished" and not wanted <= {e.score_id for e in result.evaluations}
-        return None if lacks_scores or result.train_id != planned.spec.train_id else result
+        return scored_result(folder, planned.spec.train_id, planned.spec.score_ids)
 
     def _stored(self, planned: PlannedTrial) -> TrialResult | None:
         result = self.stored_result(planned)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from search.results.differences import NOTHING, Tolerance, find_value_difference
 from search.study.run_dir import RunDir
 from trainers.scoring.outcome import OUTCOME_SCHEMA, Outcome
 from trainers.scoring.summary import count_outcomes
-from trainers.trial.folder import RESULT_FILE, outcomes_file, read_outcomes
+from trainers.trial.folder import outcomes_file, read_outcomes
 
 # Marks of words and boxes are stored with 32 bits, about seven digits, and were averaged with 64.
 ROUNDING = Tolerance(relative=1e-5, absolute=1e-6)
@@ -23,15 +22,14 @@ _UNCOUNTED = ("log_probs", "gold_log_prob", "predicted", "generated")
 def recount(run_dir: RunDir, records: Sequence[Record]) -> Iterator[tuple[str, str]]:
     """Yield trial folder and what is wrong for the first score of each that its stored answers do not come to.
 
-    Every score of every trial is counted, and of every merge that was not trained afterwards: right answers and their
-    share, letters that were written, invalid answers, figures of words and boxes. At a rung only the answers of trials
-    that it stopped are kept.
+    Every score of every trial and of every merge is counted: right answers and their share, letters that were written,
+    invalid answers, figures of words and boxes. At a rung only the answers of trials that it stopped are kept.
 
     Args:
         run_dir: the study directory.
         records: its ledger's.
     """
-    for trial_dir, scores in _scores_by_folder(run_dir, records).items():
+    for trial_dir, scores in _scores_by_folder(records).items():
         try:
             what = _first_difference(run_dir / trial_dir, scores)
         except (KeyError, OSError, TypeError, ValueError) as error:
@@ -54,30 +52,16 @@ def _first_difference(folder: Path, scores: Sequence[Mapping[str, Any]]) -> str:
     return NOTHING
 
 
-def _scores_by_folder(run_dir: RunDir, records: Sequence[Record]) -> dict[str, list[Mapping[str, Any]]]:
-    """The scores whose answers a folder holds.
-
-    A trial that went on after a rung has replaced those of the rung, and one that was merged first those of the merge.
-    """
+def _scores_by_folder(records: Sequence[Record]) -> dict[str, list[Mapping[str, Any]]]:
+    """The scores whose answers a folder holds: a trial that went on after a rung has replaced those of the rung."""
     held: dict[str, dict[tuple[str, str], list[Mapping[str, Any]]]] = {}
-    trials = list(of_kind(records, Kind.trial))
-    merges = [record for record in of_kind(records, Kind.proxy) if not _is_trained_since(run_dir, record)]
-    for record in (*trials, *merges):
+    for record in (*of_kind(records, Kind.trial), *of_kind(records, Kind.proxy)):
         for evaluation in record.get("evaluations") or ():
             here = held.setdefault(str(record["trial_dir"]), {})
             place = (evaluation["eval_set"], evaluation["split"])
             same = [e for e in here.get(place, ()) if e["score_id"] == evaluation["score_id"]]
             here[place] = [*same, evaluation]
     return {folder: [e for several in by_place.values() for e in several] for folder, by_place in held.items()}
-
-
-def _is_trained_since(run_dir: RunDir, merge: Record) -> bool:
-    """Whether the weights in a merge's folder are others than those whose answers were counted."""
-    try:
-        told = json.loads((run_dir / merge["trial_dir"] / RESULT_FILE).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return bool(told.get("num_steps")) and told.get("adapter_sha256") != merge.get("adapter_sha256")
 
 
 def _read(folder: Path, split: str) -> dict[str, list[Outcome]]:

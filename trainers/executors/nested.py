@@ -99,8 +99,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _published(final: Path, spec: TrialSpec) -> TrialResult:
     """Return what the folder says; finished weights whose new scores are missing are a failure of this attempt."""
     result = read_result(final)
-    wanted = {spec.score_id(request) for request in spec.evaluations}
-    if result.status == "finished" and not wanted <= {e.score_id for e in result.evaluations}:
+    if result.status == "finished" and not spec.score_ids <= {e.score_id for e in result.evaluations}:
         raise TrialDiedError(f"the weights of trial {spec.folder_name} are kept, but could not be scored")
     return result
 

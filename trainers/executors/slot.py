@@ -199,6 +199,10 @@ class _Server:
             checkpoint_s=self._slot.checkpoint_s,
         )
         try:
+            # Work may come again after its end (a lost proxy): what is scored already is neither trained nor scored.
+            for spec in (scored := [s for s in specs if self._is_scored(s)]):
+                self._on_end(spec, "finished")
+            specs = [spec for spec in specs if spec not in scored]
             known = [s for s in specs if finished_result(self._folder(s), s.train_id) is not None]
             for spec in known:
                 self._score_known(spec, work)
@@ -223,6 +227,12 @@ class _Server:
             on_batch=self._on_scored,
         )
         self._on_end(spec, result.status)
+
+    def _is_scored(self, spec: TrialSpec) -> bool:
+        from trainers.trial.folder import scored_result
+
+        result = scored_result(self._folder(spec), spec.train_id, spec.score_ids)
+        return result is not None and result.status == "finished"
 
     def _folder(self, spec: TrialSpec) -> Path:
         return self._slot.run_dir / TRIALS_DIR / spec.folder_name

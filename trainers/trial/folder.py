@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,21 @@ def finished_result(folder: Path, train_id: str) -> TrialResult | None:
         return None
     has_weights = result.status == "finished" and not result.adapter_removed
     return result if has_weights and result.train_id == train_id else None
+
+
+def scored_result(folder: Path, train_id: str, score_ids: Set[str]) -> TrialResult | None:
+    """Return what has ended with all the scores that are asked for, its weights there or not, or None.
+
+    A trial that ended otherwise was not scored to the end, and needs no scores to be returned.
+    """
+    if not (folder / RESULT_FILE).is_file():
+        return None
+    try:
+        result = read_result(folder)
+    except TrialStoreError:
+        return None  # a damaged folder is no result: the trial runs again and replaces it
+    lacks_scores = result.status == "finished" and not score_ids <= {e.score_id for e in result.evaluations}
+    return None if lacks_scores or result.train_id != train_id else result
 
 
 def adapter_sha256(folder: Path) -> str | None:

@@ -76,6 +76,11 @@ class TrialSpec(BaseModel):
         )
 
     @property
+    def score_ids(self) -> frozenset[str]:
+        """Identities of the scores that are asked for, of the last weights."""
+        return frozenset(self.score_id(request) for request in self.evaluations)
+
+    @property
     def folder_name(self) -> str:
         """Return the trial's folder: readable first, unique last."""
         sources = "-".join(sorted(self.composition)) or "baseline"

@@ -13,7 +13,7 @@ from search.results.recount import recount
 from search.study.run_dir import RunDir
 from trainers.scoring.outcome import Outcome, outcomes_table
 from trainers.scoring.summary import count_outcomes
-from trainers.trial.folder import RESULT_FILE, write_outcomes
+from trainers.trial.folder import write_outcomes
 
 FOLDER = "trials/one"
 
@@ -50,13 +50,6 @@ def test_what_was_counted_is_counted_again(run_dir: RunDir) -> None:
     assert list(recount(run_dir, [record(ANSWERS) | {"kind": "proxy"}])) == []
     stopped = record(ANSWERS[:2], score_id="at the rung")
     assert list(recount(run_dir, [stopped, record(ANSWERS)])) == []  # it went on, and its answers were replaced
-
-
-def test_a_merge_that_was_trained_afterwards_has_left_no_answers(run_dir: RunDir) -> None:
-    merge = record(ANSWERS[:1], "merge") | {"kind": "proxy", "adapter_sha256": "merged"}
-    assert list(recount(run_dir, [merge]))
-    (run_dir / FOLDER / RESULT_FILE).write_text('{"num_steps": 80, "adapter_sha256": "other"}')
-    assert list(recount(run_dir, [merge])) == []
 
 
 @pytest.mark.parametrize(

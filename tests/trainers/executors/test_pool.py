@@ -23,7 +23,7 @@ from trainers.executors.pool import SlotPool
 from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig
 from trainers.recipe import Recipe
-from trainers.trial.folder import ADAPTER_DIR, read_outcomes, read_result
+from trainers.trial.folder import ADAPTER_DIR, RESULT_FILE, read_outcomes, read_result, remove_adapter
 from trainers.trial.spec import EvalRequest, TrialSpec
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -167,6 +167,17 @@ def test_a_finished_trial_gets_further_scores_without_training(pool: SlotPool, r
     after = read_result(folder(run_dir, one))
     assert len(after.evaluations) == 2
     assert (after.train_s, after.adapter_sha256) == (before.train_s, before.adapter_sha256)
+
+
+def test_a_trial_that_is_asked_for_once_more_after_its_weights_were_removed_is_left_as_it_is(
+    pool: SlotPool, run_dir: Path
+) -> None:
+    one = spec(21)
+    assert ends(pool, submit(pool, [one])) == [(one.train_id, "finished")]
+    remove_adapter(folder(run_dir, one))
+    before = (folder(run_dir, one) / RESULT_FILE).read_bytes()
+    assert ends(pool, submit(pool, [one])) == [(one.train_id, "finished")]
+    assert (folder(run_dir, one) / RESULT_FILE).read_bytes() == before
 
 
 def test_a_killed_slot_is_back_and_its_trial_goes_on(pool: SlotPool, run_dir: Path) -> None:

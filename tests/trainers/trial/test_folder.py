@@ -19,6 +19,7 @@ from trainers.trial.folder import (
     read_result,
     remove_adapter,
     remove_dead_attempts,
+    scored_result,
     scores_without_weights,
     write_outcomes,
 )
@@ -196,6 +197,14 @@ def test_removed_weights_leave_the_scores_and_a_result_that_says_so(tmp_path: Pa
     assert finished_result(folder, "id") is None
     assert scores_without_weights(folder, "id") == read_result(folder)
     assert scores_without_weights(folder, "another") is None
+
+
+def test_what_has_all_scores_that_are_asked_for_has_ended_with_or_without_weights(tmp_path: Path) -> None:
+    folder = removed(tmp_path)
+    assert scored_result(folder, "id", {"a"}) == read_result(folder)
+    assert scored_result(folder, "id", {"a", "further"}) is None
+    assert scored_result(folder, "another", {"a"}) is None
+    assert scored_result(tmp_path / "nothing", "id", frozenset()) is None
 
 
 def test_a_kill_while_weights_are_removed_leaves_a_finished_trial(
