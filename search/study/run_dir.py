@@ -58,6 +58,8 @@ class RunFile(StrEnum):
     transfer = "report/transfer.csv"
     transfer_markdown = "report/transfer.md"
     transfer_latex = "report/transfer.tex"
+    appendix_markdown = "report/appendix.md"
+    appendix_latex = "report/appendix.tex"
     design = "report/design.json"
     design_csv = "report/design.csv"
     design_markdown = "report/design.md"
