@@ -31,6 +31,7 @@ MAY_CHANGE = (
     "confirm.enabled",
     "confirm.open_sealed",
     "quarantine_limit",
+    "tracking",
 )
 MUST_NOT_CHANGE = ("execution.gpus_per_worker",)  # decides device and number format, hence every identity
 # What a deterministic strategy sees at a proposal depends on how many trials run at once.
