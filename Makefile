@@ -14,9 +14,10 @@ PAIRS ?=
 TABLES := build/tables
 EXPORTS := build/exports
 DIGITS := build/digits/sklearn/datasets/data/digits.csv.gz
+MLFLOW := build/mlflow
 .PHONY: help install demo demo-figures found-pages test test-slow test-cluster bench bench-copies bench-data \
   bench-gpu bench-real bench-search bench-search-parts bench-tables bench-one-by-one bench-four-of-twelve \
-  bench-one-pool bench-trials soak test-exports lint clean
+  bench-one-pool bench-trials soak test-exports test-mlflow lint clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -61,6 +62,12 @@ test-exports: install ## each export loaded by the real trainer, in an environme
 	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(EXPORTS)/lib/python3*/site-packages)/recombine.pth"; }
 	PIP_NO_INPUT=1 $(EXPORTS)/bin/python -m pip install --quiet --no-deps -r tests/exports/requirements.txt
 	$(EXPORTS)/bin/python -m pytest -q -m exports tests/exports < /dev/null
+
+test-mlflow: install ## `tracking: mlflow` with MLflow's real client and file store, in an environment of its own (70 MB)
+	@test -x $(MLFLOW)/bin/python || { $(BIN)/python -m venv $(MLFLOW) && \
+	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(MLFLOW)/lib/python3*/site-packages)/recombine.pth"; }
+	PIP_NO_INPUT=1 $(MLFLOW)/bin/python -m pip install --quiet -c constraints.txt mlflow-skinny
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(MLFLOW)/bin/python -m pytest -q -rs -m "not benchmark" tests/search/phases/test_mlflow_tracking.py < /dev/null
 
 bench: install ## the measurements quoted in the documentation, printed
 	$(BIN)/python -m pytest -q -s -m benchmark < /dev/null
@@ -115,11 +122,12 @@ bench-search-parts: install $(DIGITS) ## early stopping, stopped trials and the 
 bench-data: install ## speed and memory of preparing data, at full size (an hour or more, 10 GB of disk)
 	$(BIN)/python -m tests.benchmarks.data
 
-demo-figures: install ## the demo anew, with the figures and the picture that README and docs quote (10 min, Chromium)
+demo-figures: install ## the demo anew, with the figures and the pictures that README and docs quote (10 min, Chromium)
 	rm -rf build/demo
 	$(BIN)/recombine demo build/demo
 	$(BIN)/recombine report build/demo/study.yaml --summary docs/demo.json
 	$(BIN)/python -m tests.makers.chromium build/demo/runs/phantom-demo/report/index.html docs/report.png
+	$(BIN)/python -m tests.makers.guide_pictures build/demo/runs/phantom-demo/report/index.html docs/guide
 
 found-pages: install ## three studies that end without "train on", and the pictures of their pages (15 min, Chromium)
 	$(BIN)/python -m tests.makers.found_studies

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -101,4 +103,22 @@ def test_the_wheel_installs_into_an_empty_environment_and_tells_its_version(whee
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("recombine 0.1.0, Python")  # no commit: this is no checkout
+    head = subprocess.run(
+        ["git", "-C", str(REPOSITORY), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+    )
+    commit = rf" \(commit {head.stdout.strip()}(-dirty)?\)" if head.returncode == 0 else ""
+    assert re.match(rf"recombine 0\.1\.0{commit}, Python 3\S+, Ray 2\S+, torch 2", done.stdout), done.stdout
+
+
+def test_the_changelog_has_what_is_unreleased_first_then_this_version_by_area() -> None:
+    """Every change stands once, below a heading that says where it belongs."""
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"(?m)^## (.+)$", text)
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert versions[:2] == ["Unreleased", version]
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", name) for name in versions[1:])
+    changes = re.findall(r"(?ms)^- .*?(?=\n- |\n\n|\Z)", text)
+    assert len(changes) == len(set(changes))
+    areas = re.split(r"(?m)^### .+$", text[text.index(f"## {version}") :])
+    assert "\n- " not in areas[0]
+    assert all("\n- " in area for area in areas[1:])

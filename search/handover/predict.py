@@ -64,9 +64,10 @@ def _as_png(path: Path) -> bytes:
     """The picture as the store keeps one: upright, 8-bit RGB, without metadata."""
     limits = ImageLimits()
     try:
-        picture = decode(read_image(path, limits), limits)
+        picture = decode(read_image(path.resolve(), limits), limits)  # it follows no links of its own
     except ImageRefused as error:
-        raise UserError(f"{path} cannot be used: {error}", hint="give PNG, JPEG or single-frame DICOM files") from error
+        what = ", ".join(filter(None, (error.reason.value.replace("_", " "), error.detail)))
+        raise UserError(f"{path} cannot be used: {what}", hint="give PNG, JPEG or single-frame DICOM files") from error
     out = io.BytesIO()
     picture.save(out, "png")
     return out.getvalue()

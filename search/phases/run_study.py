@@ -17,6 +17,7 @@ from search.phases.baseline import run_baseline
 from search.phases.confirm import run_confirm
 from search.phases.design import run_design
 from search.phases.merges import run_merges
+from search.phases.mlflow_tracking import tracked
 from search.phases.open_study import Say, open_run
 from search.phases.reuse import run_reused
 from search.phases.sealed import open_sealed
@@ -60,16 +61,21 @@ def run_study(
     if with_top_up:
         read_wanted(run_dir)  # before anything is started
     run_dir = run_dir.absolute()  # workers stand elsewhere, and Ray takes a relative path for an address
-    with open_run(
-        study,
-        run_dir,
-        say=say,
-        on_record=on_record,
-        on_running=on_running,
-        on_slots=on_slots,
-        on_store=on_store,
-        accept_loss=accept_loss,
-    ) as run:
+    with (
+        tracked(study.spec, say) as tracker,
+        open_run(
+            study,
+            run_dir,
+            say=say,
+            on_record=on_record if tracker is None else tracker.beside(on_record),
+            on_running=on_running,
+            on_slots=on_slots,
+            on_store=on_store,
+            accept_loss=accept_loss,
+        ) as run,
+    ):
+        if tracker is not None:
+            tracker.begin(run.ledger.records())
         say("baseline: the untrained backbone")
         run_baseline(run)
         if study.reused_runs:

@@ -13,7 +13,7 @@ MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "\u202f": r"\,", "★": r"$\star$",
-    "†": r"\dag{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "†": r"\dag{}", "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "\u00a0": "~", "·": r"$\cdot$",
 }  # fmt: skip
 
 
@@ -48,9 +48,9 @@ def transfer_latex(heatmap: TransferHeatmap) -> str:
         "% needs \\usepackage{booktabs}",
         "\\begin{tabular}{l" + "r" * len(heatmap.targets) + "}",
         "\\toprule",
-        " & ".join(_latex(name) for name in ("source", *heatmap.targets)) + " \\\\",
+        " & ".join(latex_text(name) for name in ("source", *heatmap.targets)) + " \\\\",
         "\\midrule",
-        *(" & ".join(_latex(text) for text in row) + " \\\\" for row in _matrix_rows(heatmap)),
+        *(" & ".join(latex_text(text) for text in row) + " \\\\" for row in _matrix_rows(heatmap)),
         "\\bottomrule",
         "\\end{tabular}",
         "% " + _transfer_note(heatmap).replace("\n", " "),
@@ -100,10 +100,10 @@ def selection_markdown(answer: Answer) -> str:
         for line in answer.all_verdicts
     ]
     parts = [
-        f"# {_markdown(answer.headline)}",
-        _markdown(answer.lead),
-        f"Next: {_markdown(answer.next_step)}" if answer.next_step else "",
-        "\n".join(f"- {_markdown(caution)}" for caution in answer.cautions),
+        f"# {markdown_text(answer.headline)}",
+        markdown_text(answer.lead),
+        f"Next: {markdown_text(answer.next_step)}" if answer.next_step else "",
+        "\n".join(f"- {markdown_text(caution)}" for caution in answer.cautions),
         mix if answer.parts else "",
         markdown_table(head, rows) if rows else "",
     ]
@@ -137,12 +137,14 @@ def _transfer_note(heatmap: TransferHeatmap) -> str:
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of texts as Markdown; what has a meaning there is escaped."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_markdown(text) for text in line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(markdown_text(text) for text in line) + " |" for line in lines) + "\n"
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """A text as Markdown; what has a meaning there is escaped."""
     return text if text == "---" else MARKDOWN_SPECIAL.sub(r"\\\1", text.replace("\n", " "))
 
 
-def _latex(text: str) -> str:
+def latex_text(text: str) -> str:
+    """A text as LaTeX; what has a meaning there is escaped."""
     return "".join(LATEX_SPECIAL.get(character, character) for character in text)

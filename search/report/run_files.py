@@ -24,6 +24,7 @@ OPTIONAL = {RunFile.findings, RunFile.explanation}
 # All that a page is made from.
 DATA_FILES = (
     RunFile.run,
+    RunFile.facts,
     RunFile.study,
     RunFile.selection,
     RunFile.trials_table,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from datasets_spec.atomic import replace_text
+from search.report.appendix.appendix import appendix_texts
 from search.report.figures.all_figures import FIGURE_WIDTH_PX, build_figures
 from search.report.figures.heatmap import compute_transfer_heatmap
 from search.report.page import render_page
@@ -23,8 +24,8 @@ def write_report(run_dir: RunDir) -> Path:
 
     Args:
         run_dir: A study directory, finished or not. Read are `run.json`, `study.resolved.yaml`,
-            `report/trials.parquet`, `report/transfer.csv` and `selection/selection.json`; the page says which of
-            them are not there yet.
+            `report/trials.parquet`, `report/transfer.csv`, `selection/selection.json` and `inputs/study.json`; the page
+            says which of them are not there yet.
 
     Returns:
         The path of the page.
@@ -45,6 +46,9 @@ def write_report(run_dir: RunDir) -> Path:
     answer = compute_answer(records)
     if records.selection is not None:
         replace_text(run_dir / RunFile.selection_markdown, selection_markdown(answer))
+    markdown, latex = appendix_texts(records)
+    replace_text(run_dir / RunFile.appendix_markdown, markdown)
+    replace_text(run_dir / RunFile.appendix_latex, latex)
     # The page comes last: whoever sees it finds what it links to.
     replace_text(run_dir / RunFile.page, render_page(records, figures, heatmap, trial_table))
     return run_dir / RunFile.page

@@ -31,6 +31,7 @@ MAY_CHANGE = (
     "confirm.enabled",
     "confirm.open_sealed",
     "quarantine_limit",
+    "tracking",
 )
 MUST_NOT_CHANGE = ("execution.gpus_per_worker",)  # decides device and number format, hence every identity
 # What a deterministic strategy sees at a proposal depends on how many trials run at once.
@@ -58,6 +59,8 @@ class RunFile(StrEnum):
     transfer = "report/transfer.csv"
     transfer_markdown = "report/transfer.md"
     transfer_latex = "report/transfer.tex"
+    appendix_markdown = "report/appendix.md"
+    appendix_latex = "report/appendix.tex"
     design = "report/design.json"
     design_csv = "report/design.csv"
     design_markdown = "report/design.md"

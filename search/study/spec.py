@@ -150,6 +150,9 @@ class StudySpec(_Section):
     design: DesignSection | None = Field(
         default=None, description="a fixed experiment instead of a search (docs/designs.md)"
     )
+    tracking: Literal["mlflow"] | None = Field(
+        default=None, description="also log trials to MLflow, where MLFLOW_TRACKING_URI says (extra `mlflow`)"
+    )
     quarantine_limit: float = Field(default=0.05, ge=0, le=1, description="share of unusable rows of a subset")
     budget_gpu_hours: PositiveFloat | None = Field(
         default=None, description="GPU-hours of all trials; the search ends in time to confirm what it found"

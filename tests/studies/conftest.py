@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.studies.documented import Documented
 from tests.studies.tiny_study import (
     KILL_AFTER,
     Runs,
@@ -51,3 +52,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         assert resumed.returncode == 0, resumed.stdout + resumed.stderr
         assert first.wait(timeout=400) == 0, (folder / "calm.log").read_text()
     return Runs(study, calm, killed, (folder / "calm.log").read_text(), before)
+
+
+@pytest.fixture(scope="session")
+def documented(tmp_path_factory: pytest.TempPathFactory) -> Documented:
+    """The study that README and guide walk through; each of their lines runs once for both."""
+    return Documented(tmp_path_factory.mktemp("documented"))

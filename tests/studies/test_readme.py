@@ -1,63 +1,52 @@
-"""The README's commands are what works: its study block is run as written (all others: test_hints.py)."""
+"""README's and the guide's commands are what works: each is run as written (all others: test_hints.py)."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
-from datasets_spec.phantom.write import write_phantom
-from tests.studies.tiny_study import command, environment
+from tests.studies.documented import REPOSITORY, Documented, commands_of
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-# What makes the demo's study small; everything else is as the README has it.
-SHRUNK = (
-    "strategy.num_trials=2",
-    "strategy.num_merges=0",
-    "transfer.enabled=false",
-    "confirm.enabled=false",
-    "execution.num_workers=0",
-    "execution.max_concurrent=1",
-    "recipe.num_steps=1",
-    "space.composition.num_samples=[4]",
-)
-
-
-def _commands() -> list[list[str]]:
-    blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
-    return [shlex.split(line, comments=True) for line in lines if line.startswith("recombine ")]
-
-
-def _shrink_corpus(folder: Path) -> None:
-    """The same subsets with fewer rows."""
-    subsets = [subset["name"] for subset in yaml.safe_load((folder / "catalog.yaml").read_text())["subsets"]]
-    shutil.rmtree(folder)
-    write_phantom(folder, seed=0, subsets=subsets, num_pool=60, num_test=12)
+GUIDE = "docs/guide.md"
 
 
 @pytest.mark.ray
-def test_the_study_block_runs_as_written(tmp_path: Path) -> None:
-    for words in (c for c in _commands() if any("my-study" in word for word in c)):
-        if "--address" in words:
-            continue
-        shrink = SHRUNK if words[1] in ("run", "plan", "report") else ()
-        done = subprocess.run(
-            command(*words[1:], *shrink),
-            cwd=tmp_path,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-        assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stdout + done.stderr
-        if words[1] == "init":
-            _shrink_corpus(tmp_path / "my-study" / "phantom")
-    assert (tmp_path / "my-study" / "runs" / "phantom-demo" / "report" / "index.html").is_file()
+def test_the_study_block_of_the_readme_runs_as_written(documented: Documented) -> None:
+    lines = [line for line in commands_of("README.md") if "my-study" in line]
+    assert len(lines) > 5
+    for line in lines:
+        documented.run(line)
+    assert (documented.folder / "my-study/runs/phantom-demo/report/index.html").is_file()
+
+
+@pytest.mark.ray
+def test_every_command_of_the_guide_runs_as_written(documented: Documented) -> None:
+    printed = {line: documented.run(line) for line in commands_of(GUIDE)}
+    assert len(printed) > 12
+    by_verb = {shlex.split(line)[1]: output for line, output in printed.items()}
+    assert "sees, four times in five, on sealed: a difference of" in by_verb["plan"]
+    assert "files" in by_verb["verify"]
+    assert (documented.folder / "for-trl" / "README.md").is_file()
+    assert (documented.folder / "my-catalog.yaml").is_file()
+    assert "probability" in by_verb["predict"]
+
+
+def test_the_guide_names_no_other_command_with_arguments_than_those_it_runs() -> None:
+    text = re.sub(r"```.*?```", "", (REPOSITORY / GUIDE).read_text(encoding="utf-8"), flags=re.DOTALL)
+    named = [inline for inline in re.findall(r"`(recombine [^`]+)`", text) if len(inline.split()) > 2]
+    assert named == []
+    assert len(text.splitlines()) < 300
+
+
+def test_pictures_and_places_that_the_guide_links_to_are_there() -> None:
+    text = (REPOSITORY / GUIDE).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)(?:#([^)]+))?\)", text)
+    assert sum(name.endswith(".png") for name, _ in links) >= 3
+    for name, place in links:
+        path: Path = (REPOSITORY / GUIDE).parent / name
+        assert path.is_file(), name
+        heads = re.findall(r"(?m)^#+ (.+)$", path.read_text(encoding="utf-8")) if place else []
+        assert not place or place in {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}, place

@@ -131,6 +131,7 @@ def test_the_terminal_ends_with_selection_matrix_and_report(runs: Runs) -> None:
     assert any(line.startswith(("Train on", "The mix that was selected")) for line in tail)
     assert any(line.startswith("Transfer matrix") for line in tail)
     assert tail[-1] == f"report: {runs.calm / 'report' / 'index.html'}"
+    assert tail[-2] == f"for a paper: {runs.calm / 'report' / 'appendix.md'}, and the same as LaTeX"
     assert "Traceback" not in runs.output
 
 

@@ -77,6 +77,7 @@ def show_findings(run_dir: RunDir, report: Path) -> None:
         selection = json.loads(selection_file.read_text(encoding="utf-8"))
         _show_selection(selection, _read_blind(run_dir))
     _show_matrix(run_dir / RunFile.transfer)
+    print_line(f"for a paper: {run_dir / RunFile.appendix_markdown}, and the same as LaTeX")
     print_line(f"report: {report}")
 
 

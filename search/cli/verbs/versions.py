@@ -25,10 +25,11 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str | None:
-    """The commit of a checkout, marked where files differ from it; None for an installed wheel, or without git."""
+    """The commit of a checkout, marked where files differ from it, or that a wheel was built from; None without git."""
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
-        return None
+        built_from = root / "search" / "commit.txt"  # written by hatch_build.py
+        return f"commit {built_from.read_text(encoding='utf-8').strip()}" if built_from.is_file() else None
     try:
         found = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],

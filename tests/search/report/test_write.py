@@ -46,7 +46,7 @@ def test_a_finished_run_gets_a_page_and_files(finished_run: Path) -> None:
     names = {str(path.relative_to(report)) for path in report.rglob("*") if path.is_file()}
     assert names == {
         "index.html", "transfer.md", "transfer.tex", "trials.md", "trials.parquet", "transfer.csv",
-        "findings.json", "explanation.json",
+        "findings.json", "explanation.json", "appendix.md", "appendix.tex",
         *(f"figures/{name}.svg" for name in ("transfer", "cost", "progress", "comparisons", "arms", "effects")),
     }  # fmt: skip
     parsed = _parse(page)
