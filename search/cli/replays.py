@@ -181,7 +181,7 @@ def bench_carry_over(path: Path) -> None:
         print_table(f"{matrix.backbone}: best sources", ["target", "best", "of", "cannot be told from it"], rows)
 
 
-def bench_effects(tables: Sequence[Path], strategies: str, trials: str, every_target: int) -> None:
+def bench_effects(tables: Sequence[Path], strategies: str, trials: str, every_target: int, repetitions: int) -> None:
     """Explain searches of tables and print how many intervals of Banzhaf values hold the truth."""
     from search.bench.known_truth.shipped import open_table
     from search.bench.replay.effect_coverage import effect_coverage
@@ -191,16 +191,20 @@ def bench_effects(tables: Sequence[Path], strategies: str, trials: str, every_ta
         strategies=[name.strip() for name in strategies.split(",") if name.strip()],
         checkpoints=counts_of(trials),
         every_target=every_target,
+        repetitions=repetitions,
     )
     rows = [
         [
             figure.strategy,
             str(figure.trials),
             f"{figure.share:.0%} ({figure.interval.low:.0%}..{figure.interval.high:.0%})",
+            "-" if figure.clear_share is None else f"{figure.clear_share:.0%}",
+            f"{figure.strongest_share:.0%}",
             f"{figure.half_width:.1f}",
             str(figure.num_intervals),
         ]
         for figure in found
     ]
-    columns = ["trials of", "trials", "95 % intervals that hold the truth", "half width, points", "intervals"]
+    held = "95 % intervals that hold the truth"
+    columns = ["trials of", "trials", held, "of the clear", "of the strongest", "half width, points", "intervals"]
     print_table("Banzhaf values by explain (95 % interval over targets)", columns, rows)

@@ -18,8 +18,12 @@ import numpy as np
 import pandas as pd
 
 from datasets_spec.catalog.keys import Key, TaskMap
-from search.bench.honesty.campaign import run_campaign
+from search.bench.honesty.campaign import Protocol, run_campaign
 from search.bench.honesty.figures import world_of
+from search.bench.known_truth.shipped import open_table
+from search.bench.replay.effect_coverage import effect_coverage
+from search.bench.replay.problem import ReplayProblem
+from search.bench.replay.replay import replay
 from search.evidence.explain.effects import Subject, banzhaf_weights, explain, explained_trials
 from search.evidence.explain.model import EffectsModel
 from search.evidence.explain.top_up import top_up
@@ -181,11 +185,30 @@ def of_stopped() -> tuple[dict[str, Any], dict[str, Any]]:
 
 def of_campaigns() -> tuple[dict[str, Any], dict[str, Any]]:
     """Whole campaigns of the honesty bench: words, intervals, what would have been found."""
-    found = [run_campaign(world_of("signal", seed), seed) for seed in range(2)]
-    return {"claims": [[dict(one.claims), one.recommends, one.covered_together] for one in found]}, {
+    race = Protocol(num_finalists=4, num_seeds=4, num_further=1, racing=True)
+    found = [run_campaign(world_of("signal", 0), 0), run_campaign(world_of("signal", 1), 1, race)]
+    claims = [[dict(one.claims), one.recommends, one.covered_together, one.num_trained] for one in found]
+    return {"claims": claims}, {
         "campaigns": [[one.naive, one.search_expected, one.confirm_expected, *one.sealed_ci] for one in found],
         "detectable": [list(one.detectable.values()) for one in found],
     }
+
+
+def of_replays() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Searches of the phantom's real scores, for one target and for all of them: trials, picks, coverage, effects."""
+    table = open_table(Path("phantom"))
+    decisions: dict[str, Any] = {}
+    numbers: dict[str, Any] = {}
+    for name, target in {"replay": 2, "pool replay": None}.items():
+        problem = ReplayProblem(table, target=target, num_trials=14)
+        strategy = build_strategy("recombine", space=problem.space, seed=0, context=problem.context(0))
+        is_one = target is not None
+        picks = replay(problem, strategy, label=name, repetition=0, checkpoints=(14,), with_intervals=is_one)
+        decisions[f"{name} picks"] = [str(pick.coverages) for pick in picks]
+        numbers[f"{name} regrets"] = [pick.regret for pick in picks]
+    (effects,) = effect_coverage([table], strategies=["random"], checkpoints=(16,), every_target=12)
+    numbers["effects"] = [effects.share, effects.half_width]
+    return decisions, numbers
 
 
 def of_features() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -263,6 +286,7 @@ def of_evidence() -> tuple[dict[str, Any], dict[str, Any]]:
 PARTS: tuple[Callable[[], tuple[dict[str, Any], dict[str, Any]]], ...] = (
     of_stopped,
     of_campaigns,
+    of_replays,
     of_features,
     of_explain,
     of_evidence,

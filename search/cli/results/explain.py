@@ -12,7 +12,15 @@ from datasets_spec.catalog.keys import Key
 from datasets_spec.errors import UserError
 from datasets_spec.nearest import nearest_of
 from search.cli.console import print_line, print_table
-from search.evidence.explain.effects import Effect, Explanation, Subject, banzhaf_weights, explain, explained_trials
+from search.evidence.explain.effects import (
+    COVERAGE_IN_PRACTICE,
+    Effect,
+    Explanation,
+    Subject,
+    banzhaf_weights,
+    explain,
+    explained_trials,
+)
 from search.evidence.explain.explain_study import subject_of
 from search.evidence.explain.model import EffectsModel, Floats
 from search.evidence.explain.top_up import top_up
@@ -117,6 +125,7 @@ def _foundation(directory: RunDir) -> tuple[Any, ...]:
 def _show(found: Explanation) -> None:
     kind = "random or single" if found.estimator == Estimator.random else "chosen by what came before (exploratory)"
     print_line(f"{found.num_trials} trials, {kind}; intervals are 95 % and not adjusted for the number of lines")
+    print_line(COVERAGE_IN_PRACTICE)
     if not found.has_pairs:
         print_line("too many subsets and targets for pair effects: single effects only")
     for name, title in TITLES.items():

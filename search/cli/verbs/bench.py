@@ -180,11 +180,12 @@ def bench_effects(
     strategies: Annotated[str, typer.Option(help="whose trials are explained")] = "random,recombine",
     trials: Annotated[str, typer.Option(help="numbers of trials after which they are explained")] = "24,48",
     every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+    repetitions: Annotated[int, typer.Option(min=1, help="searches of every target, with other seeds")] = 1,
 ) -> None:
     """Measure whether the 95 % intervals of Banzhaf values hold the truth."""
     from search.cli.replays import bench_effects
 
-    bench_effects(table, strategies, trials, every_target)
+    bench_effects(table, strategies, trials, every_target, repetitions)
 
 
 @bench_app.command("phantom-table")

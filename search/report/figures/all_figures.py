@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.designs.table import DesignTable
+from search.evidence.explain.effects import COVERAGE_IN_PRACTICE
 from search.report.figures.comparisons import (
     ArmAccuracies,
     Comparisons,
@@ -222,8 +223,8 @@ def _effects_figure(records: RunRecords) -> Figure:
     caption = (
         "What a subset adds to a composition of the others drawn by chance (Banzhaf value), on the mean over targets, "
         f"in points. Split: search; n = {amount(explained.get('num_trials', 0), 'trial')}, one seed each, {how}. "
-        "95\u00a0% intervals of a model of single and pair effects, not adjusted for their number; `recombine explain` "
-        "says more."
+        "95\u00a0% intervals of a model of single and pair effects, not adjusted for their number; "
+        f"{COVERAGE_IN_PRACTICE}. `recombine explain` says more."
     )
     return Figure(
         name="effects",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,3 +33,32 @@ def test_intervals_of_an_additive_table_hold() -> None:
     assert (found.strategy, found.trials, found.num_intervals) == ("random", 20, 10)
     assert found.share >= 0.8
     assert 0 < found.half_width < 5
+
+
+def test_clear_and_strongest_effects_are_counted_by_themselves() -> None:
+    """Without noise the two strongest of five are clear after 20 trials, and orders of seeds are one target."""
+    table = additive(0.0)
+    tables = [table, replace(table, name="additive@1")]
+    (once,) = effect_coverage(tables, strategies=["random"], checkpoints=(20,), every_target=1)
+    (twice,) = effect_coverage(tables[:1], strategies=["random"], checkpoints=(20,), every_target=1, repetitions=2)
+    assert (once.clear_share, once.strongest_share) == (1.0, 1.0)
+    assert twice.num_intervals == once.num_intervals == 20
+    (flat,) = effect_coverage([additive_of_nothing()], strategies=["random"], checkpoints=(8,), every_target=2)
+    assert flat.clear_share is None
+
+
+def test_an_interval_that_misses_counts_against_its_kind() -> None:
+    """The truth is the mean of all seeds; a search sees one that says the opposite."""
+    table = additive(0.0)
+    val = np.concatenate([1 - table.val[:2], table.val[:2], table.val[:2], table.val[:2]])
+    (found,) = effect_coverage(
+        [replace(table, val=val, test=val)], strategies=["random"], checkpoints=(20,), every_target=1
+    )
+    assert found.strongest_share == 0.0
+    assert found.share < 1.0
+
+
+def additive_of_nothing() -> KnownTruthTable:
+    table = additive(0.0)
+    val = np.full_like(table.val, 0.5)
+    return replace(table, val=val, test=val)

@@ -64,6 +64,7 @@ def test_tables_say_what_helps_and_the_file_holds_the_same(study: Path) -> None:
     assert code == 0
     assert "6 trials, random or single" in output
     assert "Banzhaf value" in output
+    assert "large effects are understated" in " ".join(output.split())
     written = json.loads((study.parent / "runs" / "tiny" / "report" / "explanation.json").read_text())
     values = {e["subject"]: e["value"] for e in written["effects"] if e["kind"] == "banzhaf"}
     assert max(values, key=lambda name: values[name]) == "ct-lung"
