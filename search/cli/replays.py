@@ -123,6 +123,24 @@ def bench_replicates(tables: Sequence[Path], trials: int, replicates: str, every
     print_table("recombine, one target at a time (95 % interval over targets)", columns, rows)
 
 
+def bench_uneven(tables: Sequence[Path], num_trials: int, every_target: int) -> None:
+    """Print the regret of searches whose sources give equally, and all that they have."""
+    from search.bench.known_truth.shipped import open_table
+    from search.bench.replay.uneven_sources import compare_uneven
+
+    figure = compare_uneven([open_table(path) for path in tables], num_trials=num_trials, every_target=every_target)
+    interval = figure.added_interval
+    row = [
+        str(num_trials),
+        f"{figure.equal:.2f}",
+        f"{figure.uneven:.2f}",
+        f"{figure.added:+.2f} ({interval.low:+.2f}..{interval.high:+.2f})",
+        str(figure.num_targets),
+    ]
+    columns = ["trials", "equal sources", "20 to 2,000 rows, all", "difference (95 %)", "targets"]
+    print_table("recombine, one target at a time: regret in points", columns, [row])
+
+
 def part_of(name: str) -> Part:
     """The part of that name.
 

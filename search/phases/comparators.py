@@ -125,7 +125,9 @@ def random_same_size(evidence: ComparatorEvidence) -> Composition | None:
         drawn = Composition(dict(zip(rng.sample(allowed, len(counts)), counts, strict=True)))
         if drawn != evidence.selected and all(evidence.rows[s] >= n for s, n in drawn.items()):
             return drawn
-    return None
+    # Where sources give what they have, the largest may have no equal; then as many samples of as many others.
+    drawn = evidence.spread(rng.sample(allowed, len(counts)))
+    return None if drawn.subsets == evidence.selected.subsets or not counts else drawn
 
 
 def target_labels(evidence: ComparatorEvidence) -> Composition | None:

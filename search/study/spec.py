@@ -200,8 +200,8 @@ class StudySpec(_Section):
 
     @property
     def single_num_samples(self) -> int:
-        """Samples of a single source in the transfer matrix."""
-        return self.transfer.num_samples or max(self.space.composition.num_samples)
+        """Samples of a single source in the transfer matrix; one with fewer gives what it has."""
+        return self.transfer.num_samples or max(self.space.composition.steps)
 
     @property
     def widest_recipe(self) -> Recipe:
@@ -235,6 +235,8 @@ class StudySpec(_Section):
             raise ValueError(
                 f"space.recipe searches {unknown}, which a recipe does not have: {sorted(Recipe.model_fields)}"
             )
+        if self.design is not None and self.design.num_samples is None and not self.space.composition.grid:
+            raise ValueError("a design needs a number of samples: set design.num_samples, for `all` is none")
         if self.strategy.num_merges and not self.transfer.enabled:
             raise ValueError("strategy.num_merges merges the single sources' adapters: set transfer.enabled to true")
         used = sorted(set(self.search_seeds) & set(self.confirm.fresh_seeds))
