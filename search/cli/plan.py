@@ -10,6 +10,7 @@ from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.catalog.keys import shared_elements
 from datasets_spec.store.manifest import read_manifest
 from search.cli.console import print_line, print_table
+from search.planning.constraints import constraint_lines
 from search.planning.cost import StudyPlan, compute_plan
 from search.planning.detectable import compute_detectable, detectable_lines, needed_rows, trials_line
 from search.planning.facts import PlanFacts, read_facts
@@ -59,7 +60,7 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
         print_line(line)
     if (line := divided_tests_line(study.catalog, spec.eval_sets)) is not None:
         print_line(f"note: {line}")
-    for line in source_rows_lines(study):
+    for line in (*source_rows_lines(study), *constraint_lines(spec)):
         print_line(line)
     if facts.counts:
         splits = ("train", "search", "confirm", "sealed")

@@ -141,6 +141,26 @@ def bench_uneven(tables: Sequence[Path], num_trials: int, every_target: int) -> 
     print_table("recombine, one target at a time: regret in points", columns, [row])
 
 
+def bench_constraints(tables: Sequence[Path], num_trials: int, every_target: int) -> None:
+    """Print how many picks keep their constraints, in searches that know of them and in others."""
+    from search.bench.known_truth.shipped import open_table
+    from search.bench.replay.constrained import compare_constrained
+
+    opened = [open_table(path) for path in tables]
+    rows = [
+        [
+            figure.way,
+            f"{figure.kept:.0%} ({max(figure.kept_interval.low, 0):.0%}..{min(figure.kept_interval.high, 1):.0%})",
+            f"{figure.shortfall:.1f}",
+            f"{figure.regret:+.2f}",
+            str(figure.num_targets),
+        ]
+        for figure in compare_constrained(opened, num_trials=num_trials, every_target=every_target)
+    ]
+    columns = ["constraints", "kept by the pick (95 %)", "shortfall, points", "below the best that keep", "targets"]
+    print_table(f"recombine, {num_trials} trials, two other targets with a floor", columns, rows)
+
+
 def part_of(name: str) -> Part:
     """The part of that name.
 

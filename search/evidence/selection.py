@@ -14,6 +14,7 @@ from datasets_spec.canonical import canonical_json
 from datasets_spec.errors import UserError
 from search.evidence.confirmation.comparisons import SplitEvidence
 from search.evidence.confirmation.racing import best_finalist
+from search.evidence.constraints import compute_constraints, constraints_sentence
 from search.evidence.finding.finding import Finding, finding_of
 from search.evidence.finding.prospects import compute_prospects
 from search.evidence.forgetting import compute_retained, retained_sentence
@@ -24,6 +25,7 @@ from search.space.composition import Composition
 from search.statistics.training_noise import SeedVariance
 from search.statistics.verdicts import ALPHA
 from search.statistics.winners_curse import winners_curse
+from search.study.constraints_section import ConstraintsSection
 from search.study.run_dir import RunDir, RunFile
 from search.vocabulary import COUNTED, Exposure, Stage, Status
 
@@ -36,6 +38,8 @@ def build_selection(
     objective: str,
     chosen: str | None = None,
     retained: Sequence[str] = (),
+    constraints: ConstraintsSection | None = None,
+    eval_sets: Sequence[str] = (),
     no_image: Mapping[str, float] | None = None,
     seed: int = 0,
     alpha: float = ALPHA,
@@ -53,6 +57,8 @@ def build_selection(
         objective: its name, for the reader.
         chosen: the arm of the recommended finalist, when the study's objective has chosen it.
         retained: evaluation sets that the backbone does well on; losing them is told.
+        constraints: what is asked of the selection.
+        eval_sets: all sets of which something is asked; `targets` where none are given.
         no_image: what is reached on an evaluation set without its images, as a share; sets may be missing.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
@@ -90,6 +96,17 @@ def build_selection(
         "num_finalists": len(scored),
         "alpha": alpha,
     }
+    if constraints is not None:
+        sets = eval_sets or targets
+        content["constraints"] = compute_constraints(
+            constraints,
+            splits=[SplitEvidence(trials, outcomes, sets, split, seed=seed) for split in ("sealed", "confirm")],
+            chosen=chosen,
+            retained=kept,
+            no_image=no_image or {},
+            num_choices=len(scored),
+            alpha=alpha,
+        )
     prospects = compute_prospects(
         trials,
         outcomes,
@@ -117,7 +134,13 @@ def _verdict_sentences(finding: Finding, content: Mapping[str, Any]) -> str:
     """Every comparison, what the best was the best of, what it had seen and what it lost."""
     number = content["num_compared"]
     searched = f"{number} candidate{'s were' if number != 1 else ' was'} compared in the search."
-    said = (finding.detail, searched, exposure_sentence(content["exposures"]), retained_sentence(content["retained"]))
+    said = (
+        finding.detail,
+        searched,
+        exposure_sentence(content["exposures"]),
+        retained_sentence(content["retained"]),
+        constraints_sentence(content.get("constraints") or ()),
+    )
     return " ".join(filter(None, said))
 
 

@@ -48,7 +48,9 @@ def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
             outcomes,
             targets=spec.objective_sets,
             objective=spec.objective,
-            retained=spec.retained,
+            retained=tuple(dict.fromkeys((*spec.retained, *spec.kept_sets))),
+            constraints=spec.constraints,
+            eval_sets=spec.eval_sets,
             no_image=no_image_shares(study.facts.blind),
             seed=spec.seed,
         )

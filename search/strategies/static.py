@@ -30,7 +30,7 @@ class StaticStrategy:
         self._seed = seed
         self._known = context.known
         wanted = set(context.objective_sets)
-        self._others = tuple(name for name in context.target_keys if name not in wanted)
+        self._others = tuple(name for name in context.target_keys if name not in wanted and name not in context.kept)
 
     def ask(self, history: Sequence[Observation], pending: Sequence[Candidate]) -> Suggestion | None:
         """See `Strategy.ask`."""

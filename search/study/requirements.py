@@ -43,6 +43,11 @@ def require_rows(study: Study, count: Callable[[str, str], int | None]) -> None:
         for split in splits
         if count(target, split) == 0
     ]
+    missing += [
+        f"retained {name}: no rows in its `search` split"
+        for name in spec.retained
+        if spec.kept_sets and count(name, "search") == 0
+    ]
     if missing:
         raise UserError(
             "the data do not suffice for this study:\n    " + "\n    ".join(missing),

@@ -162,6 +162,18 @@ def bench_uneven(
     bench_uneven(table, trials, every_target)
 
 
+@bench_app.command("constraints")
+def bench_constraints(
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file; may be given several times")],
+    trials: Annotated[int, typer.Option(min=8, help="of a search")] = 36,
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+) -> None:
+    """Measure how often the pick keeps two other targets above a floor, told of them or not."""
+    from search.cli.replays import bench_constraints
+
+    bench_constraints(table, trials, every_target)
+
+
 @bench_app.command("claims")
 def bench_claims(
     part: Annotated[str, typer.Argument(metavar="PART", help="one-by-one, four-of-twelve or one-pool")],

@@ -146,15 +146,15 @@ class SplitEvidence:
         """Number of questions of each target that the arm was scored on."""
         return [len(arm.sample_ids) for arm in self.arms(name).values()]
 
-    def estimates(self, name: str) -> list[dict[str, Any]]:
+    def estimates(self, name: str, *, confidence: float = 1 - ALPHA) -> list[dict[str, Any]]:
         """The entries of selection.json: each target, then the mean over them when all were scored."""
         arms = self.arms(name)
         places = {target: {target: arm} for target, arm in arms.items()}
         if set(arms) == set(self._targets):
             places[MEAN] = arms
-        return [self._estimate(name, place, found) for place, found in places.items()]
+        return [self._estimate(name, place, found, confidence) for place, found in places.items()]
 
-    def _estimate(self, name: str, place: str, arms: dict[str, ArmOutcomes]) -> dict[str, Any]:
+    def _estimate(self, name: str, place: str, arms: dict[str, ArmOutcomes], confidence: float) -> dict[str, Any]:
         trimmed = _same_number_of_seeds(list(arms.values()))
         accuracy, interval = mean_accuracy(
             [arm.right for arm in trimmed],
@@ -162,6 +162,7 @@ class SplitEvidence:
             seed=derived_seed(self._seed, "estimate", name, place, self.split),
             is_trained=trimmed[0].is_trained,
             prior=self._prior(tuple(arms)),
+            confidence=confidence,
         )
         return {
             "eval_set": place,
