@@ -161,6 +161,26 @@ def bench_constraints(tables: Sequence[Path], num_trials: int, every_target: int
     print_table(f"recombine, {num_trials} trials, two other targets with a floor", columns, rows)
 
 
+def bench_cheaper(tables: Sequence[Path], num_trials: int, within: str, every_target: int) -> None:
+    """Print cost and regret of the cheapest finalist within some points of the best."""
+    from search.bench.known_truth.shipped import open_table
+    from search.bench.replay.cheaper import compare_cheaper
+
+    opened = [open_table(path) for path in tables]
+    points = [float(count) for count in counts_of(within)]
+    rows = [
+        [
+            f"{figure.within:g}",
+            f"{figure.cost:.1f}",
+            f"{figure.regret:.2f}",
+            f"{figure.added:+.2f} ({figure.added_interval.low:+.2f}..{figure.added_interval.high:+.2f})",
+        ]
+        for figure in compare_cheaper(opened, num_trials=num_trials, within=points, every_target=every_target)
+    ]
+    columns = ["cheaper_within", "sources trained on", "regret, points", "minus the best one's (95 %)"]
+    print_table(f"recombine, {num_trials} trials, three finalists", columns, rows)
+
+
 def part_of(name: str) -> Part:
     """The part of that name.
 

@@ -14,6 +14,7 @@ from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import StrategySource
 from search.ledger.records import finished_of, proposal_arm
 from search.phases.budget import spent_budget
+from search.phases.cheaper import cheapest_second
 from search.phases.constraints import keeping_first, least_scores
 from search.phases.left_to_gain import left_to_gain
 from search.phases.merges import proxy_of
@@ -90,8 +91,9 @@ def run_search(run: StudyRun) -> list[Candidate]:
         )
     ended = [observations[i] for i in sorted(observations)]
     best, decision = with_recommended(strategy, ended, best)
+    best, cheap = cheapest_second(spec, best, [*ended, *known])
     best, kept = keeping_first(best, [*ended, *known], context.least)
-    for text in filter(None, (decision, kept)):
+    for text in filter(None, (decision, cheap, kept)):
         run.decide(text)
     found = strategy.recommend(ended) if isinstance(strategy, Recommender) else None
     if found is not None:

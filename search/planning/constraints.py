@@ -9,7 +9,23 @@ WITH_MODEL = ("recombine",)
 
 
 def constraint_lines(spec: StudySpec) -> list[str]:
-    """What is asked of a selection, when it is looked at, and what a strategy makes of it; nothing without any."""
+    """What is asked of a selection beside its score, when it is looked at, and what a strategy makes of it."""
+    return [*_asked_lines(spec), *_cheaper_lines(spec)]
+
+
+def _cheaper_lines(spec: StudySpec) -> list[str]:
+    if spec.confirm.cheaper_within is None:
+        return []
+    line = (
+        f"cheaper finalist: of finalists within {spec.confirm.cheaper_within:g} points of the best on `confirm` that "
+        "with the fewest passes (steps times batch) is chosen, then that with the fewest samples"
+    )
+    if not {"num_steps", "batch_size"} & set(spec.space.recipe.dimensions):
+        line += "; all trials have as many passes here, so the number of samples decides"
+    return [line]
+
+
+def _asked_lines(spec: StudySpec) -> list[str]:
     section = spec.constraints
     if section is None:
         return []

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.evidence.confirmation.training_cost import TrainingCost, cost_of
 from search.evidence.outcomes import ArmOutcomes, Outcomes
-from search.ledger.records import BASELINE_ARM, Record, control_arm, of_arm, training_size
+from search.ledger.records import BASELINE_ARM, Record, control_arm, finished_of, of_arm, training_size
 from search.seeds import derived_seed
 from search.statistics.bootstrap import PairedDifference, mean_accuracy, paired_difference
 from search.statistics.judgement import Judgement, judge
@@ -129,6 +130,10 @@ class SplitEvidence:
         if set(arms) != set(self._targets):
             return None
         return sum(float(arm.right.mean()) for arm in arms.values()) / len(arms)
+
+    def cost(self, name: str) -> TrainingCost:
+        """What one fine-tune of an arm costs that has finished at least once."""
+        return cost_of(finished_of(of_arm(self._records, name))[0])
 
     def by_seed(self, name: str) -> NDArray[np.float64] | None:
         """Mean over all targets of each seed, [num_seeds]; None unless the arm was scored on every target."""

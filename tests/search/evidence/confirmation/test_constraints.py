@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from search.evidence.constraints import constraints_sentence
+from search.evidence.confirmation.constraints import constraints_sentence
 from search.evidence.outcomes import Outcomes
 from search.evidence.selection import build_selection
 from search.study.constraints_section import ConstraintsSection
