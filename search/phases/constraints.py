@@ -43,7 +43,7 @@ def keeping_first(
 
     Args:
         best: candidates, best first.
-        observations: what is known of them; one without a result of its own stays where it is.
+        observations: what is known of them; one that was not tried stays before those that break a constraint.
         least: `least_scores`.
 
     Returns:
@@ -60,7 +60,8 @@ def keeping_first(
     kept = [candidate for candidate in best if candidate not in broken]
     if len(kept) == len(best):
         return list(best), f"constraints: kept on search by all {len(best)} candidates for the confirmation"
-    if not kept:
+    tried = {observation.candidate for observation in observations}
+    if not tried & set(kept):
         names = ", ".join(f"{name} (at least {score:.1%})" for name, score in sorted(least.items()))
         return list(best), f"WARNING: constraints: no trial keeps all of them on search: {names}"
     text = f"constraints: {len(best) - len(kept)} of {len(best)} candidates break one on search and come last"

@@ -75,10 +75,10 @@ def front_sentence(front: Sequence[Mapping[str, Any]]) -> str:
     if not front:
         return ""
     points = "; ".join(
-        f"{100 * entry['score']:.1f} % with {entry['num_passes']:,} passes of {entry['num_samples']:,} samples"
+        f"{100 * entry['score']:.1f} % with {entry['num_passes']:,} from {entry['num_samples']:,} different ones"
         for entry in front
     )
     return (
-        f"Best for their training cost (score on search, flattered by the choice; samples that go through training): "
-        f"{points}."
+        "Best for their training cost (score on search, flattered by the choice, and how many samples go through "
+        f"training): {points}."
     )

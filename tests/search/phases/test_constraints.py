@@ -52,6 +52,8 @@ def test_where_none_keeps_all_the_order_stays_and_a_warning_says_so() -> None:
     best = [candidate("a"), candidate("b")]
     ranked, said = keeping_first(best, [seen("a", t=0.4), seen("b", t=0.3)], {"t": 0.5})
     assert ranked == best
+    untried = [candidate("new"), *best]
+    assert keeping_first(untried, [seen("a", t=0.4), seen("b", t=0.3)], {"t": 0.5}) == (untried, said)
     assert said == "WARNING: constraints: no trial keeps all of them on search: t (at least 50.0%)"
 
 
