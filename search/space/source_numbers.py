@@ -75,9 +75,9 @@ class SourceNumbers(BaseModel):
             for source in set(getattr(self, name) or {}) - set(self.sources):
                 yield f"{name} lists {source}, which is not among the sources"
         for source, most in (self.most_samples or {}).items():
-            written = self.written(source)
-            if ALL not in written and most < min(numbers_of(written)):
-                yield f"most_samples of {source} is {most}, below the smallest of num_samples, {numbers_of(written)[0]}"
+            numbers = numbers_of(self.written(source))
+            if numbers and ALL not in self.written(source) and most < numbers[0]:
+                yield f"most_samples of {source} is {most}, below the smallest of num_samples, {numbers[0]}"
         for source, levels in (self.num_samples_of or {}).items():
             if not levels or len(set(levels)) < len(levels):
                 yield f"num_samples_of lists no numbers of {source}, or one of them twice"
