@@ -10,6 +10,7 @@ from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.catalog.keys import shared_elements
 from datasets_spec.store.manifest import read_manifest
 from search.cli.console import print_line, print_table
+from search.planning.constraints import constraint_lines
 from search.planning.cost import StudyPlan, compute_plan
 from search.planning.detectable import compute_detectable, detectable_lines, needed_rows, trials_line
 from search.planning.facts import PlanFacts, read_facts
@@ -21,6 +22,7 @@ from search.study.load_study import load_study
 from search.study.own_keys import own_keys_line
 from search.study.requirements import require_runnable
 from search.study.run_dir import run_dir_of
+from search.study.source_rows import source_rows_lines, with_rows
 from search.study.study import Study
 
 if TYPE_CHECKING:
@@ -41,9 +43,12 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     """
     study = load_study(study_file, overrides)
     facts = read_facts(study, run_dir_of(study_file, study.spec, run_dir))
+    if facts.counts:
+        study = with_rows(study, lambda name, split: facts.counts.get(name, {}).get(split, 0))
     plan = compute_plan(study, facts)
     spec = study.spec
-    print_line(f"study {spec.name}: {plan.num_compositions} possible compositions, strategy {spec.strategy.name}")
+    number = f"{plan.num_compositions}{' or fewer' if spec.space.composition.needs_rows else ''}"
+    print_line(f"study {spec.name}: {number} possible compositions, strategy {spec.strategy.name}")
     if (warning := foreign_catalog_warning(study)) is not None:
         print_line(f"WARNING: {warning}")
     print_table(
@@ -55,6 +60,8 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
         print_line(line)
     if (line := divided_tests_line(study.catalog, spec.eval_sets)) is not None:
         print_line(f"note: {line}")
+    for line in (*source_rows_lines(study), *constraint_lines(spec)):
+        print_line(line)
     if facts.counts:
         splits = ("train", "search", "confirm", "sealed")
         names = [

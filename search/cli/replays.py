@@ -123,6 +123,64 @@ def bench_replicates(tables: Sequence[Path], trials: int, replicates: str, every
     print_table("recombine, one target at a time (95 % interval over targets)", columns, rows)
 
 
+def bench_uneven(tables: Sequence[Path], num_trials: int, every_target: int) -> None:
+    """Print the regret of searches whose sources give equally, and all that they have."""
+    from search.bench.known_truth.shipped import open_table
+    from search.bench.replay.uneven_sources import compare_uneven
+
+    figure = compare_uneven([open_table(path) for path in tables], num_trials=num_trials, every_target=every_target)
+    interval = figure.added_interval
+    row = [
+        str(num_trials),
+        f"{figure.equal:.2f}",
+        f"{figure.uneven:.2f}",
+        f"{figure.added:+.2f} ({interval.low:+.2f}..{interval.high:+.2f})",
+        str(figure.num_targets),
+    ]
+    columns = ["trials", "equal sources", "20 to 2,000 rows, all", "difference (95 %)", "targets"]
+    print_table("recombine, one target at a time: regret in points", columns, [row])
+
+
+def bench_constraints(tables: Sequence[Path], num_trials: int, every_target: int) -> None:
+    """Print how many picks keep their constraints, in searches that know of them and in others."""
+    from search.bench.known_truth.shipped import open_table
+    from search.bench.replay.constrained import compare_constrained
+
+    opened = [open_table(path) for path in tables]
+    rows = [
+        [
+            figure.way,
+            f"{figure.kept:.0%} ({max(figure.kept_interval.low, 0):.0%}..{min(figure.kept_interval.high, 1):.0%})",
+            f"{figure.shortfall:.1f}",
+            f"{figure.regret:+.2f}",
+            str(figure.num_targets),
+        ]
+        for figure in compare_constrained(opened, num_trials=num_trials, every_target=every_target)
+    ]
+    columns = ["constraints", "kept by the pick (95 %)", "shortfall, points", "below the best that keep", "targets"]
+    print_table(f"recombine, {num_trials} trials, two other targets with a floor", columns, rows)
+
+
+def bench_cheaper(tables: Sequence[Path], num_trials: int, within: str, every_target: int) -> None:
+    """Print cost and regret of the cheapest finalist within some points of the best."""
+    from search.bench.known_truth.shipped import open_table
+    from search.bench.replay.cheaper import compare_cheaper
+
+    opened = [open_table(path) for path in tables]
+    points = [float(count) for count in counts_of(within)]
+    rows = [
+        [
+            f"{figure.within:g}",
+            f"{figure.cost:.1f}",
+            f"{figure.regret:.2f}",
+            f"{figure.added:+.2f} ({figure.added_interval.low:+.2f}..{figure.added_interval.high:+.2f})",
+        ]
+        for figure in compare_cheaper(opened, num_trials=num_trials, within=points, every_target=every_target)
+    ]
+    columns = ["cheaper_within", "sources trained on", "regret, points", "minus the best one's (95 %)"]
+    print_table(f"recombine, {num_trials} trials, three finalists", columns, rows)
+
+
 def part_of(name: str) -> Part:
     """The part of that name.
 

@@ -58,9 +58,9 @@ def _without_equal_arms(row: DesignRow) -> DesignRow:
 
 def _rows(study: KeyedStudy, section: DesignSection, pool: SubsetPool) -> list[DesignRow]:
     spec = study.spec
-    num_samples = section.num_samples or max(spec.space.composition.num_samples)
+    num_samples = section.num_samples or max(spec.space.composition.grid, default=0)
     budget = section.budget or spec.space.composition.budget
-    sizes = section.sizes or spec.space.composition.grid
+    sizes = section.sizes or spec.space.composition.grid or (num_samples,)
     targets = spec.objective_sets  # the objective says whether targets, abilities or both are meant
     if section.kind == "controlled":
         return controlled_rows(pool, targets, section, num_samples=num_samples, seed=spec.seed)

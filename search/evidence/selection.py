@@ -13,7 +13,9 @@ from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
 from datasets_spec.errors import UserError
 from search.evidence.confirmation.comparisons import SplitEvidence
+from search.evidence.confirmation.constraints import compute_constraints, constraints_sentence
 from search.evidence.confirmation.racing import best_finalist
+from search.evidence.confirmation.training_cost import front_sentence
 from search.evidence.finding.finding import Finding, finding_of
 from search.evidence.finding.prospects import compute_prospects
 from search.evidence.forgetting import compute_retained, retained_sentence
@@ -24,6 +26,7 @@ from search.space.composition import Composition
 from search.statistics.training_noise import SeedVariance
 from search.statistics.verdicts import ALPHA
 from search.statistics.winners_curse import winners_curse
+from search.study.constraints_section import ConstraintsSection
 from search.study.run_dir import RunDir, RunFile
 from search.vocabulary import COUNTED, Exposure, Stage, Status
 
@@ -36,6 +39,10 @@ def build_selection(
     objective: str,
     chosen: str | None = None,
     retained: Sequence[str] = (),
+    constraints: ConstraintsSection | None = None,
+    eval_sets: Sequence[str] = (),
+    cheaper_within: float | None = None,
+    front: Sequence[Mapping[str, Any]] | None = None,
     no_image: Mapping[str, float] | None = None,
     seed: int = 0,
     alpha: float = ALPHA,
@@ -53,6 +60,10 @@ def build_selection(
         objective: its name, for the reader.
         chosen: the arm of the recommended finalist, when the study's objective has chosen it.
         retained: evaluation sets that the backbone does well on; losing them is told.
+        constraints: what is asked of the selection.
+        eval_sets: all sets of which something is asked; `targets` where none are given.
+        cheaper_within: points by which a finalist that is cheaper to train may be below the best on `confirm`.
+        front: trials that are the best for their cost, to be told.
         no_image: what is reached on an evaluation set without its images, as a share; sets may be missing.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
@@ -64,7 +75,7 @@ def build_selection(
     confirm = SplitEvidence(trials, outcomes, targets, "confirm", seed=seed)
     sealed = SplitEvidence(trials, outcomes, targets, "sealed", seed=seed)
     scored = _scored_finalists(confirm, _finalists(trials), chosen)
-    chosen = chosen or best_finalist(confirm, list(scored)) or next(iter(scored))
+    chosen = chosen or best_finalist(confirm, list(scored), within=cheaper_within) or next(iter(scored))
     confirmed = confirm.comparisons(chosen, num_choices=len(scored), alpha=alpha)
     opened = sealed.comparisons(chosen, alpha=alpha)
     num_compared = count_compared(trials)
@@ -90,6 +101,19 @@ def build_selection(
         "num_finalists": len(scored),
         "alpha": alpha,
     }
+    if front is not None:
+        content["front"] = [dict(entry) for entry in front]
+    if constraints is not None:
+        sets = eval_sets or targets
+        content["constraints"] = compute_constraints(
+            constraints,
+            splits=[SplitEvidence(trials, outcomes, sets, split, seed=seed) for split in ("sealed", "confirm")],
+            chosen=chosen,
+            retained=kept,
+            no_image=no_image or {},
+            num_choices=len(scored),
+            alpha=alpha,
+        )
     prospects = compute_prospects(
         trials,
         outcomes,
@@ -117,7 +141,14 @@ def _verdict_sentences(finding: Finding, content: Mapping[str, Any]) -> str:
     """Every comparison, what the best was the best of, what it had seen and what it lost."""
     number = content["num_compared"]
     searched = f"{number} candidate{'s were' if number != 1 else ' was'} compared in the search."
-    said = (finding.detail, searched, exposure_sentence(content["exposures"]), retained_sentence(content["retained"]))
+    said = (
+        finding.detail,
+        searched,
+        exposure_sentence(content["exposures"]),
+        retained_sentence(content["retained"]),
+        constraints_sentence(content.get("constraints") or ()),
+        front_sentence(content.get("front") or ()),
+    )
     return " ".join(filter(None, said))
 
 

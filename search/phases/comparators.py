@@ -125,6 +125,11 @@ def random_same_size(evidence: ComparatorEvidence) -> Composition | None:
         drawn = Composition(dict(zip(rng.sample(allowed, len(counts)), counts, strict=True)))
         if drawn != evidence.selected and all(evidence.rows[s] >= n for s, n in drawn.items()):
             return drawn
+    # Where sources give what they have, the largest may have no equal; then about as many samples of as many others.
+    for _ in range(1000 if counts else 0):
+        others = rng.sample(allowed, len(counts))
+        if set(others) != set(evidence.selected):
+            return evidence.spread(others)
     return None
 
 

@@ -106,7 +106,7 @@ def run_finalists(
 
 
 def _chosen(run: StudyRun, arms: Sequence[str]) -> str:
-    chosen = best_finalist(_evidence(run, run.records()), arms)
+    chosen = best_finalist(_evidence(run, run.records()), arms, within=run.spec.confirm.cheaper_within)
     if chosen is None:
         raise UserError("no finalist finished on confirm", hint="`recombine status RUN` lists the failures")
     return chosen

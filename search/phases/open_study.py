@@ -23,6 +23,7 @@ from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.needed_rows import needed_rows
 from search.study.requirements import require_rows
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
+from search.study.source_rows import source_rows_lines, with_rows
 from search.study.spec import StudySpec
 from search.study.study import Study
 from trainers.backbone_spec import BackboneSpec
@@ -62,6 +63,8 @@ def open_run(
     store = _prepared_store(study, say)
     on_store(store)
     require_rows(study, store.count)
+    study = with_rows(study, store.count)
+    spec = study.spec
     claim_run_dir(run_dir, spec, study_identity(spec, backbone, store=store.fingerprint, weights=fingerprint))
     # As long as the study runs, no other study's preparation removes the rows that its workers read.
     with store, Ledger.open(run_dir / RunFile.ledger, writer=True, accept_loss=accept_loss) as ledger:
@@ -122,6 +125,8 @@ def _record_decisions(opened: OpenStudy) -> None:
     if (warning := foreign_catalog_warning(study)) is not None:
         opened.decide(f"WARNING: {warning}")
     if (line := divided_tests_line(study.catalog, study.spec.eval_sets)) is not None:
+        opened.decide(line)
+    for line in source_rows_lines(study):
         opened.decide(line)
 
 

@@ -14,6 +14,8 @@ from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import StrategySource
 from search.ledger.records import finished_of, proposal_arm
 from search.phases.budget import spent_budget
+from search.phases.cheaper import cheapest_second
+from search.phases.constraints import keeping_first, least_scores
 from search.phases.left_to_gain import left_to_gain
 from search.phases.merges import proxy_of
 from search.phases.transfer import is_matrix_first
@@ -60,7 +62,7 @@ def run_search(run: StudyRun) -> list[Candidate]:
         deterministic=spec.deterministic,
         build=build,
         values=lambda record: objective_values(spec, record),
-        scores=lambda record: scores_of(record, score=spec.score),
+        scores=lambda record: scores_of(record, score=spec.score, always=spec.kept_sets),
         seeds=spec.search_seeds,
         space=spec.space,
         least_gain=None if spec.strategy.stop_when is None else spec.strategy.stop_when / 100,
@@ -89,8 +91,10 @@ def run_search(run: StudyRun) -> list[Candidate]:
         )
     ended = [observations[i] for i in sorted(observations)]
     best, decision = with_recommended(strategy, ended, best)
-    if decision is not None:
-        run.decide(decision)
+    best, cheap = cheapest_second(spec, best, [*ended, *known])
+    best, kept = keeping_first(best, [*ended, *known], context.least)
+    for text in filter(None, (decision, cheap, kept)):
+        run.decide(text)
     found = strategy.recommend(ended) if isinstance(strategy, Recommender) else None
     if found is not None:
         run.decide(left_to_gain(spec, run.ledger.records(), found, len(ended)))
@@ -106,16 +110,19 @@ def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] 
         records: the ledger's, as they were when the search began.
     """
     spec = study.spec
+    scored = spec.sets_on("search")
     return SearchContext(
         source_keys={name: study.catalog.subset(name).key for name in spec.space.composition.allowed},
-        target_keys={name: study.catalog.subset(name).key for name in spec.eval_sets},
+        target_keys={name: study.catalog.subset(name).key for name in scored},
         task_map=study.task_map,
-        num_items={name: store.count(name, "search") for name in spec.eval_sets},
+        num_items={name: store.count(name, "search") for name in scored},
         objectives=spec.objectives,
         recipe={name: getattr(spec.recipe, name) for name in spec.space.recipe.dimensions},
         num_trials=spec.strategy.num_trials,
         proxy=proxy_of(records, spec.score),
         known=known_results(spec, records),
+        least=least_scores(spec, store, records),
+        kept=tuple(name for name in spec.kept_sets if name in spec.retained),
     )
 
 
@@ -132,7 +139,7 @@ def known_results(spec: StudySpec, records: Sequence[Mapping[str, Any]]) -> tupl
             values=objective_values(spec, record),
             status=Status(record["status"]),
             proposal_index=-1 - place,
-            scores=scores_of(record, score=spec.score),
+            scores=scores_of(record, score=spec.score, always=spec.kept_sets),
         )
         for place, record in enumerate(known)
     )

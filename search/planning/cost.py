@@ -63,7 +63,7 @@ def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
         study: the study.
         facts: what is known of it.
     """
-    phases = tuple(_phases(study, facts.design_rows))
+    phases = tuple(_phases(study, facts))
     measured = _measured(facts.trials)
     executor, why = study.spec.execution.chosen_executor
     backbone = study.spec.backbone.model
@@ -134,10 +134,10 @@ def search_course(spec: StudySpec) -> str:
     return f"{text}; strategy.num_trials {enough} would leave the opening of {wanted} whole, with as many after it"
 
 
-def _phases(study: Study, design_rows: Sequence[DesignRow]) -> Sequence[PhaseCost]:
+def _phases(study: Study, facts: PlanFacts) -> Sequence[PhaseCost]:
     spec = study.spec
     if spec.design is not None:
-        return _design_phases(spec.design, design_rows)
+        return _design_phases(spec.design, facts.design_rows)
     space, confirm = spec.space.composition, spec.confirm
     proposals = min(spec.strategy.num_trials, spec.space.count() or spec.strategy.num_trials)
     repeated = f"; {spec.strategy.replicates} seeds each" if spec.strategy.replicates > 1 else ""
@@ -151,8 +151,10 @@ def _phases(study: Study, design_rows: Sequence[DesignRow]) -> Sequence[PhaseCos
                 phase="single sources", num_trials=len(space.available) * seeds, num_samples=n, note="matrix rows"
             )
         )
+        sizes = {min(n, facts.counts.get(s, {}).get("train", n)) for s in space.available}  # as `run_transfer` has it
+        note = "one a target" if len(sizes) == 1 else f"one a target for each of {len(sizes)} numbers of samples"
         phases.append(
-            PhaseCost(phase="their controls", num_trials=num_targets * seeds, num_samples=n, note="one a target")
+            PhaseCost(phase="their controls", num_trials=num_targets * seeds * len(sizes), num_samples=n, note=note)
         )
         if sources := spec.transfer.repeated(space.available, spec.seed):
             num_trials = len(sources) * len(spec.transfer.further_seeds)

@@ -9,6 +9,7 @@ from search.designs.files import write_design
 from search.designs.judge import compute_design_table
 from search.designs.registry import build_rows
 from search.evidence.blind import no_image_shares
+from search.evidence.confirmation.training_cost import cost_front
 from search.evidence.explain.explain_study import write_explanation
 from search.evidence.groups.subgroups import compute_findings, write_findings
 from search.evidence.inputs.recorded_study import RecordedStudy
@@ -48,7 +49,11 @@ def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
             outcomes,
             targets=spec.objective_sets,
             objective=spec.objective,
-            retained=spec.retained,
+            retained=tuple(dict.fromkeys((*spec.retained, *spec.kept_sets))),
+            constraints=spec.constraints,
+            eval_sets=spec.eval_sets,
+            cheaper_within=spec.confirm.cheaper_within,
+            front=None if spec.confirm.cheaper_within is None else cost_front(spec, trials),
             no_image=no_image_shares(study.facts.blind),
             seed=spec.seed,
         )

@@ -6,133 +6,58 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import Any, Self
+from functools import cached_property, partial
+from typing import Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    field_validator,
-    model_validator,
-)
+from pydantic import NonNegativeFloat, PositiveInt, model_validator
 
 from datasets_spec.errors import UserError
 from search.space.composition import Composition
-from search.space.counting import BudgetTable, budget_table
+from search.space.counting import BudgetTable, budget_table, ways_by_total
+from search.space.levels import within_budget
 from search.space.prices import TOLERANCE, cheaper, cost_of, picks_within
+from search.space.source_numbers import SourceNumbers
 
-# With a cost constraint compositions are counted one by one, up to so many; beyond, the count is an upper bound.
+# With a cost constraint, or numbers of samples by source, compositions are counted one by one, up to so many; beyond,
+# the count is an upper bound.
 MAX_COUNTED = 2**17
+# Totals that such compositions are told apart by, where there are too many of them to count one by one.
+MAX_TOTALS = 512
 # Draws that may cost too much before one is made cheaper instead.
 MAX_COST_DRAWS = 200
 
 
-class CompositionSpace(BaseModel):
+class CompositionSpace(SourceNumbers):
     """Which compositions a study may try.
 
     Attributes:
-        sources: the subsets to choose from.
-        num_samples: the numbers of samples a chosen subset may have.
-        budget: the largest number of samples of a composition.
         min_size: the smallest number of subsets.
         max_size: the largest number of subsets; None leaves it to the budget.
-        must_have: subsets that are in every composition.
-        must_not_have: sources that are in none (to switch one off without deleting it).
         licences: only sources with one of these licences are used; `with_catalog` turns that into `must_not_have`.
         max_cost: the most that the samples of a composition may cost together.
         sample_costs: cost of one sample by subset; `with_catalog` takes them from the catalog.
-        most_samples: most samples of single sources: a small one then takes the lower numbers, the others all of them.
-        own_key_samples: most samples of a source that carries a target's own key, 0 for none: with more a trial could
-            not count; `without_own_keys` takes them from the catalog and `few_shot`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sources: tuple[str, ...] = Field(min_length=1)
-    num_samples: tuple[PositiveInt, ...] = Field(min_length=1)
-    budget: PositiveInt
     min_size: PositiveInt = 1
     max_size: PositiveInt | None = None
-    must_have: tuple[str, ...] = ()
-    must_not_have: tuple[str, ...] = ()
     licences: tuple[str, ...] | None = None
     max_cost: NonNegativeFloat | None = None
     sample_costs: dict[str, NonNegativeFloat] | None = None
-    most_samples: dict[str, PositiveInt] | None = None
-    own_key_samples: dict[str, NonNegativeInt] | None = None
-
-    @field_validator("sources", "must_have", "must_not_have", "num_samples", "licences")
-    @classmethod
-    def _distinct(cls, value: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
-        if value is None:
-            return None
-        twice = sorted({item for item in value if value.count(item) > 1})
-        if twice:
-            raise ValueError(f"listed more than once: {twice}")
-        return value
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        for name in ("must_have", "must_not_have"):
-            unknown = sorted(set(getattr(self, name)) - set(self.sources))
-            if unknown:
-                raise ValueError(f"{name} lists {unknown}, which are not among the sources")
-        for source, most in (self.most_samples or {}).items():
-            if source not in self.sources:
-                raise ValueError(f"most_samples lists {source}, which is not among the sources")
-            if most < self.grid[0]:
-                raise ValueError(
-                    f"most_samples of {source} is {most}, below the smallest of num_samples, {self.grid[0]}"
-                )
-        both = sorted(set(self.must_have) & set(self.must_not_have))
-        if both:
-            raise ValueError(f"both in must_have and in must_not_have: {both}")
-        if barred := sorted(set(self.must_have) - set(self.allowed)):
-            raise ValueError(f"must_have lists {barred}, which carry a target's own key: no trial would count")
         if self.max_size is not None and self.max_size < max(self.min_size, len(self.must_have)):
             raise ValueError(f"max_size {self.max_size} is below min_size or the number of must_have subsets")
         if not self.sizes and self._sizes_at_any_cost:
             raise ValueError(f"no composition costs at most max_cost {self.max_cost:g}")
         if not self.sizes:
-            smallest = max(self.min_size, len(self.must_have)) * min(self.num_samples)
+            least = max(self.min_size, len(self.must_have))
+            smallest = sum(sorted(levels[0] for levels in self.levels.values() if levels)[:least])
             raise ValueError(
                 f"no composition is possible: {len(self.allowed)} sources are allowed, the smallest "
                 f"composition has {smallest} samples, the budget is {self.budget}"
             )
         return self
-
-    @cached_property
-    def grid(self) -> tuple[int, ...]:
-        """`num_samples`, ascending."""
-        return tuple(sorted(self.num_samples))
-
-    @cached_property
-    def available(self) -> tuple[str, ...]:
-        """The sources that are not switched off, sorted: what may be trained alone, for the transfer matrix."""
-        return tuple(sorted(set(self.sources) - set(self.must_not_have)))
-
-    @cached_property
-    def allowed(self) -> tuple[str, ...]:
-        """The subsets that may be in a composition, sorted."""
-        return tuple(s for s in self.available if self._most.get(s, self.grid[0]) >= self.grid[0])
-
-    @cached_property
-    def _most(self) -> dict[str, int]:
-        own_keys, most = self.own_key_samples or {}, self.most_samples or {}
-        return {s: min(limit[s] for limit in (own_keys, most) if s in limit) for s in {**own_keys, **most}}
-
-    def grid_of(self, subset: str) -> tuple[int, ...]:
-        """The numbers of samples that an allowed subset may have, ascending."""
-        return self.grid if subset not in self._most else tuple(n for n in self.grid if n <= self._most[subset])
-
-    @cached_property
-    def optional(self) -> tuple[str, ...]:
-        """The allowed subsets that need not be in a composition, sorted."""
-        return tuple(sorted(set(self.allowed) - set(self.must_have)))
 
     @cached_property
     def sizes(self) -> range:
@@ -145,7 +70,14 @@ class CompositionSpace(BaseModel):
     @property
     def _sizes_at_any_cost(self) -> range:
         most = len(self.allowed) if self.max_size is None else min(self.max_size, len(self.allowed))
-        return range(max(self.min_size, len(self.must_have)), min(most, self.budget // self.grid[0]) + 1)
+        least = {subset: self.levels[subset][0] for subset in self.allowed}
+        if self.max_cost is not None and least:  # what is cheapest need not be smallest: so many fit whichever they are
+            least = dict.fromkeys(least, max(least.values()))
+        totals = itertools.accumulate(
+            [*(least.get(s, 0) for s in self.must_have), *sorted(least[s] for s in self.optional)]
+        )
+        fitting = sum(total <= self.budget for total in totals)
+        return range(max(self.min_size, len(self.must_have)), min(most, fitting) + 1)
 
     @property
     def _is_costed(self) -> bool:
@@ -158,9 +90,14 @@ class CompositionSpace(BaseModel):
         return {subset: (self.sample_costs or {}).get(subset, 0.0) for subset in self.allowed}
 
     def _affordable(self, size: int) -> bool:
-        cheapest = sorted(self._costs[s] for s in self.optional)[: size - len(self.must_have)]
-        least = self.grid[0] * (sum(self._costs[s] for s in self.must_have) + sum(cheapest))
+        cheapest = sorted(self._least_costs[s] for s in self.optional)[: size - len(self.must_have)]
+        least = sum(self._least_costs[s] for s in self.must_have) + sum(cheapest)
         return self.max_cost is None or least <= self.max_cost + TOLERANCE
+
+    @cached_property
+    def _least_costs(self) -> dict[str, float]:
+        """Cost of every allowed subset at its fewest samples."""
+        return {subset: self.levels[subset][0] * cost for subset, cost in self._costs.items()}
 
     def cost(self, composition: Mapping[str, int]) -> float:
         """What the samples of a composition of allowed subsets cost."""
@@ -170,13 +107,24 @@ class CompositionSpace(BaseModel):
         """Whether a composition of allowed subsets costs at most `max_cost`."""
         return not self._is_costed or self.max_cost is None or self.cost(composition) <= self.max_cost + TOLERANCE
 
-    def made_cheaper(self, counts: Mapping[str, int], *, min_size: int, order: Callable[[str], str]) -> dict[str, int]:
-        """`counts` with less of what is dear until it is affordable; see `prices.cheaper`."""
+    def fitted(self, counts: Mapping[str, int], *, min_size: int, order: Callable[[str], str]) -> dict[str, int]:
+        """`counts` with less of what is large or dear until budget and cost are kept; see `levels`, `prices`.
+
+        Args:
+            counts: of allowed subsets, all that must be in it, each with one of its numbers of samples.
+            min_size: the smallest number of subsets, of `sizes`.
+            order: breaks ties.
+        """
+        levels = {subset: self.levels[subset] for subset in self.allowed}
+        fit = partial(
+            within_budget, levels=levels, budget=self.budget, must_have=self.must_have, min_size=min_size, order=order
+        )
+        kept = fit(counts)
         if not self._is_costed or self.max_cost is None:
-            return dict(counts)
-        return cheaper(
-            counts,
-            grid=self.grid,
+            return kept
+        kept = cheaper(
+            kept,
+            levels=levels,
             costs=self._costs,
             max_cost=self.max_cost,
             must_have=self.must_have,
@@ -184,6 +132,7 @@ class CompositionSpace(BaseModel):
             min_size=min_size,
             order=order,
         )
+        return fit(kept)
 
     @property
     def _table(self) -> BudgetTable:
@@ -195,9 +144,10 @@ class CompositionSpace(BaseModel):
         found = [f"{subset} is not an allowed source" for subset in sorted(chosen - set(self.allowed))]
         found += [f"{subset} must be in it" for subset in sorted(set(self.must_have) - chosen)]
         found += [
-            f"{subset} has {composition[subset]} samples, not one of {list(self.grid)}"
+            f"{subset} has {composition[subset]} samples, not one of {list(self.levels.get(subset, self.grid))}"
             for subset in sorted(chosen)
-            if composition[subset] not in self.grid
+            if composition[subset] not in self.levels.get(subset, self.grid)
+            and composition[subset] <= self._most.get(subset, composition[subset])
         ]
         found += [
             f"{subset} has {composition[subset]} samples{self._why_capped(subset)}, more than {self._most[subset]}"
@@ -211,6 +161,8 @@ class CompositionSpace(BaseModel):
             found.append(f"{total} samples exceed the budget of {self.budget}")
         if len(chosen) < self.min_size:
             found.append(f"{len(chosen)} subsets are fewer than min_size {self.min_size}")
+        if self._is_costed and self.is_mixed and chosen <= set(self.allowed) and len(chosen) > self.sizes[-1]:
+            found.append(f"{len(chosen)} subsets are more than the {self.sizes[-1]} that fit whichever they are")
         if self.max_size is not None and len(chosen) > self.max_size:
             found.append(f"{len(chosen)} subsets are more than max_size {self.max_size}")
         return found
@@ -225,35 +177,37 @@ class CompositionSpace(BaseModel):
     def count(self, size: int | None = None) -> int:
         """The exact number of compositions (of `size` subsets, if given).
 
-        With `max_cost` and more than `MAX_COUNTED` of them: an upper bound, the number without that constraint.
+        With `max_cost`, or numbers of samples by source, and more than `MAX_COUNTED` of them: an upper bound, the
+        number without that constraint, or with totals rounded down.
         """
         sizes = self.sizes if size is None else [size] if size in self.sizes else []
-        if self._is_costed:
+        if self._is_costed or self.is_mixed:
             num_affordable = self._num_affordable if size is None else self._counted(sizes)
             if num_affordable is not None:
                 return num_affordable
         return sum(self._count_at_any_cost(size) for size in sizes)
 
     def _count_at_any_cost(self, size: int) -> int:
-        """Capped subsets are chosen and counted one by one, the others all alike."""
-        ways = {(0, 0): 1}  # by number and samples of the capped subsets that are chosen
-        capped = [subset for subset in self.allowed if subset in self._most]
-        for subset in capped:
-            longer = {} if subset in self.must_have else dict(ways)
-            for (number, total), count in ways.items():
-                for step in self.grid_of(subset):
-                    place = (number + 1, total + step)
-                    longer[place] = longer.get(place, 0) + count
-            ways = longer
-        num_must = len(set(self.must_have) - set(capped))
-        num_free = len(set(self.optional) - set(capped))
+        """Subsets with numbers of their own are chosen and counted one by one, the others all alike."""
+        num_must = len(set(self.must_have) - set(self._particular))
+        num_free = len(set(self.optional) - set(self._particular))
         return sum(
             count
             * math.comb(num_free, size - number - num_must)
             * self._table.count(size - number, self.budget - total)
-            for (number, total), count in ways.items()
-            if size - number >= num_must and total <= self.budget
+            for (number, total), count in self._particular_ways.items()
+            if size - number >= num_must
         )
+
+    @cached_property
+    def _particular(self) -> dict[str, tuple[int, ...]]:
+        """Numbers of samples of the allowed subsets that have not all of the grid, or others."""
+        return {s: self.levels[s] for s in self.allowed if self.levels[s] != self.grid or s in self._most}
+
+    @cached_property
+    def _particular_ways(self) -> dict[tuple[int, int], int]:
+        unit = -(-self.budget // MAX_TOTALS) if self.is_mixed else 1
+        return ways_by_total(self._particular, self.must_have, self.budget, unit)
 
     @cached_property
     def _num_affordable(self) -> int | None:
@@ -285,30 +239,20 @@ class CompositionSpace(BaseModel):
         for size in sizes:
             for picked in self._picks(size - len(self.must_have)):
                 subsets = sorted((*self.must_have, *picked))
-                for counts in self._counts_within(size, self.budget):
-                    if any(count > self._most.get(s, count) for s, count in zip(subsets, counts, strict=True)):
-                        continue
+                for counts in _counts_within([self.levels[s] for s in subsets], self.budget):
                     composition = Composition(dict(zip(subsets, counts, strict=True)))
                     if self.is_affordable(composition):
                         yield composition
 
     def _picks(self, size: int) -> Iterator[tuple[str, ...]]:
         """Optional subsets by `size`; those that cost too much at their smallest are not walked through."""
-        if not self._is_costed or self.max_cost is None:
+        if self._is_costed and self.max_cost is not None:
+            least, limit = self._least_costs, self.max_cost
+        elif self.is_mixed:
+            least, limit = {s: float(self.levels[s][0]) for s in self.allowed}, float(self.budget)
+        else:
             return itertools.combinations(self.optional, size)
-        least = {subset: self.grid[0] * cost for subset, cost in self._costs.items()}
-        left = self.max_cost - sum(least[subset] for subset in self.must_have)
-        return picks_within(self.optional, size, least, left)
-
-    def _counts_within(self, size: int, budget: int) -> Iterator[tuple[int, ...]]:
-        if size == 0:
-            yield ()
-            return
-        for first in self.grid:
-            if first + (size - 1) * self.grid[0] > budget:
-                return
-            for rest in self._counts_within(size - 1, budget - first):
-                yield (first, *rest)
+        return picks_within(self.optional, size, least, limit - sum(least[subset] for subset in self.must_have))
 
     def sample(self, rng: random.Random, size: int | None = None) -> Composition:
         """Draw a composition: the size uniformly, then uniformly among the compositions of that size.
@@ -316,7 +260,8 @@ class CompositionSpace(BaseModel):
         Drawing sizes first keeps small compositions in view: among all 2^N subsets nearly all have about N/2.
 
         With `max_cost` a draw that is too dear is drawn again, and made cheaper after `MAX_COST_DRAWS` draws; a draw
-        with too much of a target's own key likewise.
+        with too much of a target's own key likewise. Where sources have numbers of samples of their own, subsets are
+        drawn first and then each one's number, and what exceeds the budget is drawn again or made smaller.
 
         Args:
             rng: the source of randomness; without costs and own keys the draw is exact and rejects nothing.
@@ -331,11 +276,27 @@ class CompositionSpace(BaseModel):
             drawn = self._draw(rng, self.sizes[rng.randrange(len(self.sizes))] if size is None else size)
             if self.contains(drawn):
                 return drawn
-        least = self.sizes[0] if size is None else size
-        capped = {subset: min(count, self.grid_of(subset)[-1]) for subset, count in drawn.items()}
-        return Composition(self.made_cheaper(capped, min_size=least, order=str))
+        capped = {
+            subset: max(n for n in self.levels[subset] if n <= max(count, self.levels[subset][0]))
+            for subset, count in drawn.items()
+        }
+        return Composition(self.fitted(capped, min_size=self.sizes[0] if size is None else size, order=str))
 
     def _draw(self, rng: random.Random, size: int) -> Composition:
         picked = rng.sample(self.optional, size - len(self.must_have))
         subsets = sorted((*self.must_have, *picked))
+        if self.is_mixed:
+            return Composition({subset: rng.choice(self.levels[subset]) for subset in subsets})
         return Composition(dict(zip(subsets, self._table.draw(rng, size), strict=True)))
+
+
+def _counts_within(levels: Sequence[Sequence[int]], budget: int) -> Iterator[tuple[int, ...]]:
+    if not levels:
+        yield ()
+        return
+    least = sum(counts[0] for counts in levels[1:])
+    for first in levels[0]:
+        if first + least > budget:
+            return
+        for rest in _counts_within(levels[1:], budget - first):
+            yield (first, *rest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 
@@ -58,3 +59,26 @@ class BudgetTable:
 def budget_table(grid: tuple[int, ...], budget: int, max_size: int) -> BudgetTable:
     """The table for these arguments, built once a process."""
     return BudgetTable(grid, budget, max_size)
+
+
+def ways_by_total(
+    levels: Mapping[str, Sequence[int]], must_have: Collection[str], budget: int, unit: int = 1
+) -> dict[tuple[int, int], int]:
+    """How many ways there are to choose subsets that differ in their numbers of samples, by (number, total).
+
+    Args:
+        levels: numbers of samples by subset.
+        must_have: subsets that are always chosen.
+        budget: totals above it are left out.
+        unit: totals are rounded down to multiples of it, so that there are few: then totals are too small.
+    """
+    ways = {(0, 0): 1}
+    for subset, counts in levels.items():
+        longer = {} if subset in must_have else dict(ways)
+        for (number, total), count in ways.items():
+            for step in counts:
+                place = (number + 1, total + step // unit * unit)
+                if place[1] <= budget:
+                    longer[place] = longer.get(place, 0) + count
+        ways = longer
+    return ways

@@ -43,7 +43,7 @@ def picks_within(
 def cheaper(
     counts: Mapping[str, int],
     *,
-    grid: Sequence[int],
+    levels: Mapping[str, Sequence[int]],
     costs: Mapping[str, float],
     max_cost: float,
     must_have: Sequence[str],
@@ -58,7 +58,7 @@ def cheaper(
 
     Args:
         counts: a composition without cost constraint.
-        grid: numbers of samples, ascending.
+        levels: numbers of samples by subset, ascending.
         costs: of a sample.
         max_cost: which some composition of `min_size` subsets keeps.
         must_have: subsets that stay.
@@ -69,19 +69,23 @@ def cheaper(
     Raises:
         UserError: no composition of that size keeps `max_cost`.
     """
+
+    def least(subset: str) -> float:
+        return costs[subset] * levels[subset][0]
+
     kept = dict(counts)
     while cost_of(kept, costs) > max_cost + TOLERANCE:
         dear = sorted(kept, key=lambda s: (-kept[s] * costs[s], order(s)))
-        reducible = [s for s in dear if kept[s] > grid[0] and costs[s] > 0]
+        reducible = [s for s in dear if kept[s] > levels[s][0] and costs[s] > 0]
         optional = [s for s in dear if s not in must_have]
-        absent = sorted((s for s in allowed if s not in kept), key=lambda s: (costs[s], order(s)))
+        absent = sorted((s for s in allowed if s not in kept), key=lambda s: (least(s), order(s)))
         if reducible:
-            kept[reducible[0]] = max(step for step in grid if step < kept[reducible[0]])
+            kept[reducible[0]] = max(n for n in levels[reducible[0]] if n < kept[reducible[0]])
         elif len(kept) > min_size and optional:
             del kept[optional[0]]
-        elif optional and absent and costs[absent[0]] < costs[optional[0]]:
+        elif optional and absent and least(absent[0]) < least(optional[0]):
             del kept[optional[0]]
-            kept[absent[0]] = grid[0]
+            kept[absent[0]] = levels[absent[0]][0]
         else:
             raise UserError(f"no composition of {len(kept)} subsets costs at most {max_cost:g}")
     return kept

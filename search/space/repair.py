@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
@@ -13,9 +13,9 @@ def repair(counts: Mapping[str, int], space: CompositionSpace) -> Composition:
     """The composition of `space` that a few small steps lead to; `counts` itself when it lies in the space.
 
     In order: forbidden subsets leave; counts move to the nearest of the subset's grid; missing `must_have` subsets
-    enter with the smallest count; the smallest optional subsets leave until the largest possible size holds,
-    others enter until `min_size` holds; then the largest counts step down the grid until the budget holds, and
-    what is dearest becomes less until `max_cost` holds.
+    enter with their smallest count; the smallest optional subsets leave until the largest possible size holds,
+    others enter until `min_size` holds; then the largest counts step down until the budget holds, and what is dearest
+    becomes less until `max_cost` holds.
     Every step changes the number of samples as little as it can. Ties are broken by a hash of the proposal,
     not by name: else the first names of the alphabet would be favoured over a whole study.
 
@@ -24,24 +24,32 @@ def repair(counts: Mapping[str, int], space: CompositionSpace) -> Composition:
         space: the constraints.
     """
     order = _tie_breaker(counts)
-    grid = space.grid
-    kept = {s: _nearest(n, space.grid_of(s)) for s, n in sorted(counts.items()) if n > 0 and s in space.allowed}
+    kept = {s: nearest(n, space.grid_of(s)) for s, n in sorted(counts.items()) if n > 0 and s in space.allowed}
     for subset in space.must_have:
-        kept.setdefault(subset, grid[0])
+        kept.setdefault(subset, space.grid_of(subset)[0])
     while len(kept) > space.sizes[-1]:
         droppable = [subset for subset in kept if subset not in space.must_have]
         del kept[min(droppable, key=lambda subset: (kept[subset], order(subset)))]
     while len(kept) < space.sizes[0]:
         absent = [subset for subset in space.allowed if subset not in kept]
-        kept[min(absent, key=order)] = grid[0]
-    # `sizes[-1]` subsets at the smallest count fit the budget, so stepping down always arrives.
-    while sum(kept.values()) > space.budget:
-        largest = max(kept, key=lambda subset: (kept[subset], order(subset)))
-        kept[largest] = max(count for count in grid if count < kept[largest])
-    return Composition(space.made_cheaper(kept, min_size=space.sizes[0], order=order))
+        entering = min(absent, key=order)
+        kept[entering] = space.grid_of(entering)[0]
+    return Composition(space.fitted(kept, min_size=space.sizes[0], order=order))
 
 
-def _nearest(count: int, grid: tuple[int, ...]) -> int:
+def filled(sources: Sequence[str], space: CompositionSpace) -> Composition:
+    """The composition of `space` nearest to these sources with the most samples that the budget allows to each."""
+    fitting = [step for step in space.steps if step * len(sources) <= space.budget]
+    return repair(dict.fromkeys(sources, max(fitting, default=space.steps[0])), space)
+
+
+def single_source(source: str, space: CompositionSpace) -> Composition:
+    """An allowed source with the most samples that it may have and the budget allows."""
+    return Composition({source: max(n for n in space.grid_of(source) if n <= space.budget)})
+
+
+def nearest(count: int, grid: tuple[int, ...]) -> int:
+    """The step that differs least from `count`, the smaller of two."""
     return min(grid, key=lambda step: (abs(step - count), step))
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 from search.space.candidate import Candidate, SearchSpace
 from search.space.recipe_space import RecipeValue
-from search.space.repair import repair
+from search.space.repair import filled
 from search.statistics.ties import descending
 from search.strategies.interface import Observation
 
@@ -56,9 +56,7 @@ def next_prefix(
     by_name = sorted(worth)
     ranked = [by_name[place] for place in descending([worth[source] for source in by_name])]
     for size in dict.fromkeys([*first_sizes, *range(1, len(ranked) + 1)]):
-        fitting = [step for step in space.composition.grid if step * size <= space.composition.budget]
-        counts = dict.fromkeys(ranked[:size], max(fitting, default=space.composition.grid[0]))
-        candidate = Candidate(repair(counts, space.composition), recipe)
+        candidate = Candidate(filled(ranked[:size], space.composition), recipe)
         if candidate.identity not in taken:
             return candidate
     return None

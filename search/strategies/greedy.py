@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
-from search.space.repair import repair
+from search.space.repair import filled
 from search.statistics.ties import index_of_largest
 from search.strategies.drawing import draw_untaken, taken_identities
 from search.strategies.interface import Observation, Suggestion
@@ -52,10 +52,7 @@ class GreedyStrategy:
 
     def _with(self, base: frozenset[str], source: str, recipe: Mapping[str, int | float | str]) -> Candidate:
         space = self._space.composition
-        subsets = {*base, source}
-        fitting = [step for step in space.grid if step * len(subsets) <= space.budget]
-        count = max(fitting, default=space.grid[0])
-        return Candidate(repair(dict.fromkeys(subsets, count), space), recipe)
+        return Candidate(filled(sorted({*base, source}), space), recipe)
 
 
 def _best_scores(history: Sequence[Observation]) -> dict[frozenset[str], float]:

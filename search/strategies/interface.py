@@ -129,6 +129,8 @@ class SearchContext:
         recipe: the study's own values of the searched hyper-parameters, with which single sources are trained.
         num_trials: how many trials the search may take; None where that is open.
         known: results that are no proposals of this study: rows of its transfer matrix, other studies' trials.
+        least: the least score by evaluation set that a composition must reach.
+        kept: of these evaluation sets, those that are only kept, and no targets.
     """
 
     source_keys: Mapping[str, Key] = field(default_factory=dict)
@@ -141,6 +143,8 @@ class SearchContext:
     recipe: Mapping[str, RecipeValue] = field(default_factory=dict)
     num_trials: int | None = None
     known: tuple[Observation, ...] = ()
+    least: Mapping[str, float] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
     @property
     def objective_sets(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Final
 from datasets_spec.errors import UserError
 from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import Composition
+from search.space.repair import single_source
 from search.statistics.ties import descending
 from search.strategies.drawing import draw_untaken, taken_identities
 from search.strategies.interface import Observation, SearchContext, Suggestion
@@ -46,10 +46,9 @@ class MergeThenConfirmStrategy:
         taken = taken_identities(history, pending)
         rng = derived_rng(self._seed, self.name, len(taken))
         known = {o.candidate.composition.identity for o in self._context.known}
-        most = max(step for step in self._space.composition.grid if step <= self._space.composition.budget)
         recipe = self._space.recipe.sample(derived_rng(self._seed, self.name, "recipe"))
         for source in self._space.composition.allowed:
-            single = Candidate(Composition({source: most}), recipe)
+            single = Candidate(single_source(source, self._space.composition), recipe)
             fresh = single.identity not in taken and single.composition.identity not in known
             if fresh and self._space.contains(single):
                 return Suggestion(candidate=single, reason=f"{source} alone: an adapter to merge")

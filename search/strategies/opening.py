@@ -8,14 +8,13 @@ after some two dozen results (docs/benchmarks.md).
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
-from search.space.composition_space import CompositionSpace
-from search.space.repair import repair
+from search.space.repair import filled, repair, single_source
 from search.strategies.interface import SearchContext
 
 # Results to begin with: so many, or two for every source.
@@ -49,7 +48,7 @@ def opening(space: SearchSpace, context: SearchContext, *, seed: int) -> list[tu
     if half is None or len(sources) <= half:
         # The matrix trains a small source with what it has: that is known, whatever the number.
         known_alone = {composition.subsets[0] for composition in known if len(composition) == 1}
-        alone = {s: Candidate(_alone(s, space.composition), recipe) for s in sources if s not in known_alone}
+        alone = {s: Candidate(single_source(s, space.composition), recipe) for s in sources if s not in known_alone}
         made = {candidate: f"{source} alone: a matrix row" for source, candidate in alone.items()}
     if len(sources) in space.composition.sizes:
         made[Candidate(filled(sources, space.composition), recipe)] = "all sources together"
@@ -59,17 +58,6 @@ def opening(space: SearchSpace, context: SearchContext, *, seed: int) -> list[tu
     for candidate in _balanced(space, derived_rng(seed, "opening"), num, taken):
         made[candidate] = "opening: every source as often as the others"
     return list(made.items())
-
-
-def filled(sources: Sequence[str], space: CompositionSpace) -> Composition:
-    """These sources with the most samples that the budget allows to each alike."""
-    fitting = [step for step in space.grid if step * len(sources) <= space.budget]
-    return repair(dict.fromkeys(sources, max(fitting, default=space.grid[0])), space)
-
-
-def _alone(source: str, space: CompositionSpace) -> Composition:
-    """A source with the most samples that it may have and the budget allows."""
-    return Composition({source: max(step for step in space.grid_of(source) if step <= space.budget)})
 
 
 def _balanced(space: SearchSpace, rng: random.Random, num: int, taken: set[Composition]) -> Iterator[Candidate]:
@@ -83,7 +71,8 @@ def _balanced(space: SearchSpace, rng: random.Random, num: int, taken: set[Compo
         for _ in range(MAX_REDRAWS):
             rank = {source: (used, rng.random()) for source, used in uses.items()}
             optional = sorted(uses, key=rank.__getitem__)[: size - len(composition.must_have)]
-            made = repair({s: rng.choice(composition.grid) for s in (*composition.must_have, *optional)}, composition)
+            subsets = (*composition.must_have, *optional)
+            made = repair({s: rng.choice(composition.grid_of(s)) for s in subsets}, composition)
             if made not in taken and composition.contains(made):
                 break
         else:

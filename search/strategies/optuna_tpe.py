@@ -108,7 +108,8 @@ class OptunaTpeStrategy:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         found: dict[str, Any] = {
-            _SUBSET + source: CategoricalDistribution((0, *self._space.composition.grid)) for source in self._sources
+            _SUBSET + source: CategoricalDistribution((0, *self._space.composition.grid_of(source)))
+            for source in self._sources
         }
         for name, dimension in self._space.recipe.dimensions.items():
             if isinstance(dimension, Choice):

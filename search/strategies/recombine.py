@@ -16,16 +16,12 @@ from numpy.typing import NDArray
 
 from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
-from search.statistics.ties import descending, index_of_largest
 from search.strategies.drawing import draw_untaken, taken_identities
 from search.strategies.interface import PARETO_TURNS, Observation, Predicted, SearchContext, Suggestion
 from search.strategies.opening import opening
-from search.strategies.surrogate.acquisition import (
-    LOG_TOLERANCE,
-    enumerated,
-    local_search,
-    log_expected_improvement,
-)
+from search.strategies.surrogate.acquisition import LOG_TOLERANCE, log_expected_improvement
+from search.strategies.surrogate.best_candidate import best_candidate
+from search.strategies.surrogate.feasibility import Ask, Constraint, is_kept, log_feasibility, log_worth
 from search.strategies.surrogate.gaussian_process import Grid, Prediction
 from search.strategies.surrogate.knowledge import OBJECTIVE, Knowledge, ProxyTable, learn
 from search.strategies.surrogate.own_result import allow_for_luck
@@ -35,9 +31,8 @@ Floats = NDArray[np.float64]
 # With fewer results there is nothing to fit.
 MIN_RESULTS: Final = 3
 INTERVAL: Final = 1.6449  # deviations on each side of a central interval of 90 %
-# Candidates that a quick look at the likeliest hyper-parameters leaves for a full one.
-NUM_SCREENED: Final = 512
-SCREENING_BLOCK: Final = 8192
+# Taken from the posterior mean of what is expected to break a constraint: more than scores can differ.
+BROKEN: Final = 2.0
 # Targets in turn, but not neighbours one after the other: they are often alike.
 TURN_STRIDE: Final = 7
 
@@ -103,11 +98,27 @@ class RecombineStrategy:
         if knowledge is None or knowledge.num_results < MIN_RESULTS:
             return None
         weights = self._asked(knowledge, target)
-        found = self._best(knowledge, weights, frozenset(), lambda prediction: prediction.mean, len(history))
+        constraints = self._constraints(knowledge)
+
+        def value(ask: Ask) -> Floats:
+            mean = ask(weights).mean
+            kept: Floats = mean if not constraints else mean - BROKEN * ~is_kept(ask, constraints)
+            return kept
+
+        found = self._best(knowledge, frozenset(), value, len(history), starts=weights)
         if found is None:
             return None
-        candidate, value = found
-        reason = f"highest posterior mean, {value:.1%}"
+        candidate, best = found
+        reason = f"highest posterior mean, {best:.1%}"
+        if constraints:
+            mean = float(knowledge.predict([candidate], weights).mean[0])
+            breaks = best < mean - BROKEN / 2
+            reason = f"highest posterior mean, {mean:.1%}, "
+            reason += (
+                "but none is expected to keep every constraint"
+                if breaks
+                else "of those expected to keep all constraints"
+            )
         expected = self.predict(history, [candidate], target=target)
         if expected is not None:
             low, high = (float(expected.mean[0]) + side * INTERVAL * float(expected.deviation[0]) for side in (-1, 1))
@@ -217,10 +228,18 @@ class RecombineStrategy:
     ) -> Suggestion | None:
         weights, wanted, target = self._weights(knowledge, number)
         believed = knowledge.believing(pending)
-        incumbent = float(believed.tried_means(weights).max())
-        found = self._best(
-            believed, weights, taken, lambda p: log_expected_improvement(p, incumbent), number, LOG_TOLERANCE
-        )
+        constraints = self._constraints(believed)
+        means = believed.tried_means(weights)
+        kept = np.broadcast_to(is_kept(believed.tried_posterior, constraints), means.shape)
+        if not kept.any():
+            return self._towards_feasible(believed, weights, constraints, taken, number)
+        incumbent = float(means[kept].max())
+
+        def value(ask: Ask) -> Floats:
+            improvement: Floats = log_expected_improvement(ask(weights), incumbent) + log_worth(ask, constraints)
+            return improvement
+
+        found = self._best(believed, taken, value, number, LOG_TOLERANCE, starts=weights)
         if found is None:
             return None
         candidate, gain = found[0], math.exp(found[1])
@@ -229,6 +248,8 @@ class RecombineStrategy:
             f"expected to gain {100 * gain:.2f} points{wanted} over {incumbent:.1%}: predicted {at.mean[0]:.1%} "
             f"± {at.deviation[0]:.1%} from {knowledge.num_results} results"
         )
+        if constraints:
+            reason += f", {self._feasible(believed, candidate, constraints):.0%} likely to keep every constraint"
         if knowledge.facts.proxy is not None:
             reason += f", merges trusted at {knowledge.proxy_weight():.0%}"
         return Suggestion(
@@ -238,41 +259,52 @@ class RecombineStrategy:
             gain=gain * knowledge.signal_probability,
         )
 
-    def _best(
+    def _constraints(self, knowledge: Knowledge) -> list[Constraint]:
+        """What is asked of targets that the model knows."""
+        return [
+            Constraint(weights=knowledge.target_weights(name), least=least)
+            for name, least in sorted(self._context.least.items())
+            if name in knowledge.targets
+        ]
+
+    def _feasible(self, knowledge: Knowledge, candidate: Candidate, constraints: Sequence[Constraint]) -> float:
+        found = log_feasibility(lambda weights: knowledge.predict([candidate], weights), constraints)
+        return math.exp(float(np.asarray(found).ravel()[0]))
+
+    def _towards_feasible(
         self,
         knowledge: Knowledge,
         weights: Floats,
+        constraints: Sequence[Constraint],
+        taken: frozenset[str],
+        number: int,
+    ) -> Suggestion | None:
+        """While nothing that was tried keeps every constraint, what is likeliest to, whatever it gains."""
+
+        def value(ask: Ask) -> Floats:
+            return np.asarray(log_feasibility(ask, constraints))
+
+        found = self._best(knowledge, taken, value, number, LOG_TOLERANCE, starts=weights)
+        if found is None:
+            return None
+        reason = (
+            f"no trial is expected to keep every constraint; this one is {math.exp(found[1]):.0%} likely to, from "
+            f"{knowledge.num_results} results"
+        )
+        return Suggestion(candidate=found[0], reason=_marked(reason, knowledge.extrapolation(found[0])))
+
+    def _best(
+        self,
+        knowledge: Knowledge,
         excluded: frozenset[str],
-        value: Callable[[Prediction], Floats],
+        value: Callable[[Ask], Floats],
         number: int,
         tolerance: float | None = None,
+        *,
+        starts: Floats,
     ) -> tuple[Candidate, float] | None:
-        """The candidate of highest value that is not excluded; the first of those within `tolerance` of it."""
-        listed = enumerated(self._space_json)
-        if listed is None:
-            rng = derived_rng(self._seed, self.name, number)
-            starts = knowledge.ranked_candidates(weights)
-            return local_search(
-                self._space,
-                starts,
-                rng,
-                excluded,
-                lambda some: value(knowledge.predict(some, weights)),
-                tolerance,
-            )
-        candidates, encoded = listed
-        free = np.array([i for i, c in enumerate(candidates) if c.identity not in excluded], dtype=np.intp)
-        if len(free) > NUM_SCREENED:
-            rough = [
-                value(knowledge.predict_encoded(candidates, encoded, free[k : k + SCREENING_BLOCK], weights, 1))
-                for k in range(0, len(free), SCREENING_BLOCK)
-            ]
-            free = free[descending(np.concatenate(rough), tolerance=tolerance)[:NUM_SCREENED]]
-        if not len(free):
-            return None
-        values = value(knowledge.predict_encoded(candidates, encoded, free, weights, None))
-        best = index_of_largest(values, tolerance=tolerance)
-        return candidates[free[best]], float(values[best])
+        rng = derived_rng(self._seed, self.name, number)
+        return best_candidate(knowledge, self._space_json, excluded, value, starts=starts, rng=rng, tolerance=tolerance)
 
     def _drawn(self, taken: frozenset[str], reason: str) -> Suggestion | None:
         candidate = draw_untaken(self._space, derived_rng(self._seed, self.name, len(taken)), taken)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from search.seeds import derived_rng
 from search.space.candidate import Candidate, SearchSpace
-from search.space.composition import Composition
+from search.space.repair import single_source
 from search.strategies.drawing import draw_untaken, next_prefix, taken_identities
 from search.strategies.interface import Observation, SearchContext, Suggestion
 from search.strategies.ranking import score_of
@@ -30,7 +30,7 @@ class StaticStrategy:
         self._seed = seed
         self._known = context.known
         wanted = set(context.objective_sets)
-        self._others = tuple(name for name in context.target_keys if name not in wanted)
+        self._others = tuple(name for name in context.target_keys if name not in wanted and name not in context.kept)
 
     def ask(self, history: Sequence[Observation], pending: Sequence[Candidate]) -> Suggestion | None:
         """See `Strategy.ask`."""
@@ -40,9 +40,8 @@ class StaticStrategy:
         ended = [*self._known, *history]
         alone = {o.candidate.composition.subsets[0] for o in ended if len(o.candidate.composition) == 1}
         alone |= {c.composition.subsets[0] for c in pending if len(c.composition) == 1}
-        most = max(step for step in self._space.composition.grid if step <= self._space.composition.budget)
         for source in self._space.composition.allowed:
-            single = Candidate(Composition({source: most}), recipe)
+            single = Candidate(single_source(source, self._space.composition), recipe)
             if source not in alone and self._space.contains(single) and single.identity not in taken:
                 return Suggestion(candidate=single, reason=f"{source} alone, to rank it")
         benefits = self._benefits(ended)

@@ -129,7 +129,7 @@ def _always_in_domain(study: Study, *, can_fill: bool) -> Iterator[Mistake]:
 def _in_domain_sources(study: Study, target: str) -> list[str]:
     """Return the sources that may not be in a composition that counts for the target."""
     space, exposures = study.spec.space.composition, study.exposures
-    return [s for s in space.allowed if exposures.of({s: space.grid[0]}, target) == Exposure.in_domain]
+    return [s for s in space.allowed if exposures.of({s: space.grid_of(s)[0]}, target) == Exposure.in_domain]
 
 
 def _possible_without(space: CompositionSpace, subsets: Sequence[str]) -> bool:

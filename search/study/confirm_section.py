@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from search.vocabulary import COMPARATORS
 
@@ -38,6 +38,10 @@ class ConfirmSection(BaseModel):
         description="train finalists one seed at a time, and go on with those that may still be chosen; three seeds or "
         "more are needed to save any",
     )
+    cheaper_within: PositiveFloat | None = Field(
+        default=None,
+        description="points: of the finalists that are at most so much below the best, the cheapest to train is chosen",
+    )
     open_sealed: bool = Field(
         default=True, description="score the selection on `sealed` at the end; possible once a study"
     )
@@ -59,4 +63,13 @@ class ConfirmSection(BaseModel):
             raise ValueError(f"further_seeds lists {twice[0]}, which stands in seeds already")
         if twice := [seed for seed, num in Counter(self.further_seeds).items() if num > 1]:
             raise ValueError(f"further_seeds lists {twice[0]} more than once")
+        return self
+
+    @model_validator(mode="after")
+    def _cheaper_one_stays(self) -> Self:
+        if self.cheaper_within is not None and (self.racing or self.num_finalists < 2):
+            raise ValueError(
+                "cheaper_within chooses among finalists that all have their seeds: set num_finalists to 2 or more and "
+                "racing to false"
+            )
         return self

@@ -40,7 +40,7 @@ def most_of(compositions: Iterable[Mapping[str, int]]) -> dict[str, int]:
 def _of_search(spec: StudySpec, count: Callable[[str, str], int]) -> dict[str, int]:
     space = spec.space.composition
     # A single source may take all that a composition, a control or a row of the matrix may have.
-    most = max(space.budget, *space.grid, spec.single_num_samples)
+    most = max(space.budget, *space.steps, spec.single_num_samples)
     wanted = dict.fromkeys({*space.available, *spec.control_sources}, most)
     for target, shots in spec.declared_shots.items():
         wanted[target] = max(shots, wanted.get(target, 0))

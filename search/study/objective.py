@@ -46,11 +46,18 @@ def mean_score(
 
 
 def scores_of(
-    record: Mapping[str, Any], split: str = "search", *, score: ScoreSection | None = None
+    record: Mapping[str, Any], split: str = "search", *, score: ScoreSection | None = None, always: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Score by evaluation set of a trial's record; sets whose own key was trained on are left out."""
+    """Score by evaluation set of a trial's record; sets whose own key was trained on are left out.
+
+    Args:
+        record: of the trial.
+        split: on which it was scored.
+        score: what counts.
+        always: sets that must be kept rather than generalised to: trained on or not, they count.
+    """
     return {
         e["eval_set"]: score_of(e, score)
         for e in record["evaluations"]
-        if e["split"] == split and e["exposure"] in COUNTED
+        if e["split"] == split and (e["exposure"] in COUNTED or e["eval_set"] in always)
     }

@@ -32,12 +32,8 @@ def require_rows(study: Study, count: Callable[[str, str], int | None]) -> None:
     spec = study.spec
     space = spec.space.composition
     rows = {source: count(source, "train") for source in space.available}
-    needed = {s: 1 if spec.design is not None or s not in space.allowed else max(space.grid_of(s)) for s in rows}
-    missing = [
-        f"source {source}: {num} train rows, space.composition.num_samples asks for {needed[source]}"
-        for source, num in rows.items()
-        if num is not None and num < needed[source]
-    ]
+    # One that has fewer than it is asked for gives what it has (`with_rows`).
+    missing = [f"source {source}: no rows in its `train` split" for source, num in rows.items() if num == 0]
     splits: tuple[str, ...] = ("search", "confirm", "sealed") if spec.confirm.enabled else ("search",)
     if spec.design is not None:
         splits = (spec.design.split,)
@@ -47,12 +43,16 @@ def require_rows(study: Study, count: Callable[[str, str], int | None]) -> None:
         for split in splits
         if count(target, split) == 0
     ]
+    missing += [
+        f"retained {name}: no rows in its `search` split"
+        for name in spec.retained
+        if spec.kept_sets and count(name, "search") == 0
+    ]
     if missing:
         raise UserError(
             "the data do not suffice for this study:\n    " + "\n    ".join(missing),
-            hint="lower num_samples, say what a small source has (space.composition.most_samples), change the "
-            "catalog's shares (a target with test files only needs its own, with `train: 0`), "
-            "or see `recombine data check`",
+            hint="leave out a source without rows, change the catalog's shares (a target with test files only needs "
+            "its own, with `train: 0`), or see `recombine data check`",
         )
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 from search.seeds import derived_rng
 from search.space.candidate import SearchSpace
 from search.study.confirm_section import ConfirmSection
+from search.study.constraints_section import ConstraintsSection
 from search.study.design_section import DesignSection
 from search.study.execution_section import ExecutionSection
 from search.study.score import ScoreSection
@@ -141,6 +142,9 @@ class StudySpec(_Section):
     strategy: StrategySection = StrategySection()
     transfer: TransferSection = TransferSection()
     confirm: ConfirmSection = ConfirmSection()
+    constraints: ConstraintsSection | None = Field(
+        default=None, description="what a selection must keep, whatever it gains"
+    )
     execution: ExecutionSection = ExecutionSection()
     early_stopping: EarlyStoppingSection = EarlyStoppingSection()
     reuse: tuple[str, ...] = Field(
@@ -170,9 +174,16 @@ class StudySpec(_Section):
         """Targets, then abilities."""
         return (*self.targets, *self.abilities)
 
+    @property
+    def kept_sets(self) -> tuple[str, ...]:
+        """Evaluation sets on which only so much may be lost; none where the study does not ask for that."""
+        is_asked = self.constraints is not None and self.constraints.most_lost is not None
+        return (*self.abilities, *self.retained) if is_asked else ()
+
     def sets_on(self, split: str) -> tuple[str, ...]:
-        """Evaluation sets that are scored on a split: what must not be lost only where finalists are compared."""
-        return (*self.eval_sets, *self.retained) if split == "confirm" else self.eval_sets
+        """Evaluation sets that are scored on a split: what must not be lost only where that is looked at."""
+        is_looked_at = split == "confirm" or (split == "search" and self.kept_sets)
+        return (*self.eval_sets, *self.retained) if is_looked_at else self.eval_sets
 
     @property
     def objectives(self) -> tuple[tuple[str, ...], ...]:
@@ -203,8 +214,8 @@ class StudySpec(_Section):
 
     @property
     def single_num_samples(self) -> int:
-        """Samples of a single source in the transfer matrix."""
-        return self.transfer.num_samples or max(self.space.composition.num_samples)
+        """Samples of a single source in the transfer matrix; one with fewer gives what it has."""
+        return self.transfer.num_samples or max(self.space.composition.steps)
 
     @property
     def widest_recipe(self) -> Recipe:
@@ -230,14 +241,27 @@ class StudySpec(_Section):
         return Recipe.model_validate({**self.recipe.model_dump(), **searched})
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent_sets(self) -> Self:
         if self.objective in ("multi_image", "pareto") and not self.abilities:
             raise ValueError(f"objective '{self.objective}' needs at least one entry in `abilities`")
+        if self.constraints is not None and self.constraints.most_lost is not None and not self.kept_sets:
+            raise ValueError("constraints.most_lost is about abilities and retained sets, and the study has neither")
+        if both := sorted(set(self.retained) & set(self.eval_sets)):
+            raise ValueError(f"{both} stand in retained and are targets or abilities already")
+        twice = sorted(set(self.targets) & set(self.abilities))
+        if twice:
+            raise ValueError(f"{twice} stand both in targets and in abilities")
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
         unknown = sorted(set(self.space.recipe.dimensions) - set(Recipe.model_fields))
         if unknown:
             raise ValueError(
                 f"space.recipe searches {unknown}, which a recipe does not have: {sorted(Recipe.model_fields)}"
             )
+        if self.design is not None and self.design.num_samples is None and not self.space.composition.grid:
+            raise ValueError("a design needs a number of samples: set design.num_samples, for `all` is none")
         if self.strategy.num_merges and not self.transfer.enabled:
             raise ValueError("strategy.num_merges merges the single sources' adapters: set transfer.enabled to true")
         used = sorted(set(self.search_seeds) & set(self.confirm.fresh_seeds))
@@ -259,11 +283,6 @@ class StudySpec(_Section):
             raise ValueError("budget_gpu_hours counts GPUs: set execution.gpus_per_worker, or use budget_wall_h")
         if self.deterministic and (self.budget_gpu_hours or self.budget_wall_h):
             raise ValueError("a budget ends the search by the clock: set deterministic to false, or leave it out")
-        if both := sorted(set(self.retained) & set(self.eval_sets)):
-            raise ValueError(f"{both} stand in retained and are targets or abilities already")
-        twice = sorted(set(self.targets) & set(self.abilities))
-        if twice:
-            raise ValueError(f"{twice} stand both in targets and in abilities")
         return self
 
 

@@ -81,5 +81,5 @@ def train_rows(study: Study, counted: Mapping[str, Mapping[str, int]]) -> dict[s
         counted: `row_counts` of it.
     """
     spec = study.spec
-    assumed = max((*spec.space.composition.num_samples, spec.space.composition.budget))
+    assumed = max((*spec.space.composition.steps, spec.space.composition.budget))
     return {name: counted.get(name, {}).get("train", 0 if counted else assumed) for name in study.catalog.names}

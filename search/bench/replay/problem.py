@@ -17,6 +17,7 @@ from search.seeds import derived_rng, derived_seed
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
+from search.space.levels import ALL
 from search.statistics.ties import descending
 from search.strategies.interface import Goal, Observation, SearchContext
 from search.vocabulary import Status
@@ -24,6 +25,7 @@ from search.vocabulary import Status
 Floats = NDArray[np.float64]
 # Stands in for a number of samples: a table has one for every source.
 NUM_SAMPLES: Final = 100
+UNEVEN_DECADES: Final = (1.3, 3.3)  # 20 to 2,000, as many in every factor
 # The oracle is the mean of so many best compositions, so that its own luck averages out; of one size there are fewer.
 NUM_ORACLE, NUM_ORACLE_OF_SIZE = 5, 3
 
@@ -55,6 +57,8 @@ class ReplayProblem:
         disturbance: what goes wrong.
         labelled: False hides all scores of the target; what the others say and its key are all there is.
         num_trials: of the whole search, as a study's strategy is told; None: it is not told.
+        uneven: sources have from 20 to 2,000 rows and give all of them (`num_samples: all`); what a composition scores
+            is the same as if they gave equally.
     """
 
     def __init__(
@@ -67,8 +71,10 @@ class ReplayProblem:
         disturbance: Disturbance | None = None,
         labelled: bool = True,
         num_trials: int | None = None,
+        uneven: bool = False,
     ) -> None:
         self.table = table
+        self._uneven = uneven
         self.num_trials = num_trials
         self.target = target
         self.disturbance = disturbance or Disturbance()
@@ -86,12 +92,21 @@ class ReplayProblem:
         low, high = int(sizes.min()), int(sizes.max())
         composition = CompositionSpace(
             sources=self.sources,
-            num_samples=(NUM_SAMPLES,),
-            budget=NUM_SAMPLES * self.table.num_sources,
+            num_samples=(ALL,) if self._uneven else (NUM_SAMPLES,),
+            source_rows=self._numbers if self._uneven else None,
+            budget=sum(self._numbers.values()),
             min_size=low,
             max_size=high,
         )
         return SearchSpace(composition=composition)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        """What every source gives."""
+        if not self._uneven:
+            return dict.fromkeys(self.sources, NUM_SAMPLES)
+        rng = derived_rng(0, self.table.name, "uneven")
+        return {source: round(10 ** rng.uniform(*UNEVEN_DECADES)) for source in self.sources}
 
     @cached_property
     def candidate_rows(self) -> NDArray[np.intp]:
@@ -110,7 +125,7 @@ class ReplayProblem:
     def candidate_of(self, row: int) -> Candidate:
         """The composition in a row."""
         members = np.flatnonzero(self.table.subsets[row])
-        return Candidate(Composition({self.sources[i]: NUM_SAMPLES for i in members}))
+        return Candidate(Composition({self.sources[i]: self._numbers[self.sources[i]] for i in members}))
 
     def targets_searched(self) -> Sequence[int]:
         """The targets for which something is picked."""

@@ -29,7 +29,8 @@ from search.ledger.records import Record
 from search.statistics.ties import descending
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, RunFile, read_resolved, run_dir_of
-from search.study.study import Study
+from search.study.source_rows import with_rows
+from search.study.study import Study, row_counts
 from search.vocabulary import Estimator
 
 SHOWN_INTERACTIONS = 8
@@ -152,6 +153,9 @@ def _sharpen(
     num_trials: int,
 ) -> None:
     trials, _ = explained_trials(records, subject)
+    counted = row_counts(study)
+    if counted:
+        study = with_rows(study, lambda name, split: counted.get(name, {}).get(split, 0))
     model = EffectsModel(trials)
     weights = _weights(model, wanted)
     taken = {frozenset(record["composition"]) for record in records}

@@ -150,6 +150,43 @@ def bench_replicates(
     bench_replicates(table, trials, replicates, every_target)
 
 
+@bench_app.command("uneven")
+def bench_uneven(
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file; may be given several times")],
+    trials: Annotated[int, typer.Option(min=8, help="of a search")] = 36,
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+) -> None:
+    """Measure what it costs a search that sources differ in size and give all that they have (`num_samples: all`)."""
+    from search.cli.replays import bench_uneven
+
+    bench_uneven(table, trials, every_target)
+
+
+@bench_app.command("constraints")
+def bench_constraints(
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file; may be given several times")],
+    trials: Annotated[int, typer.Option(min=8, help="of a search")] = 36,
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+) -> None:
+    """Measure how often the pick keeps two other targets above a floor, told of them or not."""
+    from search.cli.replays import bench_constraints
+
+    bench_constraints(table, trials, every_target)
+
+
+@bench_app.command("cheaper")
+def bench_cheaper(
+    table: Annotated[list[Path], typer.Option(help="`phantom`, or an NPZ file; may be given several times")],
+    trials: Annotated[int, typer.Option(min=8, help="of a search")] = 36,
+    within: Annotated[str, typer.Option(help="confirm.cheaper_within; several numbers with commas")] = "1,2,4",
+    every_target: Annotated[int, typer.Option(min=1, help="only every n-th target, for a quick look")] = 1,
+) -> None:
+    """Measure what choosing the cheapest finalist within some points of the best saves and costs."""
+    from search.cli.replays import bench_cheaper
+
+    bench_cheaper(table, trials, within, every_target)
+
+
 @bench_app.command("claims")
 def bench_claims(
     part: Annotated[str, typer.Argument(metavar="PART", help="one-by-one, four-of-twelve or one-pool")],

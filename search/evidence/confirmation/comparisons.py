@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.evidence.confirmation.training_cost import TrainingCost, cost_of
 from search.evidence.outcomes import ArmOutcomes, Outcomes
-from search.ledger.records import BASELINE_ARM, Record, control_arm, of_arm, training_size
+from search.ledger.records import BASELINE_ARM, Record, control_arm, finished_of, of_arm, training_size
 from search.seeds import derived_seed
 from search.statistics.bootstrap import PairedDifference, mean_accuracy, paired_difference
 from search.statistics.judgement import Judgement, judge
@@ -130,6 +131,10 @@ class SplitEvidence:
             return None
         return sum(float(arm.right.mean()) for arm in arms.values()) / len(arms)
 
+    def cost(self, name: str) -> TrainingCost:
+        """What one fine-tune of an arm costs that has finished at least once."""
+        return cost_of(finished_of(of_arm(self._records, name))[0])
+
     def by_seed(self, name: str) -> NDArray[np.float64] | None:
         """Mean over all targets of each seed, [num_seeds]; None unless the arm was scored on every target."""
         arms = self.arms(name)
@@ -146,15 +151,15 @@ class SplitEvidence:
         """Number of questions of each target that the arm was scored on."""
         return [len(arm.sample_ids) for arm in self.arms(name).values()]
 
-    def estimates(self, name: str) -> list[dict[str, Any]]:
+    def estimates(self, name: str, *, confidence: float = 1 - ALPHA) -> list[dict[str, Any]]:
         """The entries of selection.json: each target, then the mean over them when all were scored."""
         arms = self.arms(name)
         places = {target: {target: arm} for target, arm in arms.items()}
         if set(arms) == set(self._targets):
             places[MEAN] = arms
-        return [self._estimate(name, place, found) for place, found in places.items()]
+        return [self._estimate(name, place, found, confidence) for place, found in places.items()]
 
-    def _estimate(self, name: str, place: str, arms: dict[str, ArmOutcomes]) -> dict[str, Any]:
+    def _estimate(self, name: str, place: str, arms: dict[str, ArmOutcomes], confidence: float) -> dict[str, Any]:
         trimmed = _same_number_of_seeds(list(arms.values()))
         accuracy, interval = mean_accuracy(
             [arm.right for arm in trimmed],
@@ -162,6 +167,7 @@ class SplitEvidence:
             seed=derived_seed(self._seed, "estimate", name, place, self.split),
             is_trained=trimmed[0].is_trained,
             prior=self._prior(tuple(arms)),
+            confidence=confidence,
         )
         return {
             "eval_set": place,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search.evidence.confirmation.comparisons import SplitEvidence
+from search.evidence.confirmation.training_cost import cheapest_within
 from search.statistics.racing import worth_another_seed
 from search.statistics.ties import index_of_largest
 
@@ -32,13 +33,21 @@ def finalists_left(evidence: SplitEvidence, arms: Sequence[str], most_seeds: int
     return [list(scored)[place] for place in left]
 
 
-def best_finalist(evidence: SplitEvidence, arms: Sequence[str]) -> str | None:
+def best_finalist(evidence: SplitEvidence, arms: Sequence[str], *, within: float | None = None) -> str | None:
     """The finalist that is recommended; None where none was scored on every target.
 
     The highest mean of those that no race has given up; ties go to the better rank in the search.
+
+    Args:
+        evidence: what was scored on `confirm`.
+        arms: all finalists, by their rank in the search.
+        within: points by which a finalist that is cheaper to train may be below the highest; None for none.
     """
     scored = {arm: accuracy for arm in arms if (accuracy := evidence.accuracy(arm)) is not None}
     running = {arm: scored[arm] for arm in _most_tried(evidence, list(scored))}
+    if running and within is not None:
+        costs = [evidence.cost(arm) for arm in running]
+        return list(running)[cheapest_within(costs, list(running.values()), within / 100)]
     return list(running)[index_of_largest(list(running.values()))] if running else None
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition import Composition
 from search.space.composition_space import CompositionSpace
+from search.space.repair import nearest
 from search.statistics.ties import descending, index_of_largest
 from search.strategies.surrogate.encoding import Encoded, encode
 from search.strategies.surrogate.gaussian_process import Prediction
@@ -118,7 +119,7 @@ def _count_steps(counts: dict[str, int], space: CompositionSpace) -> Iterable[di
     for source, count in counts.items():
         rest = {other: n for other, n in counts.items() if other != source}
         yield rest
-        yield from ({**counts, source: step} for step in space.grid if step != count)
-        yield from ({**rest, other: count} for other in absent)
+        yield from ({**counts, source: step} for step in space.grid_of(source) if step != count)
+        yield from ({**rest, other: nearest(count, space.grid_of(other))} for other in absent)
     for other in absent:
-        yield from ({**counts, other: step} for step in space.grid)
+        yield from ({**counts, other: step} for step in space.grid_of(other))

@@ -284,6 +284,10 @@ class Knowledge:
         """Posterior means of what has been tried, [n]."""
         return self._surrogate.predict(self._encoded, self._features, weights).mean
 
+    def tried_posterior(self, weights: Floats) -> Prediction:
+        """Posterior of a weighted sum of targets for what has been tried."""
+        return self._surrogate.predict(self._encoded, self._features, weights)
+
     def ranked_candidates(self, weights: Floats) -> list[Candidate]:
         """What has been tried and lies in the space, best posterior mean first."""
         order = descending(self.tried_means(weights))

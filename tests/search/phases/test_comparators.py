@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,14 @@ def test_singles_are_ranked_by_their_mean_over_seeds(tmp_path: Path) -> None:
     assert ranked_singles(found) == ["ct-brain", "ct-lung"]
     assert MAKERS["best-single"](found) == Composition({"ct-brain": 5})
     assert MAKERS["best-single"](evidence(tmp_path, {"mr-brain": 50}, records)) == Composition({"ct-brain": 12})
+
+
+def test_where_no_other_source_has_as_many_rows_a_random_one_gives_what_it_has(tmp_path: Path) -> None:
+    found = evidence(tmp_path, {"ct-lung": 30})
+    made = MAKERS["random-same-size"](replace(found, rows=ROWS | {"ct-lung": 30}))
+    assert made in (Composition({"ct-brain": 12}), Composition({"mr-brain": 6}))
+    everything = {"ct-lung": 9, "ct-brain": 9, "mr-brain": 6}
+    assert MAKERS["random-same-size"](evidence(tmp_path / "all", everything)) != Composition(everything)
 
 
 def test_additive_singles_takes_as_many_of_the_best_as_the_selection_has(tmp_path: Path) -> None:

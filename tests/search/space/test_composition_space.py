@@ -25,10 +25,15 @@ def spaces(draw: st.DrawFn) -> CompositionSpace:
     roles = [draw(st.sampled_from(["free", "free", "must", "not"])) for _ in sources]
     must = tuple(s for s, role in zip(sources, roles, strict=True) if role == "must")
     banned = tuple(s for s, role in zip(sources, roles, strict=True) if role == "not")
+    levels = st.lists(st.sampled_from([1, 3, 7, "all"]), min_size=1, max_size=2, unique=True)
+    small = draw(st.none() | st.dictionaries(st.sampled_from(sources), levels, max_size=2))
+    rows = draw(st.none() | st.fixed_dictionaries({s: st.integers(1, 12) for s in sources}))
     try:
         return CompositionSpace(
             sources=tuple(sources),
-            num_samples=tuple(grid),
+            num_samples=(*grid, *(["all"] if draw(st.booleans()) and rows else [])),
+            num_samples_of=small,
+            source_rows=rows,
             budget=draw(st.integers(1, 30)),
             min_size=draw(st.integers(1, 3)),
             max_size=draw(st.none() | st.integers(1, 5)),
@@ -44,7 +49,7 @@ def spaces(draw: st.DrawFn) -> CompositionSpace:
 
 def by_force(space: CompositionSpace) -> set[Composition]:
     """Every mapping from source to count, kept when it breaks no constraint: slow and obvious."""
-    every = itertools.product((0, *space.num_samples), repeat=len(space.sources))
+    every = itertools.product(*((0, *space.levels.get(s, space.grid)) for s in space.sources))
     built = (Composition(dict(zip(space.sources, counts, strict=True))) for counts in every)
     return {composition for composition in built if space.contains(composition)}
 
@@ -178,3 +183,50 @@ def test_a_limit_of_one_source_is_kept_everywhere_and_leaves_the_others_alone() 
 def test_a_limit_that_makes_no_sense_is_refused(most: dict[str, int], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         CompositionSpace(sources=("a", "b"), num_samples=(4, 8), budget=16, most_samples=most)
+
+
+def test_a_small_source_gives_what_it_has_and_the_others_all_that_is_asked() -> None:
+    rows = {"small": 60, "large": 9000, "middle": 500}
+    fields = {"sources": tuple(rows), "num_samples": (500, "all"), "budget": 2000, "source_rows": rows}
+    space = CompositionSpace.model_validate(fields)
+    assert [space.grid_of(source) for source in ("large", "middle", "small")] == [(500, 9000), (500,), (60,)]
+    assert list(space.enumerate())[-1] == Composition({"large": 500, "middle": 500, "small": 60})
+    assert space.violations({"small": 500}) == ["small has 500 samples, not one of [60]"]
+    assert repair({"large": 9000, "small": 500}, space) == Composition({"large": 500, "small": 60})
+    whole = CompositionSpace.model_validate(fields | {"num_samples": "all"})
+    assert whole.allowed == ("middle", "small"), "all of `large` exceeds the budget"
+    assert whole.count() == 3
+    named = CompositionSpace.model_validate(fields | {"num_samples_of": {"large": [100, 200], "small": "all"}})
+    assert (named.grid_of("large"), named.grid_of("small")) == ((100, 200), (60,))
+
+
+def test_all_is_bounded_by_most_samples_and_unknown_before_the_data_are_prepared() -> None:
+    fields = {"sources": ("a", "b"), "num_samples": "all", "budget": 50, "most_samples": {"a": 20}}
+    assert CompositionSpace.model_validate(fields).needs_rows
+    known = CompositionSpace.model_validate(fields | {"source_rows": {"a": 900, "b": 30}})
+    assert not known.needs_rows
+    assert [c.as_dict() for c in known.enumerate()] == [{"a": 20}, {"b": 30}, {"a": 20, "b": 30}]
+
+
+def test_many_sources_of_different_sizes_are_counted_drawn_and_repaired_in_time() -> None:
+    rows = {f"s{i:02d}": 90 + 37 * i for i in range(53)}
+    space = CompositionSpace(sources=tuple(rows), num_samples=(400, "all"), budget=6000, source_rows=rows)
+    assert space.count() > 2**40
+    rng = random.Random(0)
+    assert all(space.contains(space.sample(rng)) for _ in range(50))
+    assert space.contains(repair(rows, space))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_samples_of": {"z": (4,)}}, "num_samples_of lists z, which is not among"),
+        ({"num_samples_of": {"a": ()}}, "num_samples_of lists no numbers of a"),
+        ({"num_samples": "some"}, "num_samples"),
+        ({"must_have": ("a",), "source_rows": {"a": 99, "b": 4}}, "whose fewest samples exceed the budget"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(change: dict[str, object], message: str) -> None:
+    fields: dict[str, object] = {"sources": ("a", "b"), "num_samples": ("all",), "budget": 16}
+    with pytest.raises(ValidationError, match=message):
+        CompositionSpace.model_validate(fields | change)

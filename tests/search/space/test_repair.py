@@ -23,6 +23,7 @@ counts_of = st.dictionaries(st.sampled_from([*SOURCES, "stranger"]), st.integers
     st.sets(st.sampled_from(SOURCES), max_size=2),
     st.none() | st.integers(0, 60),
     st.dictionaries(st.sampled_from(SOURCES), st.integers(0, 9), max_size=2),
+    st.none() | st.fixed_dictionaries({source: st.integers(1, 20) for source in SOURCES}),
 )
 def test_the_result_lies_in_the_space_and_stays_there(
     counts: dict[str, int],
@@ -32,11 +33,13 @@ def test_the_result_lies_in_the_space_and_stays_there(
     must: set[str],
     max_cost: int | None,
     own: dict[str, int],
+    rows: dict[str, int] | None,
 ) -> None:
     try:
         space = CompositionSpace(
             sources=SOURCES,
-            num_samples=(2, 5, 9),
+            num_samples=(2, 5, 9) if rows is None else (5, "all"),
+            source_rows=rows,
             budget=budget,
             min_size=min_size,
             max_size=max_size,
