@@ -16,7 +16,7 @@ from search.designs.backbones import backbone_studies
 from search.study.load_study import load_study
 from search.study.objective import objective_values
 from search.study.requirements import require_backbones
-from search.study.run_dir import RunDir, run_dir_of
+from search.study.run_dir import RunDir, require_same_study, run_dir_of
 from search.study.study import Study
 
 
@@ -36,6 +36,8 @@ def run_command(
     require_backbones(study)  # all of them, before the first is run
     several = backbone_studies(study)
     runs = {name: (each, directory.of_backbone(name)) for name, each in several.items()} or {"": (study, directory)}
+    for each, place in runs.values():
+        require_same_study(place, each.spec)  # before a cluster is started for it
     joined = partial(connected, address, allow_mismatch=allow_mismatch)
     for each, place in runs.values():
         progress = Progress(lambda record: objective_values(study.spec, record))

@@ -159,17 +159,24 @@ class _Running:
         from search.engine.pooled_proxy import PackProxy
 
         name = f"tune-{uuid.uuid4().hex[:8]}"
-        trainable = tune.with_parameters(PackProxy, broker=self.pool.broker)
+        num_proxies = len(self.pool.slots) + 1
+        trainable = tune.with_parameters(PackProxy, broker=self.pool.broker, num_proxies=num_proxies)
         try:
             tune.Tuner(
                 tune.with_resources(trainable, tune.PlacementGroupFactory([{"CPU": 0.0, "memory": 1.0}])),
                 tune_config=tune.TuneConfig(
                     search_alg=self.bridge,
                     num_samples=-1,
-                    max_concurrent_trials=len(self.pool.slots) + 1,
+                    max_concurrent_trials=num_proxies,
                     reuse_actors=True,
                 ),
-                run_config=tune.RunConfig(name=name, storage_path=str(storage), verbose=0),
+                run_config=tune.RunConfig(
+                    name=name,
+                    storage_path=str(storage),
+                    verbose=0,
+                    stop=self.bridge.may_end,
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # there is nothing to save
+                ),
             ).fit()
         except BaseException as error:  # noqa: BLE001 - raised again by `check`
             self.error = error

@@ -16,6 +16,7 @@ from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import TrialSource
 
 MAX_LOST_PROXIES = 3  # of one trial; then its death is recorded
+STARTS_WITHIN_S = 60.0  # a proxy's process: 2 s on an idle machine, 5 at load 13; one that takes longer holds up nobody
 
 
 class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
@@ -26,7 +27,7 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
     Args:
         recorder: writes results; knows what is done.
         pack_shape: trials of one pack have equal shapes.
-        max_packs: packs that may be on their way at once.
+        max_packs: packs that may be on their way at once, each with a process.
         on_rung: told of a trial's outcomes at a rung; returns whether it goes on.
         tell: passes a decision to the slot: (train_id, step, goes on).
         on_running: told how many trials are on their way, whenever that changes.
@@ -56,7 +57,10 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._is_closed = False
         self._error: BaseException | None = None
         self._held: list[PlannedTrial] = []  # taken from the source, for a later pack
+        self._next: list[PlannedTrial] = []  # the pack that Tune is about to ask for
         self._packs: dict[str, dict[str, PlannedTrial]] = {}  # Tune's trial -> its trials that have not ended
+        self._starting: dict[str, float] = {}  # Tune's trial -> since when its process starts
+        self._is_let_go = False  # a process, for the next pack
         self._num_lost: Counter[str] = Counter()
 
     def serve(self, source: TrialSource, *, pack_size: int, is_alive: Callable[[], None]) -> None:
@@ -72,7 +76,7 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         """
         with self._changed:
             self._source, self._pack_size, self._is_exhausted = source, pack_size, False
-            while self._error is None and not (self._is_exhausted and not self._packs and not self._held):
+            while self._error is None and not (self._is_exhausted and not self._trials_left()):
                 self._changed.wait(timeout=0.2)
                 is_alive()
             self._source, error = None, self._error
@@ -85,20 +89,19 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._is_closed = True
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the next pack's config; None to be asked again later; FINISHED after `close`."""
+        """Return the pack for which a process was let go, else an empty one; None: ask later; FINISHED at the end.
+
+        An empty pack is over at once: it starts a process, for packs to come.
+        """
         with self._changed:
             if self._is_closed:
                 return Searcher.FINISHED
-            if self._source is None or self._error is not None or len(self._packs) >= self._max_packs:
+            if len(self._packs) >= self._max_packs:
                 return None
-            try:
-                pack = self._next_pack()
-            except BaseException as error:  # noqa: BLE001 - raised again by `serve`
-                self._error = error
-                pack = []
-            self._changed.notify_all()
-            if not pack:
-                return None
+            if not self._is_let_go:
+                self._starting[trial_id] = time.monotonic()
+            pack, self._next = (self._next, []) if self._is_let_go else ([], self._next)
+            self._is_let_go = False
             self._packs[trial_id] = {planned.spec.train_id: planned for planned in pack}
             self._tell_running()
             timeouts = [planned.spec.timeout_s for planned in pack]
@@ -106,8 +109,36 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
                 "ticket": uuid.uuid4().hex,
                 "specs": {planned.spec.train_id: planned.spec.model_dump(mode="json") for planned in pack},
                 "submitted_at": time.time(),
-                "timeout_s": None if None in timeouts else max(t for t in timeouts if t is not None),
+                "timeout_s": None if None in timeouts else max((t for t in timeouts if t is not None), default=None),
             }
+
+    def may_end(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Whether Tune ends a pack that is over (`stop`): when there is another one for its process, or at the end.
+
+        Of processes without a pack Tune keeps one, and it gives one that is free to a pack whose own is still starting,
+        which it drops. So all live from the first to the last pack, and none is let go while one starts.
+        """
+        with self._changed:
+            self._starting.pop(trial_id, None)
+            if not result["is_over"] or self._is_let_go:
+                return False
+            is_any_starting = any(time.monotonic() - since < STARTS_WITHIN_S for since in self._starting.values())
+            self._is_let_go = not is_any_starting and self._has_next()
+            return self._is_closed or self._is_let_go
+
+    def _has_next(self) -> bool:
+        """Whether there is a pack to hand out, taken from the source if need be."""
+        if self._source is None or self._error is not None:
+            return False
+        try:
+            self._next = self._next or self._next_pack()
+        except BaseException as error:  # noqa: BLE001 - raised again by `serve`
+            self._error = error
+        self._changed.notify_all()
+        return bool(self._next)
+
+    def _trials_left(self) -> bool:
+        return bool(self._held or self._next or any(self._packs.values()))
 
     def _next_pack(self) -> list[PlannedTrial]:
         pack: list[PlannedTrial] = []
@@ -169,6 +200,7 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         if result is not None and not error:
             self.on_trial_result(trial_id, result)
         with self._changed:
+            self._starting.pop(trial_id, None)
             for train_id, planned in self._packs.pop(trial_id, {}).items():
                 self._num_lost[train_id] += 1
                 if self._num_lost[train_id] < MAX_LOST_PROXIES:

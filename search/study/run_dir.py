@@ -134,18 +134,30 @@ def claim_run_dir(run_dir: RunDir, spec: StudySpec, identity: Mapping[str, str])
     """
     import yaml
 
+    require_same_study(run_dir, spec, identity)
     run_dir.root.mkdir(parents=True, exist_ok=True)
-    path = run_dir / RunFile.study
     now = {**spec.model_dump(mode="json"), IDENTITY_KEY: dict(identity)}
-    if path.is_file():
-        before = _with_defaults(_read_mapping(path))
-        changed = [line for line in differences(before, now) if not _may_change(line, spec.deterministic)]
-        if changed:
-            raise UserError(
-                f"{run_dir} holds another study; it differs in:\n    " + "\n    ".join(changed),
-                hint=_hint(changed),
-            )
-    replace_text(path, yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
+    replace_text(run_dir / RunFile.study, yaml.safe_dump(now, sort_keys=False, allow_unicode=True))
+
+
+def require_same_study(run_dir: RunDir, spec: StudySpec, identity: Mapping[str, str] | None = None) -> None:
+    """Make sure that a directory holds this study or none; what is not known yet of its identity is not compared.
+
+    Raises:
+        UserError: as `claim_run_dir`.
+    """
+    path = run_dir / RunFile.study
+    if not path.is_file():
+        return
+    before = _with_defaults(_read_mapping(path))
+    known = before.get(IDENTITY_KEY) if identity is None else dict(identity)
+    now = {**spec.model_dump(mode="json"), IDENTITY_KEY: known}
+    changed = [line for line in differences(before, now) if not _may_change(line, spec.deterministic)]
+    if changed:
+        raise UserError(
+            f"{run_dir} holds another study; it differs in:\n    " + "\n    ".join(changed),
+            hint=_hint(changed),
+        )
 
 
 def _hint(changed: Sequence[str]) -> str:

@@ -14,7 +14,9 @@ from tests.studies.tiny_study import SOURCES, TARGET, recombine, trial_records, 
 
 pytestmark = pytest.mark.ray
 SPACE = {"composition": {"sources": [*SOURCES, TARGET], "num_samples": [8], "budget": 16}}
-SMALL = {"space": SPACE, "objective": "cg", "strategy": {"num_trials": 1}}
+# One trial at a time: a process for a second costs more than it saves.
+EXECUTION = {"num_workers": 0, "max_concurrent": 1}
+SMALL = {"space": SPACE, "objective": "cg", "strategy": {"num_trials": 1}, "execution": EXECUTION}
 
 
 # Phases whose trials no design looks at; the slow tier has them beside every design.

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from search.cli.verbs import app
 from search.evidence.matrix.transfer_matrix import TRANSFER_COLUMNS
 from search.evidence.trials_table import TRIAL_COLUMNS
 from search.vocabulary import Status
@@ -140,6 +142,7 @@ def test_a_changed_study_is_not_resumed(runs: Runs) -> None:
     assert refused.returncode == 2
     assert "recipe.num_steps: was 2, is 3" in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert refused.stdout == "", "it is refused before a Ray is started"
 
 
 def test_status_and_report_need_no_cluster(runs: Runs) -> None:
@@ -147,8 +150,8 @@ def test_status_and_report_need_no_cluster(runs: Runs) -> None:
     assert status.returncode == 0
     assert "4 of 4 proposals" in status.stdout
     before = (runs.calm / "selection" / "selection.json").read_bytes()
-    written = recombine("report", runs.study, "--run-dir", runs.calm)
-    assert written.returncode == 0, written.stderr
+    written = CliRunner().invoke(app, ["report", str(runs.study), "--run-dir", str(runs.calm)])
+    assert written.exit_code == 0, written.output
     assert (runs.calm / "selection" / "selection.json").read_bytes() == before
 
 
@@ -156,12 +159,12 @@ def test_both_verify_without_study_file_or_data(runs: Runs, tmp_path: Path) -> N
     for run_dir in (runs.calm, runs.killed):
         mailed = tmp_path / run_dir.name
         shutil.copytree(run_dir, mailed)
-        checked = recombine("verify", mailed)
-        assert checked.returncode == 0, checked.stdout
+        checked = CliRunner().invoke(app, ["verify", str(mailed)])
+        assert checked.exit_code == 0, checked.output
     adapter = next(mailed.glob("trials/*/adapter/adapter_model.safetensors"))
     adapter.write_bytes(adapter.read_bytes()[:-1] + b"?")
-    checked = recombine("verify", mailed)
-    assert (checked.returncode, checked.stdout.splitlines()[0]) == (
+    checked = CliRunner().invoke(app, ["verify", str(mailed)])
+    assert (checked.exit_code, checked.stdout.splitlines()[0]) == (
         1,
         f"{adapter.relative_to(mailed)}: its SHA-256 is not the one that the ledger lists",
     )

@@ -41,6 +41,7 @@ def test_a_process_that_tune_started_and_dropped_asks_for_nothing(broker: Any) -
     ray.get(broker.report.remote(work.ticket, {"train_id": "one", "ended": "finished"}))
     ray.get(broker.finish.remote("slot-0", work, False))
     waiting.join(timeout=60)
-    assert [news["done"] for news in told] == [True]
+    assert [(news["events"], news["is_over"]) for news in told] == [([{"train_id": "one", "ended": "finished"}], False)]
+    assert proxy.step()["is_over"]
     make_proxy(broker)  # Tune asked for it before a free process took the trial; it is ready only now
     assert ray.get(broker.state.remote())["num_waiting"] == 0

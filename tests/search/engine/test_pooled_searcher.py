@@ -18,6 +18,8 @@ from search.ledger.ledger import Ledger
 from search.study.run_dir import RunDir
 from tests.makers.study_fixture import default_recipe, finish_trial, make_factory, plan_trial
 
+OVER = {"status": "running", "events": [], "is_over": True}
+
 
 class Fixture:
     """A bridge over a real ledger; `work` plays Tune and the slots."""
@@ -37,6 +39,7 @@ class Fixture:
             on_running=self.running.append,
         )
         self.num_asked = 0
+        self.idle: list[str] = []
 
     def plan(self, seed: int, *, batch_size: int = 4, arm: str | None = None) -> PlannedTrial:
         recipe = default_recipe().model_copy(update={"batch_size": batch_size})
@@ -45,6 +48,19 @@ class Fixture:
         )
 
     def suggest(self) -> tuple[str, Any]:
+        """As Tune does: an idle process, perhaps a new one, shows itself, and takes a pack if there is one."""
+        if not self.idle:
+            name, config = self.ask()
+            if config is None:
+                return name, None
+            assert config["specs"] == {}
+            self.idle.append(name)
+        if not self.bridge.may_end(self.idle[0], OVER):
+            return self.idle[0], None
+        self.bridge.on_trial_complete(self.idle.pop(0), OVER)
+        return self.ask()
+
+    def ask(self) -> tuple[str, Any]:
         self.num_asked += 1
         name = f"tune-{self.num_asked}"
         return name, self.bridge.suggest(name)
@@ -72,10 +88,10 @@ def end(fixture: Fixture, name: str, planned: list[PlannedTrial], *, is_last: bo
     for one in planned:
         finish_trial(fixture.run_dir, one)
     events = [{"train_id": one.spec.train_id, "ended": "finished"} for one in planned]
+    assert not fixture.bridge.may_end(name, {"status": "running", "events": events, "is_over": False})
+    fixture.bridge.on_trial_result(name, {"status": "running", "events": events})
     if is_last:
-        fixture.bridge.on_trial_complete(name, {"status": "running", "events": events})
-    else:
-        fixture.bridge.on_trial_result(name, {"status": "running", "events": events})
+        fixture.idle.append(name)
 
 
 def finished(fixture: Fixture, thread: threading.Thread) -> None:
@@ -92,6 +108,33 @@ def test_without_a_source_tune_waits_and_after_the_end_it_ends(fixture: Fixture)
     assert fixture.suggest()[1] is None
     fixture.bridge.close()
     assert fixture.suggest()[1] == Searcher.FINISHED
+
+
+def test_no_process_is_let_go_while_another_starts(fixture: Fixture) -> None:
+    """Tune would give it to the pack of the one that starts, drop that one, and start a third for the next pack."""
+    thread = fixture.serving(ListSource([fixture.plan(0)]), pack_size=1)
+    (first, _), (second, _) = fixture.ask(), fixture.ask()
+    assert not fixture.bridge.may_end(first, OVER)
+    assert fixture.bridge.may_end(second, OVER)
+    assert not fixture.bridge.may_end(first, OVER), "there is no second pack"
+    fixture.bridge.on_trial_complete(second, OVER)
+    name, config = fixture.ask()
+    assert len(config["specs"]) == 1
+    fixture.idle.append(first)
+    end(fixture, name, [fixture.plan(0)])
+    finished(fixture, thread)
+
+
+def test_a_process_that_died_while_it_started_holds_up_nobody(fixture: Fixture) -> None:
+    thread = fixture.serving(ListSource([fixture.plan(0)]), pack_size=1)
+    (first, _), (second, _) = fixture.ask(), fixture.ask()
+    assert not fixture.bridge.may_end(first, OVER)
+    fixture.bridge.on_trial_complete(second, None, error=True)
+    fixture.idle.append(first)
+    name, config = fixture.suggest()
+    assert len(config["specs"]) == 1
+    end(fixture, name, [fixture.plan(0)])
+    finished(fixture, thread)
 
 
 def test_packs_hold_like_trials_and_no_more_than_fit(fixture: Fixture) -> None:

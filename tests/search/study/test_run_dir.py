@@ -18,6 +18,7 @@ from search.study.run_dir import (
     claim_run_dir,
     differences,
     read_resolved,
+    require_same_study,
     run_dir_of,
 )
 from search.study.spec import StudySpec
@@ -41,6 +42,16 @@ def test_the_same_study_resumes_and_is_read_back(tmp_path: Path) -> None:
         claim_run_dir(RunDir(tmp_path / "run"), spec_of(changes), IDENTITY)
     assert read_resolved(RunDir(tmp_path / "run")) == spec_of(changes)
     assert [p.name for p in (tmp_path / "run").iterdir()] == [RunFile.study]
+
+
+def test_another_study_is_refused_before_its_identity_is_known(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path / "run")
+    require_same_study(run_dir, spec_of())
+    assert not run_dir.root.exists()
+    claim_run_dir(run_dir, spec_of(), IDENTITY)
+    require_same_study(run_dir, spec_of())
+    with pytest.raises(UserError, match="seed: was 0, is 7"):
+        require_same_study(run_dir, spec_of({"seed": 7}))
 
 
 def test_a_field_that_is_new_changes_nothing_at_its_default(tmp_path: Path) -> None:

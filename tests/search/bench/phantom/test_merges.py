@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from search.bench.phantom import merges
-from search.bench.phantom.fine_tunes import PhantomTrial, run_phantom_trial
+from search.bench.phantom.fine_tunes import PhantomTrial, run_phantom_trial, train_phantom
 from search.bench.phantom.merges import merge_identity, run_phantom_merges
 from trainers.backbone_spec import PHANTOM_DIR
 
@@ -23,10 +25,17 @@ def test_a_merge_of_one_is_its_own_fine_tune_and_nothing_is_scored_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
+    trained: list[tuple[str, ...]] = []
+
+    def train(trial: PhantomTrial, rows: pa.Table) -> Any:
+        trained.append(trial.sources)
+        return train_phantom(trial, rows)
+
+    monkeypatch.setattr(merges, "train_phantom", train)
     alone, pair = run_phantom_merges([ALONE, PAIR], tmp_path / "merges.jsonl", on_event=said.append)
     assert alone["correct"] == run_phantom_trial(ALONE)["correct"]
     assert pair["sources"] == list(PAIR.sources)
-    assert pair["correct"] != run_phantom_trial(PAIR)["correct"]  # it was not trained on both
+    assert trained == [ALONE.sources, PAIR.sources[1:]], "each source alone, and once"
     monkeypatch.setattr(merges, "train_phantom", None)  # training again would raise
     again = run_phantom_merges([PAIR, ALONE], tmp_path / "merges.jsonl", on_event=said.append)
     assert again == [pair, alone]
