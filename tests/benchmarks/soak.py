@@ -141,7 +141,7 @@ def disturb(disturbed: Disturbed, num_kills: int, rng: random.Random) -> tuple[C
 def main(num_kills: int = NUM_KILLS) -> int:
     """Run a study undisturbed and disturbed; print what was killed and what came of it."""
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    study = write_study(folder, **CHANGES, strategy={"name": "random", "num_trials": max(6, num_kills // 2)})
+    study = write_study(folder, **CHANGES, strategy={"name": "random", "num_trials": max(6, num_kills)})
     calm, run_dir = folder / "calm", folder / "disturbed"
     subprocess.run(command("run", study, *LEFT_OUT, "--run-dir", calm), env=environment(), check=True)
     started = time.monotonic()
