@@ -47,6 +47,7 @@ class StudyMetrics:
         self._study = study[:_LONGEST_STUDY]
         self._ended = self._counter("trials_ended", "Trials that ended, by state.", "state")
         self._trained = self._counter("samples_trained", "Samples trained on, all trials.")
+        self._tokens = self._counter("tokens_trained", "Tokens trained on, all trials, image tokens included.")
         self._busy_s = self._counter("slot_seconds", "Seconds of slots that trials took, training and scoring.")
         self._running = self._gauge("trials_running", "Trials running now.")
         self._waiting = self._gauge("trials_waiting", "Trials that wait for a slot.")
@@ -93,12 +94,15 @@ class StudyMetrics:
         self._rows.set(num_kept, tags={"state": "kept"})
         self._rows.set(num_quarantined, tags={"state": "quarantined"})
 
-    def count_ended(self, state: str, *, num_samples: int = 0, train_s: float = 0.0, score_s: float = 0.0) -> None:
+    def count_ended(
+        self, state: str, *, num_samples: int = 0, num_tokens: int = 0, train_s: float = 0.0, score_s: float = 0.0
+    ) -> None:
         """Count a trial that ended.
 
         Args:
             state: One of `TRIAL_STATES`.
             num_samples: Samples it was trained on, repeats included.
+            num_tokens: Tokens of these.
             train_s: Seconds of training, without start-up; 0 leaves the speed as it was.
             score_s: Seconds of scoring.
 
@@ -110,6 +114,8 @@ class StudyMetrics:
         self._ended.inc(1, tags={"state": state})
         if num_samples:
             self._trained.inc(num_samples)
+        if num_tokens:
+            self._tokens.inc(num_tokens)
         if train_s + score_s > 0:
             self._busy_s.inc(train_s + score_s)
         if num_samples and train_s > 0:

@@ -76,6 +76,14 @@ def tells_of_no_autoscaler(status: bytes | str) -> bool:
     return bool(kinds) and all(_KIND_OF_ITS_OWN.fullmatch(kind) for kind in kinds)
 
 
+def may_start_nodes() -> bool:
+    """Whether nodes may come and go by need: anything but a cluster where certainly no autoscaler runs."""
+    from ray._private.state import state
+    from ray.autoscaler.v2.utils import is_autoscaler_v2
+
+    return state.get_cluster_config() is not None or is_autoscaler_v2() or not _starts_no_nodes()
+
+
 def _starts_no_nodes() -> bool:
     """Whether certainly no autoscaler runs; the second version of Ray's says nothing of itself here."""
     from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS

@@ -17,6 +17,7 @@ from search.planning.facts import PlanFacts, read_facts
 from search.planning.gpu_slot import backbone_bytes, gpu_lines, look_at_rows
 from search.planning.loaded_rows import rows_line
 from search.planning.stages import compute_stages, stage_rows
+from search.study.execution_section import ExecutionSection
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.load_study import load_study
 from search.study.own_keys import own_keys_line
@@ -76,6 +77,8 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     rows = [[p.phase, str(p.num_trials), str(p.num_samples), p.note] for p in plan.phases]
     print_table("Trials", ["phase", "trials", "samples each", "note"], [*rows, ["total", str(plan.num_trials), "", ""]])
     print_line(f"time: {_duration(plan.wall_s[0])} to {_duration(plan.wall_s[1])}" + _gpu(plan.gpu_s))
+    if spec.execution.prices:
+        print_line(f"cost: {spec.execution.cost_text(*plan.cost)} ({cost_note(spec.execution)})")
     if spec.execution.gpus_per_worker:
         sizes = look_at_rows(study, facts.design_arms)
         for line in gpu_lines(study, plan.step_s, sizes):
@@ -107,6 +110,12 @@ def _print_stages(study: Study, facts: PlanFacts, plan: StudyPlan, sizes: Sample
 def _row_cells(name: str, counts: Mapping[str, int] | None, splits: Sequence[str]) -> list[str]:
     # A subset that the catalog has gained since the data were prepared is not in the store yet.
     return [name, *("?" if counts is None else str(counts.get(split, 0)) for split in splits)]
+
+
+def cost_note(execution: ExecutionSection) -> str:
+    """What a plan's cost is made of."""
+    per_h = execution.cost_text(sum(execution.slot_prices_per_h))
+    return f"all {execution.num_slots} slots for the time above, {per_h} an hour; without the head and idle nodes"
 
 
 def _duration(seconds: float) -> str:

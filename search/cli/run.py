@@ -77,14 +77,20 @@ def _run(
             progress.on_record(record)
             samples = record["num_steps"] * record["recipe"]["batch_size"]
             score_s = sum(score["eval_s"] for score in record["evaluations"])
-            metrics.count_ended(record["status"], num_samples=samples, train_s=record["train_s"], score_s=score_s)
+            metrics.count_ended(
+                record["status"],
+                num_samples=samples,
+                num_tokens=record["num_tokens"] or 0,
+                train_s=record["train_s"],
+                score_s=score_s,
+            )
             for score in record["evaluations"]:
                 if score["split"] == "search" and score["accuracy"] > best.get(score["eval_set"], -1.0):
                     best[score["eval_set"]] = score["accuracy"]
                     metrics.set_best_accuracy(score["eval_set"], score["accuracy"])
 
         def on_slots(state: Mapping[str, Any]) -> None:
-            num_wanted, num_ready = study.spec.execution.num_slots, len(state["slots"])
+            num_wanted, num_ready = study.spec.execution.num_slots - state["num_resting"], len(state["slots"])
             metrics.set_slots(num_wanted=num_wanted, num_ready=num_ready, num_busy=len(state["held"]))
             metrics.set_queue(
                 num_waiting=state["num_waiting"],

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from search.cli.console import print_line, print_table
-from search.evidence.timeline import compute_slot_use
+from search.evidence.timeline import SlotUse, compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
 from search.statistics.ties import descending
+from search.study.execution_section import ExecutionSection
 from search.study.objective import objective_names, objective_values, own_keys_seen
 from search.study.run_dir import RunDir, read_resolved
 from search.study.spec import StudySpec
@@ -69,5 +70,15 @@ def show_status(run_dir: RunDir) -> None:
     if slots:
         rows = [[u.slot, str(u.num_trials), f"{u.busy_s:.0f} s", f"{u.busy_share:.0%}"] for u in slots]
         print_table("Slots, from their first trial to their last", ["slot", "trials", "busy", "share"], rows)
+    if spec.execution.prices:
+        print_line(cost_line(spec.execution, slots))
     spent_s = sum(record["train_s"] + record["startup_s"] for record in trials if not record["reused"])
     print_line(f"spent: {spent_s / 60:.1f} min of trial time; `recombine run` with the same study goes on")
+
+
+def cost_line(execution: ExecutionSection, slots: Sequence[SlotUse]) -> str:
+    """What the work of slots has cost so far, at the mean price of a slot."""
+    prices = execution.slot_prices_per_h
+    busy_h = sum(use.busy_s for use in slots) / 3600
+    cost = execution.cost_text(busy_h * sum(prices) / len(prices))
+    return f"cost so far: {cost} ({busy_h:.1f} h of busy slots, without starts, idle time and the head)"

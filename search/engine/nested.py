@@ -33,6 +33,7 @@ class NestedEngine:
         resources: of one trial.
         max_concurrent: trials at a time.
         on_running: told how many trials run, whenever that changes.
+        label: what the dashboard shows before the phase and the name of a trial.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class NestedEngine:
         resources: TrialResources,
         max_concurrent: int,
         on_running: Callable[[int], None],
+        label: str = "recombine",
     ) -> None:
         self._recorder = recorder
         self._run_dir = run_dir
@@ -51,6 +53,7 @@ class NestedEngine:
         self._resources = resources
         self._max_concurrent = max_concurrent
         self._on_running = on_running
+        self._label = label
 
     def run(self, source: TrialSource) -> None:
         """Run all trials of a source that are not done yet."""
@@ -65,7 +68,7 @@ class NestedEngine:
         name = f"tune-{uuid.uuid4().hex[:8]}"
         storage = self._run_dir / RunFile.cache / "tune"
         trainable = tune.with_parameters(
-            _run_one, rows=self._rows, run_dir=str(self._run_dir), resources=self._resources
+            _run_one, rows=self._rows, run_dir=str(self._run_dir), resources=self._resources, label=self._label
         )
         tuner = tune.Tuner(
             tune.with_resources(trainable, tune.PlacementGroupFactory([proxy_bundle(self._resources)])),
@@ -92,12 +95,13 @@ class NestedEngine:
         """Nothing runs between two sources."""
 
 
-def _run_one(config: dict[str, Any], *, rows: StoredRows, run_dir: str, resources: TrialResources) -> None:
+def _run_one(config: dict[str, Any], *, rows: StoredRows, run_dir: str, resources: TrialResources, label: str) -> None:
     """Tune's function trainable: one nested trial."""
     from ray import tune
 
     from trainers.executors.nested import run_nested_trial
 
     spec = TrialSpec.model_validate(config["spec"])
-    result = run_nested_trial(spec, rows, Path(run_dir), resources, submitted_at=config["submitted_at"])
+    shown = f"{label}-{config['stage']}"
+    result = run_nested_trial(spec, rows, Path(run_dir), resources, submitted_at=config["submitted_at"], label=shown)
     tune.report({"status": result.status, "train_id": result.train_id})

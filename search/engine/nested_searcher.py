@@ -49,7 +49,11 @@ class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
                 continue
             self._running[trial_id] = planned
             self._on_running(len(self._running))
-            return {"spec": planned.spec.model_dump(mode="json"), "submitted_at": time.time()}
+            return {
+                "spec": planned.spec.model_dump(mode="json"),
+                "stage": planned.stage.value,
+                "submitted_at": time.time(),
+            }
         if self._deferred:
             self._next, self._deferred = self._deferred[0], self._deferred[1:]
             return None

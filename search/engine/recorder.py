@@ -61,6 +61,7 @@ class Recorder:
             "rung": result.num_steps if result.status == "stopped_early" else None,
             "num_train_samples": result.num_train_samples,
             "num_steps": result.num_steps,
+            "num_tokens": result.num_tokens,
             "train_s": result.train_s,
             "startup_s": result.startup_s,
             "slot": result.slot,

@@ -50,6 +50,7 @@ def build_engine(opened: OpenStudy) -> Engine:
         resources=opened.resources,
         max_concurrent=opened.spec.execution.max_concurrent,
         on_running=opened.on_running,
+        label=opened.spec.name,
     )
 
 
@@ -170,6 +171,8 @@ def measured_composition(needed: Mapping[tuple[str, str], int]) -> Composition:
 
 
 def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
+    from cluster.nodes.room import may_start_nodes
+    from trainers.executors.broker import SPARE_S
     from trainers.executors.pool import SlotPool
     from trainers.executors.slot import SlotConfig
 
@@ -197,4 +200,5 @@ def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
         say=opened.say,
         label=spec.name,
         on_state=opened.on_slots,
+        spare_s=SPARE_S if may_start_nodes() else None,
     )

@@ -47,6 +47,7 @@ class StudyPlan:
     is_measured: bool
     wall_s: tuple[float, float]
     gpu_s: tuple[float, float]
+    cost: tuple[float, float]
     disk_mib: float
     assumptions: tuple[str, ...]
 
@@ -73,6 +74,7 @@ def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
     )
     execution, recipe = study.spec.execution, study.spec.recipe
     num_trials = sum(phase.num_trials for phase in phases)
+    price_per_h = sum(execution.slot_prices_per_h)
     trial_s = startup_s + step_s * recipe.num_steps
     wall_s = num_trials * trial_s / execution.num_slots
     wall_s += ASSUMED_POOL_START_S if executor == "pooled" else 0.0
@@ -101,6 +103,7 @@ def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
         is_measured=measured is not None,
         wall_s=(wall_s * low, wall_s * high),
         gpu_s=(gpu_s * low, gpu_s * high),
+        cost=(price_per_h * wall_s * low / 3600, price_per_h * wall_s * high / 3600),
         disk_mib=_num_kept(phases, execution.keep_adapters) * ASSUMED_TRIAL_MIB.get(backbone, ASSUMED_TRIAL_OTHER_MIB),
         assumptions=assumptions,
     )

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from search.study.slot_prices import slot_price
 
 
 class SlotShape(BaseModel):
@@ -66,6 +77,12 @@ class ExecutionSection(BaseModel):
         "single sources and designs; the others are removed once scored, and a new target cannot be scored with them "
         "later without training; `all` keeps every one",
     )
+    prices: dict[str, NonNegativeFloat] = Field(
+        default_factory=dict,
+        description="an hour of one `cpu`, of one `gpu`, or of one GPU of a kind by Ray's name: what `plan` and "
+        "`status` call the cost",
+    )
+    currency: str = Field(default="", pattern=r"^\w{0,10}$", description="of the prices, as it is shown")
 
     @property
     def num_slots(self) -> int:
@@ -83,10 +100,36 @@ class ExecutionSection(BaseModel):
             return "nested", "num_workers: 0 trains inside the Tune trial's own process"
         return "pooled", "the backbone is loaded once a slot instead of once a trial"
 
+    @property
+    def slot_prices_per_h(self) -> tuple[float, ...]:
+        """What an hour of each slot costs, in the order of `slots`; empty without prices.
+
+        Raises:
+            ValueError: what a slot occupies has no price.
+        """
+        if not self.prices:
+            return ()
+        shapes = self.slots or (SlotShape(count=self.max_concurrent * max(1, self.num_workers)),)
+        return tuple(
+            slot_price(
+                self.prices,
+                cpus=shape.cpus or self.cpus_per_worker,
+                gpus=shape.gpus or self.gpus_per_worker,
+                accelerator=shape.accelerator,
+            )
+            for shape in shapes
+            for _ in range(shape.count)
+        )
+
+    def cost_text(self, *costs: float) -> str:
+        """A cost, or a range of costs, as it is shown."""
+        return " to ".join(f"{cost:,.2f}" for cost in costs) + (f" {self.currency}" if self.currency else "")
+
     @model_validator(mode="after")
     def _slots_fit(self) -> Self:
         if self.slots and self.chosen_executor[0] != "pooled":
             raise ValueError("execution.slots are of the pooled executor: set num_workers to 1, or leave them out")
         if not self.gpus_per_worker and any(shape.gpus or shape.accelerator for shape in self.slots):
             raise ValueError("execution.slots ask for GPUs: set gpus_per_worker too, which decides on the device")
+        _ = self.slot_prices_per_h  # raises where one is missing
         return self

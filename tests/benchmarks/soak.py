@@ -32,8 +32,10 @@ from tests.studies.tiny_study import (
 
 SEED = 20261129
 NUM_KILLS = 50
-# Between two kills: long enough that a slot, half a minute of start included, now and then ends a trial.
-PAUSE_S = (5.0, 60.0)
+# Between two rounds of kills: some come while slots start again (half a minute), and now and then a trial ends.
+PAUSE_S = (2.0, 40.0)
+# Kills of a round: every third time two parts die at once.
+ROUND = (1, 1, 2)
 LEFT_OUT = ("confirm.enabled=false", "transfer.enabled=false")
 CHANGES = {
     "recipe": {"num_steps": 400, "batch_size": 4},
@@ -128,11 +130,11 @@ def disturb(disturbed: Disturbed, num_kills: int, rng: random.Random) -> tuple[C
     lost: set[str] = set()
     while killed.total() < num_kills and disturbed.driver.poll() is None:
         time.sleep(rng.uniform(*PAUSE_S))
-        what = rng.choice(sorted(ways))
-        if disturbed.driver.poll() is None and ways[what]():
-            killed[what] += 1
-            lost |= disturbed.repeated()
-            say(f"{datetime.now(UTC):%H:%M:%S} {killed.total()}: {what}")
+        for what in rng.sample(sorted(ways), k=rng.choice(ROUND)):
+            if disturbed.driver.poll() is None and ways[what]():
+                killed[what] += 1
+                lost |= disturbed.repeated()
+                say(f"{datetime.now(UTC):%H:%M:%S} {killed.total()}: {what}")
     return killed, lost
 
 

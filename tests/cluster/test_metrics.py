@@ -24,7 +24,7 @@ metrics.set_running(3)
 metrics.set_slots(num_wanted=8, num_ready=5, num_busy=4)
 metrics.set_queue(num_waiting=2, num_retried=1, num_handed_over=6)
 metrics.set_rows(num_kept=90, num_quarantined=10)
-metrics.count_ended("finished", num_samples=100, train_s=4.0, score_s=1.0)
+metrics.count_ended("finished", num_samples=100, num_tokens=2500, train_s=4.0, score_s=1.0)
 metrics.count_ended("finished", num_samples=100, train_s=8.0)
 metrics.count_ended("oom")
 metrics.set_best_accuracy("lung_ct.v1", 0.625)
@@ -68,6 +68,7 @@ def test_metrics_reach_the_nodes_exporter(head: HeadNode) -> None:
         assert values[f'ray_recombine_rows state="{state}"'] == number
     assert values["ray_recombine_samples_per_s"] == 12.5
     assert values["ray_recombine_samples_trained_total"] == 200
+    assert values["ray_recombine_tokens_trained_total"] == 2500
     assert values['ray_recombine_trials_ended_total state="finished"'] == 2
     assert values['ray_recombine_trials_ended_total state="oom"'] == 1
 

@@ -19,8 +19,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from cluster.ray_start import start_with_one_retry
 
+# Ray's names for the head of its fake provider (autoscaler/_private/fake_multi_node/node_provider.py).
+FAKE_HEAD_NODE_ID = "fffffffffffffffffffffffffffffffffffffffffffffffffff00000"
+FAKE_HEAD_NODE_TYPE = "ray.head.default"
+# An external provider has no defaults for these; nothing is started by them here.
+_COMMANDS = [
+    *("initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands"),
+    *("head_start_ray_commands", "worker_start_ray_commands"),
+]
 MARK = "RECOMBINE_TEST_MARK"  # every process below inherits it, so that ours can be told from others'
 _START_TIMEOUT_S = 120.0  # 5 s when nothing else runs; Ray itself gives a node up after 30 s
 
@@ -35,8 +45,14 @@ class HeadNode:
 
 
 @contextmanager
-def start_head(token: str | None = None, *, num_cpus: int = 1) -> Iterator[HeadNode]:
-    """Start `ray start --head` with token authentication; end it, and only it, on leaving."""
+def start_head(token: str | None = None, *, num_cpus: int = 1, max_nodes: int = 0) -> Iterator[HeadNode]:
+    """Start `ray start --head` with token authentication; end it, and only it, on leaving.
+
+    Args:
+        token: None makes one.
+        num_cpus: Processors of the head.
+        max_nodes: Nodes with one processor that an autoscaler may start on this host when they are asked for.
+    """
     token = token or secrets.token_hex(32)
     mark = secrets.token_hex(8)
     folder = Path(tempfile.mkdtemp(prefix="rh-", dir="/tmp"))  # short: sockets live in it
@@ -57,6 +73,9 @@ def start_head(token: str | None = None, *, num_cpus: int = 1) -> Iterator[HeadN
         *(f"--dashboard-agent-listen-port={agent_http}", f"--dashboard-agent-grpc-port={agent_grpc}"),
         *(f"--metrics-export-port={metrics}", f"--temp-dir={folder}", "--node-ip-address=127.0.0.1"),
     ]
+    if max_nodes:
+        options, autoscaling_env = _autoscaling(folder, f"127.0.0.1:{gcs}", num_cpus, max_nodes)
+        command, env = [*command, *options], env | autoscaling_env
     address, log_path = f"http://127.0.0.1:{dashboard}", folder / "start.log"
 
     def start() -> None:
@@ -83,6 +102,41 @@ def start_head(token: str | None = None, *, num_cpus: int = 1) -> Iterator[HeadN
         for process in processes:
             process.wait(timeout=15)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _autoscaling(folder: Path, gcs_address: str, num_cpus: int, max_nodes: int) -> tuple[list[str], dict[str, str]]:
+    """Options and environment of a head with Ray's fake provider: real raylets on this host in place of machines."""
+    # Named as an external one: what Ray loads for `fake_multinode` itself is not in its package (2.60).
+    provider = {
+        "type": "external",
+        "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+        "gcs_address": gcs_address,
+        "head_node_id": FAKE_HEAD_NODE_ID,
+        "launch_multiple": True,
+        "disable_node_updaters": True,
+    }
+    resources = {"CPU": 1, "object_store_memory": 100 * 2**20}
+    kinds = {
+        FAKE_HEAD_NODE_TYPE: {"resources": {"CPU": num_cpus}, "node_config": {}, "max_workers": 0},
+        "worker": {"resources": resources, "node_config": {}, "min_workers": 0, "max_workers": max_nodes},
+    }
+    config = {
+        "cluster_name": "fake",
+        "max_workers": max_nodes,
+        "provider": provider,
+        "available_node_types": kinds,
+        "head_node_type": FAKE_HEAD_NODE_TYPE,
+        "cluster_synced_files": [],
+        "idle_timeout_minutes": 0.1,
+        **{key: [] for key in _COMMANDS},
+        **{key: {} for key in ("file_mounts", "auth", "docker")},
+    }
+    path = folder / "autoscaling.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    # As `ray.cluster_utils.AutoscalingCluster` sets them, which itself calls `ray stop`.
+    env = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_enable_autoscaler_v2": "1"}
+    ids = dict.fromkeys(("RAY_CLOUD_INSTANCE_ID", "RAY_OVERRIDE_NODE_ID_FOR_TESTING"), FAKE_HEAD_NODE_ID)
+    return [f"--autoscaling-config={path}"], env | ids
 
 
 def free_ports(count: int) -> list[int]:

@@ -18,6 +18,9 @@ LEASE_S = 300.0
 GRACE_S = 3.0
 # Time after a trial's own deadline in which its slot may end it by itself (issue 5).
 DEADLINE_MARGIN_S = 10.0
+# For how long a slot may have nothing to do before its place is given back, where nodes come and go by need: twice what
+# a slot takes to start (docs/benchmarks.md), and no longer than autoscalers wait for an idle node (KubeRay: 60 s).
+SPARE_S = 60.0
 MAX_ATTEMPTS = 3  # of one trial, when the process that holds it dies; as many as Train's retries elsewhere
 
 
@@ -61,9 +64,10 @@ class Broker:
     Args:
         now: seconds of a clock that only goes forward, as every other `now` here.
         grace_s: for how long nothing is handed out.
+        spare_s: after so long without work a slot is sent home; None keeps all.
     """
 
-    def __init__(self, *, now: float, grace_s: float = 0.0) -> None:
+    def __init__(self, *, now: float, grace_s: float = 0.0, spare_s: float | None = None) -> None:
         self._tickets: dict[str, _Ticket] = {}
         self._processes: dict[str, str] = {}  # slot -> its last process
         self._decisions: dict[tuple[str, int], bool] = {}
@@ -71,6 +75,9 @@ class Broker:
         self._waiting: deque[Work] = deque()
         self._leases: dict[str, Lease] = {}
         self._opens_at = now + grace_s
+        self._spare_s = spare_s
+        self._spare_since: dict[str, float] = {}  # slots that are idle or on their way
+        self.resting: set[str] = set()  # slots that were sent home until there is work
         self.slots: dict[str, dict[str, Any]] = {}  # what each living slot said of itself
         self.measured: dict[str, Any] = {}  # what each slot's last process that lived to tell it measured
         self.num_leases: dict[str, int] = {}  # works that each slot has taken so far
@@ -95,6 +102,7 @@ class Broker:
         """A slot's process is new: what its predecessor held is queued again."""
         self._lose(slot, reason="its worker processes died", now=now)
         self._processes[slot] = process
+        self._spare_since.pop(slot, None)
         self.slots[slot] = dict(about)
         self.measured[slot] = about.get("measured")
 
@@ -112,9 +120,31 @@ class Broker:
         if self.is_closed or now < self._opens_at or not self._waiting or slot in self._leases:
             return None
         work = self._waiting.popleft()
+        self._spare_since.pop(slot, None)
         self._leases[slot] = Lease(work=work, heard_at=now)
         self.num_leases[slot] = self.num_leases.get(slot, 0) + 1
         return work
+
+    def is_wanted(self, slot: str, *, now: float) -> bool:
+        """Whether a slot that holds nothing should stay, or come; it is sent home where nothing has needed it for long.
+
+        One that works, or could at once, always stays: the next phase of a study would wait for its start.
+        """
+        if self._spare_s is None:
+            return True
+        num_others = len(self._spare_since.keys() - {slot})
+        if len(self._waiting) > num_others:
+            self.resting.discard(slot)
+            self._spare_since[slot] = now
+        if slot in self.resting:
+            return False
+        is_spare = now - self._spare_since.setdefault(slot, now) >= self._spare_s
+        if not is_spare or not self.slots.keys() - {slot}:
+            return True
+        self.resting.add(slot)
+        del self._spare_since[slot]
+        self.slots.pop(slot, None)
+        return False
 
     def heartbeat(self, slot: str, work: Work, *, is_training: bool, now: float) -> bool:
         """A slot is alive and holds `work`; returns False when it must drop it."""

@@ -16,13 +16,17 @@ WATCH_S = 0.5  # how often overdue slots are looked for
 
 
 class BrokerActor:
-    """Runs a `Broker` on this process's clock. All methods are coroutines of one thread."""
+    """Runs a `Broker` on this process's clock. All methods are coroutines of one thread.
 
-    def __init__(self) -> None:
+    Args:
+        spare_s: see `Broker`.
+    """
+
+    def __init__(self, spare_s: float | None = None) -> None:
         import ray
 
         was_restarted = ray.get_runtime_context().was_current_actor_reconstructed
-        self._broker = Broker(now=time.monotonic(), grace_s=GRACE_S if was_restarted else 0.0)
+        self._broker = Broker(now=time.monotonic(), grace_s=GRACE_S if was_restarted else 0.0, spare_s=spare_s)
         self._changed = asyncio.Condition()
         self._workers: dict[str, Any] = {}  # slot -> handle of its process
         self._watcher: asyncio.Task[None] | None = None
@@ -40,16 +44,22 @@ class BrokerActor:
         await self._notify()
 
     async def lease(self, slot: str, process: str, worker: Any) -> Any:
-        """Return work, None after a while without any, or `close`."""
+        """Return work, None after a while without any, `close`, or `rest` where the slot is of no use for now."""
         if self._broker.is_current(slot, process):
             self._watch_over(slot, worker)
 
         def look() -> Any:
             if self._broker.is_closed or not self._broker.is_current(slot, process):
                 return "close"
-            return self._broker.lease(slot, process, now=time.monotonic())
+            now = time.monotonic()
+            found = self._broker.lease(slot, process, now=now)
+            return found if found is not None or self._broker.is_wanted(slot, now=now) else "rest"
 
         return await self._wait(look)
+
+    async def is_wanted(self, slot: str) -> bool:
+        """See `Broker.is_wanted`."""
+        return self._broker.is_wanted(slot, now=time.monotonic())
 
     async def heartbeat(self, slot: str, work: Work, is_training: bool, worker: Any) -> Beat:
         """See `Broker.heartbeat`; `leave` asks the slot to save what it holds and to end."""
@@ -93,6 +103,7 @@ class BrokerActor:
         return {
             "slots": dict(self._broker.slots),
             "held": self._broker.held(),
+            "num_resting": len(self._broker.resting),
             "measured": dict(self._broker.measured),
             "num_leases": dict(self._broker.num_leases),
             "num_waiting": self._broker.num_waiting,

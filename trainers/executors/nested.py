@@ -35,7 +35,13 @@ class TrialDiedError(RecombineError):
 
 
 def run_nested_trial(
-    spec: TrialSpec, rows: StoredRows, run_dir: Path, resources: TrialResources, *, submitted_at: float
+    spec: TrialSpec,
+    rows: StoredRows,
+    run_dir: Path,
+    resources: TrialResources,
+    *,
+    submitted_at: float,
+    label: str = "recombine",
 ) -> TrialResult:
     """Run one trial as a Ray Train run and return its result.
 
@@ -45,6 +51,7 @@ def run_nested_trial(
         run_dir: the study directory, on storage that driver and workers share.
         resources: workers, CPUs and GPUs of this trial.
         submitted_at: `time.time()` when the trial was asked for.
+        label: what the dashboard shows before the trial's name.
 
     Raises:
         TrialDiedError: weights that exist could not be scored. Any other death becomes a `failed` result.
@@ -72,7 +79,7 @@ def run_nested_trial(
         ),
         # A reused run name silently resumes stale state in Train V2, so every attempt has a fresh one.
         run_config=ray.train.RunConfig(
-            name=f"{spec.folder_name}-{uuid.uuid4().hex[:8]}",
+            name=f"{label}-{spec.folder_name}-{uuid.uuid4().hex[:8]}",
             storage_path=str(run_dir / CACHE_DIR / "train"),
             failure_config=ray.train.FailureConfig(max_failures=resources.max_failures, controller_failure_limit=3),
         ),

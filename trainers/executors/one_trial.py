@@ -157,6 +157,7 @@ class _Progress:
             evaluations=tuple(self.evaluations) if status == "finished" else (),
             adapter_sha256=known.adapter_sha256 if known else adapter_sha256(working) if working is not None else None,
             final_loss=trained.final_loss if trained else known.final_loss if known else None,
+            num_tokens=trained.num_tokens if trained else known.num_tokens if known else None,
             error=error,
             environment={"torch": torch.__version__, "num_threads": torch.get_num_threads()},
             slot=known.slot if known else None,

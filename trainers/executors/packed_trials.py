@@ -282,6 +282,7 @@ class PackRun:
             evaluations=tuple(trial.evaluations) if status in ("finished", "stopped_early") else (),
             adapter_sha256=adapter_sha256(working),
             final_loss=member.loss if member and member.num_steps else None,
+            num_tokens=member.num_tokens if member else None,
             error=error,
             environment={"torch": torch.__version__, "num_threads": torch.get_num_threads()},
             slot=self._context.slot,

@@ -16,6 +16,7 @@ from trainers.executors.slot import SlotConfig, serve_slot
 
 READY_WAIT_S = 30.0  # between two words to a user who waits for the first slot
 CLOSE_WAIT_S = 20.0
+USE_POLL_S = 1.0  # how soon a slot that has no place hears that there is work again
 HAND_OVER_S = 8.0  # of the ten seconds in which a study that is stopped ends
 # Processes of one slot that may end in a row before they have taken a trial: by then it is no accident. Deaths with a
 # trial in hand are counted against that trial (`broker.MAX_ATTEMPTS`), so that restarts come to an end either way.
@@ -34,6 +35,8 @@ class SlotPool:
         say: tells the user one line.
         label: what the dashboard shows before the names of slots and broker.
         on_state: told the broker's state at every look at it.
+        spare_s: after so long without work a slot gives its place back, and asks again when there is work; None where
+            nodes do not come and go by need: there it would gain a restart.
     """
 
     slots: Sequence[TrialResources]
@@ -42,6 +45,7 @@ class SlotPool:
     say: Callable[[str], None]
     label: str = "recombine"
     on_state: Callable[[Mapping[str, Any]], None] = lambda state: None
+    spare_s: float | None = None
     broker: Any = None
     _threads: list[threading.Thread] = field(default_factory=list)
     _untold: deque[str] = field(default_factory=deque)  # lines of the slots' threads
@@ -56,7 +60,7 @@ class SlotPool:
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(BrokerActor)
-        self.broker = actor.options(name=f"{self.label}-broker-{uuid.uuid4().hex[:8]}").remote()
+        self.broker = actor.options(name=f"{self.label}-broker-{uuid.uuid4().hex[:8]}").remote(self.spare_s)
         for number, resources in enumerate(self.slots):
             name = f"slot-{number}"
             thread = threading.Thread(target=self._keep, args=(name, resources), name=f"recombine-{name}", daemon=True)
@@ -143,7 +147,8 @@ class SlotPool:
         failed, taken = 0, 0
         while not self._is_closing:
             try:
-                reason = self._run_once(name, resources)
+                self._await_use(name)
+                reason = None if self._is_closing else self._run_once(name, resources)
                 if self._is_closing or (reason is not None and _NO_ROOM in reason):
                     continue  # where the cluster is full, or a node is on its way, the request for room is renewed
                 state = ray.get(self.broker.state.remote())
@@ -165,6 +170,20 @@ class SlotPool:
                 return
             idle = f", {failed} of {MAX_FAILED_STARTS} times before it took a trial" if failed else ""
             self._untold.append(f"{name} ended ({reason}{idle}); it is started again")
+
+    def _await_use(self, name: str) -> None:
+        """Wait until the queue has use for a slot; one that waits here holds no place and no process."""
+        import ray
+
+        is_wanted = ray.get(self.broker.is_wanted.remote(name))
+        if is_wanted:
+            return
+        self._untold.append(f"{name} has nothing to do: its place is given back until there is work")
+        while not self._is_closing and not is_wanted:
+            time.sleep(USE_POLL_S)
+            is_wanted = ray.get(self.broker.is_wanted.remote(name))
+        if is_wanted:
+            self._untold.append(f"{name} has work again: it asks for a place")
 
     def _run_once(self, name: str, resources: TrialResources) -> str | None:
         """Run one process of a slot to its end; return why it died, None when it ended by itself."""

@@ -156,7 +156,7 @@ class _Server:
         growth = MemoryGrowth()
         while self._num_trials < self._slot.recycle_trials and not growth.is_too_much(self._kept_gib):
             work = ray.get(self._slot.broker.lease.remote(self._slot.name, self._process, self._this))
-            if work == "close":
+            if work in ("close", "rest"):
                 return
             if work is not None:
                 self._do(work)

@@ -39,6 +39,7 @@ class FinetuneResult:
     num_steps: int
     train_s: float
     final_loss: float | None
+    num_tokens: int | None = None  # trained on; None: not counted
 
 
 def batch_indices(num_rows: int, *, batch_size: int, num_steps: int, seed: int) -> Iterator[np.ndarray]:
@@ -98,7 +99,7 @@ def finetune(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, recipe))
     dropout = place_dropout(model, rate=recipe.lora_dropout, seed=seed)
     model.train()
-    loss = math.nan
+    loss, num_tokens = math.nan, 0
     batches = batch_indices(len(feed), batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
     mine = (int(index) for indices in batches for index in indices[share.rank :: share.num_workers])
     samples = Lookahead(feed, mine, num_threads=torch.get_num_threads())
@@ -106,7 +107,8 @@ def finetune(
         is_late = deadline_s is not None and time.monotonic() > deadline_s
         if _any_worker(is_late, share):
             raise TrialTimeoutError(f"stopped after {step - 1} of {recipe.num_steps} steps: the trial's time is over")
-        loss = _backward(model, feed, samples, recipe, share, dropout, step=step - 1)
+        loss, of_step = _backward(model, feed, samples, recipe, share, dropout, step=step - 1)
+        num_tokens += of_step
         norm = float(torch.nn.utils.clip_grad_norm_(trainable, recipe.max_grad_norm))
         if _any_worker(not (math.isfinite(loss) and math.isfinite(norm)), share):
             raise DivergedError(f"the loss is {loss} and its gradient's norm {norm} at step {step}")
@@ -120,6 +122,7 @@ def finetune(
         num_steps=recipe.num_steps,
         train_s=time.monotonic() - started,
         final_loss=loss,
+        num_tokens=num_tokens if share.num_workers == 1 else None,
     )
 
 
@@ -178,17 +181,19 @@ def _any_worker(flag: bool, share: WorkerShare) -> bool:
 
 def _backward(
     model: Any, feed: Feed, samples: Lookahead, recipe: Recipe, share: WorkerShare, dropout: BatchHolder, *, step: int
-) -> float:
-    """Accumulate the gradient of this worker's share of a batch; return its mean loss.
+) -> tuple[float, int]:
+    """Accumulate the gradient of this worker's share of a batch; return its mean loss, and how many tokens it had.
 
     Every sample weighs 1 / batch_size in the whole batch, however it is cut into workers and micro-batches;
     DistributedDataParallel averages over workers, hence the factor, and does so once a step: with the last micro-batch.
     """
     weight = share.num_workers / recipe.batch_size
     num_mine = recipe.batch_size // share.num_workers
-    total = 0.0
+    total, num_tokens = 0.0, 0
     for part in micro_batches(num_mine, recipe.micro_batch_size):
-        inputs = feed.training_inputs(samples.take(len(part)))
+        taken = samples.take(len(part))
+        num_tokens += sum(sample.num_tokens for sample in taken)
+        inputs = feed.training_inputs(taken)
         if recipe.lora_dropout:
             places = [share.rank + share.num_workers * i for i in part]
             dropout.micro_batch = micro_batch_of(model, inputs, places, step=step)
@@ -196,7 +201,7 @@ def _backward(
             loss = batch_losses(model, inputs).sum()
             (loss * weight).backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
-    return total / num_mine
+    return total / num_mine, num_tokens
 
 
 def _averaging_over_workers(model: Any, wanted: bool) -> AbstractContextManager[None]:

@@ -33,6 +33,7 @@ class Member:
         train_s: seconds of the pack's steps, shared out evenly over their members.
         loss: of the last step.
         diverged: why it was taken out, if it was.
+        num_tokens: tokens of the samples that this process has trained on in `train_s`.
         data_s: the part of `train_s` in which the pack waited for its samples or joined them.
     """
 
@@ -40,6 +41,7 @@ class Member:
     feed: Feed
     seed: int
     train_s: float = 0.0
+    num_tokens: int = 0
     data_s: float = 0.0
     loss: float = math.nan
     num_steps: int = 0
@@ -63,7 +65,9 @@ class Member:
         if self._samples is None:
             places = (int(index) for indices in self._order for index in indices)
             self._samples = Lookahead(self.feed, places, num_threads=torch.get_num_threads())
-        return self._samples.take(num_samples)
+        taken = self._samples.take(num_samples)
+        self.num_tokens += sum(sample.num_tokens for sample in taken)
+        return taken
 
     def leave(self) -> None:
         """Prepare no more samples."""

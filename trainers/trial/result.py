@@ -63,6 +63,9 @@ class TrialResult(BaseModel):
     adapter_sha256: str | None
     adapter_removed: bool = Field(default=False, description="the weights were scored and then removed to save space")
     final_loss: float | None = None
+    num_tokens: int | None = Field(
+        default=None, description="trained on in `train_s`, image tokens included; None: not counted"
+    )
     error: str | None = None
     environment: dict[str, Any] = Field(default_factory=dict)
     slot: str | None = Field(default=None, description="where it ran; None: in a process of its own")

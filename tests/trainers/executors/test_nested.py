@@ -124,3 +124,21 @@ def test_a_trial_that_fails_on_two_workers_is_not_trained_again(rows: TableRows,
     assert result.status == "failed"
     assert "400 were asked for" in (result.error or "")
     assert len(list(readers.iterdir())) == 2  # one process a worker, not three
+
+
+def test_the_dashboard_reads_study_and_phase_in_a_runs_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray.train.torch
+
+    names = []
+
+    class Trainer:
+        def __init__(self, worker: Any, *, run_config: Any, **options: Any) -> None:
+            names.append(run_config.name)
+
+        def fit(self) -> None:
+            raise RuntimeError
+
+    monkeypatch.setattr(ray.train.torch, "TorchTrainer", Trainer)
+    rows = TableRows(tables={})
+    run_nested_trial(SPEC, rows, tmp_path, TrialResources(), submitted_at=0.0, label="my-study-confirm")
+    assert names[0].startswith(f"my-study-confirm-{SPEC.folder_name}-")

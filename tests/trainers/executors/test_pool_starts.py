@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import trainers.executors.pool
 from datasets_spec.errors import UserError
 from tests.makers.families import toy_rows
 from tests.makers.table_rows import TableRows
@@ -179,3 +180,44 @@ def test_only_deaths_without_a_trial_are_counted_and_all_are_told(local_ray: Non
     finally:
         pool.close()
     assert [("before it took a trial" in line) for line in said] == [True, True, False, False, True, True]
+
+
+class Eager(SlotPool):
+    """A pool whose slots' processes are loops that take a moment for each work."""
+
+    def _run_once(self, name: str, resources: TrialResources) -> str | None:
+        import ray
+
+        process = f"{name}-{time.time_ns()}"
+        ray.get(self.broker.register.remote(name, process, {}, None))
+        while (work := ray.get(self.broker.lease.remote(name, process, None))) not in ("close", "rest"):
+            if work is not None:
+                time.sleep(0.4)
+                for train_id in work.specs:
+                    ray.get(self.broker.report.remote(work.ticket, {"train_id": train_id, "ended": "finished"}))
+                ray.get(self.broker.finish.remote(name, work, False))
+        return None
+
+
+def test_a_spare_slot_goes_and_comes_again(local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(trainers.executors.pool, "USE_POLL_S", 0.05)
+    said: list[str] = []
+    pool = make_pool(tmp_path, "toy", said, Eager)
+    pool.slots, pool.spare_s = [TrialResources()] * 2, 0.2
+    pool.start()
+    try:
+        while pool.check()["num_resting"] != 1:
+            time.sleep(0.05)
+        works = [Work(ticket=f"t{n}", specs={f"x{n}": {}}, submitted_at=0.0) for n in range(4)]
+        ray.get([pool.broker.submit.remote(work) for work in works])
+        assert [ends(pool, work) for work in works] == [[(f"x{n}", "finished")] for n in range(4)]
+        taken = pool.check()["num_leases"]
+    finally:
+        pool.close()
+    assert sorted(taken) == ["slot-0", "slot-1"]
+    assert [line.partition(" ")[2] for line in said[:2]] == [
+        "has nothing to do: its place is given back until there is work",
+        "has work again: it asks for a place",
+    ]

@@ -16,10 +16,10 @@ from trainers.backbone.backbone import Backbone, assemble_backbone
 from trainers.prompts.encoder import example_from_row
 from trainers.recipe import Recipe
 from trainers.rows.encoded_samples import EncodedSample, encode_samples
-from trainers.rows.feeds import DirectFeed, EncodedFeed
+from trainers.rows.feeds import DirectFeed, EncodedFeed, Feed
 from trainers.scoring.outcome import Outcome
 from trainers.scoring.scorer import score_adapters, score_rows
-from trainers.training.loop import finetune
+from trainers.training.loop import batch_indices, finetune
 from trainers.training.packed_adapters import AdapterWeights, as_peft_model, fresh_weights
 from trainers.training.packed_loop import Member, Pack
 
@@ -52,11 +52,19 @@ def samples(backbone: Backbone) -> list[EncodedSample]:
     return encode_samples(backbone, [example_from_row(row) for row in ROWS], with_features=True)
 
 
+def num_tokens(feed: Feed, recipe: Recipe, seed: int) -> int:
+    """What a fine-tune trains on."""
+    order = batch_indices(len(feed), batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
+    return sum(sample.num_tokens for batch in order for sample in feed.take(batch))
+
+
 def alone(backbone: Backbone, number: int, recipe: Recipe) -> tuple[AdapterWeights, list[Outcome], float]:
     """One fine-tune by PEFT over rows, as the nested executor does it."""
     model = add_adapter(backbone, recipe, seed=number)
     try:
-        result = finetune(model, DirectFeed(backbone.encoder, rows_table(PARTS[number])), recipe, seed=number)
+        feed = DirectFeed(backbone.encoder, rows_table(PARTS[number]))
+        result = finetune(model, feed, recipe, seed=number)
+        assert result.num_tokens == num_tokens(feed, recipe, number)
         state = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
         outcomes = score_rows(
             model, backbone.encoder, DirectFeed(backbone.encoder, rows_table(range(12))), eval_set="t", split="search",
@@ -94,6 +102,8 @@ def test_five_in_a_pack_are_five_alone(backbone: Backbone, samples: list[Encoded
     pack = Pack(backbone, members)
     before = [pack.weights(member) for member in members]
     pack.advance(BASE.num_steps)
+    for member in members:
+        assert member.num_tokens == num_tokens(member.feed, member.recipe, member.seed)
     with pack.scoring(members) as model:
         scored = score_adapters(
             model, backbone.encoder, EncodedFeed(backbone, samples), num_adapters=5, eval_set="t", split="search",

@@ -1,0 +1,79 @@
+"""A study on a cluster that starts with its head alone: nodes come for its slots, go with them, and come again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.makers.ray_head import HeadNode, start_head
+from tests.studies.tiny_study import trial_records, write_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(1800)]
+
+NUM_NODES = 2
+# Three trials on two slots: the third is alone for long; then finalist and comparator want both again.
+CHANGES = {
+    "recipe": {"num_steps": 3000, "batch_size": 4},
+    "strategy": {"name": "random", "num_trials": 3},
+    "confirm": {"num_finalists": 1, "seeds": [101], "comparators": ["all-data"]},
+    "execution": {"num_workers": 1, "max_concurrent": NUM_NODES, "pack": 1, "checkpoint_s": 5.0},
+}
+# A command line whose slots are given back after 3 s instead of a minute.
+DRIVER = "import sys; from trainers.executors import broker; broker.SPARE_S = 3.0; from search.cli import main; main()"
+WATCH = """
+import sys, time, ray
+ray.init(address=sys.argv[1], logging_level="error", log_to_driver=False)
+while True:
+    print(len([node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]), flush=True)
+    time.sleep(0.5)
+"""
+
+
+def numbers(file: Path) -> list[int]:
+    """The lines that are numbers: Ray writes warnings between them."""
+    return [int(line) for line in file.read_text().splitlines() if line.isdigit()]
+
+
+def run_watched(study: Path, run_dir: Path, head: HeadNode) -> tuple[int, str, list[int]]:
+    """Run a study; returns its exit code, what it said, and how many nodes worked, at each change."""
+    counts = run_dir.with_suffix(".nodes")
+    arguments = ["run", study, "transfer.enabled=false", "--run-dir", run_dir, "--address", head.gcs_address]
+    with counts.open("w") as file:
+        watch = subprocess.Popen([sys.executable, "-c", WATCH, head.gcs_address], env=head.env, stdout=file)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", DRIVER, *map(str, arguments)],
+            env=head.env, capture_output=True, text=True, check=False, timeout=1500, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while numbers(counts)[-1] != 0 and time.monotonic() < deadline:
+            time.sleep(0.5)  # with the study its slots have gone
+    finally:
+        watch.kill()
+        watch.wait()
+    seen = numbers(counts)
+    changes = [number for number, before in zip(seen, [-1, *seen], strict=False) if number != before]
+    return done.returncode, done.stdout + done.stderr, changes
+
+
+def test_nodes_come_for_slots_go_with_them_and_come_again(tmp_path: Path) -> None:
+    study, run_dir = write_study(tmp_path, **CHANGES), tmp_path / "run"
+    with start_head(num_cpus=0, max_nodes=NUM_NODES) as head:
+        code, said, changes = run_watched(study, run_dir, head)
+    assert code == 0, said
+    assert "Traceback" not in said
+    assert said.count("its place is given back") >= 1, said
+    assert said.count("it asks for a place") >= 1, said
+    # From the head alone to both, to the one that still works, to both, and back.
+    first, last = changes.index(NUM_NODES), len(changes) - 1 - changes[::-1].index(NUM_NODES)
+    assert 1 in changes[first:last], changes
+    assert 0 not in changes[first:last], changes
+    assert (changes[0], changes[-1]) == (0, 0), changes
+    roles = Counter((record["train_id"], record["stage"], record["arm"]) for record in trial_records(run_dir))
+    assert max(roles.values()) == 1
+    assert {record["status"] for record in trial_records(run_dir)} == {"finished"}

@@ -1,0 +1,133 @@
+"""From nothing, by the commands of docs/cluster.md: nodes of a submitted study die and leave, its job is stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.cluster.deploy.test_onprem import SCRIPT, Machines, own_ports
+from tests.cluster.nodes.test_study_on_nodes import DRAIN
+from tests.makers.ray_head import MARK, end_marked, wait_until_gone
+from tests.studies.tiny_study import (
+    command,
+    comparable_trials,
+    environment,
+    finished_trials,
+    trial_records,
+    write_study,
+)
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(2400)]
+
+LEFT_OUT = ("confirm.enabled=false", "transfer.enabled=false")
+NUM_TRIALS = 8
+EXECUTION = {"num_workers": 1, "max_concurrent": 2, "pack": 1, "checkpoint_s": 0.5}
+CHANGES = {"recipe": {"num_steps": 300, "batch_size": 4}, "strategy": {"name": "random", "num_trials": NUM_TRIALS}}
+
+
+class Cluster(Machines):
+    """The on-prem script on several machines of one host, each with a mark of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.env["RAY_worker_niceness"] = "0"  # the host is busy, and not ours alone
+
+    def begin(self, machine: str, *arguments: str) -> None:
+        env = self.env | {"RECOMBINE_STATE": str(self.folder / f"state-{machine}"), MARK: self.mark_of(machine)}
+        done = subprocess.run(
+            [SCRIPT, *arguments, *own_ports()], env=env, capture_output=True, text=True, check=False, timeout=180
+        )
+        assert done.returncode == 0, done.stderr
+
+    def mark_of(self, machine: str) -> str:
+        return f"{self.mark}-{machine}"
+
+    def recombine(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """The command line in an environment that holds nothing but where programs and the token are."""
+        env = {name: self.env[name] for name in ("PATH", "HOME", "PYTHONPATH")}
+        return subprocess.run(command(*arguments), env=env, capture_output=True, text=True, check=False, timeout=900)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="on-", dir="/tmp"))  # short: sockets live in it
+    made = Cluster(folder)
+    try:
+        yield made
+    finally:
+        end_marked(made.mark)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return write_study(tmp_path, **CHANGES, execution=EXECUTION)
+
+
+def test_it_ends_as_if_nothing_had_happened(cluster: Cluster, study: Path) -> None:
+    calm, run_dir, began = study.parent / "calm", study.parent / "runs" / "tiny", time.monotonic()
+    undisturbed = subprocess.run(
+        command("run", study, *LEFT_OUT, "--run-dir", calm), env=environment(), capture_output=True, check=False
+    )
+    assert undisturbed.returncode == 0, undisturbed.stderr
+
+    cluster.write_token()
+    cluster.begin("head", "head", "127.0.0.1", "--num-cpus=0")
+    for number in (1, 2):
+        cluster.begin(f"w{number}", "worker", f"127.0.0.{number + 1}", "127.0.0.1", "--num-cpus=1")
+    at = ("--address", cluster.dashboard)
+    submitted = cluster.recombine("submit", study, *LEFT_OUT, *at, "--no-wait")
+    assert submitted.returncode == 0, submitted.stderr
+    said = [submitted.stdout]
+
+    wait_for_trials(run_dir, 3, lambda: cluster.recombine("logs", study, *LEFT_OUT, *at).stdout)
+    end_marked(cluster.mark_of("w1"))  # SIGKILL
+    cluster.begin("w3", "worker", "127.0.0.4", "127.0.0.1", "--num-cpus=1")
+    wait_for_trials(run_dir, 5, lambda: cluster.recombine("logs", study, *LEFT_OUT, *at).stdout)
+    drained = [sys.executable, "-c", DRAIN, f"127.0.0.1:{cluster.env['RECOMBINE_PORT']}", "127.0.0.3"]
+    env = cluster.env | {"RAY_AUTH_MODE": "token"}
+    told = subprocess.run(drained, env=env, capture_output=True, text=True, check=False)
+    assert "True" in told.stdout, told.stderr
+    wait_for_trials(run_dir, 6, lambda: cluster.recombine("logs", study, *LEFT_OUT, *at).stdout)
+    stopped = cluster.recombine("stop", study, *LEFT_OUT, *at)
+    assert "is asked to end" in stopped.stdout, stopped.stdout + stopped.stderr
+    deadline = time.monotonic() + 120
+    while "running" in cluster.recombine("jobs", *at).stdout and time.monotonic() < deadline:
+        time.sleep(1)
+    before, recorded = finished_trials(run_dir), len(trial_records(run_dir))
+    assert recorded < NUM_TRIALS + 1, "it had ended before it was stopped"
+    again = cluster.recombine("submit", study, *LEFT_OUT, *at)
+    assert again.returncode == 0, again.stdout + again.stderr
+    said.append(again.stdout)
+    assert "Traceback" not in "".join(said)
+
+    after = finished_trials(run_dir)
+    lost = [name for name in before if after.get(name) != before[name]]
+    roles = Counter((record["train_id"], record["stage"], record["arm"]) for record in trial_records(run_dir))
+    assert (lost, max(roles.values())) == ([], 1)
+    pd.testing.assert_frame_equal(comparable_trials(run_dir), comparable_trials(calm))
+    for machine in ("w3", "w2", "head"):
+        cluster.run(machine, "stop")
+    left = wait_until_gone(cluster.mark)
+    assert left == []
+    sys.stdout.write(
+        f"{len(roles)} trials, {recorded} before the stop, lost or trained again {len(lost)}, recorded twice 0, "
+        f"processes left {len(left)}, {time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.0f}\n"
+    )
+
+
+def wait_for_trials(run_dir: Path, number: int, said: Callable[[], str]) -> None:
+    deadline = time.monotonic() + 600
+    while len(trial_records(run_dir)) < number:
+        assert time.monotonic() < deadline, said()
+        time.sleep(0.2)
