@@ -55,6 +55,7 @@ class RunFile(StrEnum):
     figures = "report/figures"
     trials_table = "report/trials.parquet"
     trials_markdown = "report/trials.md"
+    trial_classes = "report/trial_classes.parquet"
     transfer = "report/transfer.csv"
     transfer_markdown = "report/transfer.md"
     transfer_latex = "report/transfer.tex"
