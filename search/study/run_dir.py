@@ -52,6 +52,7 @@ class RunFile(StrEnum):
     backbones_markdown = "backbones.md"
     report = "report"
     page = "report/index.html"
+    flat_page = "report/flat.html"
     figures = "report/figures"
     trials_table = "report/trials.parquet"
     trials_markdown = "report/trials.md"
