@@ -47,6 +47,16 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     if facts.counts:
         study = with_rows(study, lambda name, split: facts.counts.get(name, {}).get(split, 0))
     plan = compute_plan(study, facts)
+    _print_space(study, plan)
+    _print_rows(study, facts)
+    _print_cost(study, facts, plan)
+    _print_sight(study, facts, detect)
+    # Last, so that the rows and trials that it is about stand above.
+    require_runnable(study, lambda name, split: facts.counts[name].get(split, 0) if name in facts.counts else None)
+
+
+def _print_space(study: Study, plan: StudyPlan) -> None:
+    """Print what is searched, and what its sources have to do with the targets."""
     spec = study.spec
     number = f"{plan.num_compositions}{' or fewer' if spec.space.composition.needs_rows else ''}"
     print_line(f"study {spec.name}: {number} possible compositions, strategy {spec.strategy.name}")
@@ -63,23 +73,28 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
         print_line(f"note: {line}")
     for line in (*source_rows_lines(study), *constraint_lines(spec)):
         print_line(line)
-    if facts.counts:
-        splits = ("train", "search", "confirm", "sealed")
-        names = [
-            n
-            for n in study.catalog.names
-            if n in {*spec.space.composition.sources, *spec.control_sources, *spec.eval_sets}
-        ]
-        print_table("Rows", ["subset", *splits], [_row_cells(n, facts.counts.get(n), splits) for n in names])
-        print_line(rows_line(study, facts))
-    else:
+
+
+def _print_rows(study: Study, facts: PlanFacts) -> None:
+    if not facts.counts:
         print_line("rows: not known before `recombine data prepare`")
+        return
+    splits = ("train", "search", "confirm", "sealed")
+    used = {*study.spec.space.composition.sources, *study.spec.control_sources, *study.spec.eval_sets}
+    names = [name for name in study.catalog.names if name in used]
+    print_table("Rows", ["subset", *splits], [_row_cells(n, facts.counts.get(n), splits) for n in names])
+    print_line(rows_line(study, facts))
+
+
+def _print_cost(study: Study, facts: PlanFacts, plan: StudyPlan) -> None:
+    """Print trials, time, money, memory of GPUs and disk, and what all that assumes."""
+    execution = study.spec.execution
     rows = [[p.phase, str(p.num_trials), str(p.num_samples), p.note] for p in plan.phases]
     print_table("Trials", ["phase", "trials", "samples each", "note"], [*rows, ["total", str(plan.num_trials), "", ""]])
     print_line(f"time: {_duration(plan.wall_s[0])} to {_duration(plan.wall_s[1])}" + _gpu(plan.gpu_s))
-    if spec.execution.prices:
-        print_line(f"cost: {spec.execution.cost_text(*plan.cost)} ({cost_note(spec.execution)})")
-    if spec.execution.gpus_per_worker:
+    if execution.prices:
+        print_line(f"cost: {execution.cost_text(*plan.cost)} ({cost_note(execution)})")
+    if execution.gpus_per_worker:
         sizes = look_at_rows(study, facts.design_arms)
         for line in gpu_lines(study, plan.step_s, sizes):
             print_line(line)
@@ -87,6 +102,10 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
     print_line(f"disk: about {plan.disk_mib:.0f} MiB")
     for assumption in plan.assumptions:
         print_line(f"  assumes {assumption}")
+
+
+def _print_sight(study: Study, facts: PlanFacts, detect: float | None) -> None:
+    """Print which differences the study can see, and what it takes to see one of `detect` points."""
     differences = compute_detectable(study, facts)
     for line in detectable_lines(differences):
         print_line(line)
@@ -94,8 +113,6 @@ def show_plan(study_file: Path, overrides: Sequence[str], run_dir: Path | None, 
         columns = ["questions a target", "seeds an arm needed"]
         print_table(f"To see {detect:g} points", columns, needed_rows(differences, detect / 100))
         print_line(trials_line(differences, detect / 100))
-    # Last, so that the rows and trials that it is about stand above.
-    require_runnable(study, lambda name, split: facts.counts[name].get(split, 0) if name in facts.counts else None)
 
 
 def _print_stages(study: Study, facts: PlanFacts, plan: StudyPlan, sizes: SampledSizes | None) -> None:

@@ -90,6 +90,11 @@ class Outcomes:
         frames = [self._loader(str(by_seed[seed]["trial_dir"])) for seed in sorted(by_seed)]
         return [frame[(frame["eval_set"] == eval_set) & (frame["split"] == split)] for frame in frames]
 
+    def by_place(self, trial_dir: str) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+        """All outcomes of a trial by evaluation set and split, in order; they are read when asked for and not kept."""
+        frame = self._loader(trial_dir)
+        return [((str(name), str(split)), part) for (name, split), part in frame.groupby(["eval_set", "split"])]
+
     def of_arm(self, records: Iterable[Record], eval_set: str, split: str) -> ArmOutcomes | None:
         """The outcomes of an arm: one row a seed (the latest record of each); None when it was not scored there.
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from search.report.figures.all_figures import Figure
+from search.report.figures.figure import Figure
 from search.report.figures.heatmap import TransferHeatmap
 from search.report.run_files import RunRecords
+from search.report.scores import compute_trial_heads
 from search.report.sections.answer import compute_answer
+from search.report.sections.best_sources import BEST_COLUMNS, compute_best_sources
 from search.report.sections.blind import compute_blind
 from search.report.sections.data import compute_data_table
 from search.report.sections.design import compute_design_page
@@ -21,26 +24,42 @@ from search.report.sections.free_answers import compute_free_answers
 from search.report.sections.provenance import compute_provenance
 from search.report.sections.subgroups import (
     CLASS_COLUMNS,
+    RELIABILITY_COLUMNS,
     RETAINED_COLUMNS,
     STRATUM_COLUMNS,
     compute_finding_tables,
 )
 from search.report.sections.time_use import compute_time_use
-from search.report.sections.trials import TrialTable
+from search.report.sections.trial_details import TrialDetails, compute_trial_details
+from search.report.sections.trials import SHORT_ID, TrialTable
 from search.report.self_contained import (
     chart_library,
     content_security_policy,
-    csv_download,
+    csv_text,
     mark_commands,
-    script_json,
+    packed_json,
 )
+from search.report.wording import as_mapping
+from search.vocabulary import Stage
 
-# A table of 53 x 53 cells would be 1.5 MB of the page; the CSV link holds them all in a tenth of that.
+# A table of 53 x 53 cells would be 1.5 MB of the page; the packed CSV holds them all in a tenth of that.
 MAX_TABLE_CELLS = 600
+# Of every score, without what runs and times of trials leave: those are in trials.parquet.
+SCORE_COLUMNS = (
+    "train_id", "rung", "stage", "arm", "composition", "recipe", "seed", "eval_set", "exposure", "split", "n",
+    "correct", "accuracy", "ci_low", "ci_high", "gain", "cg_gain", "num_train_samples", "num_steps", "status",
+    "proposal_index",
+)  # fmt: skip
+# In this order: a script uses what those before it declare.
+SCRIPTS = ("packed", "trials", "tables", "matrix", "charts")
 
 
 def render_page(
-    records: RunRecords, figures: dict[str, Figure], heatmap: TransferHeatmap, trial_table: TrialTable
+    records: RunRecords,
+    figures: dict[str, Figure],
+    heatmap: TransferHeatmap,
+    trial_table: TrialTable,
+    drawings: Mapping[str, str] | None = None,
 ) -> str:
     """The whole page as one HTML text that loads nothing.
 
@@ -49,15 +68,17 @@ def render_page(
         figures: What `build_figures` returned.
         heatmap: What `compute_transfer_heatmap` returned.
         trial_table: What `compute_trial_table` returned.
+        drawings: Each figure that has something to draw as SVG, for a page without scripts.
 
     Returns:
         HTML.
     """
     templates = files("search.report") / "templates"
-    behaviour = (templates / "page.js").read_text(encoding="utf-8")
     style = (templates / "page.css").read_text(encoding="utf-8")
-    drawn = {name: figure for name, figure in figures.items() if figure.draw is not None}
-    library = chart_library() if drawn else ""
+    has_scripts = drawings is None
+    details = compute_trial_details(records, [row.train_id.sort_key for row in trial_table.listed])
+    library = chart_library() if has_scripts and any(figure.draw for figure in figures.values()) else ""
+    behaviour = _behaviour() if has_scripts else ""
     environment = Environment(
         loader=PackageLoader("search.report"),
         autoescape=True,
@@ -70,8 +91,14 @@ def render_page(
         records=records,
         answer=compute_answer(records),
         figures=figures,
-        specs={name: script_json(figure.spec("container")) for name, figure in drawn.items()},
-        transfer=_ordered_cells(heatmap),
+        drawings={name: Markup(svg) for name, svg in (drawings or {}).items()},
+        details={} if has_scripts else details.for_flat_page(),
+        packed=_packed(records, figures, details, library) if has_scripts else {},
+        transfer=_ordered_cells(heatmap, MAX_TABLE_CELLS if has_scripts else None),
+        sources=heatmap.sources,
+        target_names=heatmap.targets,
+        best_sources=compute_best_sources(heatmap),
+        best_columns=BEST_COLUMNS,
         trials=trial_table,
         data=compute_data_table(records),
         blind=compute_blind(records),
@@ -82,23 +109,55 @@ def render_page(
         findings=compute_finding_tables(records),
         effects=compute_effect_table(records),
         effect_columns=EFFECT_COLUMNS,
-        finding_columns={"classes": CLASS_COLUMNS, "strata": STRATUM_COLUMNS, "retained": RETAINED_COLUMNS},
-        provenance=compute_provenance(records),
-        downloads={
-            "transfer.csv": csv_download(records.transfer),
-            "trials.csv": csv_download(records.trials),
+        finding_columns={
+            "classes": CLASS_COLUMNS,
+            "strata": STRATUM_COLUMNS,
+            "retained": RETAINED_COLUMNS,
+            "reliability": RELIABILITY_COLUMNS,
         },
-        # Both texts are files of this package or of vl-convert; nothing of a study is in them.
-        library=Markup(library),
+        provenance=compute_provenance(records),
+        # These texts are files of this package; nothing of a study is in them.
         behaviour=Markup(behaviour),
         style=Markup(style),
         policy=content_security_policy([text for text in (library, behaviour) if text]),
     )
 
 
-def _ordered_cells(heatmap: TransferHeatmap) -> list[dict[str, Any]]:
-    """The cells as a table in the heatmap's order; none when they are too many to read and to mail."""
-    if len(heatmap.cells) > MAX_TABLE_CELLS:
+def _behaviour() -> str:
+    """The scripts as one, so that none of their names is seen from outside."""
+    folder = files("search.report") / "templates" / "scripts"
+    texts = ((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    return '"use strict";\n(() => {\n' + "\n".join(texts) + "})();\n"
+
+
+def _packed(
+    records: RunRecords, figures: Mapping[str, Figure], details: TrialDetails, library: str
+) -> dict[str, Markup]:
+    """What the scripts read."""
+    specs: dict[str, Any] = {name: figure.spec("container") for name, figure in figures.items() if figure.draw}
+    return {
+        "charts": packed_json(specs | {"singles": _singles(records)}),
+        "trials": packed_json(details.as_json()),
+        "library": packed_json(library),
+        "downloads": packed_json(
+            {"transfer.csv": csv_text(records.transfer), "trials.csv": csv_text(records.trials[[*SCORE_COLUMNS]])}
+        ),
+    }
+
+
+def _singles(records: RunRecords) -> dict[str, list[str]]:
+    """The trials of each source alone, by the short identity that their rows have."""
+    heads = compute_trial_heads(records.trials)
+    found: dict[str, list[str]] = {}
+    for train_id, head in heads[heads["stage"] == Stage.single].iterrows():
+        for source in as_mapping(head["composition"]):
+            found.setdefault(source, []).append(str(train_id)[:SHORT_ID])
+    return found
+
+
+def _ordered_cells(heatmap: TransferHeatmap, most: int | None) -> list[dict[str, Any]]:
+    """The cells as a table in the heatmap's order; none when they are more than may be."""
+    if most is not None and len(heatmap.cells) > most:
         return []
     place = {name: position for position, name in enumerate(heatmap.sources)}
     column = {name: position for position, name in enumerate(heatmap.targets)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ import yaml
 from datasets_spec.errors import UserError
 from search.designs.files import read_design
 from search.designs.table import DesignTable
+from search.evidence.groups.trial_classes import TRIAL_CLASS_COLUMNS
 from search.evidence.matrix.transfer_matrix import TRANSFER_COLUMNS
 from search.evidence.trials_table import TRIAL_COLUMNS, numeric
 from search.study.run_dir import RunDir, RunFile
 from search.study.spec import objectives_of
 
-# Not every study has these: a selection must be confirmed, trials must be many enough.
-OPTIONAL = {RunFile.findings, RunFile.explanation}
+# Not every study has these: a selection must be confirmed, trials must be many enough, versions before had no classes.
+OPTIONAL = {RunFile.findings, RunFile.explanation, RunFile.trial_classes}
 # All that a page is made from.
 DATA_FILES = (
     RunFile.run,
@@ -28,6 +29,7 @@ DATA_FILES = (
     RunFile.study,
     RunFile.selection,
     RunFile.trials_table,
+    RunFile.trial_classes,
     RunFile.transfer,
     RunFile.findings,
     RunFile.explanation,
@@ -48,6 +50,7 @@ class RunRecords:
             of words and boxes the mean mark.
         transfer: One row per (source, target, estimator, split); no rows when missing.
         missing: The files that are not there yet, relative to `run_dir`.
+        trial_classes: Right answers of every trial by class; no rows when missing.
         design: `report/design.json`; None for a study that searches.
         findings: `report/findings.json`: classes and strata of the selection; None before there is one.
         explanation: `report/explanation.json`: what subsets add; None with too few trials.
@@ -60,6 +63,7 @@ class RunRecords:
     trials: pd.DataFrame
     transfer: pd.DataFrame
     missing: tuple[str, ...]
+    trial_classes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(TRIAL_CLASS_COLUMNS)))
     design: DesignTable | None = None
     findings: Mapping[str, Any] | None = None
     explanation: Mapping[str, Any] | None = None
@@ -104,6 +108,7 @@ def load_run(run_dir: RunDir) -> RunRecords:
         RunFile.transfer: _read_csv,
         RunFile.findings: _read_json,
         RunFile.explanation: _read_json,
+        RunFile.trial_classes: _read_parquet,
     }
     found: dict[RunFile, Any] = {}
     for name, read in files.items():
@@ -134,6 +139,7 @@ def load_run(run_dir: RunDir) -> RunRecords:
         trials=trials,
         transfer=_with_columns(found.get(RunFile.transfer), TRANSFER_COLUMNS),
         missing=tuple(name.value for name in files if name not in found and name not in OPTIONAL),
+        trial_classes=_with_columns(found.get(RunFile.trial_classes), TRIAL_CLASS_COLUMNS),
         design=read_design(run_dir),
         findings=found.get(RunFile.findings),
         explanation=found.get(RunFile.explanation),

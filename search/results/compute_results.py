@@ -12,6 +12,7 @@ from search.evidence.blind import no_image_shares
 from search.evidence.confirmation.training_cost import cost_front
 from search.evidence.explain.explain_study import write_explanation
 from search.evidence.groups.subgroups import compute_findings, write_findings
+from search.evidence.groups.trial_classes import compute_trial_classes, write_trial_classes
 from search.evidence.inputs.recorded_study import RecordedStudy
 from search.evidence.matrix.transfer_matrix import compute_transfer, write_transfer_csv
 from search.evidence.outcomes import outcomes_of
@@ -41,6 +42,7 @@ def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
         rows = build_rows(study, {name: facts.rows.get("train", 0) for name, facts in study.facts.subsets.items()})
         write_design(compute_design_table(trials, outcomes, rows, spec), run_dir)
     write_trials_parquet(trials_frame(trials, study.keys, spec.score), run_dir / RunFile.trials_table)
+    write_trial_classes(compute_trial_classes(trials, outcomes, study.questions), run_dir / RunFile.trial_classes)
     transfer = compute_transfer(trials, outcomes, study.keys, study.task_map, spec.eval_sets, "search", seed=spec.seed)
     write_transfer_csv(transfer, run_dir / RunFile.transfer)
     if trials_of(trials, Stage.confirm):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +11,23 @@ from pathlib import Path
 from typing import Any
 
 NOTHING = ""
+COLUMNS = "columns"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tolerance:
-    """By how much two numbers may differ and be the same."""
+    """By how much two numbers may differ and be the same.
+
+    Attributes:
+        relative: as a share of the larger.
+        absolute: whatever their size.
+        may_add: whether what is computed may say more than what is stored, as a later version does: names of a mapping,
+            and columns behind the stored ones.
+    """
 
     relative: float
     absolute: float
+    may_add: bool = False
 
     def holds(self, stored: float, again: float) -> bool:
         """Whether they are the same."""
@@ -37,9 +47,8 @@ def find_difference(stored: Path, again: Path, tolerance: Tolerance) -> str:
     if not stored.is_file():
         return "it is missing"
     suffix = stored.suffix
-    read: Callable[[Path], Any] = {".json": _read_json, ".csv": _read_csv, ".parquet": _read_parquet}.get(
-        suffix, _read_lines
-    )
+    readers = {".json": _read_json, ".csv": _read_csv, ".parquet": _read_parquet, ".pdf": _read_hash}
+    read: Callable[[Path], Any] = readers.get(suffix, _read_lines)
     try:
         content = read(stored)
     except (OSError, ValueError) as error:
@@ -62,7 +71,7 @@ def _read_csv(path: Path) -> Any:
 
     frame = pd.read_csv(path, keep_default_na=False, dtype=str)
     rows = [{str(k): _number(v) for k, v in row.items()} for row in frame.to_dict("records")]
-    return {"columns": list(frame.columns), "row": rows}
+    return {COLUMNS: list(frame.columns), "row": rows}
 
 
 def _number(text: str) -> Any:
@@ -76,17 +85,23 @@ def _read_parquet(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     table = pq.read_table(path, page_checksum_verification=True)
-    return {"columns": table.column_names, "row": table.to_pylist()}
+    return {COLUMNS: table.column_names, "row": table.to_pylist()}
 
 
 def _read_lines(path: Path) -> Any:
     return {"line": path.read_text(encoding="utf-8").split("\n")}
 
 
+def _read_hash(path: Path) -> Any:
+    return {"SHA-256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
 def _differ(stored: Any, again: Any, tolerance: Tolerance, where: str) -> str | None:
     if isinstance(stored, Mapping) and isinstance(again, Mapping):
         for name in dict.fromkeys((*stored, *again)):
             place = f"{where} {name}".strip()
+            if name not in stored and tolerance.may_add:
+                continue
             if name not in stored or name not in again:
                 return f"{place} is {'missing' if name not in stored else 'there'}, and computed it is otherwise"
             if (found := _differ(stored[name], again[name], tolerance, place)) is not None:
@@ -96,7 +111,8 @@ def _differ(stored: Any, again: Any, tolerance: Tolerance, where: str) -> str | 
         for number, (one, other) in enumerate(zip(stored, again, strict=False), start=1):
             if (found := _differ(one, other, tolerance, f"{where} {number}".strip())) is not None:
                 return found
-        if len(stored) != len(again):
+        has_more_columns = where == COLUMNS and tolerance.may_add and len(again) > len(stored)
+        if len(stored) != len(again) and not has_more_columns:
             return f"it has {len(stored)} of {where or 'its entries'}, and computed {len(again)}"
         return None
     numbers = isinstance(stored, int | float) and isinstance(again, int | float)

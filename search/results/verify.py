@@ -28,7 +28,7 @@ RECORDS = f"{RunFile.ledger}/{RECORDS_FILE}"
 RENDERED = (".html", ".md", ".tex", ".svg", ".pdf", ".txt")
 # The same arithmetic on another processor or library may round otherwise, and a resampled interval ends between two
 # answers: half a point of accuracy is more than that moves, and less than any figure is quoted with.
-ELSEWHERE = Tolerance(relative=1e-3, absolute=5e-3)
+ELSEWHERE = Tolerance(relative=1e-3, absolute=5e-3, may_add=True)
 HERE = Tolerance(relative=1e-9, absolute=1e-12)
 
 
@@ -164,7 +164,7 @@ def _recompute(run_dir: RunDir) -> tuple[int, list[Problem], list[str]]:
         _link(run_dir, page, DATA_FILES)
         try:
             compute_results(study, numbers)
-            write_report(page)
+            write_report(page, is_flat=(run_dir / RunFile.flat_page).is_file())
         except RecombineError as error:
             return 0, [Problem(file=RunFile.trials, what=f"nothing can be computed from it: {error}")], []
         tolerance = HERE if is_same else ELSEWHERE
@@ -223,7 +223,8 @@ def _compare(
     for name in names:
         # What stands beneath a linked folder is the study's own.
         is_linked = any((again / parent.as_posix()).is_symlink() for parent in Path(name).parents)
-        if is_meant(name) and not is_linked:
+        is_new = tolerance.may_add and not (run_dir / name).is_file()  # a listed file that is gone was found before
+        if is_meant(name) and not is_linked and not is_new:
             what = find_difference(run_dir / name, again / name, tolerance)
             found[name] = Problem(file=name, what=what) if what != NOTHING else None
     return found

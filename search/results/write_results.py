@@ -14,7 +14,14 @@ from search.study.run_dir import RunDir, RunFile
 from search.study.study import Study
 
 
-def write_results(study: Study, run_dir: RunDir, store: Store | None = None, ledger: Ledger | None = None) -> Path:
+def write_results(
+    study: Study,
+    run_dir: RunDir,
+    store: Store | None = None,
+    ledger: Ledger | None = None,
+    *,
+    is_flat: bool = False,
+) -> Path:
     """Write tables, selection, run.json and report from ledger and outcomes; return the report's path.
 
     Args:
@@ -22,13 +29,14 @@ def write_results(study: Study, run_dir: RunDir, store: Store | None = None, led
         run_dir: its directory.
         store: its data, where they are open; by default what the store holds now.
         ledger: its ledger, where it is open for writing.
+        is_flat: whether to write the page without scripts, too.
 
     Raises:
         LedgerLockedError: after all files are written: the study runs, and will list their hashes when it ends.
     """
     record_study(study, store or open_store(study.store_dir), run_dir, run_dir.read_records())
     compute_results(read_recorded(run_dir), run_dir)
-    page = write_report(run_dir)
+    page = write_report(run_dir, is_flat=is_flat)
     if ledger is not None:
         record_hashes(run_dir, ledger)
     else:

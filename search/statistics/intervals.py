@@ -35,7 +35,7 @@ def wilson_interval(correct: float, n: int, confidence: float = 0.95) -> Interva
 
 
 def clustered_interval(
-    correct: Sequence[bool | int], groups: Sequence[Hashable], confidence: float = 0.95
+    correct: Sequence[float], groups: Sequence[Hashable], confidence: float = 0.95
 ) -> tuple[Interval, float]:
     """Wilson's interval for questions that come in groups (patients, studies), and the effective number of questions.
 
@@ -45,7 +45,7 @@ def clustered_interval(
     questions are asked about them.
 
     Args:
-        correct: 0 or 1, a question each.
+        correct: 0 or 1, a question each; means over seeds lie between, and their interval is rather too wide.
         groups: the patient or study of each.
         confidence: between 0 and 1.
 

@@ -41,14 +41,19 @@ def show_backbones(places: Mapping[str, RunDir], directory: RunDir) -> None:
 
 
 def report_command(
-    study_file: Path, overrides: Sequence[str], run_dir: Path | None, summary: Path | None = None
+    study_file: Path,
+    overrides: Sequence[str],
+    run_dir: Path | None,
+    summary: Path | None = None,
+    *,
+    is_flat: bool = False,
 ) -> None:
     """Write a study's results again from its ledger, and its summary where one is asked for."""
     from search.results.write_results import write_results
 
     def write(each: Study, place: RunDir) -> Path:
         try:
-            return write_results(each, place)
+            return write_results(each, place, is_flat=is_flat)
         except LedgerLockedError:
             print_line("a run of this study goes on: it lists the hashes of its results when it ends")
             return place / RunFile.page

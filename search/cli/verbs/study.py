@@ -203,11 +203,14 @@ def report(
         Path | None,
         typer.Option("--summary", help="also write the run in a few numbers to this JSON file, to quote it"),
     ] = None,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="also write report/flat.html, a page without scripts, for mail and archives")
+    ] = False,
 ) -> None:
     """Write tables, selection and the HTML report again, from the ledger."""
     from search.cli.results.report import report_command
 
-    report_command(study, overrides or [], run_dir, summary)
+    report_command(study, overrides or [], run_dir, summary, is_flat=flat)
 
 
 @app.command()

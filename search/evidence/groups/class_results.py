@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets_spec.sample import option_groups, option_text_key
+from search.statistics.intervals import Interval, clustered_interval, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Fewer questions of a class than this give figures that say nothing; they are left out and counted.
 FEWEST_QUESTIONS = 5
-NUM_BINS = 10  # of the expected calibration error (Guo et al., arXiv:1706.04599, use 15 on far more questions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +35,8 @@ class ClassResult:
         calibration: mean probability of the class minus how often it is the answer; above 0 it is overstated.
         num_positive: questions of the class.
         num_negative: others that offer it.
+        num_groups: patients behind both (images, where patients are unknown); None where no question has one. Where
+            known, intervals are cluster-robust over them, else Wilson's over questions.
     """
 
     arm: str
@@ -50,6 +54,7 @@ class ClassResult:
     num_positive: int
     num_negative: int
     num_seeds: int
+    num_groups: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -65,7 +70,13 @@ class ClosedQuestion:
 
 
 def compute_class_results(
-    frames: Sequence[pd.DataFrame], questions: Mapping[str, ClosedQuestion], *, arm: str, eval_set: str, split: str
+    frames: Sequence[pd.DataFrame],
+    questions: Mapping[str, ClosedQuestion],
+    *,
+    arm: str,
+    eval_set: str,
+    split: str,
+    groups: Mapping[str, str] | None = None,
 ) -> list[ClassResult]:
     """Figures of every class with enough questions, largest class first.
 
@@ -75,42 +86,28 @@ def compute_class_results(
         arm: name written into the results.
         eval_set: the same.
         split: the same.
+        groups: patient by sample id, where known.
     """
-    tables = [_probabilities(frame, questions) for frame in frames]
+    tables = [option_probabilities(frame, questions) for frame in frames]
     labels: dict[str, str] = {}
     for question in questions.values():
         for option in question.options:
             labels.setdefault(option_text_key(option), option)
     found = [
-        result
+        ClassResult(arm=arm, eval_set=eval_set, split=split, label=label, **figures)
         for key, label in labels.items()
-        if (result := _class(tables, questions, key, label, arm, eval_set, split)) is not None
+        if (figures := _class(tables, questions, key, groups or {})) is not None
     ]
     return sorted(found, key=lambda result: (-result.num_positive, result.label))
 
 
-def expected_calibration_error(frame: pd.DataFrame, questions: Mapping[str, ClosedQuestion]) -> float | None:
-    """Mean distance between the probability of the chosen option and how often it is right, over ten bins.
+def option_probabilities(frame: pd.DataFrame, questions: Mapping[str, ClosedQuestion]) -> dict[str, dict[str, float]]:
+    """For each closed question the probability of each distinct option text, normalised over the options.
 
-    None without a closed question.
+    Args:
+        frame: outcomes of one seed (columns sample_id, log_probs).
+        questions: by sample id; those without a probability for each option are left out.
     """
-    confidences, rights = [], []
-    for sample, probabilities in _probabilities(frame, questions).items():
-        question = questions[sample]
-        gold = option_text_key(question.options[question.answer_index])
-        chosen = max(probabilities, key=lambda key: probabilities[key])
-        confidences.append(probabilities[chosen])
-        rights.append(chosen == gold)
-    if not confidences:
-        return None
-    confidence, right = np.array(confidences), np.array(rights, dtype=float)
-    bins = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
-    gaps = [abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)]
-    return float(np.sum(gaps))
-
-
-def _probabilities(frame: pd.DataFrame, questions: Mapping[str, ClosedQuestion]) -> dict[str, dict[str, float]]:
-    """For each closed question the probability of each distinct option text, normalised over the options."""
     found = {}
     for sample, log_probs in zip(frame["sample_id"], frame["log_probs"], strict=True):
         question = questions.get(sample)
@@ -129,50 +126,91 @@ def _probabilities(frame: pd.DataFrame, questions: Mapping[str, ClosedQuestion])
     return found
 
 
+def count_rare_classes(questions: Mapping[str, ClosedQuestion]) -> tuple[int, int]:
+    """How many answers have too few questions to say anything of them, and how many questions these are."""
+    sizes = Counter(_gold(question) for question in questions.values())
+    rare = [size for size in sizes.values() if size < FEWEST_QUESTIONS]
+    return len(rare), sum(rare)
+
+
+class _Answers(NamedTuple):
+    """One seed's answers to the questions that offer a class, [num_questions] each."""
+
+    samples: list[str]
+    is_class: NDArray[np.bool_]
+    probability: NDArray[np.float64]
+    chosen: NDArray[np.bool_]
+
+
 def _class(
     tables: Sequence[Mapping[str, Mapping[str, float]]],
     questions: Mapping[str, ClosedQuestion],
     key: str,
-    label: str,
-    arm: str,
-    eval_set: str,
-    split: str,
-) -> ClassResult | None:
-    from search.statistics.intervals import wilson_interval
-
-    per_seed = []
-    for table in tables:
-        offered = [sample for sample in table if key in table[sample]]
-        is_class = np.array([_gold(questions[sample]) == key for sample in offered], dtype=bool)
-        if min(is_class.sum(), (~is_class).sum()) < FEWEST_QUESTIONS:
-            return None
-        probability = np.array([table[sample][key] for sample in offered])
-        chosen = np.array([max(table[sample], key=lambda k: table[sample][k]) == key for sample in offered])
-        per_seed.append((is_class, probability, chosen))
-    if not per_seed:
+    groups: Mapping[str, str],
+) -> dict[str, Any] | None:
+    per_seed = [_answers(table, questions, key) for table in tables]
+    if not per_seed or any(min(seed.is_class.sum(), (~seed.is_class).sum()) < FEWEST_QUESTIONS for seed in per_seed):
         return None
-    num_positive, num_negative = int(per_seed[0][0].sum()), int((~per_seed[0][0]).sum())
-    sensitivity = float(np.mean([chosen[is_class].mean() for is_class, _, chosen in per_seed]))
-    specificity = float(np.mean([1 - chosen[~is_class].mean() for is_class, _, chosen in per_seed]))
-    sensitive = wilson_interval(round(sensitivity * num_positive), num_positive)
-    specific = wilson_interval(round(specificity * num_negative), num_negative)
-    return ClassResult(
-        arm=arm,
-        eval_set=eval_set,
-        split=split,
-        label=label,
-        sensitivity=sensitivity,
-        sensitivity_low=sensitive.low,
-        sensitivity_high=sensitive.high,
-        specificity=specificity,
-        specificity_low=specific.low,
-        specificity_high=specific.high,
-        auroc=float(np.mean([auroc(probability, is_class) for is_class, probability, _ in per_seed])),
-        calibration=float(np.mean([probability.mean() - is_class.mean() for is_class, probability, _ in per_seed])),
-        num_positive=num_positive,
-        num_negative=num_negative,
-        num_seeds=len(per_seed),
+    sensitive, specific = _interval(per_seed, True, groups), _interval(per_seed, False, groups)
+    first = per_seed[0]
+    return {
+        "sensitivity": float(np.mean([seed.chosen[seed.is_class].mean() for seed in per_seed])),
+        "sensitivity_low": sensitive.low,
+        "sensitivity_high": sensitive.high,
+        "specificity": float(np.mean([1 - seed.chosen[~seed.is_class].mean() for seed in per_seed])),
+        "specificity_low": specific.low,
+        "specificity_high": specific.high,
+        "auroc": float(np.mean([auroc(seed.probability, seed.is_class) for seed in per_seed])),
+        "calibration": float(np.mean([seed.probability.mean() - seed.is_class.mean() for seed in per_seed])),
+        "num_positive": int(first.is_class.sum()),
+        "num_negative": int((~first.is_class).sum()),
+        "num_seeds": len(per_seed),
+        "num_groups": num_groups(first.samples, groups),
+    }
+
+
+def _answers(table: Mapping[str, Mapping[str, float]], questions: Mapping[str, ClosedQuestion], key: str) -> _Answers:
+    offered = [sample for sample in table if key in table[sample]]
+    return _Answers(
+        samples=offered,
+        is_class=np.array([_gold(questions[sample]) == key for sample in offered], dtype=bool),
+        probability=np.array([table[sample][key] for sample in offered]),
+        chosen=np.array([max(table[sample], key=lambda k: table[sample][k]) == key for sample in offered], dtype=bool),
     )
+
+
+def _interval(per_seed: Sequence[_Answers], of_class: bool, groups: Mapping[str, str]) -> Interval:
+    """Of the share of the class's questions (or of the others) that were answered rightly, means over seeds."""
+    rights: dict[str, list[float]] = {}
+    for seed in per_seed:
+        for sample, is_class, chosen in zip(seed.samples, seed.is_class, seed.chosen, strict=True):
+            if is_class == of_class:
+                rights.setdefault(sample, []).append(float(chosen == of_class))
+    return share_interval([fmean(values) for values in rights.values()], list(rights), groups)
+
+
+def share_interval(rights: Sequence[float], samples: Sequence[str], groups: Mapping[str, str]) -> Interval:
+    """The interval of the mean of marks: cluster-robust where a patient is known, else Wilson's.
+
+    Args:
+        rights: between 0 and 1, a question (or an answer of one seed) each.
+        samples: its id.
+        groups: patient by sample id, where known; a question of unknown patient counts alone.
+    """
+    if num_groups(samples, groups) is None:
+        return wilson_interval(min(sum(rights), len(rights)), len(rights))
+    return clustered_interval(rights, [_group(sample, groups) for sample in samples])[0]
+
+
+def num_groups(samples: Sequence[str], groups: Mapping[str, str]) -> int | None:
+    """Patients behind questions; None where none of them has a known one."""
+    if not any(sample in groups for sample in samples):
+        return None
+    return len({_group(sample, groups) for sample in samples})
+
+
+def _group(sample: str, groups: Mapping[str, str]) -> str:
+    return f"group {groups[sample]}" if sample in groups else f"question {sample}"
 
 
 def auroc(score: NDArray[np.float64], is_class: NDArray[np.bool_]) -> float:

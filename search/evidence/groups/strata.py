@@ -23,7 +23,7 @@ SMALL = "(small strata)"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StratumResult:
-    """One arm on the questions of one stratum."""
+    """One arm on the questions of one stratum; `num_groups` patients, None where none is known."""
 
     arm: str
     eval_set: str
@@ -35,6 +35,7 @@ class StratumResult:
     ci_high: float
     n: int
     num_seeds: int
+    num_groups: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -124,6 +125,7 @@ def compute_strata(
                     ci_high=float(max(interval.high, accuracy)),
                     n=n,
                     num_seeds=int(np.shape(arm.right)[0]),
+                    num_groups=None if groups is None else len({groups[k] for k in places}),
                 )
             )
     return results

@@ -30,8 +30,9 @@ class Questions:
 
     Attributes:
         groups: number of the patient (or of the image, where patients are unknown) by sample id, where known.
-        closed: closed questions by evaluation set and split, then sample id; of the split that classes are shown of.
-        strata: column -> sample id -> stratum, of the same split.
+        closed: closed questions by evaluation set and split, then sample id. Studies of a version before have those of
+            the split whose strata are shown.
+        strata: column -> sample id -> stratum, of the split that strata are shown of.
     """
 
     groups: Mapping[str, str]
@@ -49,7 +50,7 @@ def gather_questions(
         spec: the study.
         groups: patient or image by sample id, where known.
         splits: which questions.
-        shown: the split whose classes and strata are reported.
+        shown: the split whose strata are reported.
         strata: column -> sample id -> stratum.
     """
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
@@ -57,18 +58,18 @@ def gather_questions(
     for split in splits:
         for name in spec.sets_on(split):
             asked = store.read(name, split, columns=["sample_id", "options", "answer_index"]).to_pylist()
-            shown_as = _shown_options(asked) if split == shown else {}
+            shown_as = _shown_options(asked)
             merged = with_small_merged(strata, [row["sample_id"] for row in asked]) if split == shown else {}
             for row in asked:
-                sample, is_shown = row["sample_id"], split == shown
+                sample = row["sample_id"]
                 rows.append(
                     {
                         "eval_set": name,
                         "split": split,
                         "sample_id": sample,
                         "group": numbers[groups[sample]] if sample in groups else None,
-                        "options": [shown_as[text] for text in row["options"]] if is_shown else [],
-                        "answer_index": row["answer_index"] if is_shown else OPEN_ANSWER,
+                        "options": [shown_as[text] for text in row["options"]],
+                        "answer_index": row["answer_index"],
                         "strata": json.dumps({c: v[sample] for c, v in merged.items() if sample in v}, sort_keys=True),
                     }
                 )

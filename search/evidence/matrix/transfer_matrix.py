@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datasets_spec.atomic import replace_file
 from datasets_spec.canonical import canonical_json
 from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
+from search.evidence.matrix.best_sources import SourceStanding, compare_with_best
 from search.evidence.matrix.noise import MatrixNoise, matrix_noise
 from search.evidence.matrix.verdicts import CellContrast, JudgedCell, matrix_verdicts
 from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.evidence.spreadsheet import safe_cell
 from search.ledger.records import Record, control_arm, of_arm, scored_on, training_size, trials_of
 from search.seeds import derived_seed
-from search.vocabulary import Estimator, Stage, Status
+from search.statistics.ties import is_rounding
+from search.vocabulary import Estimator, Exposure, Stage, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +29,8 @@ TRANSFER_COLUMNS: dict[str, str] = {
     "ci_low": "float", "ci_high": "float", "n": "int", "seeds": "int", "split": "str", "estimator": "str",
     "gain_ci_low": "float", "gain_ci_high": "float", "exposure": "str", "p_value": "float", "q_value": "float",
     "gain_q_value": "float", "verdict": "str", "gain_verdict": "str", "confidence": "float", "gain_confidence": "float",
-    "training_noise": "float", "training_noise_freedom": "float",
+    "training_noise": "float", "training_noise_freedom": "float", "accuracy": "float", "normalised_gain": "float",
+    "normalised_cg_gain": "float", "standing": "str", "behind_best": "float", "behind_best_p_value": "float",
 }  # fmt: skip
 
 
@@ -61,6 +64,9 @@ def compute_transfer(
         Columns `TRANSFER_COLUMNS`, sorted by source and target; `ci_*`, `p_value`, `q_value` and `verdict` belong to
         `cg_gain` where there is one, else to `gain`, those with `gain_` in front to `gain`. They are judged over the
         whole matrix (`matrix_verdicts`). `training_noise` is the standard deviation between seeds, as a share.
+        `accuracy` is the source's own; `normalised_*` the share of the way from the baseline (the control) to
+        perfect, (after - before) / (1 - before), missing where nothing was left to gain; `standing` and `behind_best*`
+        say which sources of a target are not told from its best one (`compare_with_best`).
 
     Raises:
         UserError: outcomes are not those of the ledger, or were scored on different questions.
@@ -86,15 +92,72 @@ def compute_transfer(
         shared = shared_elements(subset_keys[source], subset_keys[target], task_map)
         place = {"source": source, "target": target, "shared_elements": "+".join(shared), "split": split}
         exposure = next(e["exposure"] for r in singles if (e := scored_on(r, target, split)) is not None)
-        cells.append((place | {"exposure": exposure}, arm, to_control, to_baseline))
-    leading = matrix_verdicts([to_control or to_baseline for *_, to_control, to_baseline in cells])
-    gains = matrix_verdicts([to_baseline for *_, to_baseline in cells])
+        cells.append(_Cell(place | {"exposure": exposure}, arm, control, baseline, to_control, to_baseline))
+    leading = matrix_verdicts([cell.to_control or cell.to_baseline for cell in cells])
+    gains = matrix_verdicts([cell.to_baseline for cell in cells])
+    standings = _standings(cells, outcomes, noise, seed)
     rows = [
-        place | _figures(arm, judged, gain, to_control is not None)
-        for (place, arm, to_control, _), judged, gain in zip(cells, leading, gains, strict=True)
+        cell.place
+        | _figures(cell.arm, judged, gain, cell.to_control is not None)
+        | _way_to_perfect(cell)
+        | _standing(standings.get((cell.place["source"], cell.place["target"])))
+        for cell, judged, gain in zip(cells, leading, gains, strict=True)
     ]
     frame = pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
     return frame.sort_values(["source", "target"], kind="stable", ignore_index=True)
+
+
+class _Cell(NamedTuple):
+    """A source on a target, and what it is compared with."""
+
+    place: dict[str, Any]
+    arm: ArmOutcomes
+    control: ArmOutcomes | None
+    baseline: ArmOutcomes | None
+    to_control: CellContrast | None
+    to_baseline: CellContrast | None
+
+
+def _way_to_perfect(cell: _Cell) -> dict[str, Any]:
+    after = float(cell.arm.right.mean())
+    return {
+        "accuracy": after,
+        "normalised_gain": None if cell.baseline is None else normalised(float(cell.baseline.right.mean()), after),
+        "normalised_cg_gain": None if cell.control is None else normalised(float(cell.control.right.mean()), after),
+    }
+
+
+def normalised(before: float, after: float) -> float | None:
+    """The share of the way from an accuracy to perfect that was gone; None where there was no way to go.
+
+    A loss is negative and may exceed 1: half of what was right may be more than all that was wrong.
+    """
+    return None if is_rounding(1 - before, scale=1.0) else (after - before) / (1 - before)
+
+
+def _standings(
+    cells: Sequence[_Cell], outcomes: Outcomes, noise: Mapping[str, MatrixNoise], seed: int
+) -> dict[tuple[str, str], SourceStanding]:
+    """By source and target; what trained on the target's own key is no source of transfer."""
+    by_target: dict[str, dict[str, ArmOutcomes]] = defaultdict(dict)
+    for cell in cells:
+        if cell.place["exposure"] != Exposure.in_domain:
+            by_target[cell.place["target"]][cell.place["source"]] = cell.arm
+    return {
+        (source, target): standing
+        for target, arms in by_target.items()
+        for source, standing in compare_with_best(arms, outcomes, target, noise[target], seed=seed).items()
+    }
+
+
+def _standing(found: SourceStanding | None) -> dict[str, Any]:
+    if found is None:
+        return {"standing": ""}
+    return {
+        "standing": found.standing.value,
+        "behind_best": found.behind_best,
+        "behind_best_p_value": found.p_value,
+    }
 
 
 def _singles_by_source(trials: Sequence[Record]) -> dict[str, list[Record]]:

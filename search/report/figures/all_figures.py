@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from search.designs.table import DesignTable
 from search.evidence.explain.effects import COVERAGE_IN_PRACTICE
+from search.evidence.matrix.best_sources import Standing
 from search.report.figures.comparisons import (
     ArmAccuracies,
     Comparisons,
@@ -18,6 +17,7 @@ from search.report.figures.comparisons import (
     draw_comparisons,
 )
 from search.report.figures.cost import CostPoints, compute_cost_points, draw_cost_points
+from search.report.figures.figure import Figure
 from search.report.figures.forest import compute_design_rows, compute_effect_rows, draw_forest
 from search.report.figures.heatmap import (
     MAX_CELLS_WITH_TEXT,
@@ -25,63 +25,15 @@ from search.report.figures.heatmap import (
     OWN_KEY_MARK,
     TransferHeatmap,
     compute_transfer_heatmap,
-    draw_transfer_heatmap,
     interval_note,
 )
+from search.report.figures.heatmap_drawing import draw_transfer_heatmap
 from search.report.figures.progress import SearchProgress, compute_search_progress, draw_search_progress
-from search.report.figures.theme import ChartWidth, chart_config
+from search.report.figures.reliability import Reliability, compute_reliability, draw_reliability
 from search.report.run_files import RunRecords
+from search.report.sections.subgroups import FEWEST_PATIENTS, FEWEST_QUESTIONS, TOO_FEW
 from search.report.wording import amount, count
 from search.vocabulary import Exposure
-
-# A figure for print: 6.5 in at 96 px, a column of a letter or A4 page.
-FIGURE_WIDTH_PX = 620
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Figure:
-    """One chart with its words.
-
-    Attributes:
-        name: File name without ending, and the element's id.
-        title: A heading.
-        caption: What to see, n, seeds, split, interval.
-        draw: Makes the chart at a width; None when there is nothing to draw yet.
-        absent: What has to happen first, when there is nothing to draw.
-        min_width_px: Below this the chart scrolls inside its frame instead of shrinking.
-    """
-
-    name: str
-    title: str
-    caption: str
-    draw: Callable[[ChartWidth], Any] | None
-    absent: str
-    min_width_px: int = 0
-
-    def spec(self, width: ChartWidth) -> dict[str, Any]:
-        """The Vega-Lite specification, data included, without an address in it.
-
-        Args:
-            width: Pixels, or "container" to follow the page.
-
-        Returns:
-            JSON values.
-
-        Raises:
-            ValueError: There is nothing to draw.
-        """
-        import altair as alt
-
-        if self.draw is None:
-            raise ValueError(f"figure {self.name} has nothing to draw")
-        with alt.data_transformers.enable("default", max_rows=None):
-            spec: dict[str, Any] = self.draw(width).to_dict()
-        spec.pop("$schema", None)
-        spec["config"] = chart_config()
-        spec["autosize"] = {"type": "fit-x" if width == "container" else "pad", "contains": "padding"}
-        spec["description"] = f"{self.title}. {self.caption}"
-        finite: dict[str, Any] = _without_nan(spec)
-        return finite
 
 
 def build_figures(records: RunRecords) -> dict[str, Figure]:
@@ -100,6 +52,7 @@ def build_figures(records: RunRecords) -> dict[str, Figure]:
         _comparison_figure(compute_comparisons(records)),
         _arms_figure(compute_arm_accuracies(records)),
         _effects_figure(records),
+        _reliability_figure(compute_reliability(records)),
         *([] if records.design is None else [_design_figure(records.design)]),
     )
     return {figure.name: figure for figure in figures}
@@ -128,6 +81,10 @@ def _heatmap_figure(heatmap: TransferHeatmap) -> Figure:
                 f"{NO_CLAIM_MARK} {amount(heatmap.num_without_claim, 'cell')} without a claim: one seed, and no "
                 "training on that target was repeated."
             )
+    if heatmap.cells[["way", "cg_way"]].notna().any(axis=None):
+        notes.append("% of the way: to perfect, (after - before) / (1 - before).")
+    if (heatmap.cells["standing"] == Standing.best).any():
+        notes.append("Framed: the best source of the target.")
     if heatmap.num_without_cell:
         notes.append(f"{amount(heatmap.num_without_cell, 'pair')} not measured.")
     if (heatmap.cells["exposure"] == Exposure.in_domain).any():
@@ -235,6 +192,24 @@ def _effects_figure(records: RunRecords) -> Figure:
     )
 
 
+def _reliability_figure(reliability: Reliability) -> Figure:
+    rows = reliability.rows
+    caption = (
+        "On the line, answers are right as often as their probability says; below it the model is too sure of itself. "
+        f"Hollow bins hold fewer than {FEWEST_QUESTIONS} answers or {FEWEST_PATIENTS} patients: {TOO_FEW}. "
+        f"Split: {reliability.split}; n = {_total(rows['n'])} answers a bin, over all seeds; the probability is that "
+        "of the option that was chosen, over the options; 95\u00a0% intervals over patients where known, else over "
+        "questions."
+    )
+    return Figure(
+        name="reliability",
+        title="Are its probabilities true?",
+        caption=caption,
+        draw=None if rows.empty else lambda width: draw_reliability(reliability, width=width),
+        absent="No selection has been scored on questions with options yet, so that there are no probabilities.",
+    )
+
+
 def _design_figure(table: DesignTable) -> Figure:
     rows = compute_design_rows(table)
     seeds = [score.num_seeds for score in table.scores]
@@ -273,14 +248,3 @@ def _bounds(column: Any) -> tuple[int, int]:
 
 def _total(column: Any) -> str:
     return _span(_bounds(column))
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN; a missing number is null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {name: _without_nan(entry) for name, entry in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(entry) for entry in value]
-    return value

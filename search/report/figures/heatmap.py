@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from search.evidence.matrix.verdicts import NO_CLAIM
-from search.report.figures.theme import DIVERGING, INK, ChartWidth
 from search.report.run_files import RunRecords
-from search.report.wording import NOT_KNOWN, as_mapping, interval, is_number, points
+from search.report.wording import NOT_KNOWN, as_mapping, interval, is_number, percent, points
 from search.statistics.ties import index_of_largest
 from search.statistics.verdicts import Verdict
 from search.vocabulary import Exposure
-
-if TYPE_CHECKING:
-    import altair as alt
 
 # Told cells apart on a 1 200 px wide page; above this the numbers overlap and only colour is drawn.
 MAX_CELLS_WITH_TEXT = 240
@@ -28,14 +23,9 @@ OWN_KEY_MARK = "†"
 # No training was repeated, so that the cell may be nothing but its seed.
 NO_CLAIM_MARK = "?"
 CLEAR = (Verdict.better.value, Verdict.worse.value)
-# Names of more columns than this are written upright.
-MAX_LEVEL_NAMES = 6
-LABEL_LINE_PX = 13
 # `single` measures one subset alone, `random` estimates from a random share of trials, `adaptive` from trials
 # that the strategy chose: the least biased one that exists is shown.
 ESTIMATOR_ORDER = ("single", "random", "adaptive")
-# From this share of the scale on, white text has more contrast with DIVERGING's ends than near-black (WCAG 2).
-WHITE_TEXT_FROM = 0.8
 # Points: rows as far apart but for rounding count as equally far, and sums of a power of two's multiples are exact.
 DISTANCE_STEP = 2.0**-20
 SPLIT_ORDER = ("confirm", "search", "sealed", "train")
@@ -48,10 +38,13 @@ class TransferHeatmap:
     Attributes:
         cells: Columns source, target, shared, n, seeds, estimator, exposure, and for both measures (`gain`,
             `cg_gain`) the value in points, `_interval` (text), `_verdict`, `_clear` (whether it is better or worse),
-            `_label`.
+            `_label`; `way` and `cg_way` are the share of the way to perfect in percent, with `_text` and `_label`;
+            `accuracy`, `untrained` and `control` (text), `standing` among the sources of the target and by how many
+            points it is `behind` the best.
         sources: Row order.
         targets: Column order.
         limit: The largest absolute value, in points: the end of the colour scale.
+        way_limit: The same of shares of the way to perfect, in percent; at most 100.
         split: The split of all cells; "" when there are none.
         num_without_cell: Pairs that were not measured.
         estimators: Those that occur.
@@ -67,6 +60,7 @@ class TransferHeatmap:
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     limit: float
+    way_limit: float
     split: str
     num_without_cell: int
     estimators: tuple[str, ...]
@@ -104,14 +98,13 @@ def compute_transfer_heatmap(records: RunRecords) -> TransferHeatmap:
     measure = "cg_gain" if cells["cg_gain"].notna().any() else "gain"
     matrix = cells.pivot(index="source", columns="target", values=measure).astype(float)
     sources, targets = _cluster(matrix), _cluster(matrix.T)
-    values = cells[["gain", "cg_gain"]].to_numpy(dtype=float)
-    finite = np.abs(values[np.isfinite(values)])
     selection = records.selection or {}
     return TransferHeatmap(
         cells=cells,
         sources=sources,
         targets=targets,
-        limit=float(max(1.0, np.ceil(finite.max()))) if finite.size else 1.0,
+        limit=_limit(cells[["gain", "cg_gain"]]),
+        way_limit=min(100.0, _limit(cells[["way", "cg_way"]])),
         split=split,
         num_without_cell=len(sources) * len(targets) - len(cells),
         estimators=tuple(name for name in ESTIMATOR_ORDER if name in set(cells["estimator"])),
@@ -126,6 +119,12 @@ def compute_transfer_heatmap(records: RunRecords) -> TransferHeatmap:
         num_without_claim=int((rows["verdict"] == NO_CLAIM).sum()),
         num_clear=int(rows["verdict"].isin(CLEAR).sum()),
     )
+
+
+def _limit(values: pd.DataFrame) -> float:
+    sizes = np.abs(values.to_numpy(dtype=float))
+    finite = sizes[np.isfinite(sizes)]
+    return float(max(1.0, np.ceil(finite.max()))) if finite.size else 1.0
 
 
 def _best_split(rows: pd.DataFrame) -> str:
@@ -152,8 +151,30 @@ def _cell(row: dict[Any, Any]) -> dict[str, Any]:
         "seeds": row.get("seeds"),
         "estimator": str(row.get("estimator")),
         "exposure": str(row.get("exposure") or Exposure.held_out),
+        "accuracy": percent(row.get("accuracy")),
+        "untrained": percent(_difference(row.get("accuracy"), gain)),
+        "control": percent(_difference(row.get("accuracy"), cg_gain)),
+        "standing": str(row.get("standing") or NOT_KNOWN),
+        "behind": points(row.get("behind_best"), signed=False),
         **_measure("gain", gain, gain_interval, verdicts[0], mark),
         **_measure("cg_gain", cg_gain, cg_interval, verdicts[1], mark),
+        **_way("way", row.get("normalised_gain"), verdicts[0], mark),
+        **_way("cg_way", row.get("normalised_cg_gain"), verdicts[1], mark),
+    }
+
+
+def _difference(after: Any, gain: Any) -> float | None:
+    return after - gain if is_number(after) and is_number(gain) else None
+
+
+def _way(name: str, share: Any, verdict: Any, mark: str) -> dict[str, Any]:
+    """The share of the way to perfect, in percent; it is as clear as the gain that it is made of."""
+    text = points(share)
+    shown = text if verdict in CLEAR or not is_number(share) else f"({text})"
+    return {
+        name: 100 * share if is_number(share) else None,
+        f"{name}_text": text,
+        f"{name}_label": shown + mark,
     }
 
 
@@ -213,101 +234,3 @@ def interval_note(heatmap: TransferHeatmap) -> str:
 def _range(column: pd.Series[Any]) -> tuple[int, int]:
     known = column.dropna()
     return (int(known.min()), int(known.max())) if len(known) else (0, 0)
-
-
-def draw_transfer_heatmap(heatmap: TransferHeatmap, *, width: ChartWidth) -> alt.LayerChart | alt.FacetChart:
-    """The clustered heatmap; faint cells in brackets are those whose verdict is neither better nor worse.
-
-    Args:
-        heatmap: What `compute_transfer_heatmap` returned.
-        width: Pixels, or "container" to follow the page.
-
-    Returns:
-        A chart with a gain / CG gain switch where both exist.
-    """
-    import altair as alt
-
-    measures = ["CG gain", "gain"] if heatmap.has_cg_gain else ["gain"]
-    chosen = alt.param(name="measure", value=measures[0])
-    if len(measures) > 1:
-        chosen = alt.param(name="measure", value=measures[0], bind=alt.binding_radio(options=measures, name="Show: "))
-    starred = {name: f"★ {name}" if name in heatmap.selected else name for name in heatmap.sources}
-    column_names = _column_names(heatmap.targets)
-    cells = heatmap.cells.assign(
-        row=heatmap.cells["source"].map(starred), column=heatmap.cells["target"].map(column_names)
-    )
-    few = len(heatmap.targets) <= MAX_LEVEL_NAMES
-    base = (
-        alt.Chart(cells)
-        .transform_calculate(
-            value="measure == 'CG gain' ? datum.cg_gain : datum.gain",
-            clear="measure == 'CG gain' ? datum.cg_gain_clear : datum.gain_clear",
-            label="measure == 'CG gain' ? datum.cg_gain_label : datum.gain_label",
-        )
-        .encode(
-            x=alt.X("column:N", sort=list(column_names.values()), title=None).axis(
-                orient="top",
-                labelAngle=0 if few else -90,
-                labelExpr="split(datum.label, '\\n')",
-                labelLimit=150,
-                labelPadding=4 + LABEL_LINE_PX * max(name.count("\n") for name in column_names.values()),
-                labelOverlap=False,
-            ),
-            y=alt.Y("row:N", sort=[starred[name] for name in heatmap.sources], title=None).axis(labelLimit=170),
-            opacity=alt.condition("datum.clear", alt.value(1), alt.value(0.3)),
-        )
-    )
-    squares = base.mark_rect(stroke=INK, strokeOpacity=0.25).encode(
-        color=alt.Color("value:Q", title="points")
-        .scale(domain=[-heatmap.limit, 0, heatmap.limit], range=list(DIVERGING))
-        .legend(orient="bottom", gradientLength=160, direction="horizontal"),
-        tooltip=_tooltip(),
-    )
-    layers = [squares]
-    if len(cells) <= MAX_CELLS_WITH_TEXT:
-        strong = f"datum.clear && abs(datum.value) > {WHITE_TEXT_FROM * heatmap.limit}"
-        layers.append(
-            base.mark_text(fontSize=12).encode(
-                text="label:N",
-                opacity=alt.value(1),
-                color=alt.when(strong)
-                .then(alt.value("#ffffff"))
-                .when("datum.clear")
-                .then(alt.value("#1b1f24"))
-                .otherwise(alt.value(INK)),
-            )
-        )
-    step = 28 if len(cells) <= MAX_CELLS_WITH_TEXT else 14
-    return alt.layer(*layers).add_params(chosen).properties(width=width, height=step * len(heatmap.sources))
-
-
-def _column_names(targets: Sequence[str]) -> dict[str, str]:
-    """With few columns a name stands level, in lines that fit a telephone; else upright, in one."""
-    if len(targets) > MAX_LEVEL_NAMES:
-        return {name: name for name in targets}
-    width = max(6, 36 // len(targets))
-    lines = {name: textwrap.wrap(name, width=width) or [name] for name in targets}
-    tallest = max(len(parts) for parts in lines.values())
-    # Vega hangs lines from the first one down, so shorter names are filled up from above.
-    return {name: "\n" * (tallest - len(parts)) + "\n".join(parts) for name, parts in lines.items()}
-
-
-def _tooltip() -> list[alt.Tooltip]:
-    import altair as alt
-
-    titles = {
-        "source": "source",
-        "target": "target",
-        "shared": "shared elements",
-        "cg_gain_text": "CG gain, points",
-        "cg_gain_interval": "its interval",
-        "cg_gain_verdict": "its verdict",
-        "gain_text": "gain, points",
-        "gain_interval": "its interval ",
-        "gain_verdict": "its verdict ",
-        "n": "questions (n)",
-        "seeds": "seeds",
-        "estimator": "estimator",
-        "exposure": "exposure",
-    }
-    return [alt.Tooltip(f"{field}:{'Q' if field in ('n', 'seeds') else 'N'}", title=t) for field, t in titles.items()]

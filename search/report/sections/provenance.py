@@ -21,6 +21,11 @@ RECOMPUTE = (
     ("Gain", "the trial's accuracy minus that of the arm baseline on the same eval_set and split."),
     ("CG gain", "the trial's accuracy minus that of its matched control (arm control:<target>): the same number "
      "of samples and steps from subsets that share no element with the target."),
+    ("% of the way", "(after - before) / (1 - before) of the two accuracies behind a gain or CG gain."),
+    ("Best source, ties", "every source of a target against the leading one, paired by sample_id, with the training "
+     "noise of the matrix; tied unless p, adjusted by Dunnett's integral for all sources it may be beaten by, is "
+     "below 5 %."),
+    ("Right answers by class", "the sum of correct over the questions whose answer it is (inputs/questions.parquet)."),
     ("A difference between arms", "paired by sample_id: both arms answered the same questions. Interval: bootstrap "
      "over questions and seeds. The means that are compared on a split (or all single targets) are judged together by "
      "one step of Dunnett's procedure, because all share the selected arm: their simultaneous 95 % intervals all hold "

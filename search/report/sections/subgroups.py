@@ -6,12 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from search.evidence.groups.reliability import ALL_SETS
 from search.report.run_files import RunRecords
-from search.report.wording import count, interval, p_value, percent, points
+from search.report.wording import NOT_KNOWN, amount, count, interval, p_value, percent, points
 
+TOO_FEW = "too few to say"
+# Fewer questions, answers or patients than these leave intervals that reach over most of the scale.
+FEWEST_QUESTIONS = 10
+FEWEST_PATIENTS = 5
 ARM_WORDS = {"selected": "selected mix", "baseline": "untrained"}
-CLASS_COLUMNS = ("evaluation set", "class", "arm", "sensitivity", "specificity", "AUROC", "overstated by", "n")
-STRATUM_COLUMNS = ("evaluation set", "column", "stratum", "arm", "accuracy", "95 % interval", "n")
+CLASS_COLUMNS = (
+    "evaluation set",
+    "class",
+    "arm",
+    "sensitivity",
+    "specificity",
+    "AUROC",
+    "overstated by",
+    "n",
+    "patients",
+)
+STRATUM_COLUMNS = ("evaluation set", "column", "stratum", "arm", "accuracy", "95 % interval", "n", "patients")
+RELIABILITY_COLUMNS = ("evaluation set", "arm", "probability, %", "mean, %", "right", "95 % interval", "n", "patients")
 RETAINED_COLUMNS = (
     "evaluation set",
     "untrained",
@@ -29,12 +45,16 @@ class FindingTables:
 
     Attributes:
         split: where classes and strata were scored.
+        rare_classes: sentences on the classes that have too few questions, one an evaluation set.
         calibration: sentences, one an evaluation set and arm.
+        reliability_rows: the bins of the reliability curve.
     """
 
     split: str
     class_rows: tuple[tuple[str, ...], ...]
+    rare_classes: tuple[str, ...]
     calibration: tuple[str, ...]
+    reliability_rows: tuple[tuple[str, ...], ...]
     stratum_rows: tuple[tuple[str, ...], ...]
     retained_rows: tuple[tuple[str, ...], ...]
 
@@ -50,6 +70,12 @@ def compute_finding_tables(records: RunRecords) -> FindingTables:
     return FindingTables(
         split=str(findings.get("split") or ""),
         class_rows=tuple(_class_row(entry) for entry in findings.get("classes") or ()),
+        rare_classes=tuple(
+            f"{entry['eval_set']}: {amount(entry['num_classes'], 'further answer')} with "
+            f"{amount(entry['num_questions'], 'question')} in all: {TOO_FEW}."
+            for entry in findings.get("rare_classes") or ()
+        ),
+        reliability_rows=tuple(_bin_row(entry) for entry in findings.get("reliability") or ()),
         calibration=tuple(
             f"{entry['eval_set']}, {ARM_WORDS.get(entry['arm'], entry['arm'])}: expected calibration error "
             f"{percent(entry['error'])}."
@@ -74,6 +100,7 @@ def _class_row(entry: Mapping[str, Any]) -> tuple[str, ...]:
         f"{entry['auroc']:.3f}",
         points(entry["calibration"]),
         f"{count(entry['num_positive'])} of {count(entry['num_positive'] + entry['num_negative'])}",
+        count(entry.get("num_groups")),
     )
 
 
@@ -83,10 +110,36 @@ def _stratum_row(entry: Mapping[str, Any]) -> tuple[str, ...]:
         str(entry["column"]),
         str(entry["stratum"]),
         ARM_WORDS.get(entry["arm"], str(entry["arm"])),
-        percent(entry["accuracy"]),
-        interval(entry["ci_low"], entry["ci_high"], signed=False),
-        count(entry["n"]),
+        *_told(entry),
     )
+
+
+def _bin_row(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        "all together" if entry["eval_set"] == ALL_SETS else str(entry["eval_set"]),
+        ARM_WORDS.get(entry["arm"], str(entry["arm"])),
+        f"{100 * entry['low']:.0f} to {100 * entry['high']:.0f}",
+        f"{100 * entry['confidence']:.1f}",
+        *_told(entry),
+    )
+
+
+def is_told(entry: Mapping[str, Any]) -> bool:
+    """Whether a part of the questions is large enough to say anything of it.
+
+    Args:
+        entry: with `n` and, where patients are known, `num_groups`.
+    """
+    num_groups = entry.get("num_groups")
+    return bool(entry["n"] >= FEWEST_QUESTIONS and (num_groups is None or num_groups >= FEWEST_PATIENTS))
+
+
+def _told(entry: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Accuracy, interval, n and patients; of few questions or patients only how many they are."""
+    size = count(entry["n"]), count(entry.get("num_groups"))
+    if not is_told(entry):
+        return TOO_FEW, NOT_KNOWN, *size
+    return percent(entry["accuracy"]), interval(entry["ci_low"], entry["ci_high"], signed=False), *size
 
 
 def _retained_row(entry: Mapping[str, Any]) -> tuple[str, ...]:

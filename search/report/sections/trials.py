@@ -23,6 +23,7 @@ from search.vocabulary import Stage
 
 # A browser lays out this many rows in well under a second; all rows are in trials.parquet.
 MAX_ROWS = 1000
+SHORT_ID = 12  # digits of an identity that a reader sees; 48 bits tell a study's trials apart
 SPLIT_ORDER = ("search", "confirm", "sealed")
 
 
@@ -74,6 +75,11 @@ class TrialTable:
     num_targets: int
     common_recipe: str
     num_not_counted: int
+
+    @property
+    def listed(self) -> tuple[TrialRow, ...]:
+        """The trials that have a row on the page, each once."""
+        return tuple({row.train_id: row for row in (*self.rows, *self.failures)}.values())
 
 
 def compute_trial_table(records: RunRecords) -> TrialTable:
@@ -134,7 +140,7 @@ def _row(
     text = composition_text(head["composition"])
     total = sum(as_mapping(head["composition"]).values())
     return TrialRow(
-        train_id=Cell(train_id[:12], train_id),
+        train_id=Cell(train_id[:SHORT_ID], train_id),
         stage=_words(STAGES.get(str(head["stage"]), head["stage"])),
         arm=_words(head["arm"]),
         composition=Cell(text, float(total)),

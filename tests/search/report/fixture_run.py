@@ -16,6 +16,7 @@ from statsmodels.stats.proportion import proportion_confint
 from search.evidence.finding.finding import finding_of
 from search.evidence.finding.prospects import Prospects
 from search.statistics.power import Noise
+from tests.search.report.fixture_parts import reliability, standing, trial_classes
 
 NUM_QUESTIONS = 200
 SUBSETS: dict[str, tuple[str, str, str, str]] = {
@@ -146,6 +147,7 @@ def write_run(
     (run_dir / "selection").mkdir(exist_ok=True)
     trials = pd.DataFrame(builder.rows)
     trials.to_parquet(run_dir / "report" / "trials.parquet")
+    trial_classes(trials).to_parquet(run_dir / "report" / "trial_classes.parquet")
     _transfer(builder).to_csv(run_dir / "report" / "transfer.csv", index=False)
     _write_json(run_dir / "selection" / "selection.json", _selection(builder))
     _write_json(run_dir / "report" / "findings.json", _findings(builder))
@@ -214,6 +216,7 @@ def _transfer(builder: _Builder) -> pd.DataFrame:
                     "confidence": 0.99,
                     "training_noise": 0.02,
                     "training_noise_freedom": 6.0,
+                    **standing(row["accuracy"], gain, list(SUBSETS).index(subset)),
                 }
             )
     return pd.DataFrame(rows)
@@ -304,7 +307,14 @@ def _findings(builder: _Builder) -> dict[str, Any]:
         for site in ("north", "south")
     ]  # fmt: skip
     calibration = [{"arm": "selected", "eval_set": target, "error": 0.043}]
-    return {"split": "sealed", "classes": classes, "calibration": calibration, "strata": strata}
+    return {
+        "split": "sealed",
+        "classes": classes,
+        "rare_classes": [{"eval_set": target, "num_classes": 2, "num_questions": 7}],
+        "calibration": calibration,
+        "reliability": reliability(target),
+        "strata": strata,
+    }
 
 
 def _explanation(builder: _Builder) -> dict[str, Any]:

@@ -24,18 +24,13 @@ ACTIVE = "[document.querySelectorAll('img, iframe, object, embed').length, windo
 PHONE_WIDTH_PX = 390
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(RunDir(write_run(tmp_path_factory.mktemp("browser") / "run")))
-
-
 @pytest.mark.parametrize(("width_px", "is_dark"), [(1280, False), (PHONE_WIDTH_PX, True)])
 def test_the_page_opens_quietly_and_draws(page: Path, width_px: int, is_dark: bool) -> None:
     visit = visit_page(page, width_px=width_px, expressions=[STATES, DRAWINGS, OVERFLOW], is_dark=is_dark)
     states, drawings, overflow = visit.values
     assert visit.console == []
     assert visit.requests == [page.as_uri()], "nothing but the page itself is asked for"
-    assert states == ["drawn"] * 6
+    assert states == ["drawn"] * 7
     assert all(count > 10 for count in drawings)
     assert overflow <= 0
 
@@ -54,7 +49,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     )
     visit = visit_page(page, width_px=1280, expressions=[STATES, hover, ACTIVE, OVERFLOW])
     states, tooltips, active, overflow = visit.values
-    assert states == ["drawn"] * 6
+    assert states == ["drawn"] * 7
     assert any(HOSTILE["ct-brain-size"] in text for text in tooltips), "the tooltip shows the name as text"
     assert active == [0, True]
     assert overflow <= 0

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
 import hashlib
 import io
 import json
+import string
 
 import pandas as pd
 import pytest
@@ -12,19 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.evidence.spreadsheet import FORMULA_PREFIXES
-from search.report.self_contained import content_security_policy, csv_download, mark_commands, script_json
+from search.report.self_contained import content_security_policy, csv_text, mark_commands, packed_json
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.dictionaries(st.text(), inner)))
 def test_json_survives_and_cannot_end_its_element(value: object) -> None:
-    text = str(script_json(value))
-    assert json.loads(text) == value
-    assert not set("<>&\u2028\u2029") & set(text)
+    text = str(packed_json(value))
+    assert json.loads(gzip.decompress(base64.b64decode(text))) == value
+    assert set(text) <= set(string.ascii_letters + string.digits + "+/=")
+    assert packed_json(value) == text, "without the time of day"
 
 
 def test_nan_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
-        script_json(float("nan"))
+        packed_json(float("nan"))
 
 
 def test_the_policy_pins_each_script() -> None:
@@ -33,17 +36,22 @@ def test_the_policy_pins_each_script() -> None:
     assert f"script-src 'sha256-{digest}';" in policy
     assert policy.startswith("default-src 'none'")
     assert "unsafe-eval" not in policy
+    assert "script-src 'none';" in content_security_policy([])
 
 
 @given(st.lists(st.text(alphabet="=+-@\t\ra1\"',\n"), min_size=1))
 def test_no_downloaded_text_is_a_formula(names: list[str]) -> None:
-    address = csv_download(pd.DataFrame({"name": names, "gain": -0.5}))
-    text = base64.b64decode(address.removeprefix("data:text/csv;base64,")).decode()
+    text = csv_text(pd.DataFrame({"name": names, "gain": -0.5}))
     rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
     assert len(rows) == len(names)
     for row in rows:
         assert not row[0].startswith(FORMULA_PREFIXES)
         assert row[1] == "-0.5", "numbers stay numbers"
+
+
+def test_numbers_of_a_download_have_six_digits_and_nothing_stands_for_nothing() -> None:
+    text = csv_text(pd.DataFrame({"accuracy": [0.123456789, None], "n": [1234567, 2]}))
+    assert text.splitlines() == ["accuracy,n", "0.123457,1234567", ",2"]
 
 
 def test_commands_in_a_sentence_are_code_and_nothing_else_is_markup() -> None:

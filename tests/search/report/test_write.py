@@ -15,6 +15,7 @@ HOSTILE = {
     "us-liver-location": "=HYPERLINK(\"http://evil.invalid\",'x')",
     "mri-brain-size": "<!--<script>{{ 7*7 }}'`${window.pwned=1}",
 }
+FIGURES = ("transfer", "cost", "progress", "comparisons", "arms", "effects", "reliability")
 REASONS = {"<svg onload=window.pwned=1>": 2, "=1+1": 1}
 
 
@@ -26,14 +27,16 @@ class _Page(HTMLParser):
         self.tags: list[str] = []
         self.events: list[str] = []
         self.addresses: list[str] = []
+        self.ids: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
         self.events += [name for name, _ in attrs if name.startswith("on")]
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
 
 
-def _parse(page: Path) -> _Page:
+def parse(page: Path) -> _Page:
     parser = _Page()
     parser.feed(page.read_text(encoding="utf-8"))
     return parser
@@ -46,24 +49,30 @@ def test_a_finished_run_gets_a_page_and_files(finished_run: Path) -> None:
     names = {str(path.relative_to(report)) for path in report.rglob("*") if path.is_file()}
     assert names == {
         "index.html", "transfer.md", "transfer.tex", "trials.md", "trials.parquet", "transfer.csv",
-        "findings.json", "explanation.json", "appendix.md", "appendix.tex",
-        *(f"figures/{name}.svg" for name in ("transfer", "cost", "progress", "comparisons", "arms", "effects")),
+        "findings.json", "explanation.json", "trial_classes.parquet", "appendix.md", "appendix.tex",
+        *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "pdf")),
     }  # fmt: skip
-    parsed = _parse(page)
+    parsed = parse(page)
     assert all(address.startswith(("#", "data:")) for address in parsed.addresses)
     assert page.stat().st_size < 2_000_000, "it travels by mail"
 
 
-def test_the_page_is_the_same_every_time(tmp_path: Path) -> None:
+def test_pages_and_pictures_are_the_same_every_time(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
-    first = write_report(RunDir(run)).read_bytes()
-    assert write_report(RunDir(run)).read_bytes() == first
+    first, again = _bytes(run), _bytes(run)
+    assert [name for name in first if first[name] != again[name]] == []
+    assert first["figures/transfer.pdf"].startswith(b"%PDF-")
+
+
+def _bytes(run: Path) -> dict[str, bytes]:
+    report = write_report(RunDir(run), is_flat=True).parent
+    return {path.relative_to(report).as_posix(): path.read_bytes() for path in report.rglob("*") if path.is_file()}
 
 
 def test_hostile_names_become_text(tmp_path: Path) -> None:
-    plain = _parse(write_report(RunDir(write_run(tmp_path / "plain"))))
+    plain = parse(write_report(RunDir(write_run(tmp_path / "plain"))))
     page = write_report(RunDir(write_run(tmp_path / "hostile", rename=HOSTILE, reasons=REASONS)))
-    hostile = _parse(page)
+    hostile = parse(page)
     assert hostile.events == []
     for tag in ("script", "img", "svg", "iframe", "a"):
         assert hostile.tags.count(tag) == plain.tags.count(tag), tag

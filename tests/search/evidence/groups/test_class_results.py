@@ -12,7 +12,7 @@ from search.evidence.groups.class_results import (
     ClosedQuestion,
     auroc,
     compute_class_results,
-    expected_calibration_error,
+    count_rare_classes,
 )
 
 
@@ -69,10 +69,19 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order(pairs: list[tuple[float,
     assert auroc(score, is_class) == pytest.approx(np.mean(wins))
 
 
-def test_calibration_error_is_zero_when_shares_are_true_and_large_when_they_are_not() -> None:
-    questions = {f"q{k}": ClosedQuestion(options=("a", "b"), answer_index=int(k >= 80)) for k in range(100)}
-    honest = expected_calibration_error(frame([(f"q{k}", [0.8, 0.2]) for k in range(100)]), questions)
-    sure = expected_calibration_error(frame([(f"q{k}", [0.999, 0.001]) for k in range(100)]), questions)
-    assert honest == pytest.approx(0.0, abs=1e-9)
-    assert sure == pytest.approx(0.199, abs=1e-6)
-    assert expected_calibration_error(frame([]), questions) is None
+def test_questions_about_one_patient_make_a_class_less_certain() -> None:
+    """Ten patients with ten equal answers each are ten, not a hundred."""
+    questions = {f"q{k}": ClosedQuestion(options=("yes", "no"), answer_index=int(k >= 100)) for k in range(200)}
+    rows = [(f"q{k}", [0.9, 0.1] if k < 70 else [0.2, 0.8]) for k in range(200)]
+    alone = results(rows, questions)["yes"]
+    groups = {f"q{k}": str(k // 10) for k in range(200)}
+    (clustered, *_) = compute_class_results([frame(rows)], questions, arm="a", eval_set="e", split="s", groups=groups)
+    assert clustered.num_groups == 20
+    assert alone.num_groups is None  # type: ignore[attr-defined]
+    width = clustered.sensitivity_high - clustered.sensitivity_low
+    assert width > 1.5 * (alone.sensitivity_high - alone.sensitivity_low)  # type: ignore[attr-defined]
+
+
+def test_rare_classes_are_counted() -> None:
+    questions = {f"q{k}": ClosedQuestion(options=("a", "b", "c"), answer_index=(k > 10) + (k > 12)) for k in range(16)}
+    assert count_rare_classes(questions) == (2, 5)

@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 def test_groups_options_and_strata_come_back(path: Path) -> None:
     kept = read_questions(path)
     assert [kept.groups.get(f"q{n}") for n in (0, 3, 4, 11, 12)] == ["0", "0", "1", "2", None]
-    assert set(kept.closed) == {("mr-lung", "confirm")}
+    assert set(kept.closed) == {("mr-lung", "search"), ("mr-lung", "confirm")}
     question = kept.closed["mr-lung", "confirm"]["q3"]
     assert question.options[:2] == ("Effusion", "effusion ")
     assert question.options[2].startswith("#")

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from datasets_spec.catalog.keys import load_task_map
 from datasets_spec.errors import UserError
-from search.evidence.matrix.transfer_matrix import TRANSFER_COLUMNS, compute_transfer, write_transfer_csv
+from search.evidence.matrix.transfer_matrix import (
+    TRANSFER_COLUMNS,
+    compute_transfer,
+    normalised,
+    write_transfer_csv,
+)
 from search.evidence.matrix.verdicts import NO_CLAIM
 from search.evidence.outcomes import Outcomes
 from search.evidence.spreadsheet import safe_cell
@@ -73,6 +80,24 @@ def test_without_controls_the_interval_is_that_of_the_gain() -> None:
     assert frame["cg_gain"].isna().all()
     assert (frame["ci_low"] == frame["gain_ci_low"]).all()
     assert (frame["ci_low"] < frame["gain"]).all()
+
+
+def test_the_way_to_perfect_is_that_of_both_measures() -> None:
+    frame = matrix(study())
+    before = frame["accuracy"] - frame["gain"]
+    assert frame["normalised_gain"].tolist() == pytest.approx((frame["gain"] / (1 - before)).tolist())
+    control = frame["accuracy"] - frame["cg_gain"]
+    assert frame["normalised_cg_gain"].tolist() == pytest.approx((frame["cg_gain"] / (1 - control)).tolist())
+
+
+@given(before=st.floats(0, 1), after=st.floats(0, 1))
+def test_no_way_leads_beyond_perfect(before: float, after: float) -> None:
+    share = normalised(before, after)
+    if share is None:
+        assert before == pytest.approx(1)
+    else:
+        assert share <= 1 + 1e-6
+        assert before + share * (1 - before) == pytest.approx(after)
 
 
 def once(

@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 import re
 
-from search.report.figures.all_figures import FIGURE_WIDTH_PX, build_figures
+from search.report.drawings import FIGURE_WIDTH_PX
+from search.report.figures.all_figures import build_figures
 from search.report.run_files import RunRecords
 
 
 def test_every_caption_says_n_seeds_split_and_interval(records: RunRecords) -> None:
     figures = build_figures(records)
-    assert list(figures) == ["transfer", "cost", "progress", "comparisons", "arms", "effects"]
+    assert list(figures) == ["transfer", "cost", "progress", "comparisons", "arms", "effects", "reliability"]
     for figure in figures.values():
         assert re.search(r"\bn\b", figure.caption), figure.name
         assert "seed" in figure.caption, figure.name

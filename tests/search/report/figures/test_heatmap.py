@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.evidence.matrix.verdicts import NO_CLAIM
-from search.report.figures.heatmap import compute_transfer_heatmap, draw_transfer_heatmap, interval_note
+from search.report.figures.heatmap import compute_transfer_heatmap, interval_note
+from search.report.figures.heatmap_drawing import draw_transfer_heatmap
 from search.report.run_files import RunRecords
 from tests.search.report.fixture_run import SELECTED, SUBSETS, TARGETS
 
@@ -97,9 +98,9 @@ def test_ordering_is_a_permutation_and_the_scale_covers_every_cell(
 def test_the_scale_is_centred_at_0(records: RunRecords) -> None:
     heatmap = compute_transfer_heatmap(records)
     spec = draw_transfer_heatmap(heatmap, width=400).to_dict()
-    low, middle, high = spec["layer"][0]["encoding"]["color"]["scale"]["domain"]
-    assert middle == 0
-    assert low == -high == -heatmap.limit
+    assert spec["layer"][0]["encoding"]["color"]["scale"]["domain"] == [{"expr": "-limit"}, 0, {"expr": "limit"}]
+    (limit,) = [param for param in spec["params"] if param["name"] == "limit"]
+    assert limit["expr"] == f"indexof(measure, 'way') >= 0 ? {heatmap.way_limit} : {heatmap.limit}"
 
 
 def test_the_switch_appears_only_with_both_measures(records: RunRecords) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from search.report.figures.forest import compute_effect_rows
+from search.report.figures.reliability import compute_reliability
 from search.report.run_files import RunRecords, load_run
 from search.report.sections.answer import compute_answer
 from search.report.sections.effects import compute_effect_table
@@ -26,8 +29,30 @@ def test_tables_hold_every_class_group_and_loss(records: RunRecords) -> None:
     assert len(tables.class_rows) == 4
     assert "0.812" in tables.class_rows[0]
     assert [row[2] for row in tables.stratum_rows] == ["north", "south"]
+    assert tables.rare_classes[0].endswith("2 further answers with 7 questions in all: too few to say.")
     assert tables.retained_rows[0][-1] == "worse"
     assert "4.3" in tables.calibration[0]
+
+
+def test_what_is_too_small_says_its_size_and_nothing_else(records: RunRecords) -> None:
+    findings = dict(records.findings or {})
+    stratum = {**findings["strata"][0], "n": 40}
+    sizes: list[dict[str, Any]] = [{"num_groups": None}, {"num_groups": 5}, {"num_groups": 4}, {"n": 9}]
+    findings["strata"] = [{**stratum, **size} for size in sizes]
+    rows = compute_finding_tables(replace(records, findings=findings)).stratum_rows
+    assert [row[4] for row in rows] == ["70.0\N{NO-BREAK SPACE}%"] * 2 + ["too few to say"] * 2
+    assert [row[-2:] for row in rows] == [("40", "–"), ("40", "5"), ("40", "4"), ("9", "–")]
+    assert [row[5] for row in rows][2:] == ["–", "–"]
+
+
+def test_bins_of_the_reliability_curve_say_their_n(records: RunRecords) -> None:
+    rows = compute_finding_tables(records).reliability_rows
+    assert len(rows) == 24
+    assert [row[4] for row in rows if row[-2] == "4"] == ["too few to say"] * 4
+    curve = compute_reliability(records)
+    assert curve.eval_sets[0] == "all together"
+    assert (~curve.rows["told"]).sum() == 4
+    assert compute_reliability(replace(records, findings=None)).rows.empty
 
 
 def test_effects_are_ordered_and_their_words_are_not_claims(records: RunRecords) -> None:
