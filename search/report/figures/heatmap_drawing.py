@@ -64,14 +64,11 @@ def draw_transfer_heatmap(heatmap: TransferHeatmap, *, width: ChartWidth) -> alt
                 labelOverlap=False,
             ),
             y=alt.Y("row:N", sort=[starred[name] for name in heatmap.sources], title=None).axis(labelLimit=170),
-            opacity=alt.when("!datum.meant")
-            .then(alt.value(0.04))
-            .when("datum.clear")
-            .then(alt.value(1))
-            .otherwise(alt.value(0.3)),
+            opacity=alt.condition("datum.meant", alt.value(1), alt.value(0.04)),
         )
     )
     squares = base.mark_rect(stroke=INK, cursor="pointer", aria=len(cells) <= MAX_CELLS_WITH_TEXT).encode(
+        fillOpacity=alt.condition("datum.clear", alt.value(1), alt.value(0.3)),
         strokeOpacity=alt.condition(f"datum.standing == '{Standing.best}'", alt.value(1), alt.value(0.25)),
         strokeWidth=alt.condition(f"datum.standing == '{Standing.best}'", alt.value(2), alt.value(1)),
         color=alt.Color("value:Q", title="points, or % of the way")

@@ -50,7 +50,9 @@ def write_large_run(run_dir: Path) -> Path:
     _transfer(rng).to_csv(report / "transfer.csv", index=False)
     write_json(run_dir / "selection" / "selection.json", _selection(rng))
     write_json(report / "findings.json", _findings(rng))
-    keys = {n: dict(zip(("modality", "area", "task"), key(k), strict=True)) for k, n in enumerate(SOURCES + TARGETS)}
+    keys = {
+        n: dict(zip(("modality", "area", "task"), key(k % NUM), strict=True)) for k, n in enumerate(SOURCES + TARGETS)
+    }
     run = {
         "study": "fifty-three", "targets": TARGETS,
         "subsets": {n: {**k, "rows": {"train": 600}} for n, k in keys.items()},

@@ -22,7 +22,7 @@ def test_a_large_page_is_small_and_works(tmp_path: Path) -> None:
     run = RunDir(write_large_run(tmp_path / "run"))
     page = write_report(run, is_flat=True)
     assert page.stat().st_size < 3 * MEBIBYTE
-    assert (run / "report" / "flat.html").stat().st_size < 6 * MEBIBYTE
+    assert (run / "report" / "flat.html").stat().st_size < 4 * MEBIBYTE
     cells = "document.querySelectorAll('[data-chart=transfer] svg .mark-rect.role-mark path').length"
     press = (
         "(async () => { const row = document.querySelector('#all-trials tr[data-trial]:nth-child(3)');"
