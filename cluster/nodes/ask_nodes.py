@@ -20,20 +20,29 @@ def ask_every_node(question: Callable[[], _Answer], *, timeout_s: float = ANSWER
         timeout_s: For all of them.
 
     Returns:
-        The answers by node: its address, and the beginning of its id where nodes share an address.
+        The answers by node: its address, and the beginning of its id where nodes share an address. A node that has
+        died since it was asked is left out.
 
     Raises:
-        ClusterError: A node does not answer, or its answer is an error.
+        ClusterError: A living node does not answer, or its answer is an error.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     asked: dict[str, Any] = {}
-    for name, node_id in name_nodes(ray.nodes()).items():
+    nodes = name_nodes(ray.nodes())
+    for name, node_id in nodes.items():
         there = NodeAffinitySchedulingStrategy(node_id, soft=False)
         asked[name] = ray.remote(num_cpus=0, scheduling_strategy=there, max_retries=1)(question).remote()
     ray.wait(list(asked.values()), num_returns=len(asked), timeout=timeout_s)
-    return {name: _answer(name, reference, timeout_s) for name, reference in asked.items()}
+    answers: dict[str, _Answer] = {}
+    for name, reference in asked.items():
+        try:
+            answers[name] = _answer(name, reference, timeout_s)
+        except ClusterError:
+            if any(node["NodeID"] == nodes[name] and node["Alive"] for node in ray.nodes()):
+                raise
+    return answers
 
 
 def name_nodes(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -102,12 +103,12 @@ class Disturbed:
     def kill_actor(self, name: str) -> bool:
         """SIGKILL a worker process that bears the name of an actor; False where there is none."""
         marks = [self._nodes.head.mark, *self._nodes.marks]
-        parents = [psutil.Process(pid) for mark in marks for pid in marked_processes(mark)]
-        for parent in parents:
-            for child in parent.children(recursive=True):
-                if name in " ".join(child.cmdline()):
-                    child.send_signal(signal.SIGKILL)
-                    return True
+        for pid in [pid for mark in marks for pid in marked_processes(mark)]:
+            with suppress(psutil.NoSuchProcess):  # it has ended since it was listed
+                for child in psutil.Process(pid).children(recursive=True):
+                    if name in " ".join(child.cmdline()):
+                        child.send_signal(signal.SIGKILL)
+                        return True
         return False
 
     def repeated(self) -> set[str]:

@@ -28,13 +28,19 @@ def place_backbone(spec: BackboneSpec, fingerprint: str) -> None:
 
     if spec.is_shipped and spec.quantization is None:  # comes with the package
         return
-    asked: dict[str, Any] = {}
+    asked: dict[str, tuple[str, Any]] = {}
     for node in ray.nodes():
         if node["Alive"] and node["Resources"].get("CPU", 0) + node["Resources"].get("GPU", 0) > 0:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             task = ray.remote(num_cpus=0, scheduling_strategy=there, max_retries=1)(_placed)
-            asked[node["NodeManagerAddress"]] = task.remote(spec, fingerprint)
-    for address, (message, hint) in zip(asked, ray.get(list(asked.values())), strict=True):
+            asked[node["NodeID"]] = (node["NodeManagerAddress"], task.remote(spec, fingerprint))
+    for node_id, (address, reference) in asked.items():
+        try:
+            message, hint = ray.get(reference)
+        except ray.exceptions.RayError:
+            if any(node["Alive"] and node["NodeID"] == node_id for node in ray.nodes()):
+                raise
+            continue  # it has died since it was asked: the others go on
         if message is not None:
             raise UserError(f"{message} (on the node {address})", hint=hint)
 
