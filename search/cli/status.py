@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from search.cli.console import print_line, print_table
-from search.evidence.timeline import SlotUse, compute_slot_use
+from search.evidence.timeline import compute_phase_seconds, compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
 from search.statistics.ties import descending
 from search.study.execution_section import ExecutionSection
@@ -71,14 +71,20 @@ def show_status(run_dir: RunDir) -> None:
         rows = [[u.slot, str(u.num_trials), f"{u.busy_s:.0f} s", f"{u.busy_share:.0%}"] for u in slots]
         print_table("Slots, from their first trial to their last", ["slot", "trials", "busy", "share"], rows)
     if spec.execution.prices:
-        print_line(cost_line(spec.execution, slots))
+        print_line(cost_line(spec.execution, trials))
     spent_s = sum(record["train_s"] + record["startup_s"] for record in trials if not record["reused"])
     print_line(f"spent: {spent_s / 60:.1f} min of trial time; `recombine run` with the same study goes on")
 
 
-def cost_line(execution: ExecutionSection, slots: Sequence[SlotUse]) -> str:
-    """What the work of slots has cost so far, at the mean price of a slot."""
+def cost_line(execution: ExecutionSection, trials: Sequence[Record]) -> str:
+    """What the work of slots, or of trials in processes of their own, has cost so far."""
     prices = execution.slot_prices_per_h
-    busy_h = sum(use.busy_s for use in slots) / 3600
-    cost = execution.cost_text(busy_h * sum(prices) / len(prices))
-    return f"cost so far: {cost} ({busy_h:.1f} h of busy slots, without starts, idle time and the head)"
+    usual = sum(prices) / len(prices)
+    price_of = {f"slot-{number}": price for number, price in enumerate(prices)}
+    slots = [(use.busy_s / 3600, price_of.get(use.slot, usual)) for use in compute_slot_use(trials)]
+    own = compute_phase_seconds(record for record in trials if not record.get("slot"))
+    own_h = sum(seconds for phase, seconds in own.items() if phase != "queue") / 3600
+    work = [*slots, (own_h, usual * max(1, execution.num_workers))]  # a price is that of one worker
+    cost = execution.cost_text(sum(hours * price for hours, price in work))
+    busy_h = sum(hours for hours, _ in work)
+    return f"cost so far: {cost} ({busy_h:.1f} h of trials at work, without starts, idle time and the head)"

@@ -10,8 +10,9 @@ from ray import tune
 
 from trainers.executors.broker import Work
 
-# How long a proxy without trials waits before it shows itself to Tune again: a share of the time it has been idle, and
-# at least so long that all proxies together come ten times a second (a result costs Tune's loop some milliseconds).
+# How long a proxy without trials waits before it shows itself to Tune again: a share of the time it has been idle, at
+# most so many seconds, but never less than lets all proxies together come ten times a second (a result costs Tune's
+# loop some milliseconds): with more than twenty proxies that is the longer of the two.
 IDLE_SHARE = 0.05
 MAX_IDLE_S = 2.0
 RESULTS_PER_S = 10.0

@@ -11,12 +11,14 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from datasets_spec.errors import UserError
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import TrialSource
 
 MAX_LOST_PROXIES = 3  # of one trial; then its death is recorded
 STARTS_WITHIN_S = 60.0  # a proxy's process: 2 s on an idle machine, 5 at load 13; one that takes longer holds up nobody
+MAX_FAILED_STARTS = 3  # of the process of each place, in a row; as many as a slot's (`trainers.executors.pool`)
 
 
 class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
@@ -60,6 +62,7 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._next: list[PlannedTrial] = []  # the pack that Tune is about to ask for
         self._packs: dict[str, dict[str, PlannedTrial]] = {}  # Tune's trial -> its trials that have not ended
         self._starting: dict[str, float] = {}  # Tune's trial -> since when its process starts
+        self._num_failed_starts = 0  # in a row
         self._is_let_go = False  # a process, for the next pack
         self._num_lost: Counter[str] = Counter()
 
@@ -72,6 +75,7 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
             is_alive: called now and then; raises when nobody works any more.
 
         Raises:
+            UserError: Tune has no process, and none starts.
             BaseException: whatever the source or the recorder raised in Tune's thread.
         """
         with self._changed:
@@ -91,7 +95,8 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
     def suggest(self, trial_id: str) -> Any:
         """Return the pack for which a process was let go, else an empty one; None: ask later; FINISHED at the end.
 
-        An empty pack is over at once: it starts a process, for packs to come.
+        An empty pack is over at once: it starts a process, for packs to come, unless too many could not start: the
+        study goes on with those that live.
         """
         with self._changed:
             if self._is_closed:
@@ -99,6 +104,8 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
             if len(self._packs) >= self._max_packs:
                 return None
             if not self._is_let_go:
+                if self._num_failed_starts >= MAX_FAILED_STARTS * self._max_packs:
+                    return None
                 self._starting[trial_id] = time.monotonic()
             pack, self._next = (self._next, []) if self._is_let_go else ([], self._next)
             self._is_let_go = False
@@ -119,7 +126,8 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         which it drops. So all live from the first to the last pack, and none is let go while one starts.
         """
         with self._changed:
-            self._starting.pop(trial_id, None)
+            if self._starting.pop(trial_id, None) is not None:
+                self._num_failed_starts = 0
             if not result["is_over"] or self._is_let_go:
                 return False
             is_any_starting = any(time.monotonic() - since < STARTS_WITHIN_S for since in self._starting.values())
@@ -200,15 +208,28 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         if result is not None and not error:
             self.on_trial_result(trial_id, result)
         with self._changed:
-            self._starting.pop(trial_id, None)
+            was_starting = self._starting.pop(trial_id, None) is not None
+            if error:  # who dies later makes room for new attempts
+                self._num_failed_starts = self._num_failed_starts + 1 if was_starting else 0
             for train_id, planned in self._packs.pop(trial_id, {}).items():
                 self._num_lost[train_id] += 1
                 if self._num_lost[train_id] < MAX_LOST_PROXIES:
                     self._held.append(planned)
                 else:
                     self._recorder.record_death(planned, "its proxy died again and again")
+            self._check_starts()
             self._tell_running()
             self._changed.notify_all()
+
+    def _check_starts(self) -> None:
+        """Give up where no process lives and too many in a row could not start."""
+        is_any_alive = self._is_let_go or bool(self._packs.keys() - self._starting.keys())
+        if self._num_failed_starts >= MAX_FAILED_STARTS * self._max_packs and not is_any_alive:
+            self._error = self._error or UserError(
+                f"Ray Tune's processes cannot start: {self._num_failed_starts} in a row ended before they took a "
+                "trial; see `ray logs`",
+                hint="`recombine doctor` checks the machine",
+            )
 
     def _tell_running(self) -> None:
         self._on_running(sum(len(trials) for trials in self._packs.values()))

@@ -1,14 +1,17 @@
 """Logs the trials of a study to MLflow, from its ledger: the study never waits for it, and goes on without it.
 
 What is logged are figures and settings that stand in `trials.parquet` as well: no question, answer, path or error text.
+MLflow's own messages are not shown: they quote the tracking URI, which may hold a password.
 """
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -27,7 +30,7 @@ OWN_RUN = ""  # the study's own run, which is no trial's
 PAGE = 1000  # runs a request
 # A server that does not answer is asked again by MLflow for minutes; a study that has ended does not wait for that.
 FLUSH_LIMIT_S = 30.0
-_END = None
+STOP_LIMIT_S = 1.0  # who stops a study waits for its trials, not for this
 
 
 @contextmanager
@@ -44,8 +47,11 @@ def tracked(spec: StudySpec, say: Say) -> Iterator[Tracker | None]:
     tracker = Tracker(spec, say)
     try:
         yield tracker
+    except KeyboardInterrupt:
+        tracker.break_off("KILLED")
+        raise
     except BaseException:
-        tracker.close(limit_s=0.0)  # who stops a study waits for its trials, not for this
+        tracker.break_off("FAILED")
         raise
     tracker.close()
 
@@ -55,13 +61,15 @@ class Tracker:
 
     Args:
         spec: the study.
-        say: tells the user one line: the first failure, after which this run logs nothing more.
+        say: tells the user one line: the first failure, after which this run logs nothing more. Called by whoever hands
+            over records or closes, never by the thread.
     """
 
     def __init__(self, spec: StudySpec, say: Say) -> None:
         self._spec = spec
         self._say = say
-        self._waiting: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Record | str] = queue.SimpleQueue()  # a str: how the study ends
+        self._untold: deque[str] = deque()  # lines of the thread
         self._thread: threading.Thread | None = None
 
     def begin(self, records: Sequence[Record]) -> None:
@@ -82,6 +90,7 @@ class Tracker:
         def heard(record: Record) -> None:
             on_record(record)
             self._waiting.put(record)
+            self._tell()
 
         return heard
 
@@ -93,22 +102,45 @@ class Tracker:
         """
         if self._thread is None:
             return
-        self._waiting.put(_END)
+        self._waiting.put("FINISHED")
         self._thread.join(limit_s)
-        if limit_s and self._thread.is_alive():
+        if self._thread.is_alive():
             self._say(f"MLflow has not taken everything within {limit_s:.0f} s; `recombine run STUDY` logs the rest")
+        self._tell()
+
+    def break_off(self, status: str) -> None:
+        """End the study's run in MLflow at once; trials that wait are logged when the study is run again.
+
+        Args:
+            status: `KILLED` or `FAILED`.
+        """
+        if self._thread is None:
+            return
+        while not self._waiting.empty():  # the thread may take the last one meanwhile
+            with suppress(queue.Empty):
+                self._waiting.get_nowait()
+        self._waiting.put(status)
+        self._thread.join(STOP_LIMIT_S)
+        self._tell()
+
+    def _tell(self) -> None:
+        with suppress(IndexError):  # records come from another thread than the end
+            while True:
+                self._say(self._untold.popleft())
 
     def _work(self, study_id: str) -> None:
         try:
             runs = _StudyRuns(self._spec, study_id)
-            while (record := self._waiting.get()) is not _END:
-                runs.log(record)
-            runs.end()
+            while not isinstance(item := self._waiting.get(), str):
+                runs.log(item)
+            runs.end(item)
         except ImportError:
-            self._say("tracking: mlflow is not installed here, nothing is logged (pip install 'recombine[mlflow]')")
+            self._untold.append(
+                "tracking: mlflow is not installed here, nothing is logged (pip install 'recombine[mlflow]')"
+            )
         except Exception as error:  # noqa: BLE001 - whatever a store or server raises, the study goes on
-            self._say(
-                f"MLflow failed and is not asked again in this run ({type(error).__name__}: {_first_line(error)}); "
+            self._untold.append(
+                f"MLflow failed and is not asked again in this run ({_kind(error)}); "
                 "`recombine run STUDY` logs what is missing"
             )
 
@@ -121,6 +153,7 @@ class _StudyRuns:
         from mlflow.tracking import MlflowClient
 
         self._spec, self._study_id = spec, study_id
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # it prints the URI with each run that ends
         self._client = MlflowClient()
         name = MLFLOW_EXPERIMENT_NAME.get() or EXPERIMENT
         found = self._client.get_experiment_by_name(name)
@@ -153,9 +186,9 @@ class _StudyRuns:
         self._client.set_terminated(run_id, status=status, end_time=ended_ms)
         self._ended.add(trial)
 
-    def end(self) -> None:
-        """The study's own run has ended, too."""
-        self._client.set_terminated(self._parent)
+    def end(self, status: str) -> None:
+        """The study's own run has ended, too, in one of MLflow's ways."""
+        self._client.set_terminated(self._parent, status=status)
 
     def _read(self) -> Iterator[Any]:
         token = None
@@ -198,5 +231,7 @@ def _figures(record: Record, spec: StudySpec) -> dict[str, float]:
     return {**scores, "seconds/train": float(record["train_s"]), **seconds}
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
+def _kind(error: Exception) -> str:
+    """What kind of error it is, with MLflow's own code for it."""
+    code = getattr(error, "error_code", None)
+    return type(error).__name__ + (f": {code}" if isinstance(code, str) else "")

@@ -77,6 +77,7 @@ class Broker:
         self._opens_at = now + grace_s
         self._spare_s = spare_s
         self._spare_since: dict[str, float] = {}  # slots that are idle or on their way
+        self._num_asked: dict[str, int] = {}  # how often a slot on its way has asked for a place
         self.resting: set[str] = set()  # slots that were sent home until there is work
         self.slots: dict[str, dict[str, Any]] = {}  # what each living slot said of itself
         self.measured: dict[str, Any] = {}  # what each slot's last process that lived to tell it measured
@@ -103,6 +104,7 @@ class Broker:
         self._lose(slot, reason="its worker processes died", now=now)
         self._processes[slot] = process
         self._spare_since.pop(slot, None)
+        self._num_asked.pop(slot, None)
         self.slots[slot] = dict(about)
         self.measured[slot] = about.get("measured")
 
@@ -125,24 +127,30 @@ class Broker:
         self.num_leases[slot] = self.num_leases.get(slot, 0) + 1
         return work
 
-    def is_wanted(self, slot: str, *, now: float) -> bool:
+    def is_wanted(self, slot: str, *, now: float, is_alive: bool) -> bool:
         """Whether a slot that holds nothing should stay, or come; it is sent home where nothing has needed it for long.
 
-        One that works, or could at once, always stays: the next phase of a study would wait for its start.
+        One that works, or could at once, always stays: the next phase of a study would wait for its start. One that
+        asks again without having come has found no place: nobody stays at home because of it.
         """
         if self._spare_s is None:
             return True
-        num_others = len(self._spare_since.keys() - {slot})
-        if len(self._waiting) > num_others:
+        if not is_alive:
+            self.slots.pop(slot, None)
+        others = [name for name in self._spare_since if name != slot and self._num_asked.get(name, 0) < 2]
+        if len(self._waiting) > len(others):
             self.resting.discard(slot)
             self._spare_since[slot] = now
         if slot in self.resting:
             return False
         is_spare = now - self._spare_since.setdefault(slot, now) >= self._spare_s
         if not is_spare or not self.slots.keys() - {slot}:
+            if not is_alive:
+                self._num_asked[slot] = self._num_asked.get(slot, 0) + 1
             return True
         self.resting.add(slot)
         del self._spare_since[slot]
+        self._num_asked.pop(slot, None)
         self.slots.pop(slot, None)
         return False
 

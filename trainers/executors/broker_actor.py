@@ -53,13 +53,13 @@ class BrokerActor:
                 return "close"
             now = time.monotonic()
             found = self._broker.lease(slot, process, now=now)
-            return found if found is not None or self._broker.is_wanted(slot, now=now) else "rest"
+            return found if found is not None or self._broker.is_wanted(slot, now=now, is_alive=True) else "rest"
 
         return await self._wait(look)
 
     async def is_wanted(self, slot: str) -> bool:
-        """See `Broker.is_wanted`."""
-        return self._broker.is_wanted(slot, now=time.monotonic())
+        """See `Broker.is_wanted`; asked for a slot without a process."""
+        return self._broker.is_wanted(slot, now=time.monotonic(), is_alive=False)
 
     async def heartbeat(self, slot: str, work: Work, is_training: bool, worker: Any) -> Beat:
         """See `Broker.heartbeat`; `leave` asks the slot to save what it holds and to end."""

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
-from search.engine.pooled_searcher import MAX_LOST_PROXIES, PackBridge
+from datasets_spec.errors import UserError
+from search.engine.pooled_searcher import MAX_FAILED_STARTS, MAX_LOST_PROXIES, PackBridge
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import WAIT, ListSource
@@ -133,6 +134,47 @@ def test_a_process_that_died_while_it_started_holds_up_nobody(fixture: Fixture) 
     fixture.idle.append(first)
     name, config = fixture.suggest()
     assert len(config["specs"]) == 1
+    end(fixture, name, [fixture.plan(0)])
+    finished(fixture, thread)
+
+
+def test_processes_that_never_start_end_the_study_in_words(fixture: Fixture) -> None:
+    caught: list[UserError] = []
+
+    def serve() -> None:
+        try:
+            fixture.bridge.serve(ListSource([fixture.plan(0)]), pack_size=1, is_alive=lambda: None)
+        except UserError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    for _ in range(2 * MAX_FAILED_STARTS):
+        assert not caught
+        name, config = fixture.ask()
+        assert config["specs"] == {}
+        fixture.bridge.on_trial_complete(name, None, error=True)
+    assert fixture.ask()[1] is None, "no further process"
+    thread.join(timeout=60)
+    assert [error.message.partition(":")[0] for error in caught] == ["Ray Tune's processes cannot start"]
+
+
+def test_a_study_goes_on_with_the_process_that_lives_where_no_other_starts(fixture: Fixture) -> None:
+    thread = fixture.serving(ListSource([fixture.plan(0)]), pack_size=1)
+    alive, _ = fixture.ask()
+    for _ in range(2 * MAX_FAILED_STARTS):
+        name, _ = fixture.ask()
+        assert not fixture.bridge.may_end(alive, OVER), "one starts"
+        fixture.bridge.on_trial_complete(name, None, error=True)
+    assert fixture.ask()[1] is None
+    assert fixture.bridge.may_end(alive, OVER)
+    fixture.bridge.on_trial_complete(alive, OVER)
+    name, config = fixture.ask()
+    assert len(config["specs"]) == 1
+    fixture.bridge.on_trial_complete(name, None, error=True)  # it dies much later: others may try again
+    name, config = fixture.ask()
+    fixture.idle.append(name)
+    name, config = fixture.suggest()
     end(fixture, name, [fixture.plan(0)])
     finished(fixture, thread)
 

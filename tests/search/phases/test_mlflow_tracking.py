@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
@@ -129,6 +130,91 @@ def test_a_store_that_fails_is_told_once_and_ends_no_study(
     told = track(study.spec, run_dir.read_records())
     assert len(told) == 1
     assert told[0].startswith("MLflow failed and is not asked again in this run")
+
+
+def test_what_mlflow_says_of_its_address_is_not_shown(
+    client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], finished: tuple[Study, RunDir]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://alice:s3cret@127.0.0.1:9/")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "false")
+    study, run_dir = finished
+    (told,) = track(study.spec, run_dir.read_records())
+    assert "(MlflowException: " in told
+    assert "s3cret" not in told + "".join(capsys.readouterr())
+    from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+
+    assert MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get(), "it prints its address whenever a run ends"
+
+
+class Refusing:
+    """Stands for the runs of a study in a store whose words hold its address."""
+
+    def __init__(self, spec: StudySpec, study_id: str) -> None:
+        raise OSError("http://alice:s3cret@host refused")
+
+
+class Ends:
+    """Stands for the runs of a study, and keeps how they ended."""
+
+    seen: ClassVar[list[str]] = []
+
+    def __init__(self, spec: StudySpec, study_id: str) -> None:
+        self.seen.clear()
+
+    def log(self, record: Any) -> None:
+        """Nothing."""
+
+    def end(self, status: str) -> None:
+        self.seen.append(status)
+
+
+def test_a_failure_is_told_by_its_kind_and_not_from_the_thread(
+    monkeypatch: pytest.MonkeyPatch, finished: tuple[Study, RunDir]
+) -> None:
+    monkeypatch.setattr(mlflow_tracking, "_StudyRuns", Refusing)
+    study, run_dir = finished
+    told: list[tuple[str, threading.Thread]] = []
+    tracker = Tracker(study.spec, lambda line: told.append((line, threading.current_thread())))
+    tracker.begin(run_dir.read_records())
+    tracker.close()
+    ((line, teller),) = told
+    assert "(OSError)" in line
+    assert teller is threading.current_thread()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(None, "FINISHED"), (RuntimeError(), "FAILED"), (KeyboardInterrupt(), "KILLED")]
+)
+def test_the_studys_run_ends_as_the_study_does(
+    error: BaseException | None, status: str, monkeypatch: pytest.MonkeyPatch, finished: tuple[Study, RunDir]
+) -> None:
+    monkeypatch.setattr(mlflow_tracking, "_StudyRuns", Ends)
+    study, run_dir = finished
+    with suppress(RuntimeError, KeyboardInterrupt), tracked(study.spec, print) as tracker:
+        assert tracker is not None
+        tracker.begin(run_dir.read_records())
+        if error is not None:
+            raise error
+    tracker._thread.join(60)  # type: ignore[union-attr]
+    assert Ends.seen == [status]
+
+
+def test_mlflow_keeps_that_a_study_failed_until_it_goes_on(client: Any, finished: tuple[Study, RunDir]) -> None:
+    study, run_dir = finished
+
+    def status() -> str:
+        return str(next(run.info.status for run in runs_of(client) if TRIAL_TAG not in run.data.tags))
+
+    track(study.spec, run_dir.read_records())  # all is logged: the next run has little to do
+    with suppress(RuntimeError), tracked(study.spec, print) as tracker:
+        assert tracker is not None
+        tracker.begin(run_dir.read_records())
+        raise RuntimeError
+    tracker._thread.join(60)  # type: ignore[union-attr]
+    assert status() == "FAILED"
+    track(study.spec, run_dir.read_records())
+    assert status() == "FINISHED"
 
 
 def test_mlflow_that_is_not_there_is_told_once_with_what_to_do(
