@@ -21,6 +21,7 @@ def compute_retained(
     chosen: str,
     retained: Sequence[str],
     *,
+    num_choices: int = 1,
     seed: int,
     alpha: float = ALPHA,
 ) -> list[dict[str, Any]]:
@@ -30,7 +31,8 @@ def compute_retained(
         trials: the ledger's trial records.
         outcomes: their per-question outcomes.
         chosen: arm of the selection.
-        retained: evaluation sets that no objective contains.
+        retained: evaluation sets.
+        num_choices: among how many finalists it was chosen, where the choice looked at these sets' questions.
         seed: of the resampling.
         alpha: chance of one false claim or more.
     """
@@ -45,6 +47,7 @@ def compute_retained(
                 second_is_trained=False,
             )
             found.append((name, float(before.right.mean()), float(after.right.mean()), paired))
+    together = Family(num_unrelated=len(found) * num_choices)
     return [
         {
             "eval_set": name,
@@ -53,7 +56,7 @@ def compute_retained(
             "difference": paired.difference,
             "ci_low": paired.ci_low,
             "ci_high": paired.ci_high,
-            **judge(paired, together=Family(num_unrelated=len(found)), alpha=alpha).as_dict(),
+            **judge(paired, together=together, alpha=alpha).as_dict(),
             "n": paired.n,
         }
         for name, before, after, paired in found

@@ -40,10 +40,12 @@ def build_selection(
     chosen: str | None = None,
     retained: Sequence[str] = (),
     constraints: ConstraintsSection | None = None,
+    kept_sets: Sequence[str] = (),
     eval_sets: Sequence[str] = (),
     cheaper_within: float | None = None,
     front: Sequence[Mapping[str, Any]] | None = None,
     no_image: Mapping[str, float] | None = None,
+    no_image_sealed: Mapping[str, float] | None = None,
     seed: int = 0,
     alpha: float = ALPHA,
 ) -> dict[str, Any]:
@@ -61,10 +63,12 @@ def build_selection(
         chosen: the arm of the recommended finalist, when the study's objective has chosen it.
         retained: evaluation sets that the backbone does well on; losing them is told.
         constraints: what is asked of the selection.
+        kept_sets: evaluation sets on which only so much may be lost.
         eval_sets: all sets of which something is asked; `targets` where none are given.
         cheaper_within: points by which a finalist that is cheaper to train may be below the best on `confirm`.
         front: trials that are the best for their cost, to be told.
         no_image: what is reached on an evaluation set without its images, as a share; sets may be missing.
+        no_image_sealed: the same on the questions of `sealed`, where floors are judged on these.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
 
@@ -109,8 +113,10 @@ def build_selection(
             constraints,
             splits=[SplitEvidence(trials, outcomes, sets, split, seed=seed) for split in ("sealed", "confirm")],
             chosen=chosen,
-            retained=kept,
-            no_image=no_image or {},
+            losses=compute_retained(
+                trials, outcomes, chosen, kept_sets, num_choices=len(scored), seed=seed, alpha=alpha
+            ),
+            no_image={"confirm": no_image or {}, "sealed": no_image_sealed or {}},
             num_choices=len(scored),
             alpha=alpha,
         )

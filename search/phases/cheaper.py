@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search.evidence.confirmation.training_cost import TrainingCost, cheapest_within
+from search.evidence.confirmation.training_cost import TrainingCost, cheapest_within, training_cost
 from search.space.candidate import Candidate
 from search.strategies.interface import Observation
 from search.study.spec import StudySpec
 
 
-def training_cost(spec: StudySpec, candidate: Candidate) -> TrainingCost:
+def candidate_cost(spec: StudySpec, candidate: Candidate) -> TrainingCost:
     """The cost of a candidate's fine-tune."""
     recipe = spec.recipe_of(dict(candidate.recipe))
-    return TrainingCost(recipe.num_steps * recipe.batch_size, candidate.composition.total)
+    return training_cost(recipe.num_steps, recipe.batch_size, candidate.composition)
 
 
 def cheapest_second(
@@ -34,12 +34,12 @@ def cheapest_second(
     known = [candidate for candidate in best if candidate in scores]
     if within is None or not known:
         return list(best), None
-    costs = [training_cost(spec, candidate) for candidate in known]
+    costs = [candidate_cost(spec, candidate) for candidate in known]
     found = known[cheapest_within(costs, [scores[candidate] for candidate in known], within / 100)]
-    if training_cost(spec, found) >= training_cost(spec, best[0]):
+    if candidate_cost(spec, found) >= candidate_cost(spec, best[0]):
         return list(best), f"cheaper finalist: no trial within {within:g} points of the best on search is cheaper"
     others = [candidate for candidate in best if candidate != found]
-    num_passes, num_samples = training_cost(spec, found)
+    num_passes, num_samples = candidate_cost(spec, found)
     text = (
         f"cheaper finalist: {found.composition}, {scores[found]:.1%} on search where the best has "
         f"{max(scores.values()):.1%}; {num_passes:,} passes of {num_samples:,} samples"

@@ -22,6 +22,8 @@ from search.vocabulary import Exposure, Stage
 ALL_DATA, BEST_SINGLE, RANDOM = "all-data", "best-single", "random-same-size"
 ADDITIVE, GREEDY, METADATA, STATIC = "additive-singles", "greedy", "metadata", "static"
 TARGET_LABELS = "target-labels"
+# Share of the selection's samples that a random composition has at least; our choice. What it lacks is told.
+LEAST_SHARE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +117,10 @@ def static(evidence: ComparatorEvidence) -> Composition | None:
 
 
 def random_same_size(evidence: ComparatorEvidence) -> Composition | None:
-    """A random composition with the selection's numbers of samples on other subsets; None when there is no other."""
+    """A random composition with the selection's numbers of samples on other subsets; None when there is no other.
+
+    Where none has them all, one of as many subsets that together have at least `LEAST_SHARE` of the samples.
+    """
     allowed = _held_out_sources(evidence)
     counts = sorted(evidence.selected.values())
     if len(counts) > len(allowed):
@@ -125,11 +130,12 @@ def random_same_size(evidence: ComparatorEvidence) -> Composition | None:
         drawn = Composition(dict(zip(rng.sample(allowed, len(counts)), counts, strict=True)))
         if drawn != evidence.selected and all(evidence.rows[s] >= n for s, n in drawn.items()):
             return drawn
-    # Where sources give what they have, the largest may have no equal; then about as many samples of as many others.
+    # Where sources give what they have, the largest may have no equal, but be in the draw itself.
     for _ in range(1000 if counts else 0):
         others = rng.sample(allowed, len(counts))
-        if set(others) != set(evidence.selected):
-            return evidence.spread(others)
+        spread = evidence.spread(others)
+        if set(others) != set(evidence.selected) and spread.total >= LEAST_SHARE * evidence.selected.total:
+            return spread
     return None
 
 

@@ -51,12 +51,14 @@ def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
             outcomes,
             targets=spec.objective_sets,
             objective=spec.objective,
-            retained=tuple(dict.fromkeys((*spec.retained, *spec.kept_sets))),
+            retained=spec.retained,
             constraints=spec.constraints,
+            kept_sets=spec.kept_sets,
             eval_sets=spec.eval_sets,
             cheaper_within=spec.confirm.cheaper_within,
             front=None if spec.confirm.cheaper_within is None else cost_front(spec, trials),
             no_image=no_image_shares(study.facts.blind),
+            no_image_sealed=no_image_shares(study.facts.blind_sealed),
             seed=spec.seed,
         )
         write_findings(compute_findings(spec, study.questions, trials, outcomes, selection["arm"]), run_dir)

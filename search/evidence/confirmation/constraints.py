@@ -24,8 +24,8 @@ def compute_constraints(
     *,
     splits: Sequence[SplitEvidence],
     chosen: str,
-    retained: Sequence[Mapping[str, Any]],
-    no_image: Mapping[str, float],
+    losses: Sequence[Mapping[str, Any]],
+    no_image: Mapping[str, Mapping[str, float]],
     num_choices: int = 1,
     alpha: float = ALPHA,
 ) -> list[dict[str, Any]]:
@@ -35,8 +35,9 @@ def compute_constraints(
         section: what is asked; None for nothing.
         splits: evidence of all evaluation sets, the strongest split first.
         chosen: arm of the selection.
-        retained: what `compute_retained` found for the sets on which only so much may be lost.
-        no_image: what is reached on an evaluation set without its images, as a share.
+        losses: what `compute_retained` found for the sets on which only so much may be lost.
+        no_image: by split, what is reached on its questions of an evaluation set without their images, as a share. A
+            split without any is passed over.
         num_choices: among how many finalists it was chosen on `confirm`.
         alpha: chance of one false word or more among either.
     """
@@ -44,17 +45,19 @@ def compute_constraints(
         return []
     found: list[dict[str, Any]] = []
     if section.no_image_floor:
-        evidence = next((split for split in splits if split.arms(chosen)), splits[-1])
+        told = (split for split in splits if no_image.get(split.split) and split.arms(chosen))
+        evidence = next(told, splits[-1])
+        least_shares = no_image.get(evidence.split) or {}
         together = max(1, len(evidence.arms(chosen))) * (num_choices if evidence.split == "confirm" else 1)
         confidence = 1 - alpha / together
         for entry in evidence.estimates(chosen, confidence=confidence):
             name = entry["eval_set"]
-            if name == MEAN or name not in no_image:
+            if name == MEAN or name not in least_shares:
                 continue
             interval = (entry["ci_low"], entry["ci_high"]) if entry["seeds"] > 1 else None
-            found.append(_entry(name, evidence.split, "accuracy", entry["accuracy"], no_image[name], interval))
+            found.append(_entry(name, evidence.split, "accuracy", entry["accuracy"], least_shares[name], interval))
     if section.most_lost is not None:
-        for loss in retained:
+        for loss in losses:
             low, high = loss["simultaneous_low"], loss["simultaneous_high"]
             interval = None if low is None else (low, high)
             least = -section.most_lost / 100

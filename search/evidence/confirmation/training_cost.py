@@ -9,7 +9,6 @@ from search.ledger.records import Record, finished_of
 from search.study.objective import objective_values
 from search.study.spec import StudySpec
 from search.vocabulary import Stage
-from trainers.recipe import Recipe
 
 # Scores that differ by rounding only are equal.
 ROUNDING: Final = 1e-9
@@ -27,11 +26,14 @@ class TrainingCost(NamedTuple):
     num_samples: int
 
 
+def training_cost(num_steps: int, batch_size: int, composition: Mapping[str, int]) -> TrainingCost:
+    """The cost of a fine-tune on so many samples by subset."""
+    return TrainingCost(num_steps * batch_size, sum(composition.values()))
+
+
 def cost_of(record: Record) -> TrainingCost:
     """The cost of a finished trial."""
-    recipe: Mapping[str, Any] = record.get("recipe") or {}
-    batch_size = int(recipe.get("batch_size") or Recipe.model_fields["batch_size"].default)
-    return TrainingCost(batch_size * int(record["num_steps"]), sum(record["composition"].values()))
+    return training_cost(record["num_steps"], record["recipe"]["batch_size"], record["composition"])
 
 
 def cheapest_within(costs: Sequence[TrainingCost], scores: Sequence[float], within: float) -> int:

@@ -67,9 +67,13 @@ def record_study(study: Study, store: Store, run_dir: RunDir, records: tuple[Rec
         records: the ledger's.
     """
     spec = study.spec
+    is_opened = bool(of_kind(records, Kind.sealed_opened))
+    has_floor = spec.constraints is not None and spec.constraints.no_image_floor
     blind = blind_figures(store, spec.eval_sets, spec.score)
-    write_facts(gather_facts(study, store, blind, run_dir), run_dir / RunFile.facts)
-    splits = ("search", "confirm", "sealed") if of_kind(records, Kind.sealed_opened) else ("search", "confirm")
+    blind_sealed = blind_figures(store, spec.eval_sets, spec.score, "sealed") if is_opened and has_floor else {}
+    facts = gather_facts(study, store, blind, run_dir, blind_sealed=blind_sealed)
+    write_facts(facts, run_dir / RunFile.facts)
+    splits = ("search", "confirm", "sealed") if is_opened else ("search", "confirm")
     groups = question_groups(store, spec, splits)
     strata = read_strata(study.path.resolve().parent / spec.strata) if spec.strata else {}
     rows = gather_questions(store, spec, groups, splits, shown_split(records), strata)

@@ -50,7 +50,8 @@ class StudyFacts(BaseModel):
         store_fingerprint: of the data.
         foreign_catalog: a warning of the report.
         divided_tests: another.
-        blind: what is reached without images (`blind_figures`).
+        blind: what is reached without images on `confirm` (`blind_figures`).
+        blind_sealed: the same on `sealed`, where the study has a floor to judge on it.
         environment: in which the results were computed.
     """
 
@@ -66,6 +67,7 @@ class StudyFacts(BaseModel):
     foreign_catalog: str | None
     divided_tests: str | None
     blind: dict[str, Any]
+    blind_sealed: dict[str, Any] = {}
     environment: Environment
 
     @property
@@ -74,7 +76,14 @@ class StudyFacts(BaseModel):
         return {name: subset.key for name, subset in self.subsets.items()}
 
 
-def gather_facts(study: Study, store: Store, blind: dict[str, Any], run_dir: RunDir) -> StudyFacts:
+def gather_facts(
+    study: Study,
+    store: Store,
+    blind: dict[str, Any],
+    run_dir: RunDir,
+    *,
+    blind_sealed: dict[str, Any] | None = None,
+) -> StudyFacts:
     """Collect them.
 
     Args:
@@ -82,6 +91,7 @@ def gather_facts(study: Study, store: Store, blind: dict[str, Any], run_dir: Run
         store: its data.
         blind: what `blind_figures` returned.
         run_dir: its directory.
+        blind_sealed: the same of `sealed`.
     """
     return StudyFacts(
         spec=study.spec,
@@ -94,6 +104,7 @@ def gather_facts(study: Study, store: Store, blind: dict[str, Any], run_dir: Run
         foreign_catalog=foreign_catalog_warning(study),
         divided_tests=divided_tests_line(study.catalog, study.spec.eval_sets),
         blind=blind,
+        blind_sealed=blind_sealed or {},
         environment=this_environment(),
     )
 

@@ -71,40 +71,19 @@ def compute_transfer(
     Raises:
         UserError: outcomes are not those of the ledger, or were scored on different questions.
     """
-    import pandas as pd
-
     trials = trials_of(records)
     noise = {target: matrix_noise(trials, outcomes, target, split) for target in targets}
-    singles_by_source = sorted(_singles_by_source(trials).items())
-    places = [(source, singles, target) for source, singles in singles_by_source for target in targets]
     cells = []
-    for source, singles, target in places:
-        arm = outcomes.of_arm(singles, target, split)
-        if arm is None:
-            continue
-        control = outcomes.of_arm(_matched_control(trials, singles[0], target), target, split)
-        baseline = outcomes.of_arm(_baseline(trials), target, split)
-        pair_seed = derived_seed(seed, "transfer", source, target, split)
-        to_control, to_baseline = (
-            None if other is None else _contrast(outcomes, arm, other, target, noise[target], pair_seed)
-            for other in (control, baseline)
-        )
-        shared = shared_elements(subset_keys[source], subset_keys[target], task_map)
-        place = {"source": source, "target": target, "shared_elements": "+".join(shared), "split": split}
-        exposure = next(e["exposure"] for r in singles if (e := scored_on(r, target, split)) is not None)
-        cells.append(_Cell(place | {"exposure": exposure}, arm, control, baseline, to_control, to_baseline))
-    leading = matrix_verdicts([cell.to_control or cell.to_baseline for cell in cells])
-    gains = matrix_verdicts([cell.to_baseline for cell in cells])
-    standings = _standings(cells, outcomes, noise, seed)
-    rows = [
-        cell.place
-        | _figures(cell.arm, judged, gain, cell.to_control is not None)
-        | _way_to_perfect(cell)
-        | _standing(standings.get((cell.place["source"], cell.place["target"])))
-        for cell, judged, gain in zip(cells, leading, gains, strict=True)
-    ]
-    frame = pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
-    return frame.sort_values(["source", "target"], kind="stable", ignore_index=True)
+    for source, singles in sorted(_singles_by_source(trials).items()):
+        for target in targets:
+            arm = outcomes.of_arm(singles, target, split)
+            if arm is not None:
+                shared = shared_elements(subset_keys[source], subset_keys[target], task_map)
+                exposure = next(e["exposure"] for r in singles if (e := scored_on(r, target, split)) is not None)
+                place = {"source": source, "target": target, "shared_elements": "+".join(shared), "split": split}
+                place["exposure"] = exposure
+                cells.append(_cell(trials, outcomes, arm, singles[0], place, noise[target], seed))
+    return _judged_frame(cells, _standings(cells, outcomes, noise, seed))
 
 
 class _Cell(NamedTuple):
@@ -116,6 +95,44 @@ class _Cell(NamedTuple):
     baseline: ArmOutcomes | None
     to_control: CellContrast | None
     to_baseline: CellContrast | None
+
+
+def _cell(
+    trials: Sequence[Record],
+    outcomes: Outcomes,
+    arm: ArmOutcomes,
+    single: Record,
+    place: dict[str, Any],
+    noise: MatrixNoise,
+    seed: int,
+) -> _Cell:
+    """A source's outcomes on a target, beside its controls and the baseline."""
+    target, split = place["target"], place["split"]
+    control = outcomes.of_arm(_matched_control(trials, single, target), target, split)
+    baseline = outcomes.of_arm(_baseline(trials), target, split)
+    pair_seed = derived_seed(seed, "transfer", place["source"], target, split)
+    to_control, to_baseline = (
+        None if other is None else _contrast(outcomes, arm, other, target, noise, pair_seed)
+        for other in (control, baseline)
+    )
+    return _Cell(place, arm, control, baseline, to_control, to_baseline)
+
+
+def _judged_frame(cells: Sequence[_Cell], standings: Mapping[tuple[str, str], SourceStanding]) -> pd.DataFrame:
+    """The rows of all cells, judged together."""
+    import pandas as pd
+
+    leading = matrix_verdicts([cell.to_control or cell.to_baseline for cell in cells])
+    gains = matrix_verdicts([cell.to_baseline for cell in cells])
+    rows = [
+        cell.place
+        | _figures(cell.arm, judged, gain, cell.to_control is not None)
+        | _way_to_perfect(cell)
+        | _standing(standings.get((cell.place["source"], cell.place["target"])))
+        for cell, judged, gain in zip(cells, leading, gains, strict=True)
+    ]
+    frame = pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
+    return frame.sort_values(["source", "target"], kind="stable", ignore_index=True)
 
 
 def _way_to_perfect(cell: _Cell) -> dict[str, Any]:

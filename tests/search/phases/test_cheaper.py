@@ -10,10 +10,16 @@ from pydantic import ValidationError
 
 from search.evidence.confirmation.comparisons import SplitEvidence
 from search.evidence.confirmation.racing import best_finalist
-from search.evidence.confirmation.training_cost import TrainingCost, cheapest_within, cost_front, front_sentence
+from search.evidence.confirmation.training_cost import (
+    TrainingCost,
+    cheapest_within,
+    cost_front,
+    cost_of,
+    front_sentence,
+)
 from search.evidence.outcomes import Outcomes
 from search.evidence.selection import build_selection
-from search.phases.cheaper import cheapest_second, training_cost
+from search.phases.cheaper import candidate_cost, cheapest_second
 from search.planning.constraints import constraint_lines
 from search.space.candidate import Candidate
 from search.space.composition import Composition
@@ -66,7 +72,9 @@ def test_the_cheapest_within_the_points_is_second_in_the_confirmation() -> None:
     assert ranked == [candidates[0], candidates[2], candidates[1], candidates[3]]
     assert said is not None
     assert said.endswith("68.5% on search where the best has 70.0%; 16 passes of 4 samples")
-    assert training_cost(spec, candidates[0]) == TrainingCost(32, 8)
+    assert candidate_cost(spec, candidates[0]) == TrainingCost(32, 8)
+    trained = {"num_steps": 8, "recipe": spec.recipe_of({"num_steps": 8}).model_dump(), "composition": {"ct-lung": 8}}
+    assert cost_of(trained) == candidate_cost(spec, candidates[0])
     far = [best[0], observed(4, 4, 0.6)]
     assert cheapest_second(spec, [o.candidate for o in far], far)[0] == [o.candidate for o in far]
     unasked = spec_of({"confirm.cheaper_within": None})
