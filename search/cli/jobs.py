@@ -11,7 +11,7 @@ from datasets_spec.errors import RecombineError, UserError
 from search.cli.console import print_line, print_note, print_table
 from search.ledger.records import Kind
 from search.study.load_study import load_study
-from search.study.run_dir import RunDir, RunFile, read_resolved, run_dir_of
+from search.study.run_dir import RunDir, RunFile, holds_exactly, run_dir_of
 from search.study.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def has_ended(directory: RunDir, spec: StudySpec) -> bool:
     if not (directory / RunFile.page).is_file():
         return False
     try:
-        is_same = read_resolved(directory) == spec
+        is_same = holds_exactly(directory, spec)
         return is_same and any(record["kind"] == Kind.ended for record in directory.read_records())
     except RecombineError:
         return False  # the job says what is wrong with it

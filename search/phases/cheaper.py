@@ -42,6 +42,6 @@ def cheapest_second(
     num_passes, num_samples = candidate_cost(spec, found)
     text = (
         f"cheaper finalist: {found.composition}, {scores[found]:.1%} on search where the best has "
-        f"{max(scores.values()):.1%}; {num_passes:,} passes of {num_samples:,} samples"
+        f"{max(scores[candidate] for candidate in known):.1%}; {num_passes:,} passes of {num_samples:,} samples"
     )
     return [others[0], found, *others[1:]], text

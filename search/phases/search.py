@@ -15,7 +15,7 @@ from search.engine.trial_sources import StrategySource
 from search.ledger.records import finished_of, proposal_arm
 from search.phases.budget import spent_budget
 from search.phases.cheaper import cheapest_second
-from search.phases.constraints import keeping_first, least_scores
+from search.phases.constraints import always_counted, keeping_first, least_scores
 from search.phases.left_to_gain import left_to_gain
 from search.phases.merges import proxy_of
 from search.phases.transfer import is_matrix_first
@@ -62,7 +62,7 @@ def run_search(run: StudyRun) -> list[Candidate]:
         deterministic=spec.deterministic,
         build=build,
         values=lambda record: objective_values(spec, record),
-        scores=lambda record: scores_of(record, score=spec.score, always=spec.kept_sets),
+        scores=lambda record: scores_of(record, score=spec.score, always=always_counted(spec)),
         seeds=spec.search_seeds,
         space=spec.space,
         least_gain=None if spec.strategy.stop_when is None else spec.strategy.stop_when / 100,
@@ -91,9 +91,8 @@ def run_search(run: StudyRun) -> list[Candidate]:
         )
     ended = [observations[i] for i in sorted(observations)]
     best, decision = with_recommended(strategy, ended, best)
-    best, cheap = cheapest_second(spec, best, [*ended, *known])
-    best, kept = keeping_first(best, [*ended, *known], context.least)
-    for text in filter(None, (decision, cheap, kept)):
+    best, ordered = in_order(spec, best, [*ended, *known], context.least)
+    for text in filter(None, (decision, *ordered)):
         run.decide(text)
     found = strategy.recommend(ended) if isinstance(strategy, Recommender) else None
     if found is not None:
@@ -139,10 +138,29 @@ def known_results(spec: StudySpec, records: Sequence[Mapping[str, Any]]) -> tupl
             values=objective_values(spec, record),
             status=Status(record["status"]),
             proposal_index=-1 - place,
-            scores=scores_of(record, score=spec.score, always=spec.kept_sets),
+            scores=scores_of(record, score=spec.score, always=always_counted(spec)),
         )
         for place, record in enumerate(known)
     )
+
+
+def in_order(
+    spec: StudySpec, best: Sequence[Candidate], observations: Sequence[Observation], least: Mapping[str, float]
+) -> tuple[list[Candidate], list[str | None]]:
+    """Order candidates for the confirmation: what breaks a constraint last, and of the others the cheapest second.
+
+    Args:
+        spec: the study.
+        best: candidates, best first.
+        observations: their results on `search`.
+        least: `least_scores`.
+
+    Returns:
+        The candidates, and what was decided in words; None for what the study does not ask for.
+    """
+    first, last, kept = keeping_first(best, observations, least)
+    first, cheap = cheapest_second(spec, first, observations)
+    return [*first, *last], [kept, cheap]
 
 
 def with_recommended(

@@ -50,6 +50,12 @@ class CompositionSpace(SourceNumbers):
             raise ValueError(f"max_size {self.max_size} is below min_size or the number of must_have subsets")
         if not self.sizes and self._sizes_at_any_cost:
             raise ValueError(f"no composition costs at most max_cost {self.max_cost:g}")
+        if not self.sizes and self._sizes_of(self._fewest):
+            number = max(self.min_size, len(self.must_have))
+            raise ValueError(
+                f"no composition is possible: with max_cost, {number} sources must fit the budget of {self.budget} "
+                f"whichever they are, and {list(self._largest)} have no fewer than {max(self._fewest.values())} samples"
+            )
         if not self.sizes:
             least = max(self.min_size, len(self.must_have))
             smallest = sum(sorted(levels[0] for levels in self.levels.values() if levels)[:least])
@@ -67,12 +73,32 @@ class CompositionSpace(SourceNumbers):
             return sizes
         return range(sizes.start, max((k for k in sizes if self._affordable(k)), default=sizes.start - 1) + 1)
 
+    @cached_property
+    def _fewest(self) -> dict[str, int]:
+        """Samples of every allowed subset at its fewest."""
+        return {subset: self.levels[subset][0] for subset in self.allowed}
+
     @property
     def _sizes_at_any_cost(self) -> range:
-        most = len(self.allowed) if self.max_size is None else min(self.max_size, len(self.allowed))
-        least = {subset: self.levels[subset][0] for subset in self.allowed}
+        least = self._fewest
         if self.max_cost is not None and least:  # what is cheapest need not be smallest: so many fit whichever they are
             least = dict.fromkeys(least, max(least.values()))
+        return self._sizes_of(least)
+
+    @property
+    def limiting(self) -> tuple[str, ...]:
+        """Sources so large at their fewest samples that, with `max_cost`, fewer sources are combined for them."""
+        wider = [size for size in self._sizes_of(self._fewest) if not self._is_costed or self._affordable(size)]
+        return self._largest if max(wider, default=0) > self.sizes[-1] else ()
+
+    @property
+    def _largest(self) -> tuple[str, ...]:
+        """The allowed subsets whose fewest samples are most."""
+        return tuple(s for s in self.allowed if self._fewest[s] == max(self._fewest.values()))
+
+    def _sizes_of(self, least: Mapping[str, int]) -> range:
+        """The numbers of subsets that fit the budget, by the fewest samples that each has or is taken to have."""
+        most = len(self.allowed) if self.max_size is None else min(self.max_size, len(self.allowed))
         totals = itertools.accumulate(
             [*(least.get(s, 0) for s in self.must_have), *sorted(least[s] for s in self.optional)]
         )

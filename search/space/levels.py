@@ -35,10 +35,11 @@ def source_levels(
         levels: as written, `all` among them.
         rows: that it has: what asks for more gets these; None where it has enough or that is not known.
         most: numbers above are left out; `all` is no more than this.
-        own_key: numbers above are left out.
+        own_key: the same; 0 leaves the source out.
     """
-    every = UNKNOWN_ROWS if rows is None else rows
-    counts = {min(every, most or every) if level == ALL else level for level in levels}
+    limits = [limit for limit in (most, own_key) if limit is not None]
+    every = min([UNKNOWN_ROWS if rows is None else rows, *limits])
+    counts = {every if level == ALL else level for level in levels}
     if most is not None:
         counts = {count for count in counts if count <= most}
     if rows is not None:

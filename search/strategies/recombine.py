@@ -123,7 +123,7 @@ class RecombineStrategy:
         if expected is not None:
             low, high = (float(expected.mean[0]) + side * INTERVAL * float(expected.deviation[0]) for side in (-1, 1))
             reason += f", expected again {expected.mean[0]:.1%} (90 %: {max(low, 0):.1%} to {min(high, 1):.1%})"
-        return Suggestion(candidate=candidate, reason=_marked(reason, knowledge.extrapolation(candidate)))
+        return Suggestion(candidate=candidate, reason=self._marked(reason, knowledge, candidate))
 
     def ranked(self, history: Sequence[Observation], target: str) -> list[Candidate]:
         """What has been tried, the highest posterior mean for a target first."""
@@ -185,7 +185,11 @@ class RecombineStrategy:
         if not wanted or not scored:
             return None
         others = self._context.target_keys if self._options.share_targets else ()
-        return tuple(n for n in dict.fromkeys([*wanted, *others]) if all(n in scores for scores in scored))
+        # A result that lacks what must be kept does not keep that out of the model, but stays out itself.
+        kept = [n for n in self._context.least if sum(n in scores for scores in scored) >= MIN_RESULTS]
+        measured = [scores for scores in scored if all(n in scores for n in kept)]
+        scored = measured if len(measured) >= MIN_RESULTS else scored
+        return tuple(n for n in dict.fromkeys([*wanted, *others, *kept]) if all(n in scores for scores in scored))
 
     def _proxy_table(self, targets: tuple[str, ...]) -> ProxyTable:
         if self._proxies is None or self._proxies.targets != targets:
@@ -254,7 +258,7 @@ class RecombineStrategy:
             reason += f", merges trusted at {knowledge.proxy_weight():.0%}"
         return Suggestion(
             candidate=candidate,
-            reason=_marked(reason, knowledge.extrapolation(candidate)),
+            reason=self._marked(reason, knowledge, candidate),
             predicted=Predicted(mean=float(at.mean[0]), deviation=float(at.deviation[0]), target=target),
             gain=gain * knowledge.signal_probability,
         )
@@ -291,7 +295,7 @@ class RecombineStrategy:
             f"no trial is expected to keep every constraint; this one is {math.exp(found[1]):.0%} likely to, from "
             f"{knowledge.num_results} results"
         )
-        return Suggestion(candidate=found[0], reason=_marked(reason, knowledge.extrapolation(found[0])))
+        return Suggestion(candidate=found[0], reason=self._marked(reason, knowledge, found[0]))
 
     def _best(
         self,
@@ -310,6 +314,10 @@ class RecombineStrategy:
         candidate = draw_untaken(self._space, derived_rng(self._seed, self.name, len(taken)), taken)
         return None if candidate is None else Suggestion(candidate=candidate, reason=reason)
 
-
-def _marked(reason: str, extrapolation: str | None) -> str:
-    return reason if extrapolation is None else f"{reason}; {extrapolation}"
+    def _marked(self, reason: str, knowledge: Knowledge, candidate: Candidate) -> str:
+        """A reason with what it does not rest on."""
+        unknown = sorted(set(self._context.least) - set(knowledge.targets))
+        if unknown:
+            reason += f"; not weighed, for too few results say it: the constraints on {', '.join(unknown)}"
+        extrapolation = knowledge.extrapolation(candidate)
+        return reason if extrapolation is None else f"{reason}; {extrapolation}"

@@ -33,6 +33,8 @@ MAY_CHANGE = (
     "quarantine_limit",
     "tracking",
 )
+# Only prepared data say these (`with_rows`): until they are read, a study is compared without.
+FROM_DATA = "space.composition.source_rows"
 MUST_NOT_CHANGE = ("execution.gpus_per_worker",)  # decides device and number format, hence every identity
 # What a deterministic strategy sees at a proposal depends on how many trials run at once.
 # A search that follows the matrix knows its trials.
@@ -143,7 +145,12 @@ def claim_run_dir(run_dir: RunDir, spec: StudySpec, identity: Mapping[str, str])
 
 
 def require_same_study(run_dir: RunDir, spec: StudySpec, identity: Mapping[str, str] | None = None) -> None:
-    """Make sure that a directory holds this study or none; what is not known yet of its identity is not compared.
+    """Make sure that a directory holds this study or none; what is not known yet of it is not compared.
+
+    Args:
+        run_dir: the study directory.
+        spec: the study with overrides applied.
+        identity: as `claim_run_dir`; None before the data are read.
 
     Raises:
         UserError: as `claim_run_dir`.
@@ -155,6 +162,8 @@ def require_same_study(run_dir: RunDir, spec: StudySpec, identity: Mapping[str, 
     known = before.get(IDENTITY_KEY) if identity is None else dict(identity)
     now = {**spec.model_dump(mode="json"), IDENTITY_KEY: known}
     changed = [line for line in differences(before, now) if not _may_change(line, spec.deterministic)]
+    if identity is None:
+        changed = [line for line in changed if not _is_from_data(line, spec)]
     if changed:
         raise UserError(
             f"{run_dir} holds another study; it differs in:\n    " + "\n    ".join(changed),
@@ -209,6 +218,16 @@ def read_resolved(run_dir: RunDir) -> StudySpec:
         ) from error
 
 
+def holds_exactly(run_dir: RunDir, spec: StudySpec) -> bool:
+    """Whether a directory holds this very study, as far as a study is known before its data are read.
+
+    Raises:
+        UserError: as `read_resolved`.
+    """
+    before, now = (each.model_dump(mode="json") for each in (read_resolved(run_dir), spec))
+    return all(_is_from_data(line, spec) for line in differences(before, now))
+
+
 def read_identity(run_dir: RunDir) -> dict[str, str]:
     """What the study of a directory stands on besides its spec (`claim_run_dir`); known from its first start on.
 
@@ -237,6 +256,10 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged: it holds no mapping of keys", hint="restore it from a copy")
     return content
+
+
+def _is_from_data(line: str, spec: StudySpec) -> bool:
+    return spec.space.composition.source_rows is None and line.startswith(f"{FROM_DATA}:")
 
 
 def _may_change(line: str, is_deterministic: bool) -> bool:

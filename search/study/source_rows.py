@@ -48,13 +48,20 @@ def with_rows(study: Study, count: Callable[[str, str], int]) -> Study:
 
 
 def source_rows_lines(study: Study) -> list[str]:
-    """What a plan and a run say of sources that give what they have; nothing where all have enough."""
+    """What a plan and a run say of sources that give what they have, or limit others; nothing where all is as asked."""
     space = study.spec.space.composition
     if space.needs_rows:
         return ["numbers of samples: `all` is known once the data are prepared; until then it is taken for 1"]
-    if space.source_rows is None:
-        return []
     lines = []
+    if space.limiting:
+        named = ", ".join(f"{s} ({space.levels[s][0]:,})" for s in space.limiting)
+        lines.append(
+            f"WARNING: no composition has more than {space.sizes[-1]} of the sources, for with max_cost so many are "
+            f"combined as fit the budget of {space.budget:,} whichever they are, and {named} gives no fewer "
+            "(name fewer in space.composition.num_samples_of, or leave it out by must_not_have)"
+        )
+    if space.source_rows is None:
+        return lines
     capped = {s: space.levels[s][-1] for s in space.allowed if space.levels[s][-1] == space.source_rows[s]}
     if capped:
         named = ", ".join(f"{s} ({n:,})" for s, n in sorted(capped.items()))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from search.evidence.confirmation.comparisons import MEAN, SplitEvidence
+from search.evidence.confirmation.training_cost import ROUNDING
 from search.statistics.verdicts import ALPHA
 from search.study.constraints_section import ConstraintsSection
 
@@ -71,7 +72,8 @@ def _entry(
     if interval is None:
         state = Kept.not_shown
     else:
-        state = Kept.kept if interval[0] >= least else Kept.broken if interval[1] < least else Kept.not_shown
+        asked = least - ROUNDING
+        state = Kept.kept if interval[0] >= asked else Kept.broken if interval[1] < asked else Kept.not_shown
     low, high = interval or (None, None)
     return {
         "eval_set": name,

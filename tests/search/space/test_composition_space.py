@@ -208,6 +208,26 @@ def test_all_is_bounded_by_most_samples_and_unknown_before_the_data_are_prepared
     assert [c.as_dict() for c in known.enumerate()] == [{"a": 20}, {"b": 30}, {"a": 20, "b": 30}]
 
 
+def test_all_of_a_few_shot_source_is_as_many_as_may_be_trained_on() -> None:
+    fields = {"sources": ("a", "b"), "num_samples": "all", "budget": 50, "source_rows": {"a": 30, "b": 20}}
+    few = CompositionSpace.model_validate(fields | {"own_key_samples": {"a": 20}})
+    assert few.levels == {"a": (20,), "b": (20,)}
+    none = CompositionSpace.model_validate(fields | {"own_key_samples": {"a": 0}})
+    assert none.allowed == ("b",)
+
+
+def test_a_source_that_limits_how_many_are_combined_under_a_cost_is_named() -> None:
+    fields = {"sources": ("a", "b", "c"), "num_samples": (10,), "num_samples_of": {"c": (1000,)}, "budget": 1000}
+    assert CompositionSpace.model_validate(fields).limiting == ()
+    costed = CompositionSpace.model_validate(fields | {"max_cost": 1e9, "sample_costs": {}})
+    assert costed.sizes == range(1, 2)
+    assert costed.limiting == ("c",)
+    dear = CompositionSpace.model_validate(fields | {"max_cost": 10.0, "sample_costs": dict.fromkeys("abc", 1.0)})
+    assert dear.limiting == (), "no two can be paid for in any case"
+    with pytest.raises(ValidationError, match=r"whichever they are, and \['c'\] have no fewer than 1000"):
+        CompositionSpace.model_validate(fields | {"max_cost": 1e9, "min_size": 2})
+
+
 def test_many_sources_of_different_sizes_are_counted_drawn_and_repaired_in_time() -> None:
     rows = {f"s{i:02d}": 90 + 37 * i for i in range(53)}
     space = CompositionSpace(sources=tuple(rows), num_samples=(400, "all"), budget=6000, source_rows=rows)

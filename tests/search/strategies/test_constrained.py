@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from datasets_spec.catalog.keys import Key
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition_space import CompositionSpace
 from search.strategies.interface import Observation, SearchContext
@@ -18,6 +20,10 @@ from search.vocabulary import Status
 
 SPACE = SearchSpace(composition=CompositionSpace(sources=tuple("abcdef"), num_samples=(10,), budget=60))
 GOAL, KEPT = "goal", "kept"
+KEYS = {
+    GOAL: Key(modality="CT", area="lung", task="nodule"),
+    KEPT: Key(modality="MR", area="brain", task="tumor"),
+}
 
 
 def scores_of(candidate: Candidate) -> dict[str, float]:
@@ -29,7 +35,7 @@ def scores_of(candidate: Candidate) -> dict[str, float]:
 
 def strategy_of(least: dict[str, float]) -> RecombineStrategy:
     context = SearchContext(
-        target_keys={}, num_items={GOAL: 400, KEPT: 400}, objectives=((GOAL,),), num_trials=24, least=least
+        target_keys=KEYS, num_items={GOAL: 400, KEPT: 400}, objectives=((GOAL,),), num_trials=24, least=least
     )
     return RecombineStrategy(space=SPACE, seed=0, context=context)
 
@@ -54,16 +60,10 @@ def search(strategy: RecombineStrategy, num_trials: int = 24) -> tuple[list[Obse
     return history, reasons
 
 
-@pytest.fixture
-def with_kept_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kept set has no key here; a study's has one."""
-    monkeypatch.setattr(RecombineStrategy, "_targets", lambda self, observations: (GOAL, KEPT))
-
-
-@pytest.mark.usefixtures("with_kept_scores")
 def test_what_breaks_a_constraint_is_neither_proposed_for_long_nor_recommended() -> None:
     free, told = strategy_of({}), strategy_of({KEPT: 0.75})
-    without, _ = search(free)
+    without, free_reasons = search(free)
+    assert not any("constraint" in reason for reason in free_reasons)
     history, reasons = search(told)
     picked, picked_free = told.recommend(history), free.recommend(without)
     assert picked is not None
@@ -77,7 +77,6 @@ def test_what_breaks_a_constraint_is_neither_proposed_for_long_nor_recommended()
     assert sum("a" in o.candidate.composition for o in chosen) <= len(chosen) / 3
 
 
-@pytest.mark.usefixtures("with_kept_scores")
 def test_where_nothing_keeps_a_constraint_the_likeliest_is_tried_and_it_is_said() -> None:
     strategy = strategy_of({KEPT: 0.9})
     history, reasons = search(strategy)
@@ -87,9 +86,17 @@ def test_where_nothing_keeps_a_constraint_the_likeliest_is_tried_and_it_is_said(
     assert "none is expected to keep every constraint" in picked.reason
 
 
-def test_without_constraints_proposals_are_those_of_before() -> None:
-    bare = RecombineStrategy(space=SPACE, seed=0, context=SearchContext(objectives=((GOAL,),), num_trials=24))
-    assert [o.candidate for o in search(bare)[0]] == [o.candidate for o in search(strategy_of({}))[0]]
+def test_a_result_without_a_kept_score_does_not_switch_its_constraint_off() -> None:
+    strategy = strategy_of({KEPT: 0.75})
+    history, _ = search(strategy, num_trials=14)
+    blind = [replace(o, scores={GOAL: (o.scores or {})[GOAL]}) for o in history]
+    told = strategy.ask([*history[:3], blind[3], *history[4:]], [])
+    assert told is not None
+    assert "likely to keep every constraint" in told.reason
+    assert "not weighed" not in told.reason
+    untold = strategy.ask([*blind[:12], *history[12:]], [])
+    assert untold is not None
+    assert "not weighed, for too few results say it: the constraints on kept" in untold.reason
 
 
 def test_feasibility_is_the_product_of_each_constraint_s() -> None:

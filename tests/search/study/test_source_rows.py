@@ -14,7 +14,7 @@ from search.planning.cost import compute_plan
 from search.planning.facts import read_facts
 from search.strategies.interface import Observation
 from search.strategies.registry import build_strategy
-from search.study.run_dir import RunDir
+from search.study.run_dir import RunDir, claim_run_dir, holds_exactly, require_same_study
 from search.study.source_rows import source_rows_lines, with_rows
 from search.study.study import Study
 from search.vocabulary import Status
@@ -43,6 +43,32 @@ def test_one_small_source_does_not_force_the_others_down(tmp_path: Path) -> None
     ]
     limited = open_study(tmp_path / "limited", {"space.composition.most_samples": {"ct-lung": 4}})
     assert counted(limited, ct_lung=7) is limited, "it is not asked for more than it has"
+
+
+@pytest.mark.parametrize("changes", [{}, ALL])
+def test_a_study_with_a_small_source_goes_on_in_its_directory(changes: dict[str, Any], tmp_path: Path) -> None:
+    written, run_dir = open_study(tmp_path, changes), RunDir(tmp_path / "run")
+    study = counted(written, ct_lung=7, ct_brain=7)
+    identity = {"store": "s"}
+    for _ in range(2):
+        require_same_study(run_dir, written.spec)
+        claim_run_dir(run_dir, study.spec, identity)
+    assert holds_exactly(run_dir, written.spec)
+    other = open_study(tmp_path / "other", changes | {"seed": 7})
+    assert not holds_exactly(run_dir, other.spec)
+    with pytest.raises(UserError, match="seed: was 0, is 7") as caught:
+        require_same_study(run_dir, other.spec)
+    assert "source_rows" not in caught.value.message
+    with pytest.raises(UserError, match="source_rows"):
+        claim_run_dir(run_dir, counted(written, ct_lung=6, ct_brain=7).spec, identity)
+
+
+def test_one_large_source_that_forbids_mixes_is_told(tmp_path: Path) -> None:
+    changes = {"num_samples_of": {"ct-brain": [16]}, "max_cost": 1e9}
+    changes["sample_costs"] = dict.fromkeys(["ct-lung", "ct-brain", "mr-brain"], 0.5)
+    (line,) = source_rows_lines(open_study(tmp_path, {f"space.composition.{k}": v for k, v in changes.items()}))
+    assert line.startswith("WARNING: no composition has more than 1 of the sources, for with max_cost")
+    assert "ct-brain (16) gives no fewer" in line
 
 
 def test_all_is_what_each_source_has_and_unknown_before(tmp_path: Path) -> None:
