@@ -48,7 +48,7 @@ MAX_TABLE_CELLS = 600
 SCORE_COLUMNS = (
     "train_id", "rung", "stage", "arm", "composition", "recipe", "seed", "eval_set", "exposure", "split", "n",
     "correct", "accuracy", "ci_low", "ci_high", "gain", "cg_gain", "num_train_samples", "num_steps", "status",
-    "proposal_index",
+    "proposal_index", "score",
 )  # fmt: skip
 # In this order: a script uses what those before it declare.
 SCRIPTS = ("packed", "trials", "tables", "matrix", "charts")
@@ -139,10 +139,18 @@ def _packed(
         "charts": packed_json(specs | {"singles": _singles(records)}),
         "trials": packed_json(details.as_json()),
         "library": packed_json(library),
-        "downloads": packed_json(
-            {"transfer.csv": csv_text(records.transfer), "trials.csv": csv_text(records.trials[[*SCORE_COLUMNS]])}
-        ),
+        "downloads": packed_json(compute_downloads(records)),
     }
+
+
+def compute_downloads(records: RunRecords) -> dict[str, str]:
+    """What the page offers as CSV, by name; a column has the numbers, rounded, that it has in the file beside the page.
+
+    Args:
+        records: A run's files.
+    """
+    trials = records.trials.assign(accuracy=records.trials["recorded_accuracy"])
+    return {"transfer.csv": csv_text(records.transfer), "trials.csv": csv_text(trials[[*SCORE_COLUMNS]])}
 
 
 def _singles(records: RunRecords) -> dict[str, list[str]]:

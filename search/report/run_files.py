@@ -47,7 +47,7 @@ class RunRecords:
         study: `study.resolved.yaml`, empty when missing.
         selection: `selection/selection.json`, None until a selection was made.
         trials: One row per (trial, evaluation set, split, rung); no rows when missing. `accuracy` is the study's score:
-            of words and boxes the mean mark.
+            of words and boxes the mean mark. `recorded_accuracy` is what the file has under that name.
         transfer: One row per (source, target, estimator, split); no rows when missing.
         missing: The files that are not there yet, relative to `run_dir`.
         trial_classes: Right answers of every trial by class; no rows when missing.
@@ -130,6 +130,7 @@ def load_run(run_dir: RunDir) -> RunRecords:
         )
     trials = _with_columns(found.get(RunFile.trials_table), TRIAL_COLUMNS)
     # Charts and tables show what the study goes by; of closed questions both are the same number.
+    trials["recorded_accuracy"] = trials["accuracy"]
     trials["accuracy"] = trials["score"].where(trials["score"].notna(), trials["accuracy"])
     return RunRecords(
         run_dir=run_dir,

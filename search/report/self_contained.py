@@ -63,6 +63,7 @@ def csv_text(frame: pd.DataFrame) -> str:
     """The frame as CSV, for a download; text that a spreadsheet would run gets an apostrophe.
 
     Numbers have six digits, more than any question decides: the last ten do not compress, and are in the run's files.
+    Whole numbers have all, also where a missing one made the column one of fractions.
 
     Args:
         frame: A table.
@@ -78,7 +79,9 @@ def csv_text(frame: pd.DataFrame) -> str:
 def _csv_cell(value: Any) -> Any:
     if value is None or value != value:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else safe_cell(value)
+    if not isinstance(value, float):
+        return safe_cell(value)
+    return str(int(value)) if value.is_integer() else f"{value:.6g}"
 
 
 def mark_commands(text: str) -> Markup:

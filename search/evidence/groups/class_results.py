@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
@@ -17,8 +16,10 @@ from search.statistics.intervals import Interval, clustered_interval, wilson_int
 if TYPE_CHECKING:
     import pandas as pd
 
-# Fewer questions of a class than this give figures that say nothing; they are left out and counted.
+# A class of fewer questions than this, or of fewer patients, gives figures that say nothing and may name a person: it
+# is left out and counted.
 FEWEST_QUESTIONS = 5
+FEWEST_PATIENTS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,8 +36,8 @@ class ClassResult:
         calibration: mean probability of the class minus how often it is the answer; above 0 it is overstated.
         num_positive: questions of the class.
         num_negative: others that offer it.
-        num_groups: patients behind both (images, where patients are unknown); None where no question has one. Where
-            known, intervals are cluster-robust over them, else Wilson's over questions.
+        num_groups: clusters (`num_groups`) of the class's questions. Where there are, intervals are cluster-robust over
+            them, else Wilson's over questions.
     """
 
     arm: str
@@ -86,7 +87,7 @@ def compute_class_results(
         arm: name written into the results.
         eval_set: the same.
         split: the same.
-        groups: patient by sample id, where known.
+        groups: patient (or image) by sample id, where known.
     """
     tables = [option_probabilities(frame, questions) for frame in frames]
     labels: dict[str, str] = {}
@@ -126,11 +127,28 @@ def option_probabilities(frame: pd.DataFrame, questions: Mapping[str, ClosedQues
     return found
 
 
-def count_rare_classes(questions: Mapping[str, ClosedQuestion]) -> tuple[int, int]:
-    """How many answers have too few questions to say anything of them, and how many questions these are."""
-    sizes = Counter(_gold(question) for question in questions.values())
-    rare = [size for size in sizes.values() if size < FEWEST_QUESTIONS]
-    return len(rare), sum(rare)
+def count_rare_classes(questions: Mapping[str, ClosedQuestion], groups: Mapping[str, str]) -> tuple[int, int]:
+    """How many answers have too few questions or patients to say anything of them, and how many questions these are."""
+    rare = rare_classes({sample: _gold(question) for sample, question in questions.items()}, groups)
+    return len(rare), sum(_gold(question) in rare for question in questions.values())
+
+
+def rare_classes(golds: Mapping[str, str], groups: Mapping[str, str]) -> set[str]:
+    """The answers that have too few questions, or questions of too few patients, to be spelt out.
+
+    Args:
+        golds: key of the answer (`option_text_key`) by sample id.
+        groups: patient (or image) by sample id, where known.
+    """
+    samples: dict[str, list[str]] = {}
+    for sample, key in golds.items():
+        samples.setdefault(key, []).append(sample)
+    return {key for key, named in samples.items() if _is_rare(named, groups)}
+
+
+def _is_rare(samples: Sequence[str], groups: Mapping[str, str]) -> bool:
+    known = num_groups(samples, groups)
+    return len(samples) < FEWEST_QUESTIONS or (known is not None and known < FEWEST_PATIENTS)
 
 
 class _Answers(NamedTuple):
@@ -141,6 +159,10 @@ class _Answers(NamedTuple):
     probability: NDArray[np.float64]
     chosen: NDArray[np.bool_]
 
+    def of(self, is_class: bool) -> list[str]:
+        """The questions of the class, or the others."""
+        return [sample for sample, flag in zip(self.samples, self.is_class, strict=True) if flag == is_class]
+
 
 def _class(
     tables: Sequence[Mapping[str, Mapping[str, float]]],
@@ -149,7 +171,7 @@ def _class(
     groups: Mapping[str, str],
 ) -> dict[str, Any] | None:
     per_seed = [_answers(table, questions, key) for table in tables]
-    if not per_seed or any(min(seed.is_class.sum(), (~seed.is_class).sum()) < FEWEST_QUESTIONS for seed in per_seed):
+    if not per_seed or any(_is_rare(seed.of(part), groups) for seed in per_seed for part in (True, False)):
         return None
     sensitive, specific = _interval(per_seed, True, groups), _interval(per_seed, False, groups)
     first = per_seed[0]
@@ -165,7 +187,7 @@ def _class(
         "num_positive": int(first.is_class.sum()),
         "num_negative": int((~first.is_class).sum()),
         "num_seeds": len(per_seed),
-        "num_groups": num_groups(first.samples, groups),
+        "num_groups": num_groups(first.of(True), groups),
     }
 
 
@@ -195,7 +217,7 @@ def share_interval(rights: Sequence[float], samples: Sequence[str], groups: Mapp
     Args:
         rights: between 0 and 1, a question (or an answer of one seed) each.
         samples: its id.
-        groups: patient by sample id, where known; a question of unknown patient counts alone.
+        groups: patient (or image) by sample id, where known; a question of neither counts alone.
     """
     if num_groups(samples, groups) is None:
         return wilson_interval(min(sum(rights), len(rights)), len(rights))
@@ -203,7 +225,10 @@ def share_interval(rights: Sequence[float], samples: Sequence[str], groups: Mapp
 
 
 def num_groups(samples: Sequence[str], groups: Mapping[str, str]) -> int | None:
-    """Patients behind questions; None where none of them has a known one."""
+    """Clusters of questions: patients, images that several share, and each other question alone.
+
+    None where neither a patient nor a shared image is known of any.
+    """
     if not any(sample in groups for sample in samples):
         return None
     return len({_group(sample, groups) for sample in samples})

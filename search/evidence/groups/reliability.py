@@ -39,7 +39,8 @@ class ReliabilityBin:
         ci_low: of the accuracy; cluster-robust over patients where known, else over questions.
         ci_high: the same.
         n: answers.
-        num_groups: patients behind them (images, where patients are unknown); None where no question has one.
+        num_questions: that they answer; fewer than answers, where an arm has several seeds.
+        num_groups: `class_results.num_groups` of these.
     """
 
     arm: str
@@ -51,6 +52,7 @@ class ReliabilityBin:
     ci_low: float
     ci_high: float
     n: int
+    num_questions: int
     num_groups: int | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,6 +110,7 @@ def reliability_bins(
                 ci_low=interval.low,
                 ci_high=interval.high,
                 n=len(inside),
+                num_questions=len(set(samples)),
                 num_groups=num_groups(samples, groups),
             )
         )

@@ -13,6 +13,7 @@ import numpy as np
 
 from datasets_spec.errors import UserError
 from datasets_spec.nearest import nearest_of
+from search.evidence.groups.class_results import num_groups, share_interval
 from search.evidence.outcomes import ArmOutcomes
 
 ID_COLUMN = "sample_id"
@@ -23,7 +24,7 @@ SMALL = "(small strata)"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StratumResult:
-    """One arm on the questions of one stratum; `num_groups` patients, None where none is known."""
+    """One arm on the questions of one stratum; `num_groups` is `class_results.num_groups` of these."""
 
     arm: str
     eval_set: str
@@ -88,7 +89,7 @@ def compute_strata(
     name: str,
     eval_set: str,
     split: str,
-    groups: Sequence[str] | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> list[StratumResult]:
     """Accuracy of an arm in every stratum of every column, questions that no column names left out.
 
@@ -98,21 +99,16 @@ def compute_strata(
         name: of the arm.
         eval_set: name of the evaluation set.
         split: name of the split.
-        groups: patient of each question, where known; intervals are then cluster-robust.
+        groups: patient (or image) by sample id, where known; intervals are then cluster-robust.
     """
-    from search.statistics.intervals import clustered_interval, wilson_interval
-
     results = []
     for column, values in with_small_merged(strata, arm.sample_ids).items():
         merged = [values.get(sample) for sample in arm.sample_ids]
         for stratum in sorted({s for s in merged if s is not None}, key=lambda s: (s == SMALL, s)):
             places = [k for k, s in enumerate(merged) if s == stratum]
             right = arm.right[:, places]
-            n, accuracy = len(places), float(right.mean())
-            interval = wilson_interval(round(accuracy * n), n)
-            if groups is not None:
-                majority = (right.mean(axis=0) >= 0.5).astype(int).tolist()
-                interval = clustered_interval(majority, [groups[k] for k in places])[0]
+            samples = [arm.sample_ids[k] for k in places]
+            interval = share_interval(right.mean(axis=0).tolist(), samples, groups or {})
             results.append(
                 StratumResult(
                     arm=name,
@@ -120,12 +116,12 @@ def compute_strata(
                     split=split,
                     column=column,
                     stratum=stratum,
-                    accuracy=accuracy,
-                    ci_low=float(min(interval.low, accuracy)),
-                    ci_high=float(max(interval.high, accuracy)),
-                    n=n,
+                    accuracy=float(right.mean()),
+                    ci_low=interval.low,
+                    ci_high=interval.high,
+                    n=len(places),
                     num_seeds=int(np.shape(arm.right)[0]),
-                    num_groups=None if groups is None else len({groups[k] for k in places}),
+                    num_groups=num_groups(samples, groups or {}),
                 )
             )
     return results

@@ -45,7 +45,7 @@ def compute_findings(
     answers: dict[str, list[ConfidentAnswer]] = {arm: [] for arm in arms}
     for eval_set in spec.eval_sets:
         questions = asked.closed.get((eval_set, split), {})
-        num_rare, num_rare_questions = count_rare_classes(questions)
+        num_rare, num_rare_questions = count_rare_classes(questions, asked.groups)
         if num_rare:
             rare.append({"eval_set": eval_set, "num_classes": num_rare, "num_questions": num_rare_questions})
         for arm, records in arms.items():
@@ -64,9 +64,8 @@ def compute_findings(
                 bins += reliability_bins(here, asked.groups, arm=arm, eval_set=eval_set)
             matrix = outcomes.of_arm(records, eval_set, split)
             if matrix is not None and asked.strata:
-                groups = outcomes.groups_of(matrix.sample_ids)
                 found_strata = compute_strata(
-                    matrix, asked.strata, name=arm, eval_set=eval_set, split=split, groups=groups
+                    matrix, asked.strata, name=arm, eval_set=eval_set, split=split, groups=asked.groups
                 )
                 by_stratum += [result.as_dict() for result in found_strata]
     for arm, everywhere in answers.items():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets_spec.atomic import replace_file
 from datasets_spec.sample import option_text_key
-from search.evidence.groups.class_results import FEWEST_QUESTIONS, ClosedQuestion
+from search.evidence.groups.class_results import ClosedQuestion, rare_classes
 from search.evidence.inputs.questions import Questions
 from search.evidence.outcomes import Outcomes
 from search.ledger.records import Record, finished_of
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 TRIAL_CLASS_COLUMNS: dict[str, str] = {
     "train_id": "str", "eval_set": "str", "split": "str", "label": "str", "correct": "int", "n": "int",
 }  # fmt: skip
-# Answers of too few questions are not spelt out in a study directory (`Questions`), and say nothing alone.
+# Answers of too few questions or patients are not spelt out in a study directory (`Questions`), and say nothing alone.
 RARE = "(rare answers)"
 
 
@@ -31,14 +30,14 @@ def compute_trial_classes(trials: Iterable[Record], outcomes: Outcomes, asked: Q
     Args:
         trials: the ledger's trial records.
         outcomes: of their questions.
-        asked: which option is the answer.
+        asked: which option is the answer, and which questions are about one patient.
 
     Returns:
         Columns `TRIAL_CLASS_COLUMNS`, sorted; closed questions only.
     """
     import pandas as pd
 
-    labels = {place: _labels(questions) for place, questions in asked.closed.items()}
+    labels = {place: _labels(questions, asked.groups) for place, questions in asked.closed.items()}
     folders = {str(record["train_id"]): str(record["trial_dir"]) for record in finished_of(trials)}
     tables = []
     for train_id, folder in sorted(folders.items()):
@@ -51,15 +50,13 @@ def compute_trial_classes(trials: Iterable[Record], outcomes: Outcomes, asked: Q
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def _labels(questions: Mapping[str, ClosedQuestion]) -> dict[str, str]:
+def _labels(questions: Mapping[str, ClosedQuestion], groups: Mapping[str, str]) -> dict[str, str]:
     """The class of each question, spelt as it came first."""
     golds = {sample: question.options[question.answer_index] for sample, question in questions.items()}
-    sizes = Counter(map(option_text_key, golds.values()))
+    keys = {sample: option_text_key(gold) for sample, gold in golds.items()}
+    rare = rare_classes(keys, groups)
     spelt: dict[str, str] = {}
-    return {
-        sample: spelt.setdefault(key, gold) if sizes[key := option_text_key(gold)] >= FEWEST_QUESTIONS else RARE
-        for sample, gold in golds.items()
-    }
+    return {s: RARE if keys[s] in rare else spelt.setdefault(keys[s], gold) for s, gold in golds.items()}
 
 
 def write_trial_classes(frame: pd.DataFrame, path: Path) -> None:

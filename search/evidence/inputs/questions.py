@@ -1,13 +1,13 @@
 """The questions behind the answers, as far as figures need them: which belong together, what could be answered.
 
 No question, patient or file is named. Patients are numbers, and an option is spelt out only where it is the label of
-a class that the report shows; others are numbered within their evaluation set, which says which are equal and no more.
+a class of enough questions and patients for the report to show; others are numbered within their evaluation set, which
+says which are equal and no more.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from datasets_spec.atomic import replace_file
 from datasets_spec.sample import OPEN_ANSWER, option_text_key
 from datasets_spec.store.store import Store
-from search.evidence.groups.class_results import FEWEST_QUESTIONS, ClosedQuestion
+from search.evidence.groups.class_results import ClosedQuestion, rare_classes
 from search.evidence.groups.strata import with_small_merged
 from search.study.spec import StudySpec
 
@@ -58,7 +58,7 @@ def gather_questions(
     for split in splits:
         for name in spec.sets_on(split):
             asked = store.read(name, split, columns=["sample_id", "options", "answer_index"]).to_pylist()
-            shown_as = _shown_options(asked)
+            shown_as = _shown_options(asked, groups)
             merged = with_small_merged(strata, [row["sample_id"] for row in asked]) if split == shown else {}
             for row in asked:
                 sample = row["sample_id"]
@@ -76,15 +76,15 @@ def gather_questions(
     return rows
 
 
-def _told_labels(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+def _told_labels(rows: Sequence[Mapping[str, Any]], groups: Mapping[str, str]) -> set[str]:
     closed = [row for row in rows if row["answer_index"] != OPEN_ANSWER]
-    answers = Counter(option_text_key(row["options"][row["answer_index"]]) for row in closed)
-    return {label for label, number in answers.items() if number >= FEWEST_QUESTIONS}
+    answers = {row["sample_id"]: option_text_key(row["options"][row["answer_index"]]) for row in closed}
+    return set(answers.values()) - rare_classes(answers, groups)
 
 
-def _shown_options(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _shown_options(rows: Sequence[Mapping[str, Any]], groups: Mapping[str, str]) -> dict[str, str]:
     """What stands for each option's text: a hash of a short text could be looked up, a number of its place cannot."""
-    told = _told_labels(rows)
+    told = _told_labels(rows, groups)
     texts = list(dict.fromkeys(text for row in rows for text in row["options"]))
     numbers: dict[str, int] = {}
     for key in map(option_text_key, texts):

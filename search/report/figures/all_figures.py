@@ -7,6 +7,7 @@ from typing import Any
 
 from search.designs.table import DesignTable
 from search.evidence.explain.effects import COVERAGE_IN_PRACTICE
+from search.evidence.groups.class_results import FEWEST_PATIENTS
 from search.evidence.matrix.best_sources import Standing
 from search.report.figures.comparisons import (
     ArmAccuracies,
@@ -31,7 +32,7 @@ from search.report.figures.heatmap_drawing import draw_transfer_heatmap
 from search.report.figures.progress import SearchProgress, compute_search_progress, draw_search_progress
 from search.report.figures.reliability import Reliability, compute_reliability, draw_reliability
 from search.report.run_files import RunRecords
-from search.report.sections.subgroups import FEWEST_PATIENTS, FEWEST_QUESTIONS, TOO_FEW
+from search.report.sections.subgroups import FEWEST_QUESTIONS, TOO_FEW
 from search.report.wording import amount, count
 from search.vocabulary import Exposure
 
@@ -196,10 +197,10 @@ def _reliability_figure(reliability: Reliability) -> Figure:
     rows = reliability.rows
     caption = (
         "On the line, answers are right as often as their probability says; below it the model is too sure of itself. "
-        f"Hollow bins hold fewer than {FEWEST_QUESTIONS} answers or {FEWEST_PATIENTS} patients: {TOO_FEW}. "
+        f"Hollow bins hold fewer than {FEWEST_QUESTIONS} questions or {FEWEST_PATIENTS} clusters: {TOO_FEW}. "
         f"Split: {reliability.split}; n = {_total(rows['n'])} answers a bin, over all seeds; the probability is that "
-        "of the option that was chosen, over the options; 95\u00a0% intervals over patients where known, else over "
-        "questions."
+        "of the option that was chosen, over the options; 95\u00a0% intervals over clusters (patients, or images where "
+        "only these are known), else over questions."
     )
     return Figure(
         name="reliability",

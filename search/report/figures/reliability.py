@@ -10,13 +10,13 @@ import pandas as pd
 from search.evidence.groups.reliability import ALL_SETS
 from search.report.figures.theme import BLUE, INK, VERMILLION, ChartWidth
 from search.report.run_files import RunRecords
-from search.report.sections.subgroups import ARM_WORDS, is_told
+from search.report.sections.subgroups import ARM_WORDS, is_told, num_questions
 
 if TYPE_CHECKING:
     import altair as alt
 
 ALL_WORDS = "all together"
-COLUMNS = ("arm", "eval_set", "bin", "confidence", "accuracy", "low", "high", "n", "patients", "told")
+COLUMNS = ("arm", "eval_set", "bin", "confidence", "accuracy", "low", "high", "n", "questions", "clusters", "told")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,8 @@ def compute_reliability(records: RunRecords) -> Reliability:
                 "low": 100 * entry["ci_low"],
                 "high": 100 * entry["ci_high"],
                 "n": entry["n"],
-                "patients": "not known" if entry["num_groups"] is None else str(entry["num_groups"]),
+                "questions": num_questions(entry),
+                "clusters": "not known" if entry["num_groups"] is None else str(entry["num_groups"]),
                 "told": is_told(entry),
             }
             for entry in findings.get("reliability") or ()
@@ -96,7 +97,8 @@ def draw_reliability(reliability: Reliability, *, width: ChartWidth) -> alt.Laye
         alt.Tooltip("low:Q", title="interval from", format=".1f"),
         alt.Tooltip("high:Q", title="to", format=".1f"),
         alt.Tooltip("n:Q", title="answers (n)"),
-        alt.Tooltip("patients:N"),
+        alt.Tooltip("questions:Q"),
+        alt.Tooltip("clusters:N"),
     ]
     y = alt.Y("accuracy:Q", title="right, %").scale(ends)
     line = alt.Chart(pd.DataFrame({"confidence": [0, 100], "accuracy": [0, 100]}))

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from search.evidence.groups.class_results import FEWEST_PATIENTS
 from search.evidence.groups.reliability import ALL_SETS
 from search.report.run_files import RunRecords
 from search.report.wording import NOT_KNOWN, amount, count, interval, p_value, percent, points
 
 TOO_FEW = "too few to say"
-# Fewer questions, answers or patients than these leave intervals that reach over most of the scale.
+# Fewer questions than these leave intervals that reach over most of the scale.
 FEWEST_QUESTIONS = 10
-FEWEST_PATIENTS = 5
 ARM_WORDS = {"selected": "selected mix", "baseline": "untrained"}
 CLASS_COLUMNS = (
     "evaluation set",
@@ -24,10 +24,20 @@ CLASS_COLUMNS = (
     "AUROC",
     "overstated by",
     "n",
-    "patients",
+    "clusters",
 )
-STRATUM_COLUMNS = ("evaluation set", "column", "stratum", "arm", "accuracy", "95 % interval", "n", "patients")
-RELIABILITY_COLUMNS = ("evaluation set", "arm", "probability, %", "mean, %", "right", "95 % interval", "n", "patients")
+STRATUM_COLUMNS = ("evaluation set", "column", "stratum", "arm", "accuracy", "95 % interval", "n", "clusters")
+RELIABILITY_COLUMNS = (
+    "evaluation set",
+    "arm",
+    "probability, %",
+    "mean, %",
+    "right",
+    "95 % interval",
+    "answers",
+    "questions",
+    "clusters",
+)
 RETAINED_COLUMNS = (
     "evaluation set",
     "untrained",
@@ -111,6 +121,8 @@ def _stratum_row(entry: Mapping[str, Any]) -> tuple[str, ...]:
         str(entry["stratum"]),
         ARM_WORDS.get(entry["arm"], str(entry["arm"])),
         *_told(entry),
+        count(entry["n"]),
+        count(entry.get("num_groups")),
     )
 
 
@@ -121,6 +133,9 @@ def _bin_row(entry: Mapping[str, Any]) -> tuple[str, ...]:
         f"{100 * entry['low']:.0f} to {100 * entry['high']:.0f}",
         f"{100 * entry['confidence']:.1f}",
         *_told(entry),
+        count(entry["n"]),
+        count(num_questions(entry)),
+        count(entry.get("num_groups")),
     )
 
 
@@ -128,18 +143,22 @@ def is_told(entry: Mapping[str, Any]) -> bool:
     """Whether a part of the questions is large enough to say anything of it.
 
     Args:
-        entry: with `n` and, where patients are known, `num_groups`.
+        entry: with `n`, of answers of several seeds `num_questions`, and `num_groups` where patients are known.
     """
     num_groups = entry.get("num_groups")
-    return bool(entry["n"] >= FEWEST_QUESTIONS and (num_groups is None or num_groups >= FEWEST_PATIENTS))
+    return bool(num_questions(entry) >= FEWEST_QUESTIONS and (num_groups is None or num_groups >= FEWEST_PATIENTS))
 
 
-def _told(entry: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    """Accuracy, interval, n and patients; of few questions or patients only how many they are."""
-    size = count(entry["n"]), count(entry.get("num_groups"))
+def num_questions(entry: Mapping[str, Any]) -> int:
+    """Of a part: its `n`, where that does not count the answers of several seeds."""
+    return int(entry.get("num_questions", entry["n"]))
+
+
+def _told(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Accuracy and interval; of few questions or patients neither."""
     if not is_told(entry):
-        return TOO_FEW, NOT_KNOWN, *size
-    return percent(entry["accuracy"]), interval(entry["ci_low"], entry["ci_high"], signed=False), *size
+        return TOO_FEW, NOT_KNOWN
+    return percent(entry["accuracy"]), interval(entry["ci_low"], entry["ci_high"], signed=False)
 
 
 def _retained_row(entry: Mapping[str, Any]) -> tuple[str, ...]:

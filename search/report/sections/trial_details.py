@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from search.evidence.groups.trial_classes import RARE
 from search.report.run_files import RunRecords
-from search.report.wording import as_mapping, count, interval, key_text, number_text, percent, points
+from search.report.sections.subgroups import is_told
+from search.report.wording import NOT_KNOWN, as_mapping, count, interval, key_text, number_text, percent, points
 from search.vocabulary import Stage
 
 # A page without scripts holds every opened row as elements: above this many lines it leaves scores and classes to the
@@ -134,8 +136,10 @@ def _class_rows(records: RunRecords, wanted: set[str]) -> Mapping[Any, tuple[tup
     found: dict[Any, list[tuple[str, ...]]] = defaultdict(list)
     frame = records.trial_classes
     for row in _as_rows(frame[frame["train_id"].isin(wanted)]):
+        # Together the rare answers may still be few; then only how many they are is told.
+        right = NOT_KNOWN if row["label"] == RARE and not is_told(row) else count(row["correct"])
         found[row["train_id"]].append(
-            (str(row["eval_set"]), str(row["split"]), str(row["label"]), count(row["correct"]), count(row["n"]))
+            (str(row["eval_set"]), str(row["split"]), str(row["label"]), right, count(row["n"]))
         )
     return defaultdict(tuple, {train_id: tuple(rows) for train_id, rows in found.items()})
 

@@ -26,7 +26,8 @@ def reliability(target: str) -> list[dict[str, Any]]:
         {
             "arm": arm, "eval_set": eval_set, "low": low / 10, "high": (low + 1) / 10, "confidence": low / 10 + 0.06,
             "accuracy": low / 10 - (0.02 if arm == "selected" else 0.1), "ci_low": low / 10 - 0.15,
-            "ci_high": low / 10 + 0.1, "n": 4 if low == 4 else 40, "num_groups": None if eval_set == "all" else 12,
+            "ci_high": low / 10 + 0.1, "n": 12 if low == 4 else 120, "num_questions": 4 if low == 4 else 40,
+            "num_groups": None if eval_set == "all" else 4 if low == 4 else 12,
         }
         for arm in ("selected", "baseline")
         for eval_set in (target, "all")

@@ -85,6 +85,14 @@ def test_tables_sort_by_number_with_a_button(page: Path) -> None:
     assert len(set(values)) > 5
 
 
+def test_a_download_says_in_its_name_that_it_is_rounded(page: Path) -> None:
+    named = (
+        "new Promise(tell => { HTMLAnchorElement.prototype.click = function () { tell(this.download); };"
+        " document.querySelector('[data-download=\"transfer.csv\"]').click(); })"
+    )
+    assert visit_page(page, width_px=1280, expressions=[named]).values == ["transfer-rounded.csv"]
+
+
 def test_every_column_of_the_trials_is_on_a_telephones_screen(page: Path) -> None:
     inside = (
         "[...document.querySelectorAll('#all-trials td, #all-trials th')].filter(e => e.offsetParent)"

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from datasets_spec.errors import UserError
 from search.evidence.trials_table import TRIAL_COLUMNS
+from search.report.page import compute_downloads
 from search.report.run_files import RunRecords, load_run
 from search.study.run_dir import RunDir
 from tests.search.report.fixture_run import TARGETS, write_run
@@ -15,6 +18,19 @@ def test_a_finished_run_misses_nothing(records: RunRecords) -> None:
     assert records.missing == ()
     assert records.targets == tuple(TARGETS)
     assert set(TRIAL_COLUMNS) <= set(records.trials.columns)
+
+
+def test_what_is_downloaded_has_accuracy_and_score_as_the_table_has_them(tmp_path: Path) -> None:
+    """Of words and boxes they differ; charts go by the score."""
+    run = write_run(tmp_path / "run")
+    table = pd.read_parquet(run / "report" / "trials.parquet")
+    table.assign(score=table["accuracy"] / 2).to_parquet(run / "report" / "trials.parquet")
+    records = load_run(RunDir(run))
+    found = pd.read_csv(io.StringIO(compute_downloads(records)["trials.csv"])).dropna(subset="accuracy")
+    written = table.dropna(subset="accuracy")
+    assert found["accuracy"].to_list() == pytest.approx(written["accuracy"].to_list(), abs=1e-5)
+    assert found["score"].to_list() == pytest.approx((written["accuracy"] / 2).to_list(), abs=1e-5)
+    assert records.trials["accuracy"].dropna().to_list() == (written["accuracy"] / 2).to_list()
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

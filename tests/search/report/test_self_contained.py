@@ -54,6 +54,12 @@ def test_numbers_of_a_download_have_six_digits_and_nothing_stands_for_nothing() 
     assert text.splitlines() == ["accuracy,n", "0.123457,1234567", ",2"]
 
 
+def test_a_whole_number_of_a_download_has_all_digits_also_beside_a_missing_one() -> None:
+    """A column with a missing value is one of floats: the seed 20240101 was written as 2.02401e+07."""
+    text = csv_text(pd.DataFrame({"seed": [20240101, None], "accuracy": [1.0, float("inf")]}))
+    assert text.splitlines() == ["seed,accuracy", "20240101,1", ",inf"]
+
+
 def test_commands_in_a_sentence_are_code_and_nothing_else_is_markup() -> None:
     assert str(mark_commands("Check <b> with `recombine data check`.")) == (
         "Check &lt;b&gt; with <code>recombine data check</code>."

@@ -38,7 +38,8 @@ for (const button of document.querySelectorAll("[data-download]")) {
     const name = button.dataset.download;
     const text = (await unpack("downloads"))[name];
     const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-    makeElement("a", undefined, { href: address, download: name }).click();
+    // Six digits of each number: the file of this name beside the page has all, and another hash.
+    makeElement("a", undefined, { href: address, download: name.replace(".csv", "-rounded.csv") }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10000);
   });
 }

@@ -76,7 +76,7 @@ def test_questions_about_one_patient_make_a_class_less_certain() -> None:
     alone = results(rows, questions)["yes"]
     groups = {f"q{k}": str(k // 10) for k in range(200)}
     (clustered, *_) = compute_class_results([frame(rows)], questions, arm="a", eval_set="e", split="s", groups=groups)
-    assert clustered.num_groups == 20
+    assert clustered.num_groups == 10, "patients of the class, not of the others"
     assert alone.num_groups is None  # type: ignore[attr-defined]
     width = clustered.sensitivity_high - clustered.sensitivity_low
     assert width > 1.5 * (alone.sensitivity_high - alone.sensitivity_low)  # type: ignore[attr-defined]
@@ -84,4 +84,14 @@ def test_questions_about_one_patient_make_a_class_less_certain() -> None:
 
 def test_rare_classes_are_counted() -> None:
     questions = {f"q{k}": ClosedQuestion(options=("a", "b", "c"), answer_index=(k > 10) + (k > 12)) for k in range(16)}
-    assert count_rare_classes(questions) == (2, 5)
+    assert count_rare_classes(questions, {}) == (2, 5)
+
+
+def test_a_class_of_few_patients_is_rare_however_many_questions_it_has() -> None:
+    questions = {f"q{k}": ClosedQuestion(options=("a", "b"), answer_index=int(k >= 20)) for k in range(40)}
+    rows = [(f"q{k}", [0.6, 0.4]) for k in range(40)]
+    for patients, num_rare in ((4, 1), (5, 0)):  # of "b"; each question about "a" counts alone
+        groups = {f"q{k}": str(k % patients) for k in range(20, 40)}
+        assert count_rare_classes(questions, groups) == (num_rare, 20 * num_rare)
+        found = compute_class_results([frame(rows)], questions, arm="a", eval_set="e", split="s", groups=groups)
+        assert len(found) == (0 if num_rare else 2)

@@ -48,7 +48,7 @@ def test_seeds_that_answer_the_same_questions_are_no_further_questions() -> None
     once = answers_of([(f"q{k}", [0.85, 0.15]) for k in range(100)], QUESTIONS)
     (first,) = reliability_bins(once, {}, arm="a", eval_set="x")
     (thrice,) = reliability_bins(once * 3, {}, arm="a", eval_set="x")
-    assert thrice.n == 300
+    assert (thrice.n, thrice.num_questions) == (300, 100)
     assert thrice.ci_high - thrice.ci_low == pytest.approx(first.ci_high - first.ci_low, abs=1e-3)
     patients = {f"q{k}": str(k // 10) for k in range(100)}
     (grouped,) = reliability_bins(once, patients, arm="a", eval_set="x")

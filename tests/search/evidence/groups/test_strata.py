@@ -33,16 +33,36 @@ def test_each_column_gives_its_strata_and_small_ones_are_shown_together(tmp_path
     assert by_name["site", "A"].accuracy == 1.0
     assert by_name["site", "B"].accuracy == 0.25  # 10 of 20 with the first seed, none with the second
     assert by_name["site", SMALL].n == 10
-    assert all(r.ci_low <= r.accuracy <= r.ci_high and r.num_seeds == 2 for r in found)
+    assert all(r.ci_low <= r.accuracy + 1e-9 and r.accuracy <= r.ci_high + 1e-9 for r in found)
+    assert {r.num_seeds for r in found} == {2}
 
 
 def test_patients_widen_the_interval_of_a_stratum(tmp_path: Path) -> None:
     text = "sample_id,site\n" + "\n".join(f"q{k:02d},A" for k in range(50)) + "\n"
     strata = read_strata(write(tmp_path / "s.csv", text))
     alone = compute_strata(ARM, strata, name="s", eval_set="e", split="sealed")[0]
-    groups = [f"p{k // 10}" for k in range(50)]
+    groups = {f"q{k:02d}": f"p{k // 10}" for k in range(50)}
     clustered = compute_strata(ARM, strata, name="s", eval_set="e", split="sealed", groups=groups)[0]
     assert clustered.ci_high - clustered.ci_low > alone.ci_high - alone.ci_low
+    assert (alone.num_groups, clustered.num_groups) == (None, 5)
+
+
+def test_the_interval_is_that_of_the_mean_over_seeds_and_not_of_a_majority_of_them() -> None:
+    """Of two seeds each question is right with one: a half is right, and no majority decides between 0.5 and 1."""
+    once = np.arange(40) % 2 == 0
+    arm = ArmOutcomes(
+        sample_ids=tuple(f"q{k:02d}" for k in range(40)),
+        right=np.stack([once, ~once]).astype(float),
+        seeds=(1, 2),
+        is_trained=True,
+    )
+    strata = {"site": dict.fromkeys(arm.sample_ids, "A")}
+    groups = {sample: f"p{k // 2}" for k, sample in enumerate(arm.sample_ids)}
+    for known in ({}, groups):
+        (found,) = compute_strata(arm, strata, name="s", eval_set="e", split="sealed", groups=known)
+        assert found.accuracy == 0.5
+        assert found.ci_low + found.ci_high == pytest.approx(1.0)
+        assert 0.3 < found.ci_low < 0.4
 
 
 @pytest.mark.parametrize(

@@ -30,5 +30,12 @@ def test_right_answers_are_counted_by_class_and_rare_ones_are_not_spelt_out() ->
     ]
 
 
+def test_answers_about_few_patients_are_not_spelt_out() -> None:
+    groups = {f"q{k}": "one" for k in range(6)}  # all that are answered "Yes"
+    found = compute_trial_classes([TRIAL], Outcomes(answers), Questions(groups=groups, closed=CLOSED, strata={}))
+    assert list(found["label"]) == [RARE, "no"]
+    assert list(found["n"]) == [8, 6]
+
+
 def test_a_study_without_trials_has_no_rows() -> None:
     assert compute_trial_classes([], Outcomes(answers), Questions(groups={}, closed={}, strata={})).empty

@@ -28,7 +28,7 @@ class FakeStore:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    groups = {f"q{n}": f"Mrs Patient {n // 4}" for n in range(12)}
+    groups = {f"q{n}": f"Mrs Patient {n // 3}" for n in range(12)}
     strata = {"site": {f"q{n}": "large" if n < 13 else f"clinic {n}" for n in range(16)}}
     study = open_study(tmp_path)
     store: Any = FakeStore()
@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_groups_options_and_strata_come_back(path: Path) -> None:
     kept = read_questions(path)
-    assert [kept.groups.get(f"q{n}") for n in (0, 3, 4, 11, 12)] == ["0", "0", "1", "2", None]
+    assert [kept.groups.get(f"q{n}") for n in (0, 2, 3, 11, 12)] == ["0", "0", "1", "3", None]
     assert set(kept.closed) == {("mr-lung", "search"), ("mr-lung", "confirm")}
     question = kept.closed["mr-lung", "confirm"]["q3"]
     assert question.options[:2] == ("Effusion", "effusion ")
@@ -57,3 +57,11 @@ def test_neither_patients_nor_rare_answers_nor_small_strata_are_in_the_file(path
     assert b"large" in content
     for text in (b"Patient", b"rare text", b"clinic"):
         assert text not in content
+
+
+def test_an_answer_about_few_patients_is_not_in_the_file_however_often_it_is_given(tmp_path: Path) -> None:
+    groups = {f"q{n}": f"Mrs Patient {n // 4}" for n in range(13)}
+    store: Any = FakeStore()
+    rows = gather_questions(store, open_study(tmp_path).spec, groups, ["search"], "confirm", {})
+    write_questions(rows, tmp_path / "questions.parquet")
+    assert b"ffusion" not in (tmp_path / "questions.parquet").read_bytes()

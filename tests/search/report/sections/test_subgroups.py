@@ -49,6 +49,7 @@ def test_bins_of_the_reliability_curve_say_their_n(records: RunRecords) -> None:
     rows = compute_finding_tables(records).reliability_rows
     assert len(rows) == 24
     assert [row[4] for row in rows if row[-2] == "4"] == ["too few to say"] * 4
+    assert {row[-3:] for row in rows if row[-2] == "4"} == {("12", "4", "4"), ("12", "4", "–")}
     curve = compute_reliability(records)
     assert curve.eval_sets[0] == "all together"
     assert (~curve.rows["told"]).sum() == 4

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from search.evidence.groups.trial_classes import RARE
 from search.report.run_files import RunRecords
 from search.report.sections.trial_details import MAX_FLAT_LINES, TrialDetails, compute_trial_details
 from tests.search.report.fixture_run import RECIPE, SELECTED
@@ -25,6 +26,14 @@ def test_a_trial_opens_to_all_that_it_was_and_did(records: RunRecords) -> None:
     assert f"{100 * rows.iloc[0]['accuracy']:.1f}\N{NO-BREAK SPACE}%" in {row[2] for row in found["Scores"]}
     by_class = [row for row in found["Right answers by class"] if row[0] == rows.iloc[0]["eval_set"]]
     assert sum(int(right) for *_, right, _ in by_class) == rows.iloc[0]["correct"]
+
+
+def test_few_rare_answers_say_only_how_many_they_are(records: RunRecords) -> None:
+    classes = records.trial_classes
+    for n, right in ((2, "–"), (40, "1")):
+        rare = classes.drop_duplicates("train_id").assign(label=RARE, correct=1, n=n)
+        found = details_of(replace(records, trial_classes=rare), "finalist-1")
+        assert found["Right answers by class"][0][2:] == (RARE, right, str(n))
 
 
 def test_what_does_not_exist_has_no_table(records: RunRecords) -> None:
