@@ -8,7 +8,7 @@ import pytest
 
 from search.evidence.confirmation.constraints import constraints_sentence
 from search.evidence.outcomes import Outcomes
-from search.evidence.selection import build_selection
+from search.evidence.selection import SelectionRules, build_selection
 from search.study.constraints_section import ConstraintsSection
 from tests.makers.records import MadeUpStudy
 
@@ -25,15 +25,10 @@ def selection(
         study.add("confirm", "finalist-1", MIX, {(OTHER, "confirm"): after, (TARGET, "confirm"): accuracy}, seed=seed)
         if sealed:
             study.add("sealed", "finalist-1", MIX, {(TARGET, "sealed"): accuracy - 0.3}, seed=seed)
-    return build_selection(
-        study.records,
-        Outcomes(study.load),
-        targets=[TARGET],
-        objective="cg",
-        retained=[OTHER],
-        constraints=section,
-        no_image={TARGET: 0.5},
+    rules = SelectionRules(
+        targets=[TARGET], objective="cg", retained=[OTHER], constraints=section, no_image={TARGET: 0.5}
     )
+    return build_selection(study.records, Outcomes(study.load), rules)
 
 
 BOTH = ConstraintsSection(no_image_floor=True, most_lost=10.0)
