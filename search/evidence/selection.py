@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,33 +32,11 @@ from search.study.run_dir import RunDir, RunFile
 from search.vocabulary import COUNTED, Exposure, Stage, Status
 
 
-def build_selection(
-    records: Iterable[Record],
-    outcomes: Outcomes,
-    *,
-    targets: Sequence[str],
-    objective: str,
-    chosen: str | None = None,
-    retained: Sequence[str] = (),
-    constraints: ConstraintsSection | None = None,
-    kept_sets: Sequence[str] = (),
-    eval_sets: Sequence[str] = (),
-    cheaper_within: float | None = None,
-    front: Sequence[Mapping[str, Any]] | None = None,
-    no_image: Mapping[str, float] | None = None,
-    no_image_sealed: Mapping[str, float] | None = None,
-    seed: int = 0,
-    alpha: float = ALPHA,
-) -> dict[str, Any]:
-    """The content of selection.json.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelectionRules:
+    """How one finalist is chosen, and what is asked of it.
 
-    One finalist is recommended: `chosen`, or that with the best mean accuracy on `confirm`. It is compared with
-    every comparator on `confirm` (p-values adjusted for the choice among finalists) and, where they were scored,
-    on `sealed`, the only figures that had no part in the choice.
-
-    Args:
-        records: the ledger's records.
-        outcomes: of their questions.
+    Attributes:
         targets: the evaluation sets of the objective.
         objective: its name, for the reader.
         chosen: the arm of the recommended finalist, when the study's objective has chosen it.
@@ -71,65 +50,113 @@ def build_selection(
         no_image_sealed: the same on the questions of `sealed`, where floors are judged on these.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
+    """
+
+    targets: Sequence[str]
+    objective: str
+    chosen: str | None = None
+    retained: Sequence[str] = ()
+    constraints: ConstraintsSection | None = None
+    kept_sets: Sequence[str] = ()
+    eval_sets: Sequence[str] = ()
+    cheaper_within: float | None = None
+    front: Sequence[Mapping[str, Any]] | None = None
+    no_image: Mapping[str, float] = field(default_factory=dict)
+    no_image_sealed: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+    alpha: float = ALPHA
+
+
+def build_selection(records: Iterable[Record], outcomes: Outcomes, rules: SelectionRules) -> dict[str, Any]:
+    """The content of selection.json.
+
+    One finalist is recommended: `rules.chosen`, or that with the best mean accuracy on `confirm`. It is compared with
+    every comparator on `confirm` (p-values adjusted for the choice among finalists) and, where they were scored,
+    on `sealed`, the only figures that had no part in the choice.
+
+    Args:
+        records: the ledger's records.
+        outcomes: of their questions.
+        rules: how it is chosen, and what is asked of it.
 
     Raises:
         UserError: no finalist (or not the chosen one) was scored on `confirm` for every target.
     """
-    trials = trials_of(records)
+    trials, targets, seed, alpha = trials_of(records), rules.targets, rules.seed, rules.alpha
     confirm = SplitEvidence(trials, outcomes, targets, "confirm", seed=seed)
     sealed = SplitEvidence(trials, outcomes, targets, "sealed", seed=seed)
-    scored = _scored_finalists(confirm, _finalists(trials), chosen)
-    chosen = chosen or best_finalist(confirm, list(scored), within=cheaper_within) or next(iter(scored))
+    scored = _scored_finalists(confirm, _finalists(trials), rules.chosen)
+    best = rules.chosen or best_finalist(confirm, list(scored), within=rules.cheaper_within)
+    chosen = best or next(iter(scored))
     confirmed = confirm.comparisons(chosen, num_choices=len(scored), alpha=alpha)
     opened = sealed.comparisons(chosen, alpha=alpha)
-    num_compared = count_compared(trials)
-    kept = compute_retained(trials, outcomes, chosen, retained, seed=seed, alpha=alpha)
-    training_shift = confirm.training_shift(list(scored))
-    trial = next(record for record in of_arm(trials, chosen) if record["status"] == Status.finished)
-    exposures = exposures_of(trial, targets)
-    content = {
-        "composition": dict(trial["composition"]),
-        "recipe": dict(trial.get("recipe") or {}),
-        "objective": objective,
+    content: dict[str, Any] = {
+        **_trained(next(r for r in of_arm(trials, chosen) if r["status"] == Status.finished), targets),
+        "objective": rules.objective,
         "arm": chosen,
         "estimates": {"confirm": confirm.estimates(chosen), "sealed": sealed.estimates(chosen)},
         "estimand": estimand(targets),
         "optimism": {
-            "search": search_optimism(trials, outcomes, targets, training_shift=training_shift, seed=seed),
+            "search": search_optimism(
+                trials, outcomes, targets, training_shift=confirm.training_shift(list(scored)), seed=seed
+            ),
             "confirm": _choice_optimism(confirm, list(scored), scored[chosen]),
         },
         "comparisons": [comparison.as_dict() for comparison in (*confirmed, *opened)],
-        "retained": kept,
-        "exposures": exposures,
-        "num_compared": num_compared,
+        "retained": compute_retained(trials, outcomes, chosen, rules.retained, seed=seed, alpha=alpha),
+        "num_compared": count_compared(trials),
         "num_finalists": len(scored),
         "alpha": alpha,
     }
-    if front is not None:
-        content["front"] = [dict(entry) for entry in front]
-    if constraints is not None:
-        sets = eval_sets or targets
-        content["constraints"] = compute_constraints(
-            constraints,
-            splits=[SplitEvidence(trials, outcomes, sets, split, seed=seed) for split in ("sealed", "confirm")],
-            chosen=chosen,
-            losses=compute_retained(
-                trials, outcomes, chosen, kept_sets, num_choices=len(scored), seed=seed, alpha=alpha
-            ),
-            no_image={"confirm": no_image or {}, "sealed": no_image_sealed or {}},
-            num_choices=len(scored),
-            alpha=alpha,
-        )
+    content |= _asked(trials, outcomes, rules, content)
     prospects = compute_prospects(
         trials,
         outcomes,
         targets,
         arm_sizes=(sealed if opened else confirm).arm_sizes(chosen),
         leading=opened or confirmed,
-        num_trials=num_compared,
+        num_trials=content["num_compared"],
     )
-    finding = finding_of(content, no_image=no_image or {}, prospects=prospects)
+    finding = finding_of(content, no_image=rules.no_image, prospects=prospects)
     return content | {"finding": finding.as_dict(), "verdict": _verdict_sentences(finding, content)}
+
+
+def _trained(trial: Record, targets: Sequence[str]) -> dict[str, Any]:
+    """What the chosen finalist was trained on, how, and what it had seen of the targets."""
+    return {
+        "composition": dict(trial["composition"]),
+        "recipe": dict(trial.get("recipe") or {}),
+        "exposures": exposures_of(trial, targets),
+    }
+
+
+def _asked(
+    trials: Sequence[Record], outcomes: Outcomes, rules: SelectionRules, content: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Front and constraints, of a study that asks for them."""
+    asked: dict[str, Any] = {}
+    if rules.front is not None:
+        asked["front"] = [dict(entry) for entry in rules.front]
+    if rules.constraints is not None:
+        sets = rules.eval_sets or rules.targets
+        asked["constraints"] = compute_constraints(
+            rules.constraints,
+            splits=[SplitEvidence(trials, outcomes, sets, split, seed=rules.seed) for split in ("sealed", "confirm")],
+            chosen=content["arm"],
+            losses=compute_retained(
+                trials,
+                outcomes,
+                content["arm"],
+                rules.kept_sets,
+                num_choices=content["num_finalists"],
+                seed=rules.seed,
+                alpha=rules.alpha,
+            ),
+            no_image={"confirm": rules.no_image, "sealed": rules.no_image_sealed},
+            num_choices=content["num_finalists"],
+            alpha=rules.alpha,
+        )
+    return asked
 
 
 def _scored_finalists(confirm: SplitEvidence, finalists: Sequence[str], chosen: str | None) -> dict[str, float]:

@@ -17,7 +17,7 @@ from search.evidence.inputs.recorded_study import RecordedStudy
 from search.evidence.matrix.transfer_matrix import compute_transfer, write_transfer_csv
 from search.evidence.outcomes import outcomes_of
 from search.evidence.provenance import run_info
-from search.evidence.selection import build_selection, write_selection
+from search.evidence.selection import SelectionRules, build_selection, write_selection
 from search.evidence.timeline import compute_trace, read_trial_results
 from search.evidence.trials_table import trials_frame, write_trials_parquet
 from search.ledger.ledger import Ledger
@@ -46,9 +46,7 @@ def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
     transfer = compute_transfer(trials, outcomes, study.keys, study.task_map, spec.eval_sets, "search", seed=spec.seed)
     write_transfer_csv(transfer, run_dir / RunFile.transfer)
     if trials_of(trials, Stage.confirm):
-        selection = build_selection(
-            trials,
-            outcomes,
+        rules = SelectionRules(
             targets=spec.objective_sets,
             objective=spec.objective,
             retained=spec.retained,
@@ -61,6 +59,7 @@ def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
             no_image_sealed=no_image_shares(study.facts.blind_sealed),
             seed=spec.seed,
         )
+        selection = build_selection(trials, outcomes, rules)
         write_findings(compute_findings(spec, study.questions, trials, outcomes, selection["arm"]), run_dir)
         write_selection(run_dir, selection, order_seed=spec.seed, store_fingerprint=study.facts.store_fingerprint)
     if spec.design is None:

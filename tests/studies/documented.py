@@ -1,4 +1,7 @@
-"""The study that README and guide walk through, made small: every line of theirs is run as it stands, and once."""
+"""The study that README and guide walk through, made small: each of their lines is run once.
+
+Lines that train or compute are run with `SHRUNK` behind them, and on fewer rows; all others as they stand.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from tests.studies.tiny_study import command, environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUDY = "my-study/study.yaml"
-# What makes the demo's study small; everything else is as the documents have it.
+# What makes the demo's study small.
 SHRUNK = (
     "strategy.num_trials=6",
     "strategy.num_merges=0",

@@ -1,4 +1,7 @@
-"""README's and the guide's commands are what works: each is run as written (all others: test_hints.py)."""
+"""The commands of the guide, and those of the README on its study, work on a smaller study.
+
+README's other lines (a package to install, nodes, another machine) are only parsed: test_hints.py.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ GUIDE = "docs/guide.md"
 
 
 @pytest.mark.ray
-def test_the_study_block_of_the_readme_runs_as_written(documented: Documented) -> None:
+def test_the_study_block_of_the_readme_runs_on_a_smaller_study(documented: Documented) -> None:
     lines = [line for line in commands_of("README.md") if "my-study" in line]
     assert len(lines) > 5
     for line in lines:
@@ -23,7 +26,7 @@ def test_the_study_block_of_the_readme_runs_as_written(documented: Documented) -
 
 
 @pytest.mark.ray
-def test_every_command_of_the_guide_runs_as_written(documented: Documented) -> None:
+def test_every_command_of_the_guide_runs_on_a_smaller_study(documented: Documented) -> None:
     printed = {line: documented.run(line) for line in commands_of(GUIDE)}
     assert len(printed) > 12
     by_verb = {shlex.split(line)[1]: output for line, output in printed.items()}

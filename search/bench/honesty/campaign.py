@@ -12,7 +12,7 @@ from search.bench.honesty.world import Campaign, World
 from search.evidence.confirmation.comparisons import MEAN, SplitEvidence
 from search.evidence.confirmation.racing import FIRST_LOOK, best_finalist, finalists_left
 from search.evidence.outcomes import Outcomes
-from search.evidence.selection import build_selection
+from search.evidence.selection import SelectionRules, build_selection
 from search.ledger.records import control_arm, finalist_arm, finalist_rank
 from search.statistics.ties import descending
 from search.vocabulary import Stage
@@ -97,7 +97,8 @@ def run_campaign(world: World, seed: int, protocol: Protocol | None = None) -> C
     chosen = confirm(campaign, arms, protocol)
     open_sealed(campaign, chosen)
     outcomes = Outcomes(campaign.load, campaign.groups)
-    selection = build_selection(campaign.records, outcomes, targets=world.targets, objective="", seed=seed)
+    rules = SelectionRules(targets=world.targets, objective="", seed=seed)
+    selection = build_selection(campaign.records, outcomes, rules)
     return _result(campaign, selection, arms[chosen], finalists[0], scores[finalists[0]])
 
 

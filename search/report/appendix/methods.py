@@ -8,7 +8,9 @@ from typing import Any
 from search.report.appendix.blocks import Table
 from search.report.run_files import RunRecords
 from search.report.sections.data import compute_data_table
+from search.report.sections.sealed_cautions import sealed_cautions
 from search.report.wording import NOT_KNOWN, amount, as_mapping, count, duration, is_number, recipe_text
+from search.vocabulary import Stage
 
 TOLD_PACKAGES = ("recombine", "ray", "torch", "transformers", "peft")
 
@@ -19,12 +21,11 @@ def methods_text(records: RunRecords) -> str:
     Args:
         records: a run's files.
     """
-    design = as_mapping(records.study.get("design"))
     said = (
         question_sentence(records),
         data_sentence(records),
         training_sentence(records),
-        f"A fixed design ({design.get('kind')}) was run instead of a search." if design else search_sentence(records),
+        search_sentence(records),
         confirmation_sentence(records),
         statistics_sentence(records),
         software_sentence(records),
@@ -50,12 +51,13 @@ def data_sentence(records: RunRecords) -> str:
     leaked, duplicates = (sum((records.run.get(name) or {}).values()) for name in ("leaked", "duplicates"))
     known = sum(bool(subset.get("groups_known")) for subset in subsets.values())
     return (
-        f"Data came from {amount(len(subsets), 'subset')} with {count(num_rows(records, 'train'))} training rows. Each "
-        "subset's rows were divided by a seeded draw into the splits train, search, confirm and sealed; under the "
-        "catalog's rules on leakage, rows with an image or a known patient in common were kept in one split "
-        f"(patients are known in {count(known)} of {amount(len(subsets), 'subset')}). Set aside were "
-        f"{count(set_aside)} unusable rows, {count(duplicates)} repeated rows, and {count(leaked)} training rows of "
-        "which a copy is evaluated."
+        f"Data came from {amount(len(subsets), 'subset')} with {count(num_rows(records, 'train'))} training rows. Pool "
+        "rows were divided by a seeded draw into the splits train, search, confirm and sealed; rows of published test "
+        "files are sealed, but for subsets that have no others and divide them. Under the catalog's rules on leakage, "
+        "rows with an image or a known patient in common were kept in one split (patients are known in "
+        f"{count(known)} of {amount(len(subsets), 'subset')}). Set aside were {count(set_aside)} unusable rows, "
+        f"{count(duplicates)} repeated rows, and {count(leaked)} rows an image or known patient of which is evaluated "
+        "in a later split."
     )
 
 
@@ -74,8 +76,8 @@ def training_sentence(records: RunRecords) -> str:
     revision = f" (revision {backbone['revision']})" if backbone.get("revision") else ""
     how = f" The recipe of the selection: {recipe_text(known(recipe))}." if recipe else ""
     return (
-        f"Every trial fine-tuned low-rank adapters (LoRA) on {backbone.get('model')}{revision} with AdamW, a linear "
-        f"warm-up and a cosine decay.{how}"
+        f"Every trained trial fine-tuned low-rank adapters (LoRA) on {backbone.get('model')}{revision} with AdamW, a "
+        f"linear warm-up and a cosine decay.{how}"
     )
 
 
@@ -85,7 +87,9 @@ def known(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def search_sentence(records: RunRecords) -> str:
-    """How compositions were proposed, and how many were tried."""
+    """How compositions were proposed, and how many were tried; that there was no search in a design."""
+    if design := as_mapping(records.study.get("design")):
+        return f"A fixed design ({design.get('kind')}) was run instead of a search."
     strategy, space = (as_mapping(records.study.get(name)) for name in ("strategy", "space"))
     composition = as_mapping(space.get("composition"))
     if not (strategy and composition):
@@ -95,10 +99,11 @@ def search_sentence(records: RunRecords) -> str:
     tried = (records.selection or {}).get("num_compared")
     scored = f" {count(tried)} different candidates were scored." if is_number(tried) else ""
     budget = composition.get("budget")
-    within = f"of at most {count(budget)} samples" if is_number(budget) else ""
+    within = f" of at most {count(budget)} samples" if is_number(budget) else ""
+    proposed = records.trials.loc[records.trials["stage"] == Stage.search, "train_id"].nunique()
     return (
-        f"The strategy {strategy.get('name')} proposed {count(strategy.get('num_trials'))} trials over compositions "
-        f"{within} from {amount(len(composition.get('sources') or ()), 'source')}{beside} (seed "
+        f"The strategy {strategy.get('name')} proposed {amount(proposed, 'trial')} over compositions{within} from "
+        f"{amount(len(composition.get('sources') or ()), 'source')}{beside} (seed "
         f"{records.run.get('seed', NOT_KNOWN)}), by their accuracy on the split search.{scored}"
     )
 
@@ -109,33 +114,44 @@ def confirmation_sentence(records: RunRecords) -> str:
     if selection is None:
         return ""
     seeds = ", ".join(map(str, records.run.get("confirm_seeds") or ())) or NOT_KNOWN
-    openings = records.run.get("sealed_openings")
-    told = (
-        f"{amount(selection.get('num_finalists'), 'finalist')} and the comparators were trained anew with the fresh "
-        f"seeds {seeds} and compared on the split confirm"
-        if is_number(selection.get("num_finalists"))
-        else f"Finalists and comparators were trained anew with the fresh seeds {seeds} and compared on the split "
-        "confirm"
+    number = selection.get("num_finalists")
+    finalists = amount(number, "finalist") if is_number(number) else "Finalists"
+    raced = as_mapping(records.study.get("confirm")).get("racing")
+    given_up = " (finalists that fell behind with fewer of them)" if raced else ""
+    return (
+        f"{finalists} and the comparators that need training were trained anew with the fresh seeds {seeds}{given_up} "
+        f"and compared on the split confirm; {_sealed_part(records.run)}"
     )
-    opened = (
-        f"; the split sealed had no part in any choice and was opened {amount(openings, 'time')}."
-        if is_number(openings) and openings
-        else "; the split sealed was not opened, so that the figures are of questions that had a part in the choice."
-    )
-    return told + opened
+
+
+def _sealed_part(run: Mapping[str, Any]) -> str:
+    """Which part the sealed questions had: none in a choice only where they were opened once, and by this study."""
+    if not run.get("sealed_openings"):
+        return "the split sealed was not opened, so that the figures are of questions that had a part in the choice."
+    if cautions := sealed_cautions(run):
+        return f"the split sealed was opened after the choice. {' '.join(cautions)}"
+    return "the split sealed had no part in any choice and was opened once."
 
 
 def statistics_sentence(records: RunRecords) -> str:
     """How differences were judged."""
-    alpha = (records.selection or {}).get("alpha")
+    selection = records.selection or {}
+    alpha = selection.get("alpha")
+    finalists: Any = selection.get("num_finalists")
     if not is_number(alpha):
         return ""
+    of_several = (
+        f"; on the split confirm the level is divided by the {count(finalists)} finalists that the selected one was "
+        "chosen among"
+        if is_number(finalists) and finalists > 1
+        else ""
+    )
     return (
         "Accuracy is the share of questions that are answered rightly (of words and boxes, the mean mark); what could "
         "not be scored counts as wrong. "
         "Differences are paired by question; intervals are from a bootstrap over questions (patients, where they are "
         "known) and training seeds; comparisons that share the selection are judged together by one step of "
-        f"Dunnett's procedure at the level {alpha}."
+        f"Dunnett's procedure at the level {alpha}{of_several}."
     )
 
 

@@ -20,13 +20,13 @@ from search.report.wording import (
     percent,
     points,
 )
+from search.study.run_dir import RunFile
 from search.vocabulary import COMPARATORS, Stage, Status
 
 MEAN = "mean"
 MOST_COLUMNS = 6  # targets beside each other that a page takes; more stand below each other
 _DEVIATION = (
-    "mean ± sample standard deviation over training seeds; a single seed has none. It is that of training alone: "
-    "intervals that also hold the choice of questions stand in the other tables."
+    "mean ± sample standard deviation over training seeds; a single seed has none. It is that of training alone."
 )
 
 
@@ -106,7 +106,7 @@ def results_table(records: RunRecords, split: str) -> Table | None:
     arms = arms_over_seeds(records, split)
     if not arms:
         return None
-    caption = f"Accuracy in percent on the split {split}: {_DEVIATION}"
+    caption = f"Accuracy in percent on the split {split}: {_DEVIATION}{_intervals_place(records)}"
     sets = [name for name in (*records.targets, MEAN) if any(name in by_set for by_set in arms.values())]
     questions = _num_questions(records, split)
     if len(sets) > MOST_COLUMNS:
@@ -127,6 +127,14 @@ def results_table(records: RunRecords, split: str) -> Table | None:
         for arm, by_set in arms.items()
     ]
     return Table(caption=caption, head=head, rows=tuple(lines))
+
+
+def _intervals_place(records: RunRecords) -> str:
+    """Where a reader finds intervals; "" where a study has none yet."""
+    if records.design is None and not records.selection:
+        return ""
+    place = "the other tables" if records.design is None else RunFile.design_markdown.value
+    return f" Intervals that also hold the choice of questions stand in {place}."
 
 
 def _num_questions(records: RunRecords, split: str) -> dict[str, str]:

@@ -15,8 +15,10 @@ from search.report.appendix.methods import (
 )
 from search.report.run_files import RunRecords
 from search.report.sections.data import compute_data_table
+from search.report.sections.sealed_cautions import sealed_cautions
 from search.report.wording import amount, as_mapping, count, is_number
 from search.statistics.verdicts import Verdict
+from search.study.run_dir import RunFile
 
 
 def statements(records: RunRecords, terms: Mapping[str, str]) -> dict[str, str]:
@@ -41,6 +43,8 @@ def statements(records: RunRecords, terms: Mapping[str, str]) -> dict[str, str]:
         "statistics": statistics_sentence(records),
         "prompts": _prompts(records),
         "finding": _finding(records),
+        "by_class": _by_class(records),
+        "by_stratum": _by_stratum(records),
         "limits": _limits(records),
         "compute": _compute(records),
         "availability": (
@@ -129,9 +133,34 @@ def _finding(records: RunRecords) -> str:
     return " ".join(str(finding[name]) for name in ("headline", "detail") if finding.get(name))
 
 
+def _by_class(records: RunRecords) -> str:
+    findings = records.findings or {}
+    told = []
+    if findings.get("classes"):
+        told.append(
+            "Sensitivity and specificity with 95 % intervals, and AUROC, by class on the split "
+            f"{findings.get('split')}: {RunFile.findings}, and on the page."
+        )
+    if not records.trial_classes.empty:
+        told.append(f"Right answers of every trial by class: {RunFile.trial_classes}.")
+    return " ".join(told)
+
+
+def _by_stratum(records: RunRecords) -> str:
+    findings = records.findings or {}
+    columns = dict.fromkeys(str(entry["column"]) for entry in findings.get("strata") or ())
+    if not columns:
+        return ""
+    return (
+        f"Accuracy by {', '.join(columns)} with 95 % intervals on the split {findings.get('split')}: "
+        f"{RunFile.findings}, and on the page."
+    )
+
+
 def _limits(records: RunRecords) -> str:
     selection = records.selection or {}
     told = [str(caution) for caution in as_mapping(selection.get("finding")).get("cautions") or ()]
+    told += sealed_cautions(records.run)
     told += [str(records.run[name]) for name in ("foreign_catalog", "divided_tests") if records.run.get(name)]
     comparisons = selection.get("comparisons") or ()
     open_ended = sum(entry.get("verdict") == Verdict.no_difference_detected for entry in comparisons)

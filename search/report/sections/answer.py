@@ -12,6 +12,7 @@ from search.evidence.finding.finding import read_finding
 from search.report.run_files import RunRecords
 from search.report.scores import compute_trial_heads, compute_trial_scores
 from search.report.sections.design import compute_design_page
+from search.report.sections.sealed_cautions import sealed_cautions
 from search.report.wording import (
     NOT_KNOWN,
     amount,
@@ -312,15 +313,4 @@ def _cautions(records: RunRecords, state: State) -> tuple[str, ...]:
         cautions.append("The best of many noisy scores overstates what a new run would reach; confirm it first.")
     if state == "confirm":
         cautions.append("The sealed questions have not been opened: finalists were compared on these questions.")
-    before = records.run.get("sealed_opened_before")
-    if isinstance(before, int) and before:
-        cautions.append(
-            f"These sealed questions had been opened before by {count(before)} other "
-            f"{'study' if before == 1 else 'studies'}: what was learned from them may have shaped this one."
-        )
-    openings = records.run.get("sealed_openings")
-    if isinstance(openings, int) and openings > 1:
-        cautions.append(
-            f"The sealed questions were opened {openings} times: later figures may be chosen on earlier ones."
-        )
-    return tuple(cautions)
+    return (*cautions, *sealed_cautions(records.run))

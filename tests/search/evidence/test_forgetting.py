@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search.evidence.forgetting import compute_retained, retained_sentence
 from search.evidence.outcomes import Outcomes
-from search.evidence.selection import build_selection
+from search.evidence.selection import SelectionRules, build_selection
 from tests.makers.records import MadeUpStudy
 
 MIX = {"ct-brain-bleed": 60}
@@ -39,9 +39,8 @@ def test_no_loss_says_what_would_have_been_seen() -> None:
 
 def test_the_selections_sentence_carries_it() -> None:
     study = made(0.7)
-    selection = build_selection(
-        study.records, Outcomes(study.load), targets=["ct-lung-nodule"], objective="cg", retained=["us-breast-mass"]
-    )
+    rules = SelectionRules(targets=["ct-lung-nodule"], objective="cg", retained=["us-breast-mass"])
+    selection = build_selection(study.records, Outcomes(study.load), rules)
     assert "better than the untrained backbone" in selection["verdict"]
     assert "It harms what the backbone did before" in selection["verdict"]
     assert [entry["eval_set"] for entry in selection["retained"]] == ["us-breast-mass"]

@@ -12,7 +12,7 @@ import pytest
 from datasets_spec.errors import SpecError, UserError
 from search.evidence.mix_file import load_mix
 from search.evidence.outcomes import Outcomes
-from search.evidence.selection import build_selection, write_selection
+from search.evidence.selection import SelectionRules, build_selection, write_selection
 from search.space.composition import Composition
 from search.study.run_dir import RunDir
 from tests.makers.records import MadeUpStudy
@@ -56,7 +56,8 @@ def study(
 
 def select(made: MadeUpStudy, groups: Mapping[str, str] | None = None, **options: Any) -> dict[str, Any]:
     outcomes = Outcomes(made.load, groups)
-    return build_selection(made.records, outcomes, targets=TARGETS, objective="mean accuracy", **options)
+    rules = SelectionRules(targets=TARGETS, objective="mean accuracy", **options)
+    return build_selection(made.records, outcomes, rules)
 
 
 def means(selection: dict[str, Any], split: str) -> dict[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ from search.evidence.confirmation.training_cost import (
     front_sentence,
 )
 from search.evidence.outcomes import Outcomes
-from search.evidence.selection import build_selection
+from search.evidence.selection import SelectionRules, build_selection
 from search.phases.cheaper import candidate_cost, cheapest_second
 from search.planning.constraints import constraint_lines
 from search.space.candidate import Candidate
@@ -98,14 +98,8 @@ def test_the_front_has_no_trial_that_a_cheaper_one_equals() -> None:
         study.add("search", f"proposal-{num_steps}", {"a": num_steps}, scored, num_steps=num_steps, recipe=recipe)
     front = cost_front(spec_of(), study.records)
     assert [entry["num_passes"] for entry in front] == [640, 1280, 2560]
-    selection = build_selection(
-        study.records,
-        Outcomes(study.load),
-        targets=["ct-lung-nodule"],
-        objective="cg",
-        cheaper_within=5.0,
-        front=front,
-    )
+    rules = SelectionRules(targets=["ct-lung-nodule"], objective="cg", cheaper_within=5.0, front=front)
+    selection = build_selection(study.records, Outcomes(study.load), rules)
     assert selection["arm"] == "finalist-2"
     assert len(selection["front"]) == 3
     assert "Best for their training cost" in selection["verdict"]

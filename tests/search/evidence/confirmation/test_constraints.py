@@ -8,7 +8,7 @@ import pytest
 
 from search.evidence.confirmation.constraints import constraints_sentence
 from search.evidence.outcomes import Outcomes
-from search.evidence.selection import build_selection
+from search.evidence.selection import SelectionRules, build_selection
 from search.study.constraints_section import ConstraintsSection
 from tests.makers.records import MadeUpStudy
 
@@ -35,9 +35,7 @@ def selection(
             study.add("confirm", f"finalist-{rank}", {"ct-brain-bleed": 60 + rank}, scored, seed=seed)
         if sealed:
             study.add("sealed", "finalist-1", MIX, {(TARGET, "sealed"): accuracy - 0.3}, seed=seed)
-    return build_selection(
-        study.records,
-        Outcomes(study.load),
+    rules = SelectionRules(
         targets=[TARGET],
         objective="cg",
         constraints=section,
@@ -45,6 +43,7 @@ def selection(
         no_image={TARGET: 0.5},
         no_image_sealed={} if no_image_sealed is None else {TARGET: no_image_sealed},
     )
+    return build_selection(study.records, Outcomes(study.load), rules)
 
 
 BOTH = ConstraintsSection(no_image_floor=True, most_lost=10.0)

@@ -177,13 +177,15 @@ def test_arms_of_a_design_stand_by_their_names_without_a_mean(records: RunRecord
     table = DesignTable(
         kind="controlled", backbone="phantom", split="confirm", rows=(), scores=(), contrasts=(), marks={}, missing=()
     )
-    designed = replace(records, design=table, trials=trials, selection=None, study={"design": {"kind": "controlled"}})
+    study = {"design": {"kind": "controlled"}}
+    designed = replace(records, design=table, trials=trials, selection=None, findings=None, study=study)
     found = arms_over_seeds(designed, "confirm")
     assert list(found) == ["Untrained", "row-1:related"]
     assert set(found["row-1:related"]) == set(TARGETS)
     text = appendix_texts(designed)[0]
     assert "A fixed design (controlled) was run instead of a search." in text
     assert "on the split sealed" not in text
+    assert "the choice of questions stand in report/design.md" in text
 
 
 def test_many_targets_stand_below_each_other(records: RunRecords, monkeypatch: pytest.MonkeyPatch) -> None:
