@@ -10,8 +10,8 @@ from search.cli.console import print_line, print_table
 from search.designs.registry import build_rows
 from search.designs.table import DesignTable
 from search.designs.wording import CONTRAST_COLUMNS, arm_columns, arm_rows, contrast_rows, notes, pooled_rows
-from search.study.design_section import QUESTIONS
 from search.study.load_study import load_study
+from search.study.sections.design import QUESTIONS
 from search.study.study import row_counts, train_rows
 
 

@@ -17,12 +17,12 @@ from search.planning.facts import PlanFacts, read_facts
 from search.planning.gpu_slot import backbone_bytes, gpu_lines, look_at_rows
 from search.planning.loaded_rows import rows_line
 from search.planning.stages import compute_stages, stage_rows
-from search.study.execution_section import ExecutionSection
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.load_study import load_study
 from search.study.own_keys import own_keys_line
 from search.study.requirements import require_runnable
 from search.study.run_dir import run_dir_of
+from search.study.sections.execution import ExecutionSection
 from search.study.source_rows import source_rows_lines, with_rows
 from search.study.study import Study
 

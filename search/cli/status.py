@@ -9,9 +9,9 @@ from search.cli.console import print_line, print_table
 from search.evidence.timeline import compute_phase_seconds, compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
 from search.statistics.ties import descending
-from search.study.execution_section import ExecutionSection
 from search.study.objective import objective_names, objective_values, own_keys_seen
 from search.study.run_dir import RunDir, read_resolved
+from search.study.sections.execution import ExecutionSection
 from search.study.spec import StudySpec
 from search.vocabulary import Stage, Status
 

@@ -13,7 +13,7 @@ from search.designs.kinds.few_shot import data_efficiency_rows, few_shot_rows
 from search.designs.kinds.observation import observation_rows
 from search.designs.kinds.zero_overlap import zero_overlap_rows
 from search.designs.rows import DesignRow, SubsetPool
-from search.study.design_section import DesignSection
+from search.study.sections.design import DesignSection
 from search.study.study import KeyedStudy
 
 

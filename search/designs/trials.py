@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from search.designs.rows import Arm, DesignRow
 from search.engine.trial_factory import PlannedTrial, TrialFactory
-from search.study.design_section import DesignSection
+from search.study.sections.design import DesignSection
 from search.study.spec import StudySpec
 from search.vocabulary import Stage
 

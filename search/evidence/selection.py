@@ -27,8 +27,8 @@ from search.space.composition import Composition
 from search.statistics.training_noise import SeedVariance
 from search.statistics.verdicts import ALPHA
 from search.statistics.winners_curse import winners_curse
-from search.study.constraints_section import ConstraintsSection
 from search.study.run_dir import RunDir, RunFile
+from search.study.sections.constraints import ConstraintsSection
 from search.vocabulary import COUNTED, Exposure, Stage, Status
 
 

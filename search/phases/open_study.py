@@ -18,11 +18,11 @@ from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
 from search.ledger.records import trials_of
-from search.study.execution_section import ExecutionSection
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.needed_rows import needed_rows
 from search.study.requirements import require_rows
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
+from search.study.sections.execution import ExecutionSection
 from search.study.source_rows import source_rows_lines, with_rows
 from search.study.spec import StudySpec
 from search.study.study import Study

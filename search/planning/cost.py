@@ -10,7 +10,7 @@ from search.evidence.confirmation.racing import FIRST_LOOK
 from search.ledger.records import Record, finished_of
 from search.planning.facts import PlanFacts
 from search.strategies.opening import results_to_begin
-from search.study.design_section import DesignSection
+from search.study.sections.design import DesignSection
 from search.study.spec import StudySpec
 from search.study.study import Study
 from trainers.backbone_spec import PHANTOM

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 from search.seeds import derived_rng
 from search.space.candidate import SearchSpace
-from search.study.confirm_section import ConfirmSection
-from search.study.constraints_section import ConstraintsSection
-from search.study.design_section import DesignSection
-from search.study.execution_section import ExecutionSection
 from search.study.score import ScoreSection
+from search.study.sections.confirm import ConfirmSection
+from search.study.sections.constraints import ConstraintsSection
+from search.study.sections.design import DesignSection
+from search.study.sections.execution import ExecutionSection
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 

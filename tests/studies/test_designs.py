@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from search.designs.files import read_design
-from search.study.design_section import DESIGN_KINDS, DesignKind
 from search.study.run_dir import RunDir
+from search.study.sections.design import DESIGN_KINDS, DesignKind
 from tests.studies.tiny_study import SOURCES, TARGET, recombine, trial_records, write_study
 
 pytestmark = pytest.mark.ray

@@ -9,7 +9,7 @@ from search.designs.published.lookup import published_controlled, published_thre
 from search.designs.rows import RELATED, Arm, DesignRow, SubsetPool, arms_with_control, contrasts_of
 from search.seeds import derived_rng
 from search.space.composition import Composition
-from search.study.design_section import DesignSection, Direction
+from search.study.sections.design import DesignSection, Direction
 
 # What the first and the second source share with the target, beside nothing else, in each direction.
 ELEMENTS: dict[Direction, tuple[tuple[str, ...], tuple[str, ...]]] = {

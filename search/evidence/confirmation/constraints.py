@@ -9,7 +9,7 @@ from typing import Any
 from search.evidence.confirmation.comparisons import MEAN, SplitEvidence
 from search.evidence.confirmation.training_cost import ROUNDING
 from search.statistics.verdicts import ALPHA
-from search.study.constraints_section import ConstraintsSection
+from search.study.sections.constraints import ConstraintsSection
 
 
 class Kept(StrEnum):

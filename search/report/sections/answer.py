@@ -27,7 +27,7 @@ from search.report.wording import (
     points,
 )
 from search.statistics.ties import index_of_largest
-from search.study.design_section import QUESTIONS, DesignKind
+from search.study.sections.design import QUESTIONS, DesignKind
 from search.vocabulary import Exposure
 
 State = Literal["sealed", "confirm", "search", "nothing", "design"]

@@ -19,7 +19,7 @@ from search.designs.kinds.observation import observation_rows
 from search.designs.kinds.zero_overlap import zero_overlap_rows
 from search.designs.registry import build_rows
 from search.designs.rows import SubsetPool
-from search.study.design_section import DIRECTIONS, DesignSection, Direction
+from search.study.sections.design import DIRECTIONS, DesignSection, Direction
 from tests.makers.study_fixture import open_study
 
 PHANTOM = {f"{m}-{a}-{t}": Key(modality=m, area=a, task=t) for m in MODALITIES for a in AREAS for t in TASKS}

@@ -9,7 +9,7 @@ import pytest
 
 from datasets_spec.errors import UserError
 from search.engine import setup
-from search.study.execution_section import ExecutionSection
+from search.study.sections.execution import ExecutionSection
 from trainers.executors.resources import TrialResources
 from trainers.rows import encoded_blocks
 from trainers.rows.kept_features import FeaturesNotKeptError

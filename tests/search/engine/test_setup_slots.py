@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from search.engine.setup import slots_of
 from search.engine.study_run import OpenStudy
-from search.study.execution_section import ExecutionSection
+from search.study.sections.execution import ExecutionSection
 from trainers.executors.resources import TrialResources, worker_resources
 
 USUAL = TrialResources(cpus_per_worker=4, gpus_per_worker=1)

@@ -16,8 +16,8 @@ from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
 from search.phases.sealed import FILE, _scored, earlier_openings, note_opening, open_sealed
-from search.study.execution_section import ExecutionSection
 from search.study.run_dir import RunDir
+from search.study.sections.execution import ExecutionSection
 from search.vocabulary import Stage
 from tests.makers.s3_server import S3Server
 from tests.makers.study_fixture import evaluations_of, make_factory, open_study, plan_trial, trial_result, write_store

@@ -9,7 +9,7 @@ import pytest
 from search.evidence.confirmation.constraints import constraints_sentence
 from search.evidence.outcomes import Outcomes
 from search.evidence.selection import SelectionRules, build_selection
-from search.study.constraints_section import ConstraintsSection
+from search.study.sections.constraints import ConstraintsSection
 from tests.makers.records import MadeUpStudy
 
 TARGET, OTHER = "ct-lung-nodule", "us-breast-mass"

@@ -10,8 +10,8 @@ from search.cli.plan import cost_note
 from search.cli.status import cost_line
 from search.planning.cost import compute_plan
 from search.planning.facts import read_facts
-from search.study.execution_section import ExecutionSection
 from search.study.run_dir import RunDir
+from search.study.sections.execution import ExecutionSection
 from tests.makers.study_fixture import open_study
 
 MIXED: dict[str, Any] = {

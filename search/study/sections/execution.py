@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from search.study.slot_prices import slot_price
+from search.study.sections.slot_prices import slot_price
 
 
 class SlotShape(BaseModel):
