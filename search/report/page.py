@@ -123,6 +123,16 @@ def render_page(
     )
 
 
+def compute_downloads(records: RunRecords) -> dict[str, str]:
+    """What the page offers as CSV, by name; a column has the numbers, rounded, that it has in the file beside the page.
+
+    Args:
+        records: A run's files.
+    """
+    trials = records.trials.assign(accuracy=records.trials["recorded_accuracy"])
+    return {"transfer.csv": csv_text(records.transfer), "trials.csv": csv_text(trials[[*SCORE_COLUMNS]])}
+
+
 def _behaviour() -> str:
     """The scripts as one, so that none of their names is seen from outside."""
     folder = files("search.report") / "templates" / "scripts"
@@ -141,16 +151,6 @@ def _packed(
         "library": packed_json(library),
         "downloads": packed_json(compute_downloads(records)),
     }
-
-
-def compute_downloads(records: RunRecords) -> dict[str, str]:
-    """What the page offers as CSV, by name; a column has the numbers, rounded, that it has in the file beside the page.
-
-    Args:
-        records: A run's files.
-    """
-    trials = records.trials.assign(accuracy=records.trials["recorded_accuracy"])
-    return {"transfer.csv": csv_text(records.transfer), "trials.csv": csv_text(trials[[*SCORE_COLUMNS]])}
 
 
 def _singles(records: RunRecords) -> dict[str, list[str]]:

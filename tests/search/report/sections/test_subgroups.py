@@ -6,12 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from search.evidence.groups.class_results import num_groups
 from search.report.figures.forest import compute_effect_rows
 from search.report.figures.reliability import compute_reliability
 from search.report.run_files import RunRecords, load_run
 from search.report.sections.answer import compute_answer
 from search.report.sections.effects import compute_effect_table
-from search.report.sections.subgroups import compute_finding_tables
+from search.report.sections.subgroups import (
+    CLASS_COLUMNS,
+    RELIABILITY_COLUMNS,
+    STRATUM_COLUMNS,
+    compute_finding_tables,
+)
 from search.report.write import write_report
 from search.study.run_dir import RunDir
 from tests.search.report.fixture_run import write_run
@@ -54,6 +60,14 @@ def test_bins_of_the_reliability_curve_say_their_n(records: RunRecords) -> None:
     assert curve.eval_sets[0] == "all together"
     assert (~curve.rows["told"]).sum() == 4
     assert compute_reliability(replace(records, findings=None)).rows.empty
+
+
+def test_images_are_not_called_patients() -> None:
+    """Where patients are unknown a cluster is a shared image, or a question alone."""
+    for columns in (CLASS_COLUMNS, STRATUM_COLUMNS, RELIABILITY_COLUMNS):
+        assert columns[-1] == "clusters"
+        assert "patients" not in columns
+    assert num_groups(["a", "b", "c", "d"], {"a": "image 1", "b": "image 1"}) == 3
 
 
 def test_effects_are_ordered_and_their_words_are_not_claims(records: RunRecords) -> None:
