@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from search.report.figures.figure import Figure
 from search.report.figures.heatmap import TransferHeatmap
 from search.report.run_files import RunRecords
-from search.report.scores import compute_trial_heads
 from search.report.sections.answer import compute_answer
 from search.report.sections.best_sources import BEST_COLUMNS, compute_best_sources
 from search.report.sections.blind import compute_blind
+from search.report.sections.cell_trials import compute_cell_trials
 from search.report.sections.data import compute_data_table
 from search.report.sections.design import compute_design_page
 from search.report.sections.effects import EFFECT_COLUMNS, compute_effect_table
@@ -31,7 +31,7 @@ from search.report.sections.subgroups import (
 )
 from search.report.sections.time_use import compute_time_use
 from search.report.sections.trial_details import TrialDetails, compute_trial_details
-from search.report.sections.trials import SHORT_ID, TrialTable
+from search.report.sections.trials import TrialTable
 from search.report.self_contained import (
     chart_library,
     content_security_policy,
@@ -39,8 +39,6 @@ from search.report.self_contained import (
     mark_commands,
     packed_json,
 )
-from search.report.wording import as_mapping
-from search.vocabulary import Stage
 
 # A table of 53 x 53 cells would be 1.5 MB of the page; the packed CSV holds them all in a tenth of that.
 MAX_TABLE_CELLS = 600
@@ -73,12 +71,28 @@ def render_page(
     Returns:
         HTML.
     """
-    templates = files("search.report") / "templates"
-    style = (templates / "page.css").read_text(encoding="utf-8")
     has_scripts = drawings is None
     details = compute_trial_details(records, [row.train_id.sort_key for row in trial_table.listed])
     library = chart_library() if has_scripts and any(figure.draw for figure in figures.values()) else ""
     behaviour = _behaviour() if has_scripts else ""
+    # The scripts are files of this package; nothing of a study is in them.
+    return _template().render(
+        has_scripts=has_scripts,
+        behaviour=Markup(behaviour),
+        policy=content_security_policy([text for text in (library, behaviour) if text]),
+        packed=_packed(records, figures, details, library) if has_scripts else {},
+        figures=figures,
+        drawings={name: Markup(svg) for name, svg in (drawings or {}).items()},
+        trials=trial_table,
+        details={} if has_scripts else details.for_flat_page(),
+        are_details_cut=not has_scripts and details.is_long,
+        **_matrix(heatmap, MAX_TABLE_CELLS if has_scripts else None),
+        **_sections(records),
+    )
+
+
+def _template() -> Template:
+    """The page's template, with its style: a file of this package, in which nothing of a study is."""
     environment = Environment(
         loader=PackageLoader("search.report"),
         autoescape=True,
@@ -87,40 +101,44 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters["commands"] = mark_commands
-    return environment.get_template("page.html.j2").render(
-        records=records,
-        answer=compute_answer(records),
-        figures=figures,
-        drawings={name: Markup(svg) for name, svg in (drawings or {}).items()},
-        details={} if has_scripts else details.for_flat_page(),
-        packed=_packed(records, figures, details, library) if has_scripts else {},
-        transfer=_ordered_cells(heatmap, MAX_TABLE_CELLS if has_scripts else None),
-        sources=heatmap.sources,
-        target_names=heatmap.targets,
-        best_sources=compute_best_sources(heatmap),
-        best_columns=BEST_COLUMNS,
-        trials=trial_table,
-        data=compute_data_table(records),
-        blind=compute_blind(records),
-        beside={row.name: row for row in compute_blind(records)},
-        free_answers=compute_free_answers(records),
-        time=compute_time_use(records),
-        design=compute_design_page(records.design),
-        findings=compute_finding_tables(records),
-        effects=compute_effect_table(records),
-        effect_columns=EFFECT_COLUMNS,
-        finding_columns={
+    style = (files("search.report") / "templates" / "page.css").read_text(encoding="utf-8")
+    return environment.get_template("page.html.j2", globals={"style": Markup(style)})
+
+
+def _matrix(heatmap: TransferHeatmap, most_cells: int | None) -> dict[str, Any]:
+    """What is said of the transfer matrix beside its picture."""
+    return {
+        "transfer": _ordered_cells(heatmap, most_cells),
+        "sources": heatmap.sources,
+        "target_names": heatmap.targets,
+        "best_sources": compute_best_sources(heatmap),
+        "best_columns": BEST_COLUMNS,
+    }
+
+
+def _sections(records: RunRecords) -> dict[str, Any]:
+    """What follows from a run's files alone."""
+    blind = compute_blind(records)
+    return {
+        "records": records,
+        "answer": compute_answer(records),
+        "data": compute_data_table(records),
+        "blind": blind,
+        "beside": {row.name: row for row in blind},
+        "free_answers": compute_free_answers(records),
+        "time": compute_time_use(records),
+        "design": compute_design_page(records.design),
+        "findings": compute_finding_tables(records),
+        "effects": compute_effect_table(records),
+        "effect_columns": EFFECT_COLUMNS,
+        "finding_columns": {
             "classes": CLASS_COLUMNS,
             "strata": STRATUM_COLUMNS,
             "retained": RETAINED_COLUMNS,
             "reliability": RELIABILITY_COLUMNS,
         },
-        provenance=compute_provenance(records),
-        # These texts are files of this package; nothing of a study is in them.
-        behaviour=Markup(behaviour),
-        style=Markup(style),
-        policy=content_security_policy([text for text in (library, behaviour) if text]),
-    )
+        "provenance": compute_provenance(records),
+    }
 
 
 def compute_downloads(records: RunRecords) -> dict[str, str]:
@@ -146,21 +164,11 @@ def _packed(
     """What the scripts read."""
     specs: dict[str, Any] = {name: figure.spec("container") for name, figure in figures.items() if figure.draw}
     return {
-        "charts": packed_json(specs | {"singles": _singles(records)}),
+        "charts": packed_json(specs | {"singles": compute_cell_trials(records)}),
         "trials": packed_json(details.as_json()),
         "library": packed_json(library),
         "downloads": packed_json(compute_downloads(records)),
     }
-
-
-def _singles(records: RunRecords) -> dict[str, list[str]]:
-    """The trials of each source alone, by the short identity that their rows have."""
-    heads = compute_trial_heads(records.trials)
-    found: dict[str, list[str]] = {}
-    for train_id, head in heads[heads["stage"] == Stage.single].iterrows():
-        for source in as_mapping(head["composition"]):
-            found.setdefault(source, []).append(str(train_id)[:SHORT_ID])
-    return found
 
 
 def _ordered_cells(heatmap: TransferHeatmap, most: int | None) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from datasets_spec.atomic import replace_file, replace_text
 from search.report.appendix.appendix import appendix_texts
-from search.report.drawings import draw_pdf, draw_svg, inline_svg
 from search.report.figures.all_figures import build_figures
+from search.report.figures.drawings import draw_pdf, draw_svg, inline_svg
 from search.report.figures.figure import Figure
 from search.report.figures.heatmap import compute_transfer_heatmap
 from search.report.page import render_page

@@ -30,6 +30,21 @@ IS_DONE = (
 )
 START_LIMIT_S = 60.0
 DRAW_LIMIT_S = 60.0
+WAIT_LIMIT_S = 30.0  # for one thing on a page that is drawn; below the limit of an answer
+
+
+def until(condition: str) -> str:
+    """A statement for an asynchronous function in a page: goes on once a condition holds, as `visit_page` does.
+
+    Args:
+        condition: JavaScript.
+    """
+    complaint = json.dumps(f"not so in {WAIT_LIMIT_S} s: {condition}")
+    return (
+        f"for (const start = performance.now(); !({condition});) {{"
+        f" if (performance.now() - start > {1000 * WAIT_LIMIT_S}) throw new Error({complaint});"
+        " await new Promise(r => setTimeout(r, 20)); } "
+    )
 
 
 def find_chromium() -> str | None:

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datasets_spec.atomic import replace_file
-from datasets_spec.canonical import canonical_json
 from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
 from search.evidence.matrix.best_sources import SourceStanding, compare_with_best
 from search.evidence.matrix.noise import MatrixNoise, matrix_noise
+from search.evidence.matrix.single_sources import singles_by_source
 from search.evidence.matrix.verdicts import CellContrast, JudgedCell, matrix_verdicts
 from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.evidence.spreadsheet import safe_cell
 from search.ledger.records import Record, control_arm, of_arm, scored_on, training_size, trials_of
 from search.seeds import derived_seed
 from search.statistics.ties import is_rounding
-from search.vocabulary import Estimator, Exposure, Stage, Status
+from search.vocabulary import Estimator, Exposure, Stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,10 +46,10 @@ def compute_transfer(
 ) -> pd.DataFrame:
     """Gain and CG gain of each source for each target, estimated from trials on that source alone.
 
-    A source with trials of several sizes or recipes is shown with those of most seeds, then of most samples.
-    Controls are matched by number of samples, steps and recipe. Cells are paired by question; their intervals and
-    tests hold the chance of questions and of training seeds (`paired_difference`), the latter as the study's repeated
-    trainings show it (`matrix_noise`). Where none was repeated a cell has no interval and claims nothing.
+    Of a source with trials of several sizes or recipes those of one are taken (`singles_by_source`). Controls are
+    matched by number of samples, steps and recipe. Cells are paired by question; their intervals and tests hold the
+    chance of questions and of training seeds (`paired_difference`), the latter as the study's repeated trainings show
+    it (`matrix_noise`). Where none was repeated a cell has no interval and claims nothing.
 
     Args:
         records: the ledger's records.
@@ -73,16 +73,10 @@ def compute_transfer(
     """
     trials = trials_of(records)
     noise = {target: matrix_noise(trials, outcomes, target, split) for target in targets}
-    cells = []
-    for source, singles in sorted(_singles_by_source(trials).items()):
-        for target in targets:
-            arm = outcomes.of_arm(singles, target, split)
-            if arm is not None:
-                shared = shared_elements(subset_keys[source], subset_keys[target], task_map)
-                exposure = next(e["exposure"] for r in singles if (e := scored_on(r, target, split)) is not None)
-                place = {"source": source, "target": target, "shared_elements": "+".join(shared), "split": split}
-                place["exposure"] = exposure
-                cells.append(_cell(trials, outcomes, arm, singles[0], place, noise[target], seed))
+    measured = _Measured(trials, outcomes, noise, subset_keys, task_map, split, seed)
+    by_source = sorted(singles_by_source(trials).items())
+    places = ((source, singles, target) for source, singles in by_source for target in targets)
+    cells = [cell for place in places if (cell := measured.cell(*place)) is not None]
     return _judged_frame(cells, _standings(cells, outcomes, noise, seed))
 
 
@@ -97,25 +91,34 @@ class _Cell(NamedTuple):
     to_baseline: CellContrast | None
 
 
-def _cell(
-    trials: Sequence[Record],
-    outcomes: Outcomes,
-    arm: ArmOutcomes,
-    single: Record,
-    place: dict[str, Any],
-    noise: MatrixNoise,
-    seed: int,
-) -> _Cell:
-    """A source's outcomes on a target, beside its controls and the baseline."""
-    target, split = place["target"], place["split"]
-    control = outcomes.of_arm(_matched_control(trials, single, target), target, split)
-    baseline = outcomes.of_arm(_baseline(trials), target, split)
-    pair_seed = derived_seed(seed, "transfer", place["source"], target, split)
-    to_control, to_baseline = (
-        None if other is None else _contrast(outcomes, arm, other, target, noise, pair_seed)
-        for other in (control, baseline)
-    )
-    return _Cell(place, arm, control, baseline, to_control, to_baseline)
+class _Measured(NamedTuple):
+    """What was measured on a split, and how it is compared."""
+
+    trials: Sequence[Record]
+    outcomes: Outcomes
+    noise: Mapping[str, MatrixNoise]
+    subset_keys: Mapping[str, Key]
+    task_map: TaskMap
+    split: str
+    seed: int
+
+    def cell(self, source: str, singles: Sequence[Record], target: str) -> _Cell | None:
+        """None where the source's trials were not scored on the target."""
+        split = self.split
+        arm = self.outcomes.of_arm(singles, target, split)
+        if arm is None:
+            return None
+        control = self.outcomes.of_arm(_matched_control(self.trials, singles[0], target), target, split)
+        baseline = self.outcomes.of_arm(_baseline(self.trials), target, split)
+        pair_seed = derived_seed(self.seed, "transfer", source, target, split)
+        to_control, to_baseline = (
+            None if other is None else _contrast(self.outcomes, arm, other, target, self.noise[target], pair_seed)
+            for other in (control, baseline)
+        )
+        shared = shared_elements(self.subset_keys[source], self.subset_keys[target], self.task_map)
+        place = {"source": source, "target": target, "shared_elements": "+".join(shared), "split": split}
+        exposure = next(e["exposure"] for r in singles if (e := scored_on(r, target, split)) is not None)
+        return _Cell(place | {"exposure": exposure}, arm, control, baseline, to_control, to_baseline)
 
 
 def _judged_frame(cells: Sequence[_Cell], standings: Mapping[tuple[str, str], SourceStanding]) -> pd.DataFrame:
@@ -175,20 +178,6 @@ def _standing(found: SourceStanding | None) -> dict[str, Any]:
         "behind_best": found.behind_best,
         "behind_best_p_value": found.p_value,
     }
-
-
-def _singles_by_source(trials: Sequence[Record]) -> dict[str, list[Record]]:
-    """The finished single-source trials of each source, of one size and recipe."""
-    by_size: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
-    for record in trials:
-        composition = record.get("composition") or {}
-        if record["stage"] == Stage.single and record["status"] == Status.finished and len(composition) == 1:
-            by_size[next(iter(composition))][canonical_json(training_size(record))].append(record)
-
-    def evidence(size: tuple[str, list[Record]]) -> tuple[int, int, str]:
-        return len({record["seed"] for record in size[1]}), size[1][0]["num_train_samples"], size[0]
-
-    return {source: max(sizes.items(), key=evidence)[1] for source, sizes in by_size.items()}
 
 
 def _matched_control(trials: Sequence[Record], single: Record, target: str) -> list[Record]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from search.evidence.matrix.best_sources import Standing
@@ -12,6 +12,7 @@ from search.report.figures.theme import DIVERGING, INK, ChartWidth
 
 if TYPE_CHECKING:
     import altair as alt
+    import pandas as pd
 
 # Names of more columns than this are written upright.
 MAX_LEVEL_NAMES = 6
@@ -44,8 +45,23 @@ def draw_transfer_heatmap(heatmap: TransferHeatmap, *, width: ChartWidth) -> alt
     cells = heatmap.cells.assign(
         row=heatmap.cells["source"].map(starred), column=heatmap.cells["target"].map(column_names)
     )
+    base = _places(cells, heatmap, starred, column_names)
+    has_numbers = len(cells) <= MAX_CELLS_WITH_TEXT
+    layers = [_squares(base, is_read_aloud=has_numbers), *([_numbers(base)] if has_numbers else [])]
+    step = 28 if has_numbers else 14
+    limit = alt.param(name="limit", expr=f"indexof(measure, 'way') >= 0 ? {heatmap.way_limit} : {heatmap.limit}")
+    chart = alt.layer(*layers).add_params(measure, shares, limit)
+    return chart.properties(width=width, height=step * len(heatmap.sources))
+
+
+def _places(
+    cells: pd.DataFrame, heatmap: TransferHeatmap, row_names: Mapping[str, str], column_names: Mapping[str, str]
+) -> alt.Chart:
+    """Where cells stand, and what of them is shown: all that squares and numbers share."""
+    import altair as alt
+
     few = len(heatmap.targets) <= MAX_LEVEL_NAMES
-    base = (
+    base: alt.Chart = (
         alt.Chart(cells)
         .transform_calculate(
             value="datum[measure]",
@@ -63,11 +79,17 @@ def draw_transfer_heatmap(heatmap: TransferHeatmap, *, width: ChartWidth) -> alt
                 labelPadding=4 + LABEL_LINE_PX * max(name.count("\n") for name in column_names.values()),
                 labelOverlap=False,
             ),
-            y=alt.Y("row:N", sort=[starred[name] for name in heatmap.sources], title=None).axis(labelLimit=170),
+            y=alt.Y("row:N", sort=[row_names[name] for name in heatmap.sources], title=None).axis(labelLimit=170),
             opacity=alt.condition("datum.meant", alt.value(1), alt.value(0.04)),
         )
     )
-    squares = base.mark_rect(stroke=INK, cursor="pointer", aria=len(cells) <= MAX_CELLS_WITH_TEXT).encode(
+    return base
+
+
+def _squares(base: alt.Chart, *, is_read_aloud: bool) -> alt.Chart:
+    import altair as alt
+
+    squares: alt.Chart = base.mark_rect(stroke=INK, cursor="pointer", aria=is_read_aloud).encode(
         fillOpacity=alt.condition("datum.clear", alt.value(1), alt.value(0.3)),
         strokeOpacity=alt.condition(f"datum.standing == '{Standing.best}'", alt.value(1), alt.value(0.25)),
         strokeWidth=alt.condition(f"datum.standing == '{Standing.best}'", alt.value(2), alt.value(1)),
@@ -76,24 +98,23 @@ def draw_transfer_heatmap(heatmap: TransferHeatmap, *, width: ChartWidth) -> alt
         .legend(orient="bottom", gradientLength=160, direction="horizontal"),
         tooltip=_tooltip(),
     )
-    layers = [squares]
-    if len(cells) <= MAX_CELLS_WITH_TEXT:
-        strong = f"datum.clear && abs(datum.value) > {WHITE_TEXT_FROM} * limit"
-        layers.append(
-            base.mark_text(fontSize=12).encode(
-                text="label:N",
-                opacity=alt.condition("datum.meant", alt.value(1), alt.value(0)),
-                color=alt.when(strong)
-                .then(alt.value("#ffffff"))
-                .when("datum.clear")
-                .then(alt.value("#1b1f24"))
-                .otherwise(alt.value(INK)),
-            )
-        )
-    step = 28 if len(cells) <= MAX_CELLS_WITH_TEXT else 14
-    limit = alt.param(name="limit", expr=f"indexof(measure, 'way') >= 0 ? {heatmap.way_limit} : {heatmap.limit}")
-    chart = alt.layer(*layers).add_params(measure, shares, limit)
-    return chart.properties(width=width, height=step * len(heatmap.sources))
+    return squares
+
+
+def _numbers(base: alt.Chart) -> alt.Chart:
+    import altair as alt
+
+    strong = f"datum.clear && abs(datum.value) > {WHITE_TEXT_FROM} * limit"
+    numbers: alt.Chart = base.mark_text(fontSize=12).encode(
+        text="label:N",
+        opacity=alt.condition("datum.meant", alt.value(1), alt.value(0)),
+        color=alt.when(strong)
+        .then(alt.value("#ffffff"))
+        .when("datum.clear")
+        .then(alt.value("#1b1f24"))
+        .otherwise(alt.value(INK)),
+    )
+    return numbers
 
 
 def _controls(heatmap: TransferHeatmap) -> tuple[alt.Parameter, alt.Parameter]:

@@ -16,7 +16,7 @@ from search.report.wording import NOT_KNOWN, as_mapping, count, interval, key_te
 from search.vocabulary import Stage
 
 # A page without scripts holds every opened row as elements: above this many lines it leaves scores and classes to the
-# tables beside it.
+# tables beside it, and says so.
 MAX_FLAT_LINES = 6000
 
 
@@ -52,9 +52,14 @@ class TrialDetails:
             },
         }
 
+    @property
+    def is_long(self) -> bool:
+        """Whether a page without scripts cannot hold them all."""
+        return self.num_lines > MAX_FLAT_LINES
+
     def for_flat_page(self) -> Mapping[str, tuple[DetailTable, ...]]:
         """Those of a page without scripts: composition, recipe and rungs alone where all would be too long to mail."""
-        if self.num_lines <= MAX_FLAT_LINES:
+        if not self.is_long:
             return self.tables
         return {
             train_id: tuple(table for table in tables if table.title not in ("Scores", "Right answers by class"))

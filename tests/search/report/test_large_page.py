@@ -8,7 +8,7 @@ import pytest
 
 from search.report.write import write_report
 from search.study.run_dir import RunDir
-from tests.makers.chromium import find_chromium, visit_page
+from tests.makers.chromium import find_chromium, until, visit_page
 from tests.search.report.fixture_large import NUM, write_large_run
 
 MEBIBYTE = 2**20
@@ -26,8 +26,9 @@ def test_a_large_page_is_small_and_works(tmp_path: Path) -> None:
     cells = "document.querySelectorAll('[data-chart=transfer] svg .mark-rect.role-mark path').length"
     press = (
         "(async () => { const row = document.querySelector('#all-trials tr[data-trial]:nth-child(3)');"
-        " row.querySelector('.opener').click(); await new Promise(r => setTimeout(r, 500));"
-        " return row.nextElementSibling.querySelectorAll('tbody tr').length; })()"
+        " row.querySelector('.opener').click();"
+        + until("row.nextElementSibling.querySelector('tbody tr')")
+        + "return row.nextElementSibling.querySelectorAll('tbody tr').length; })()"
     )
     evidence = "document.querySelectorAll('#evidence-cell dd').length"
     for width_px in (360, 1280):

@@ -8,7 +8,7 @@ import pytest
 
 from search.report.write import write_report
 from search.study.run_dir import RunDir
-from tests.makers.chromium import find_chromium, visit_page
+from tests.makers.chromium import find_chromium, until, visit_page
 from tests.search.report.fixture_run import write_run
 from tests.search.report.test_write import HOSTILE, REASONS
 
@@ -62,8 +62,9 @@ def test_the_switch_changes_the_heatmap(page: Path) -> None:
         "[...document.querySelectorAll('[data-chart=transfer] svg .mark-text.role-mark text')].map(e => e.textContent)"
     )
     choose = (
-        "(async () => { document.querySelector('[data-chart=transfer] input[value=gain]').click();"
-        " await new Promise(r => setTimeout(r, 500)); })()"
+        f"(async () => {{ const told = () => {labels}.join(); const before = told();"
+        " document.querySelector('[data-chart=transfer] input[value=gain]').click();"
+        f" {until('told() !== before')} }})()"
     )
     before, _, after = visit_page(page, width_px=1280, expressions=[labels, choose, labels]).values
     assert len(before) == len(after) == 24

@@ -4,7 +4,8 @@ const chosenTarget = document.getElementById("evidence-target");
 
 function describeCell(cell) {
   const measure = (name) => `${cell[`${name}_text`]} points (interval ${cell[`${name}_interval`]}; ${cell[`${name}_verdict`]})`;
-  const standing = cell.standing.startsWith("best") ? cell.standing : `${cell.standing} (${cell.behind} points less right)`;
+  const behind = cell.standing.startsWith("best") ? "" : ` (${cell.behind} points less right)`;
+  const ways = [["cg_way", "CG gain"], ["way", "gain"]].filter(([name]) => cell[name] !== null);
   return [
     ["shared elements", cell.shared],
     ["accuracy after training on the source alone", cell.accuracy],
@@ -12,8 +13,9 @@ function describeCell(cell) {
     ["matched control", cell.control],
     ...(cell.cg_gain === null ? [] : [["CG gain", measure("cg_gain")]]),
     ["gain", measure("gain")],
-    ["share of the way to perfect", `${cell.cg_way_text} % of CG gain, ${cell.way_text} % of gain`],
-    ["among the sources of this target", standing],
+    ["share of the way to perfect", ways.map(([name, of]) => `${cell[`${name}_text`]} % of ${of}`).join(", ") || "–"],
+    // What trained on the target's own key stands nowhere among them.
+    ...(cell.standing === "–" ? [] : [["among the sources of this target", cell.standing + behind]]),
     ["questions (n)", String(cell.n ?? "–")],
     ["seeds", String(cell.seeds ?? "–")],
     ["estimator", cell.estimator],
@@ -34,7 +36,9 @@ async function showEvidence() {
   for (const [name, value] of describeCell(cell)) list.append(makeElement("dt", name), makeElement("dd", value));
   const trials = makeElement("p", "Trials: ", { class: "note" });
   for (const id of charts.singles[cell.source] ?? []) {
-    trials.append(makeElement("a", id, { href: `#trial-${id}`, class: "code" }), " ");
+    const hasRow = document.getElementById(`trial-${id}`) !== null; // of very many trials not all have one
+    const attributes = hasRow ? { class: "code", href: `#trial-${id}` } : { class: "code" };
+    trials.append(makeElement(hasRow ? "a" : "span", id, attributes), " ");
   }
   place.replaceChildren(list, trials);
 }

@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 import re
 
-from search.report.drawings import FIGURE_WIDTH_PX
 from search.report.figures.all_figures import build_figures
+from search.report.figures.drawings import FIGURE_WIDTH_PX
 from search.report.run_files import RunRecords
 
 
