@@ -12,13 +12,14 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from search.evidence.explain.effects import COVERAGE_IN_PRACTICE
 from search.report.wording import duration
 from search.study.run_dir import RunDir
 
 NUMBER = re.compile(r"(?<![\w.,#-])[−+-]?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w])")
 HIDDEN = {"script", "style", "title"}
 # Numbers of our own sentences, which no study decides: levels, powers, thresholds, lengths.
-OF_SENTENCES = {"95", "80", "0.001", "0.5", "0", "1", "5", "10", "100"}
+OF_SENTENCES = {"95", "80", "0.001", "0.5", "0", "1", "5", "10", "100", *NUMBER.findall(COVERAGE_IN_PRACTICE)}
 
 
 class _Text(HTMLParser):
