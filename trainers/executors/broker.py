@@ -50,6 +50,7 @@ class Lease:
     work: Work
     heard_at: float
     training_since: float | None = None  # None while it loads, scores or writes
+    ended: set[str] = field(default_factory=set)  # train_ids whose end was told: who asks again is not answered by it
 
 
 @dataclass(kw_only=True, slots=True)
@@ -94,7 +95,9 @@ class Broker:
         early = self._early.pop(work.ticket, [])
         ended = {event["train_id"] for event in early if "ended" in event}
         self._tickets[work.ticket] = _Ticket(open=set(work.specs) - ended, events=deque(early))
-        held = {train_id for lease in self._leases.values() for train_id in lease.work.specs}
+        held = {
+            train_id for lease in self._leases.values() for train_id in lease.work.specs if train_id not in lease.ended
+        }
         left = {train_id: spec for train_id, spec in work.specs.items() if train_id not in held | ended}
         if left:
             self._waiting.append(replace(work, specs=left))
@@ -174,6 +177,9 @@ class Broker:
     def report(self, ticket: str, event: Mapping[str, Any]) -> None:
         """Pass something on to whoever waits for the trial; an event with `ended` is its last."""
         # A trial may have been asked for again, under another ticket, while a slot already had it.
+        for lease in self._leases.values():
+            if "ended" in event and lease.work.ticket == ticket:
+                lease.ended.add(event["train_id"])
         waiting = [state for state in self._tickets.values() if event["train_id"] in state.open]
         if not waiting:  # the slot is older than this broker, and faster than who submits again
             self._early.setdefault(ticket, []).append(dict(event))

@@ -12,6 +12,7 @@ import pytest
 from datasets_spec.store.store import open_store
 from search.evidence.blind import no_image_shares
 from search.evidence.inputs.recorded_study import read_recorded, record_study
+from search.evidence.selection import SelectionRules
 from search.results import compute_results
 from search.study.run_dir import RunDir
 from search.study.spec import StudySpec
@@ -36,17 +37,18 @@ def test_abilities_are_kept_by_constraints_only_and_floors_of_sealed_are_its_own
     study, run_dir = replace(finished[0], spec=StudySpec.model_validate(changed(WANTED))), RunDir(tmp_path / "run")
     shutil.copytree(finished[1].root, run_dir.root)
     record_study(study, open_store(study.store_dir), run_dir, run_dir.read_records())
-    asked: dict[str, Any] = {}
+    asked: list[SelectionRules] = []
 
-    def build_selection(*args: Any, **options: Any) -> None:
-        asked.update(options)
+    def build_selection(records: Any, outcomes: Any, rules: SelectionRules) -> None:
+        asked.append(rules)
         raise AskedError
 
     monkeypatch.setattr(compute_results, "build_selection", build_selection)
     recorded = read_recorded(run_dir)
     with pytest.raises(AskedError):
         compute_results.compute_results(recorded, run_dir)
-    assert asked["retained"] == ("us-heart",)
-    assert asked["kept_sets"] == ("mr-brain-time", "us-heart")
-    assert asked["no_image_sealed"] == no_image_shares(recorded.facts.blind_sealed)
-    assert set(asked["no_image_sealed"]) == {"mr-lung", "mr-brain-time"}
+    (rules,) = asked
+    assert rules.retained == ("us-heart",)
+    assert rules.kept_sets == ("mr-brain-time", "us-heart")
+    assert rules.no_image_sealed == no_image_shares(recorded.facts.blind_sealed)
+    assert set(rules.no_image_sealed) == {"mr-lung", "mr-brain-time"}

@@ -56,6 +56,17 @@ def test_work_goes_to_the_first_that_asks_and_comes_back_as_events() -> None:
     assert at.held() == {}
 
 
+def test_a_trial_that_is_asked_for_between_its_end_and_its_slots_last_word_is_queued() -> None:
+    at = broker("a")
+    at.submit(work("t", "x"))
+    held = leased(at, "a")
+    end(at, held, "x")
+    assert at.events("t") == ([{"train_id": "x", "ended": "finished"}], True)
+    at.submit(work("again", "x"))  # nobody will tell this end once more
+    at.finish("a", held)
+    assert leased(at, "a").ticket == "again"
+
+
 def test_trials_of_a_dead_process_are_tried_again_alone_and_first() -> None:
     at = broker("a")
     at.submit(work("t", "x", "y", "z"))
