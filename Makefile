@@ -67,6 +67,7 @@ test-mlflow: install ## `tracking: mlflow` with MLflow's real client and file st
 	@test -x $(MLFLOW)/bin/python || { $(BIN)/python -m venv $(MLFLOW) && \
 	  $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo $(MLFLOW)/lib/python3*/site-packages)/recombine.pth"; }
 	PIP_NO_INPUT=1 $(MLFLOW)/bin/python -m pip install --quiet -c constraints.txt mlflow-skinny
+	PIP_NO_INPUT=1 $(MLFLOW)/bin/python -m pip install --quiet --no-deps --editable .
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(MLFLOW)/bin/python -m pytest -q -rs -m "not benchmark" tests/search/phases/test_mlflow_tracking.py < /dev/null
 
 bench: install ## the measurements quoted in the documentation, printed

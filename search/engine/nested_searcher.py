@@ -77,6 +77,10 @@ class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         else:
             self._recorder.record_death(planned, "its worker processes died without a result")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tune pickles its searcher into a file that nobody reads: threads, locks and the ledger stay out of it."""
+        return Searcher, ()
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the ledger has it."""
 

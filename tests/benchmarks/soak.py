@@ -37,6 +37,8 @@ NUM_KILLS = 50
 PAUSE_S = (2.0, 40.0)
 # Kills of a round: every third time two parts die at once.
 ROUND = (1, 1, 2)
+# So many that the study does not end before the kills do: two trials ended between two kills on idle cores.
+TRIALS_A_KILL = 3
 LEFT_OUT = ("confirm.enabled=false", "transfer.enabled=false")
 CHANGES = {
     "recipe": {"num_steps": 400, "batch_size": 4},
@@ -142,7 +144,7 @@ def disturb(disturbed: Disturbed, num_kills: int, rng: random.Random) -> tuple[C
 def main(num_kills: int = NUM_KILLS) -> int:
     """Run a study undisturbed and disturbed; print what was killed and what came of it."""
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    study = write_study(folder, **CHANGES, strategy={"name": "random", "num_trials": max(6, num_kills)})
+    study = write_study(folder, **CHANGES, strategy={"name": "random", "num_trials": TRIALS_A_KILL * num_kills})
     calm, run_dir = folder / "calm", folder / "disturbed"
     subprocess.run(command("run", study, *LEFT_OUT, "--run-dir", calm), env=environment(), check=True)
     started = time.monotonic()
