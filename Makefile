@@ -54,7 +54,7 @@ test-slow: install ## the slow tests only
 test-cluster: install ## several nodes on this host: lost, drained, joining nodes, Slurm where it is installed
 	$(BIN)/python -m pytest -q -rs -m cluster < /dev/null
 
-soak: install ## 50 random SIGKILLs of driver, slot, broker and node of one study (an hour or more)
+soak: install ## 50 random SIGKILLs of driver, slot, broker and node of one study (half an hour)
 	$(BIN)/python -m tests.benchmarks.soak
 
 test-exports: install ## each export loaded by the real trainer, in an environment of its own (230 MB, no GPU)
