@@ -8,12 +8,13 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from search.engine.ledger_searcher import LedgerSearcher
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import TrialSource
 
 
-class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
+class Bridge(LedgerSearcher):
     """Hands trials to Tune and their ends to the recorder.
 
     Args:
@@ -29,7 +30,7 @@ class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         *,
         on_running: Callable[[int], None],
     ) -> None:
-        super().__init__(metric="status", mode="max")
+        super().__init__()
         self._source = source
         self._recorder = recorder
         self._next: PlannedTrial | None = None
@@ -76,13 +77,3 @@ class Bridge(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._recorder.record(planned, stored)
         else:
             self._recorder.record_death(planned, "its worker processes died without a result")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Tune pickles its searcher into a file that nobody reads: threads, locks and the ledger stay out of it."""
-        return Searcher, ()
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the ledger has it."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore: the ledger has it."""

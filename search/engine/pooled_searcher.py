@@ -12,6 +12,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from datasets_spec.errors import UserError
+from search.engine.ledger_searcher import LedgerSearcher
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import TrialSource
@@ -21,7 +22,7 @@ STARTS_WITHIN_S = 60.0  # a proxy's process: 2 s on an idle machine, 5 at load 1
 MAX_FAILED_STARTS = 3  # of the process of each place, in a row; as many as a slot's (`trainers.executors.pool`)
 
 
-class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
+class PackBridge(LedgerSearcher):
     """Hands packs to Tune while there is a source, and waits while there is none.
 
     Tune calls it from its own thread; `serve` is called from the driver's.
@@ -45,7 +46,7 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
         tell: Callable[[str, int, bool], None],
         on_running: Callable[[int], None],
     ) -> None:
-        super().__init__(metric="status", mode="max")
+        super().__init__()
         self._recorder = recorder
         self._pack_shape = pack_shape
         self._max_packs = max_packs
@@ -233,13 +234,3 @@ class PackBridge(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _tell_running(self) -> None:
         self._on_running(sum(len(trials) for trials in self._packs.values()))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Tune pickles its searcher into a file that nobody reads: locks and the ledger stay out of it."""
-        return Searcher, ()
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the ledger has it."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore: the ledger has it."""

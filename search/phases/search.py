@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,26 +54,7 @@ def run_search(run: StudyRun) -> list[Candidate]:
     strategy = build_strategy(
         spec.strategy.name, space=spec.space, seed=spec.seed, num_objectives=spec.num_objectives, context=context
     )
-    source = StrategySource(
-        strategy,
-        run.ledger,
-        num_trials=spec.strategy.num_trials,
-        max_concurrent=spec.execution.max_concurrent,
-        deterministic=spec.deterministic,
-        build=build,
-        values=lambda record: objective_values(spec, record),
-        scores=lambda record: scores_of(record, score=spec.score, always=always_counted(spec)),
-        seeds=spec.search_seeds,
-        space=spec.space,
-        least_gain=None if spec.strategy.stop_when is None else spec.strategy.stop_when / 100,
-        patience=len(PARETO_TURNS) if spec.num_objectives > 1 else 1,
-        spent=lambda: spent_budget(spec, run.ledger.records, lambda: datetime.now(UTC)),
-        limits={
-            "stop_when": spec.strategy.stop_when,
-            "budget_gpu_hours": spec.budget_gpu_hours,
-            "budget_wall_h": spec.budget_wall_h,
-        },
-    )
+    source = _strategy_source(run, strategy, build)
     keep = spec.execution.keep_adapters
     if keep != "all" and spec.strategy.num_trials > keep:
         run.decide(
@@ -98,6 +79,33 @@ def run_search(run: StudyRun) -> list[Candidate]:
     if found is not None:
         run.decide(left_to_gain(spec, run.ledger.records(), found, len(ended)))
     return best
+
+
+def _strategy_source(
+    run: StudyRun, strategy: Strategy, build: Callable[[Candidate, int, str, int], PlannedTrial]
+) -> StrategySource:
+    """The strategy's trials, with what ends them early."""
+    spec = run.spec
+    return StrategySource(
+        strategy,
+        run.ledger,
+        num_trials=spec.strategy.num_trials,
+        max_concurrent=spec.execution.max_concurrent,
+        deterministic=spec.deterministic,
+        build=build,
+        values=lambda record: objective_values(spec, record),
+        scores=lambda record: scores_of(record, score=spec.score, always=always_counted(spec)),
+        seeds=spec.search_seeds,
+        space=spec.space,
+        least_gain=None if spec.strategy.stop_when is None else spec.strategy.stop_when / 100,
+        patience=len(PARETO_TURNS) if spec.num_objectives > 1 else 1,
+        spent=lambda: spent_budget(spec, run.ledger.records, lambda: datetime.now(UTC)),
+        limits={
+            "stop_when": spec.strategy.stop_when,
+            "budget_gpu_hours": spec.budget_gpu_hours,
+            "budget_wall_h": spec.budget_wall_h,
+        },
+    )
 
 
 def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] = ()) -> SearchContext:
