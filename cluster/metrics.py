@@ -48,7 +48,6 @@ class StudyMetrics:
         self._ended = self._counter("trials_ended", "Trials that ended, by state.", "state")
         self._trained = self._counter("samples_trained", "Samples trained on, all trials.")
         self._tokens = self._counter("tokens_trained", "Tokens trained on, all trials, image tokens included.")
-        self._busy_s = self._counter("slot_seconds", "Seconds of slots that trials took, training and scoring.")
         self._running = self._gauge("trials_running", "Trials running now.")
         self._waiting = self._gauge("trials_waiting", "Trials that wait for a slot.")
         self._speed = self._gauge("samples_per_s", "Training speed of the latest trial.")
@@ -56,6 +55,8 @@ class StudyMetrics:
         self._slots = self._gauge("slots", "Slots, by what they are doing.", "state")
         self._retried = self._gauge("trials_retried", "Trials tried again because their process died.")
         self._handed_over = self._gauge("trials_handed_over", "Trials saved and given back by slots that had to leave.")
+        self._hours = self._gauge("slot_hours", "Hours of slots at work so far, over all runs of the study.")
+        self._cost = self._gauge("cost", "What these hours cost by the study's own prices.", "currency")
         self._rows = self._gauge("rows", "Rows of the data: kept, or quarantined.", "state")
 
     def _counter(self, name: str, description: str, *tags: str) -> Any:
@@ -94,17 +95,26 @@ class StudyMetrics:
         self._rows.set(num_kept, tags={"state": "kept"})
         self._rows.set(num_quarantined, tags={"state": "quarantined"})
 
-    def count_ended(
-        self, state: str, *, num_samples: int = 0, num_tokens: int = 0, train_s: float = 0.0, score_s: float = 0.0
-    ) -> None:
+    def set_spent(self, *, busy_h: float, cost: float | None, currency: str) -> None:
+        """Say what trials at work have taken and cost so far; no cost where a study names no prices.
+
+        Args:
+            busy_h: hours of slots, or of trials in processes of their own.
+            cost: of these hours.
+            currency: of the cost; a study keeps it to ten letters.
+        """
+        self._hours.set(busy_h)
+        if cost is not None:
+            self._cost.set(cost, tags={"currency": currency})
+
+    def count_ended(self, state: str, *, num_samples: int = 0, num_tokens: int = 0, train_s: float = 0.0) -> None:
         """Count a trial that ended.
 
         Args:
             state: One of `TRIAL_STATES`.
-            num_samples: Samples it was trained on, repeats included.
+            num_samples: Samples it was trained on, repeats included; 0 where its weights were there already.
             num_tokens: Tokens of these.
             train_s: Seconds of training, without start-up; 0 leaves the speed as it was.
-            score_s: Seconds of scoring.
 
         Raises:
             ClusterError: Another state.
@@ -116,8 +126,6 @@ class StudyMetrics:
             self._trained.inc(num_samples)
         if num_tokens:
             self._tokens.inc(num_tokens)
-        if train_s + score_s > 0:
-            self._busy_s.inc(train_s + score_s)
         if num_samples and train_s > 0:
             self._speed.set(num_samples / train_s)
 

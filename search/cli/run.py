@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets_spec.store.store import Store
 from search.cli.connection import InterruptedBySignalError, connected
 from search.cli.console import Progress, print_line
 from search.cli.results.report import show_backbones, show_findings
@@ -67,50 +66,24 @@ def _run(
     with_top_up: bool,
 ) -> Path:
     from cluster.metrics import StudyMetrics
+    from search.cli.exported_metrics import ExportedMetrics
     from search.phases.run_study import run_study
 
     with joined(progress.say):
-        metrics = StudyMetrics(study.spec.name, study.spec.eval_sets)
-        best: dict[str, float] = {}
+        metrics = ExportedMetrics(StudyMetrics(study.spec.name, study.spec.eval_sets), study, directory)
 
         def on_record(record: Mapping[str, Any]) -> None:
             progress.on_record(record)
-            samples = record["num_steps"] * record["recipe"]["batch_size"]
-            score_s = sum(score["eval_s"] for score in record["evaluations"])
-            metrics.count_ended(
-                record["status"],
-                num_samples=samples,
-                num_tokens=record["num_tokens"] or 0,
-                train_s=record["train_s"],
-                score_s=score_s,
-            )
-            for score in record["evaluations"]:
-                if score["split"] == "search" and score["accuracy"] > best.get(score["eval_set"], -1.0):
-                    best[score["eval_set"]] = score["accuracy"]
-                    metrics.set_best_accuracy(score["eval_set"], score["accuracy"])
-
-        def on_slots(state: Mapping[str, Any]) -> None:
-            num_wanted, num_ready = study.spec.execution.num_slots - state["num_resting"], len(state["slots"])
-            metrics.set_slots(num_wanted=num_wanted, num_ready=num_ready, num_busy=len(state["held"]))
-            metrics.set_queue(
-                num_waiting=state["num_waiting"],
-                num_retried=state["num_retried"],
-                num_handed_over=state["num_handed_over"],
-            )
-
-        def on_store(store: Store) -> None:
-            counts = store.manifest.subsets.values()
-            num_quarantined = sum(sum(count.quarantined.values()) for count in counts)
-            metrics.set_rows(num_kept=sum(count.kept for count in counts), num_quarantined=num_quarantined)
+            metrics.on_record(record)
 
         return run_study(
             study,
             directory,
             say=progress.say,
             on_record=on_record,
-            on_running=metrics.set_running,
-            on_slots=on_slots,
-            on_store=on_store,
+            on_running=metrics.on_running,
+            on_slots=metrics.on_slots,
+            on_store=metrics.on_store,
             accept_loss=accept_loss,
             with_top_up=with_top_up,
         )

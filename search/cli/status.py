@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from search.cli.console import print_line, print_table
-from search.evidence.timeline import compute_phase_seconds, compute_slot_use
+from search.evidence.spent import compute_spent
+from search.evidence.timeline import compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
 from search.statistics.ties import descending
 from search.study.objective import objective_names, objective_values, own_keys_seen
@@ -78,13 +79,6 @@ def show_status(run_dir: RunDir) -> None:
 
 def cost_line(execution: ExecutionSection, trials: Sequence[Record]) -> str:
     """What the work of slots, or of trials in processes of their own, has cost so far."""
-    prices = execution.slot_prices_per_h
-    usual = sum(prices) / len(prices)
-    price_of = {f"slot-{number}": price for number, price in enumerate(prices)}
-    slots = [(use.busy_s / 3600, price_of.get(use.slot, usual)) for use in compute_slot_use(trials)]
-    own = compute_phase_seconds(record for record in trials if not record.get("slot"))
-    own_h = sum(seconds for phase, seconds in own.items() if phase != "queue") / 3600
-    work = [*slots, (own_h, usual * max(1, execution.num_workers))]  # a price is that of one worker
-    cost = execution.cost_text(sum(hours * price for hours, price in work))
-    busy_h = sum(hours for hours, _ in work)
-    return f"cost so far: {cost} ({busy_h:.1f} h of trials at work, without starts, idle time and the head)"
+    spent = compute_spent(execution, trials)
+    cost = execution.cost_text(spent.cost or 0.0)
+    return f"cost so far: {cost} ({spent.busy_h:.1f} h of trials at work, without starts, idle time and the head)"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
-import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from datasets_spec.errors import RecombineError
 from search.engine.interface import Resumed, first_undone
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial
@@ -17,15 +13,11 @@ from search.engine.trial_sources import StrategySource, TrialSource
 from search.study.run_dir import RunDir, RunFile
 
 if TYPE_CHECKING:
+    from search.engine.tune_run import TuneRun
     from trainers.executors.pool import SlotPool
 
 # A strategy learns from results: at most this share of its trials may be on their way at once, packs included.
 IN_FLIGHT_SHARE = 0.25
-END_WAIT_S = 15.0
-
-
-class EngineStoppedError(RecombineError):
-    """Ray Tune ended before the trials did."""
 
 
 class PooledEngine:
@@ -63,7 +55,7 @@ class PooledEngine:
         self._on_running = on_running
         self._decide = decide
         self._running: _Running | None = None
-        self._ending: list[threading.Thread] = []
+        self._ending: list[TuneRun] = []
 
     def run(self, source: TrialSource) -> None:
         """Run all trials of a source that are not done yet.
@@ -76,7 +68,8 @@ class PooledEngine:
         if first is None:
             return
         running = self._running or self._start()
-        running.bridge.serve(Resumed(first, source), pack_size=self._pack_size(source, running), is_alive=running.check)
+        pack_size = self._pack_size(source, running)
+        running.tune.searcher.serve(Resumed(first, source), pack_size=pack_size, is_alive=running.check)
 
     def hand_over(self) -> None:
         """Let the slots save the trials that they hold."""
@@ -87,14 +80,14 @@ class PooledEngine:
         """End Tune and the slots, and free their resources."""
         running, self._running = self._running, None
         if running is not None:
-            running.bridge.close()  # Tune takes some eight seconds to end: in its own thread, holding no processor
+            running.tune.close()  # its processes hold no processor
             running.pool.close()
-            self._ending.append(running.thread)
+            self._ending.append(running.tune)
 
     def wait_ended(self) -> None:
-        """Wait for Tune's thread: the connection must not go before it."""
-        for thread in self._ending:
-            thread.join(timeout=END_WAIT_S)
+        """Wait for Tune: the connection must not go before it."""
+        for tune_run in self._ending:
+            tune_run.wait_ended()
 
     def _pack_size(self, source: TrialSource, running: _Running) -> int:
         if not isinstance(source, StrategySource):
@@ -107,7 +100,9 @@ class PooledEngine:
     def _start(self) -> _Running:
         import ray
 
-        from search.engine.pooled_searcher import PackBridge
+        from search.engine.pack_searcher import PackSearcher
+        from search.engine.pooled_proxy import PackProxy
+        from search.engine.tune_run import TuneRun
         from trainers.training.packed_loop import pack_shape
 
         pool = self._make_pool()
@@ -116,72 +111,42 @@ class PooledEngine:
         def tell(train_id: str, step: int, goes_on: bool) -> None:
             ray.get(pool.broker.decide.remote(train_id, step, goes_on))
 
-        bridge = PackBridge(
+        num_packs = len(pool.slots) + 1  # one waits at the broker, so that no slot has to wait for Tune
+        searcher = PackSearcher(
             self._recorder,
             pack_shape=lambda planned: (*pack_shape(planned.spec.recipe), bool(planned.spec.composition)),
-            max_packs=len(pool.slots) + 1,  # one waits at the broker, so that no slot has to wait for Tune
+            max_packs=num_packs,
             on_rung=self._on_rung,
             tell=tell,
             on_running=self._on_running,
         )
-        storage = self._run_dir / RunFile.cache / "tune"
-        shutil.rmtree(storage, ignore_errors=True)  # of a run that was killed
-        self._running = running = _Running(pool=pool, bridge=bridge)  # from here on `close` ends it
-        running.thread = threading.Thread(target=running.tune, args=(storage,), name="recombine-tune", daemon=True)
-        running.thread.start()
+        tune_run = TuneRun(
+            searcher=searcher,
+            process=PackProxy,
+            parameters={"broker": pool.broker},
+            bundle={"CPU": 0.0, "memory": 1.0},
+            num_processes=num_packs,
+            storage=self._run_dir / RunFile.cache / "tune",
+        )
+        self._running = running = _Running(pool=pool, tune=tune_run)  # from here on `close` ends it
         about = pool.wait_ready()
         running.pack_size = self._pack or int(about["pack_size"])
         self._decide(_pack_decision(self._pack, about))
         return running
 
 
+@dataclass(kw_only=True)
 class _Running:
     """A started pool and its Tune run."""
 
-    thread: threading.Thread
-
-    def __init__(self, *, pool: SlotPool, bridge: Any) -> None:
-        self.pool = pool
-        self.bridge = bridge
-        self.pack_size = 1
-        self.error: BaseException | None = None
+    pool: SlotPool
+    tune: TuneRun
+    pack_size: int = 1
 
     def check(self) -> None:
         """Raise what ended Tune or all slots."""
-        if not self.thread.is_alive():
-            raise EngineStoppedError(f"Ray Tune ended before the trials did: {self.error}") from self.error
+        self.tune.check()
         self.pool.check()
-
-    def tune(self, storage: Path) -> None:
-        """Run Tune until the bridge closes; in a thread of its own."""
-        from ray import tune
-
-        from search.engine.pooled_proxy import PackProxy
-
-        name = f"tune-{uuid.uuid4().hex[:8]}"
-        num_proxies = len(self.pool.slots) + 1
-        trainable = tune.with_parameters(PackProxy, broker=self.pool.broker, num_proxies=num_proxies)
-        try:
-            tune.Tuner(
-                tune.with_resources(trainable, tune.PlacementGroupFactory([{"CPU": 0.0, "memory": 1.0}])),
-                tune_config=tune.TuneConfig(
-                    search_alg=self.bridge,
-                    num_samples=-1,
-                    max_concurrent_trials=num_proxies,
-                    reuse_actors=True,
-                ),
-                run_config=tune.RunConfig(
-                    name=name,
-                    storage_path=str(storage),
-                    verbose=0,
-                    stop=self.bridge.may_end,
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # there is nothing to save
-                ),
-            ).fit()
-        except BaseException as error:  # noqa: BLE001 - raised again by `check`
-            self.error = error
-        finally:
-            shutil.rmtree(storage / name, ignore_errors=True)
 
 
 def _pack_decision(asked: int | None, about: Mapping[str, Any]) -> str:

@@ -13,8 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
+
+from tests.makers.ray_head import marked_processes
 from tests.makers.ray_nodes import RayNodes, start_nodes
 from tests.studies.tiny_study import command, trial_records, write_study
 
@@ -41,7 +45,11 @@ def say(line: str) -> None:
 
 
 def run_study(study: Path, nodes: RayNodes, *, features: bool) -> dict[str, float]:
-    """Run a study; a node joins after its second trial. Returns how long it took, and from then to its first trial."""
+    """Run a study; a node joins after its second trial.
+
+    Returns:
+        Seconds: of the node's own start; from then to a slot's process there (`noticed`), and to its first trial.
+    """
     run_dir = study.parent / f"run-{features}"
     options = (*LEFT_OUT, f"execution.vision_features={json.dumps(features)}")
     driver = subprocess.Popen(
@@ -55,6 +63,9 @@ def run_study(study: Path, nodes: RayNodes, *, features: bool) -> dict[str, floa
     asked_at = time.time()
     nodes.join()
     joined_at = time.time()
+    while not _has_slot(nodes.marks[-1]) and driver.poll() is None:
+        time.sleep(0.1)
+    noticed_at = time.time()
     if driver.wait() != 0:
         raise RuntimeError(f"the study failed; see {run_dir}")
     results = [json.loads(path.read_text()) for path in run_dir.glob("trials/[!.]*/trial.json")]
@@ -62,7 +73,20 @@ def run_study(study: Path, nodes: RayNodes, *, features: bool) -> dict[str, floa
     for result in results:
         began = min(span["started_at"] for span in result["spans"] if span["phase"] != "queue")
         firsts[result["slot"]] = min(began, firsts.get(result["slot"], began))
-    return {"join": joined_at - asked_at, "first trial": max(firsts.values()) - joined_at}
+    return {
+        "join": joined_at - asked_at,
+        "noticed": noticed_at - joined_at,
+        "first trial": max(firsts.values()) - joined_at,
+    }
+
+
+def _has_slot(mark: str) -> bool:
+    """Whether a process of a node is a slot's worker: Ray starts processes ahead, and names them by their use."""
+    for pid in marked_processes(mark):
+        with suppress(psutil.NoSuchProcess):
+            if "RayTrainWorker" in " ".join(psutil.Process(pid).cmdline()):
+                return True
+    return False
 
 
 def main() -> None:

@@ -37,8 +37,8 @@ NUM_KILLS = 50
 PAUSE_S = (2.0, 40.0)
 # Kills of a round: every third time two parts die at once.
 ROUND = (1, 1, 2)
-# So many that the study does not end before the kills do: two trials ended between two kills on idle cores.
-TRIALS_A_KILL = 3
+# So many that the study does not end before the kills do: three trials ended between two kills on idle cores.
+TRIALS_A_KILL = 4
 LEFT_OUT = ("confirm.enabled=false", "transfer.enabled=false")
 CHANGES = {
     "recipe": {"num_steps": 400, "batch_size": 4},

@@ -24,9 +24,11 @@ metrics.set_running(3)
 metrics.set_slots(num_wanted=8, num_ready=5, num_busy=4)
 metrics.set_queue(num_waiting=2, num_retried=1, num_handed_over=6)
 metrics.set_rows(num_kept=90, num_quarantined=10)
-metrics.count_ended("finished", num_samples=100, num_tokens=2500, train_s=4.0, score_s=1.0)
+metrics.count_ended("finished", num_samples=100, num_tokens=2500, train_s=4.0)
 metrics.count_ended("finished", num_samples=100, train_s=8.0)
 metrics.count_ended("oom")
+metrics.set_spent(busy_h=1.0, cost=None, currency="")
+metrics.set_spent(busy_h=1.5, cost=4.5, currency="EUR")
 metrics.set_best_accuracy("lung_ct.v1", 0.625)
 port = ray.nodes()[0]["MetricsExportPort"]
 deadline = time.monotonic() + 40
@@ -54,14 +56,16 @@ def test_metrics_reach_the_nodes_exporter(head: HeadNode) -> None:
     for line in done.stdout.splitlines():
         name, _, rest = line.partition("{")
         labels, _, value = rest.rpartition("} ")
-        tags = sorted(label for label in labels.split(",") if label.startswith(("state=", "target=")))
+        tags = sorted(label for label in labels.split(",") if label.startswith(("state=", "target=", "currency=")))
         values[" ".join([name, *tags])] = float(value.split()[0])
     assert values['ray_recombine_best_accuracy target="lung_ct.v1"'] == 0.625
     assert values["ray_recombine_trials_running"] == 3
     assert values["ray_recombine_trials_waiting"] == 2
     assert values["ray_recombine_trials_retried"] == 1
     assert values["ray_recombine_trials_handed_over"] == 6
-    assert values["ray_recombine_slot_seconds_total"] == 13.0
+    assert values["ray_recombine_slot_hours"] == 1.5
+    assert values['ray_recombine_cost currency="EUR"'] == 4.5
+    assert sum(name.startswith("ray_recombine_cost") for name in values) == 1  # without prices there is none
     for state, number in (("busy", 4), ("idle", 1), ("missing", 3)):
         assert values[f'ray_recombine_slots state="{state}"'] == number
     for state, number in (("kept", 90), ("quarantined", 10)):

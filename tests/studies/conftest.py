@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.makers.ray_nodes import start_nodes
 from tests.studies.documented import Documented
 from tests.studies.tiny_study import (
     KILL_AFTER,
@@ -26,7 +27,9 @@ POOLED = ("execution.executor=pooled", "execution.num_workers=1", "execution.max
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Two studies at once, same file: `calm` runs through nested, `killed` is pooled, dies by SIGKILL, is resumed."""
+    """Two studies at once, same file: `calm` runs through, nested; `killed` is pooled, dies by SIGKILL on this machine
+    and is resumed on a cluster of two nodes with a processor each.
+    """
     folder = tmp_path_factory.mktemp("study")
     study = write_study(folder)
     spoil_images(folder)
@@ -48,7 +51,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         os.kill(second.pid, signal.SIGKILL)
         second.wait()
         before = finished_trials(killed)
-        resumed = recombine("run", study, *POOLED, "--run-dir", killed)
+        with start_nodes(1) as nodes:
+            resumed = subprocess.run(
+                command("run", study, *POOLED, "--run-dir", killed, "--address", nodes.head.gcs_address),
+                env=nodes.env,
+                capture_output=True,
+                text=True,
+                timeout=400,
+                check=False,
+            )
         assert resumed.returncode == 0, resumed.stdout + resumed.stderr
         assert first.wait(timeout=400) == 0, (folder / "calm.log").read_text()
     return Runs(study, calm, killed, (folder / "calm.log").read_text(), before)

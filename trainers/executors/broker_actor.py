@@ -103,7 +103,7 @@ class BrokerActor:
         return {
             "slots": dict(self._broker.slots),
             "held": self._broker.held(),
-            "num_resting": len(self._broker.resting),
+            "resting": sorted(self._broker.resting),
             "measured": dict(self._broker.measured),
             "num_leases": dict(self._broker.num_leases),
             "num_waiting": self._broker.num_waiting,

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasets_spec.errors import UserError
-from trainers.executors.resources import TrialResources, worker_resources
+from trainers.executors.resources import TrialResources, fits_fewer_nodes, worker_resources
 from trainers.executors.slot import SlotConfig, serve_slot
 
 READY_WAIT_S = 30.0  # between two words to a user who waits for the first slot
 CLOSE_WAIT_S = 20.0
 USE_POLL_S = 1.0  # how soon a slot that has no place hears that there is work again
+TURN_S = 60.0  # for which a slot leaves the choice of nodes to those that fit fewer: twice a start (docs/benchmarks.md)
 HAND_OVER_S = 8.0  # of the ten seconds in which a study that is stopped ends
 # Processes of one slot that may end in a row before they have taken a trial: by then it is no accident. Deaths with a
 # trial in hand are counted against that trial (`broker.MAX_ATTEMPTS`), so that restarts come to an end either way.
@@ -148,6 +149,7 @@ class SlotPool:
         while not self._is_closing:
             try:
                 self._await_use(name)
+                self._await_turn(resources)
                 reason = None if self._is_closing else self._run_once(name, resources)
                 if self._is_closing or (reason is not None and _NO_ROOM in reason):
                     continue  # where the cluster is full, or a node is on its way, the request for room is renewed
@@ -184,6 +186,18 @@ class SlotPool:
             is_wanted = ray.get(self.broker.is_wanted.remote(name))
         if is_wanted:
             self._untold.append(f"{name} has work again: it asks for a place")
+
+    def _await_turn(self, resources: TrialResources) -> None:
+        """Let slots that fit fewer nodes find theirs first: Ray gives a slot any node with room, chosen by chance."""
+        import ray
+
+        first = {f"slot-{number}" for number, each in enumerate(self.slots) if fits_fewer_nodes(each, resources)}
+        ends_at = time.monotonic() + TURN_S
+        while first and not self._is_closing and time.monotonic() < ends_at:
+            state = ray.get(self.broker.state.remote())
+            first -= state["slots"].keys() | set(state["resting"])
+            if first:
+                time.sleep(USE_POLL_S)
 
     def _run_once(self, name: str, resources: TrialResources) -> str | None:
         """Run one process of a slot to its end; return why it died, None when it ended by itself."""

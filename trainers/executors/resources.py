@@ -32,6 +32,12 @@ def worker_resources(resources: TrialResources) -> dict[str, float]:
     return bundle
 
 
+def fits_fewer_nodes(one: TrialResources, other: TrialResources) -> bool:
+    """Return whether every node that can hold `one` can hold `other` too, and not the other way round."""
+    wanted, less = worker_resources(one), worker_resources(other)
+    return wanted != less and all(wanted.get(name, 0.0) >= amount for name, amount in less.items())
+
+
 def most_on_node(resources: TrialResources) -> int:
     """Return how many such workers the node that this runs on could hold if it did nothing else; 1 at least."""
     import ray

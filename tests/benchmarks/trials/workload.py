@@ -127,7 +127,10 @@ def nested_side(rows: StoredRows) -> Any:
             max_concurrent=2,
             on_running=lambda number: None,
         )
-        yield Side(name="nested", run_dir=run_dir, engine=engine)
+        try:
+            yield Side(name="nested", run_dir=run_dir, engine=engine)
+        finally:
+            engine.close()
 
 
 @contextmanager

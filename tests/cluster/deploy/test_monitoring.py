@@ -32,7 +32,8 @@ SERIES = {
     'ray_recombine_slots{study="s", state="missing"}': "4x240",
     'ray_recombine_samples_trained_total{study="s"}': "0+600x240",
     'ray_recombine_tokens_trained_total{study="s"}': "0+6000x240",
-    'ray_recombine_slot_seconds_total{study="s"}': "0+60x240",
+    'ray_recombine_slot_hours{study="s"}': "1.5x240",
+    'ray_recombine_cost{study="s", currency="EUR"}': "3x240",
     'ray_recombine_best_accuracy{study="s", target="t"}': "0.5x240",
     'ray_recombine_rows{study="s", state="kept"}': "90x240",
     'ray_recombine_rows{study="s", state="quarantined"}': "10x240",
@@ -51,7 +52,8 @@ SHOWN: dict[str, dict[str, float]] = {
     "Retries and hand-overs B": {'{study="s"}': 4},
     "Early stops and failures A": {'{state="failed", study="s"}': 60},
     "Rows set aside A": {'{study="s"}': 0.1},
-    "Cost so far A": {'{study="s"}': 2},
+    "Cost and slot hours so far A": {'{currency="EUR", study="s"}': 3},
+    "Cost and slot hours so far B": {'{study="s"}': 1.5},
 }
 # When each alert is raised, and when not, in hours after the beginning.
 RAISED: dict[str, tuple[list[float], list[float]]] = {
@@ -65,7 +67,7 @@ RAISED: dict[str, tuple[list[float], list[float]]] = {
 def expressions() -> Iterator[tuple[str, str]]:
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
-            yield f"{panel['title']} {target['refId']}", target["expr"].replace("$study", ".*").replace("$price", "2")
+            yield f"{panel['title']} {target['refId']}", target["expr"].replace("$study", ".*")
 
 
 def promtool(folder: Path, tests: dict[str, Any]) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""The dashboard's expressions against a real Prometheus that scrapes a real cluster with a study's metrics on it."""
+"""The dashboard's expressions against a real Prometheus that scrapes a real cluster on which a real study runs."""
 
 from __future__ import annotations
 
@@ -18,31 +18,27 @@ import pytest
 
 from tests.cluster.deploy.test_monitoring import ALERTS, expressions
 from tests.makers.ray_head import HeadNode, free_ports
+from tests.studies.tiny_study import STUDY, command, trial_records, write_study
 
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
     pytest.mark.cluster,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="Prometheus is not installed (Debian: prometheus)"),
 ]
-REPOSITORY = Path(__file__).resolve().parents[3]
-STUDY = """
-import sys, time
-from cluster.connect import connect
-from cluster.metrics import StudyMetrics
-connect(sys.argv[1])
-import ray
-metrics = StudyMetrics("my-study", ["lung"])
-metrics.set_running(2)
-metrics.set_slots(num_wanted=4, num_ready=3, num_busy=2)
-metrics.set_queue(num_waiting=5, num_retried=1, num_handed_over=1)
-metrics.set_rows(num_kept=90, num_quarantined=10)
-metrics.set_best_accuracy("lung", 0.75)
-print(ray.nodes()[0]["MetricsExportPort"], flush=True)
-while True:
-    metrics.count_ended("finished", num_samples=100, train_s=4.0, score_s=1.0)
-    metrics.count_ended("failed")
-    time.sleep(1)
+LEFT_OUT = ("confirm.enabled=false", "transfer.enabled=false")
+# Half of its trials diverge, for the panel of failures.
+CHANGES = {
+    "recipe": {"num_steps": 20, "batch_size": 4},
+    "space": STUDY["space"] | {"recipe": {"learning_rate": [0.005, 1.0e12]}},
+    "strategy": {"name": "random", "num_trials": 6},
+    "execution": {"num_workers": 1, "max_concurrent": 1, "pack": 1, "prices": {"cpu": 3.6}, "currency": "EUR"},
+}
+PORT = """
+import sys, ray
+ray.init(address=sys.argv[1], logging_level="error", log_to_driver=False)
+print(ray.nodes()[0]["MetricsExportPort"])
 """
 
 
@@ -72,24 +68,46 @@ def result_of(address: str, expression: str) -> list[dict[str, Any]]:
         return []  # it is starting
 
 
+def shown_during(study: subprocess.Popen[bytes], address: str) -> dict[str, list[dict[str, Any]]]:
+    """The last that each panel showed while a study ran."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    while study.poll() is None:
+        shown = {label: result_of(address, expression) for label, expression in expressions()}
+        found |= {label: series for label, series in shown.items() if series}
+        time.sleep(0.5)
+    return found
+
+
 def test_every_panel_has_data_of_a_real_study(head: HeadNode, tmp_path: Path) -> None:
-    env = head.env | {"PYTHONPATH": str(REPOSITORY), "RAY_metrics_report_interval_ms": "500"}
-    with subprocess.Popen(
-        [sys.executable, "-c", STUDY, head.gcs_address], env=env, stdout=subprocess.PIPE, text=True
-    ) as study:
-        assert study.stdout is not None
-        port = int(study.stdout.readline())
-        wanted, deadline = dict(expressions()), time.monotonic() + 120
-        found: dict[str, list[dict[str, Any]]] = {}
+    asked = [sys.executable, "-c", PORT, head.gcs_address]
+    port = int(subprocess.run(asked, env=head.env, capture_output=True, text=True, check=True).stdout.split()[-1])
+    file, run_dir = write_study(tmp_path, **CHANGES), tmp_path / "run"
+    arguments = command("run", file, *LEFT_OUT, "--run-dir", run_dir, "--address", head.gcs_address)
+    env = head.env | {"RAY_metrics_report_interval_ms": "500"}
+    with (tmp_path / "log").open("wb") as log, prometheus(tmp_path, f"127.0.0.1:{port}") as address:
+        study = subprocess.Popen(arguments, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            with prometheus(tmp_path, f"127.0.0.1:{port}") as address:
-                while len(found) < len(wanted) and time.monotonic() < deadline:
-                    shown = {label: result_of(address, wanted[label]) for label in set(wanted) - set(found)}
-                    found |= {label: series for label, series in shown.items() if series}
-                    time.sleep(1)
+            found = shown_during(study, address)
         finally:
             study.kill()
-    assert set(found) == set(wanted)
-    assert {series["metric"]["study"] for shown in found.values() for series in shown} == {"my-study"}
-    assert [series["value"][1] for series in found["Best accuracy by target A"]] == ["0.75"]
-    assert float(found["Samples a second A"][0]["value"][1]) > 0
+    assert study.wait() == 0, (tmp_path / "log").read_text()
+    assert set(found) == {label for label, _ in expressions()}
+    assert {series["metric"]["study"] for shown in found.values() for series in shown} == {"tiny"}
+    trials = trial_records(run_dir)
+    scores = [score for trial in trials for score in trial["evaluations"] if score["split"] == "search"]
+    for series in found["Best accuracy by target A"]:
+        assert float(series["value"][1]) in {
+            s["accuracy"] for s in scores if s["eval_set"] == series["metric"]["target"]
+        }
+    assert float(found["Samples and tokens a second A"][0]["value"][1]) > 0
+    assert {series["metric"]["state"] for series in found["Early stops and failures A"]} == {"diverged"}
+    (cost,), (hours,) = found["Cost and slot hours so far A"], found["Cost and slot hours so far B"]
+    assert cost["metric"]["currency"] == "EUR"
+    assert float(cost["value"][1]) <= 3.6 * compute_busy_h(trials) + 1e-9
+    assert float(hours["value"][1]) > 0
+
+
+def compute_busy_h(trials: list[dict[str, Any]]) -> float:
+    """Hours of the trials at work, each training once."""
+    by_training = {trial["train_id"]: trial for trial in trials if not trial["reused"]}
+    return sum(float(s) for t in by_training.values() for phase, s in t["seconds"].items() if phase != "queue") / 3600

@@ -159,3 +159,17 @@ def slots_of(run_dir: Path) -> set[str]:
     """The slots that have finished a trial of the study."""
     results = (json.loads(path.read_text()) for path in run_dir.glob("trials/[!.]*/trial.json"))
     return {result["slot"] for result in results}
+
+
+def test_slots_of_two_shapes_each_find_the_nodes_that_hold_them(study: Path, calm: pd.DataFrame) -> None:
+    """The small one must not take the only node that the large one fits on."""
+    run_dir = study.parent / "runs" / "shapes"
+    shapes = 'execution.slots=[{"cpus": 1}, {"cpus": 2}]'
+    with start_nodes(0, head_cpus=0) as nodes:
+        nodes.join(options=["--num-cpus=2"])
+        nodes.join()
+        arguments = ("run", study, *LEFT_OUT, shapes, "--run-dir", run_dir, "--address", nodes.head.gcs_address)
+        done = subprocess.run(command(*arguments), env=nodes.env, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert slots_of(run_dir) == {"slot-0", "slot-1"}, done.stdout
+    check_outcome(run_dir, calm)

@@ -208,7 +208,7 @@ def test_a_spare_slot_goes_and_comes_again(local_ray: None, tmp_path: Path, monk
     pool.slots, pool.spare_s = [TrialResources()] * 2, 0.2
     pool.start()
     try:
-        while pool.check()["num_resting"] != 1:
+        while len(pool.check()["resting"]) != 1:
             time.sleep(0.05)
         works = [Work(ticket=f"t{n}", specs={f"x{n}": {}}, submitted_at=0.0) for n in range(4)]
         ray.get([pool.broker.submit.remote(work) for work in works])
@@ -221,3 +221,30 @@ def test_a_spare_slot_goes_and_comes_again(local_ray: None, tmp_path: Path, monk
         "has nothing to do: its place is given back until there is work",
         "has work again: it asks for a place",
     ]
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_small_slot_lets_a_large_one_choose_its_node_but_not_for_ever(
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes: bool
+) -> None:
+    """Ray would put the small one on any node, perhaps the only one that holds the large one."""
+    monkeypatch.setattr(trainers.executors.pool, "USE_POLL_S", 0.05)
+    monkeypatch.setattr(trainers.executors.pool, "TURN_S", 60.0 if comes else 0.5)
+    asked: list[str] = []
+
+    class Listed(Eager):
+        def _run_once(self, name: str, resources: TrialResources) -> str | None:
+            asked.append(name)
+            while not comes and name == "slot-1" and not self._is_closing:
+                time.sleep(0.05)  # no node has room for it
+            return super()._run_once(name, resources)
+
+    pool = make_pool(tmp_path, "toy", [], Listed)
+    pool.slots = [TrialResources(), TrialResources(cpus_per_worker=2)]
+    pool.start()
+    try:
+        while "slot-0" not in pool.check()["slots"]:
+            time.sleep(0.05)
+    finally:
+        pool.close()
+    assert asked[:2] == ["slot-1", "slot-0"]

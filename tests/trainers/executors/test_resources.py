@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from trainers.executors.resources import TrialResources, most_on_node
+from trainers.executors.resources import TrialResources, fits_fewer_nodes, most_on_node
 
 NODES = [
     {"NodeID": "here", "Resources": {"CPU": 16.0, "GPU": 2.0, "accelerator_type:L4": 1.0}},
@@ -30,3 +31,19 @@ def test_the_scarcest_resource_decides(monkeypatch: pytest.MonkeyPatch, resource
     monkeypatch.setattr(ray, "nodes", lambda: NODES)
     monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "here"))
     assert most_on_node(resources) == most
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_so"),
+    [
+        ({"cpus_per_worker": 2}, {"cpus_per_worker": 1}, True),
+        ({"cpus_per_worker": 1}, {"cpus_per_worker": 1}, False),
+        ({"gpus_per_worker": 1, "accelerator": "A100"}, {"gpus_per_worker": 1}, True),
+        ({"gpus_per_worker": 4}, {"gpus_per_worker": 1}, True),
+        ({"gpus_per_worker": 4, "accelerator": "L4"}, {"gpus_per_worker": 1, "accelerator": "A100"}, False),
+        ({"cpus_per_worker": 2}, {"cpus_per_worker": 1, "gpus_per_worker": 1}, False),
+    ],
+)
+def test_who_is_served_first(one: dict[str, Any], other: dict[str, Any], is_so: bool) -> None:
+    assert fits_fewer_nodes(TrialResources(**one), TrialResources(**other)) is is_so
+    assert not fits_fewer_nodes(TrialResources(**other), TrialResources(**one))

@@ -7,7 +7,6 @@ import pytest
 from pydantic import ValidationError
 
 from search.cli.plan import cost_note
-from search.cli.status import cost_line
 from search.planning.cost import compute_plan
 from search.planning.facts import read_facts
 from search.study.run_dir import RunDir
@@ -61,24 +60,3 @@ def test_a_plan_costs_all_slots_for_its_time(tmp_path: Path) -> None:
     assert study.spec.execution.cost_text(1234.5, 2) == "1,234.50 to 2.00 EUR"
     assert cost_note(study.spec.execution).startswith("all 2 slots for the time above")
     assert ExecutionSection().cost_text(1.0) == "1.00"
-
-
-def trained(train_id: str, slot: str | None, busy_s: float) -> dict[str, Any]:
-    """What the ledger says of a trial that waited for an hour."""
-    seconds = {"queue": 3600.0, "startup": 0.25 * busy_s, "train": 0.75 * busy_s}
-    times = {"started_at": 0.0, "finished_at": "1970-01-01T02:00:00+00:00"}
-    return {"train_id": train_id, "slot": slot, "reused": False, "seconds": seconds, **times}
-
-
-def test_the_work_of_each_slot_costs_what_that_slot_does() -> None:
-    execution = ExecutionSection(prices={"A100": 3.0, "L4": 1.0}, currency="EUR", **MIXED)
-    trials = [trained("a", "slot-0", 1800.0), trained("b", "slot-2", 3600.0)]  # an A100; half an L4
-    assert cost_line(execution, trials).startswith("cost so far: 2.00 EUR (1.5 h of trials at work")
-    assert cost_line(execution, []).startswith("cost so far: 0.00 EUR")
-
-
-@pytest.mark.parametrize(("num_workers", "cost"), [(0, "1.50"), (1, "1.50"), (3, "4.50")])
-def test_a_trial_in_processes_of_its_own_costs_what_its_workers_do(num_workers: int, cost: str) -> None:
-    execution = ExecutionSection(prices={"cpu": 1.0}, executor="nested", num_workers=num_workers)
-    trials = [trained("a", None, 1800.0), trained("b", None, 3600.0), {**trained("c", None, 60.0), "reused": True}]
-    assert cost_line(execution, trials).startswith(f"cost so far: {cost} (1.5 h")

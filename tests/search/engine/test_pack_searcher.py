@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray import cloudpickle
 from ray.tune.search import Searcher
 
 from datasets_spec.errors import UserError
-from search.engine.pooled_searcher import MAX_FAILED_STARTS, MAX_LOST_PROXIES, PackBridge
+from search.engine.pack_searcher import MAX_FAILED_STARTS, MAX_LOST_PROCESSES, PackSearcher
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import WAIT, ListSource
@@ -23,7 +25,7 @@ OVER = {"status": "running", "events": [], "is_over": True}
 
 
 class Fixture:
-    """A bridge over a real ledger; `work` plays Tune and the slots."""
+    """A searcher over a real ledger; `work` plays Tune and the slots."""
 
     def __init__(self, root: Path, ledger: Ledger, *, max_packs: int = 2) -> None:
         self.run_dir = root / "run"
@@ -31,7 +33,7 @@ class Fixture:
         self.factory = make_factory(root / "study")
         self.told: list[tuple[str, int, bool]] = []
         self.running: list[int] = []
-        self.bridge = PackBridge(
+        self.searcher = PackSearcher(
             Recorder(RunDir(self.run_dir), ledger, lambda record: None),
             pack_shape=lambda planned: (planned.spec.recipe.batch_size,),
             max_packs=max_packs,
@@ -56,25 +58,25 @@ class Fixture:
                 return name, None
             assert config["specs"] == {}
             self.idle.append(name)
-        if not self.bridge.may_end(self.idle[0], OVER):
+        if not self.searcher.may_end(self.idle[0], OVER):
             return self.idle[0], None
-        self.bridge.on_trial_complete(self.idle.pop(0), OVER)
+        self.searcher.on_trial_complete(self.idle.pop(0), OVER)
         return self.ask()
 
     def ask(self) -> tuple[str, Any]:
         self.num_asked += 1
         name = f"tune-{self.num_asked}"
-        return name, self.bridge.suggest(name)
+        return name, self.searcher.suggest(name)
 
     def records(self) -> list[Mapping[str, Any]]:
         return [r for r in self.ledger.records() if r["kind"] == "trial"]
 
     def serving(self, source: Any, *, pack_size: int, is_alive: Callable[[], None] = lambda: None) -> threading.Thread:
         thread = threading.Thread(
-            target=self.bridge.serve, args=(source,), kwargs={"pack_size": pack_size, "is_alive": is_alive}
+            target=self.searcher.serve, args=(source,), kwargs={"pack_size": pack_size, "is_alive": is_alive}
         )
         thread.start()
-        while self.bridge._source is None and thread.is_alive():
+        while self.searcher._source is None and thread.is_alive():
             pass
         return thread
 
@@ -89,8 +91,8 @@ def end(fixture: Fixture, name: str, planned: list[PlannedTrial], *, is_last: bo
     for one in planned:
         finish_trial(fixture.run_dir, one)
     events = [{"train_id": one.spec.train_id, "ended": "finished"} for one in planned]
-    assert not fixture.bridge.may_end(name, {"status": "running", "events": events, "is_over": False})
-    fixture.bridge.on_trial_result(name, {"status": "running", "events": events})
+    assert not fixture.searcher.may_end(name, {"status": "running", "events": events, "is_over": False})
+    fixture.searcher.on_trial_result(name, {"status": "running", "events": events})
     if is_last:
         fixture.idle.append(name)
 
@@ -107,7 +109,7 @@ def finished(fixture: Fixture, thread: threading.Thread) -> None:
 
 def test_without_a_source_tune_waits_and_after_the_end_it_ends(fixture: Fixture) -> None:
     assert fixture.suggest()[1] is None
-    fixture.bridge.close()
+    fixture.searcher.close()
     assert fixture.suggest()[1] == Searcher.FINISHED
 
 
@@ -115,10 +117,10 @@ def test_no_process_is_let_go_while_another_starts(fixture: Fixture) -> None:
     """Tune would give it to the pack of the one that starts, drop that one, and start a third for the next pack."""
     thread = fixture.serving(ListSource([fixture.plan(0)]), pack_size=1)
     (first, _), (second, _) = fixture.ask(), fixture.ask()
-    assert not fixture.bridge.may_end(first, OVER)
-    assert fixture.bridge.may_end(second, OVER)
-    assert not fixture.bridge.may_end(first, OVER), "there is no second pack"
-    fixture.bridge.on_trial_complete(second, OVER)
+    assert not fixture.searcher.may_end(first, OVER)
+    assert fixture.searcher.may_end(second, OVER)
+    assert not fixture.searcher.may_end(first, OVER), "there is no second pack"
+    fixture.searcher.on_trial_complete(second, OVER)
     name, config = fixture.ask()
     assert len(config["specs"]) == 1
     fixture.idle.append(first)
@@ -129,8 +131,8 @@ def test_no_process_is_let_go_while_another_starts(fixture: Fixture) -> None:
 def test_a_process_that_died_while_it_started_holds_up_nobody(fixture: Fixture) -> None:
     thread = fixture.serving(ListSource([fixture.plan(0)]), pack_size=1)
     (first, _), (second, _) = fixture.ask(), fixture.ask()
-    assert not fixture.bridge.may_end(first, OVER)
-    fixture.bridge.on_trial_complete(second, None, error=True)
+    assert not fixture.searcher.may_end(first, OVER)
+    fixture.searcher.on_trial_complete(second, None, error=True)
     fixture.idle.append(first)
     name, config = fixture.suggest()
     assert len(config["specs"]) == 1
@@ -143,7 +145,7 @@ def test_processes_that_never_start_end_the_study_in_words(fixture: Fixture) -> 
 
     def serve() -> None:
         try:
-            fixture.bridge.serve(ListSource([fixture.plan(0)]), pack_size=1, is_alive=lambda: None)
+            fixture.searcher.serve(ListSource([fixture.plan(0)]), pack_size=1, is_alive=lambda: None)
         except UserError as error:
             caught.append(error)
 
@@ -153,7 +155,7 @@ def test_processes_that_never_start_end_the_study_in_words(fixture: Fixture) -> 
         assert not caught
         name, config = fixture.ask()
         assert config["specs"] == {}
-        fixture.bridge.on_trial_complete(name, None, error=True)
+        fixture.searcher.on_trial_complete(name, None, error=True)
     assert fixture.ask()[1] is None, "no further process"
     thread.join(timeout=60)
     assert [error.message.partition(":")[0] for error in caught] == ["Ray Tune's processes cannot start"]
@@ -164,14 +166,14 @@ def test_a_study_goes_on_with_the_process_that_lives_where_no_other_starts(fixtu
     alive, _ = fixture.ask()
     for _ in range(2 * MAX_FAILED_STARTS):
         name, _ = fixture.ask()
-        assert not fixture.bridge.may_end(alive, OVER), "one starts"
-        fixture.bridge.on_trial_complete(name, None, error=True)
+        assert not fixture.searcher.may_end(alive, OVER), "one starts"
+        fixture.searcher.on_trial_complete(name, None, error=True)
     assert fixture.ask()[1] is None
-    assert fixture.bridge.may_end(alive, OVER)
-    fixture.bridge.on_trial_complete(alive, OVER)
+    assert fixture.searcher.may_end(alive, OVER)
+    fixture.searcher.on_trial_complete(alive, OVER)
     name, config = fixture.ask()
     assert len(config["specs"]) == 1
-    fixture.bridge.on_trial_complete(name, None, error=True)  # it dies much later: others may try again
+    fixture.searcher.on_trial_complete(name, None, error=True)  # it dies much later: others may try again
     name, config = fixture.ask()
     fixture.idle.append(name)
     name, config = fixture.suggest()
@@ -266,19 +268,19 @@ def test_decisions_at_rungs_go_back_to_the_slot(fixture: Fixture) -> None:
     train_id = planned[0].spec.train_id
     for step, bits in ((1, "01"), (2, "00")):
         event = {"train_id": train_id, "step": step, "correct": {"mr-lung": bits}}
-        fixture.bridge.on_trial_result(name, {"status": "running", "events": [event]})
+        fixture.searcher.on_trial_result(name, {"status": "running", "events": [event]})
     assert fixture.told == [(train_id, 1, True), (train_id, 2, False)]
     end(fixture, name, planned)
     finished(fixture, thread)
 
 
-def test_trials_whose_proxy_died_are_asked_for_again_and_not_for_ever(fixture: Fixture) -> None:
+def test_trials_whose_process_died_are_asked_for_again_and_not_for_ever(fixture: Fixture) -> None:
     planned = [fixture.plan(0)]
     thread = fixture.serving(ListSource(planned), pack_size=1)
-    for _ in range(MAX_LOST_PROXIES):
+    for _ in range(MAX_LOST_PROCESSES):
         name, config = fixture.suggest()
         assert list(config["specs"]) == [planned[0].spec.train_id]
-        fixture.bridge.on_trial_complete(name, None, error=True)
+        fixture.searcher.on_trial_complete(name, None, error=True)
     finished(fixture, thread)
     assert [r["status"] for r in fixture.records()] == ["failed"]
 
@@ -288,7 +290,7 @@ def test_an_end_without_a_result_is_recorded_as_what_it_was(fixture: Fixture) ->
     thread = fixture.serving(ListSource(planned), pack_size=1)
     name, _ = fixture.suggest()
     event = {"train_id": planned[0].spec.train_id, "ended": "timeout", "error": "past the deadline"}
-    fixture.bridge.on_trial_complete(name, {"status": "running", "events": [event]})
+    fixture.searcher.on_trial_complete(name, {"status": "running", "events": [event]})
     finished(fixture, thread)
     assert [(r["status"], r["error"]) for r in fixture.records()] == [("timeout", "past the deadline")]
 
@@ -302,7 +304,7 @@ def test_what_breaks_in_tunes_thread_reaches_the_driver(fixture: Fixture) -> Non
 
     def serve() -> None:
         try:
-            fixture.bridge.serve(Broken(), pack_size=1, is_alive=lambda: None)
+            fixture.searcher.serve(Broken(), pack_size=1, is_alive=lambda: None)
         except OSError as error:
             caught.append(error)
 
@@ -311,3 +313,9 @@ def test_what_breaks_in_tunes_thread_reaches_the_driver(fixture: Fixture) -> Non
     while thread.is_alive():
         fixture.suggest()
     assert [str(error) for error in caught] == ["the disk is full"]
+
+
+def test_tune_can_write_it_down_whatever_listens_to_the_study() -> None:
+    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    recorder: Any = waiting  # a recorder whose listener holds a thread's queue
+    cloudpickle.dumps(PackSearcher(recorder, max_packs=1, on_running=waiting.put))

@@ -12,41 +12,40 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from datasets_spec.errors import UserError
-from search.engine.ledger_searcher import LedgerSearcher
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import TrialSource
 
-MAX_LOST_PROXIES = 3  # of one trial; then its death is recorded
-STARTS_WITHIN_S = 60.0  # a proxy's process: 2 s on an idle machine, 5 at load 13; one that takes longer holds up nobody
+MAX_LOST_PROCESSES = 3  # of one trial; then its death is recorded
+STARTS_WITHIN_S = 60.0  # a process: 2 s on an idle machine, 5 at load 13; one that takes longer holds up nobody
 MAX_FAILED_STARTS = 3  # of the process of each place, in a row; as many as a slot's (`trainers.executors.pool`)
 
 
-class PackBridge(LedgerSearcher):
-    """Hands packs to Tune while there is a source, and waits while there is none.
+class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
+    """Hands packs to Tune while there is a source, and waits while there is none; the ledger holds its state.
 
     Tune calls it from its own thread; `serve` is called from the driver's.
 
     Args:
         recorder: writes results; knows what is done.
-        pack_shape: trials of one pack have equal shapes.
         max_packs: packs that may be on their way at once, each with a process.
+        on_running: told how many trials are on their way, whenever that changes.
+        pack_shape: trials of one pack have equal shapes.
         on_rung: told of a trial's outcomes at a rung; returns whether it goes on.
         tell: passes a decision to the slot: (train_id, step, goes on).
-        on_running: told how many trials are on their way, whenever that changes.
     """
 
     def __init__(
         self,
         recorder: Recorder,
         *,
-        pack_shape: Callable[[PlannedTrial], tuple[object, ...]],
         max_packs: int,
-        on_rung: Callable[[PlannedTrial, int, Mapping[str, str]], bool],
-        tell: Callable[[str, int, bool], None],
         on_running: Callable[[int], None],
+        pack_shape: Callable[[PlannedTrial], tuple[object, ...]] = lambda planned: (),
+        on_rung: Callable[[PlannedTrial, int, Mapping[str, str]], bool] = lambda planned, step, correct: True,
+        tell: Callable[[str, int, bool], None] = lambda train_id, step, goes_on: None,
     ) -> None:
-        super().__init__()
+        super().__init__(metric="status", mode="max")
         self._recorder = recorder
         self._pack_shape = pack_shape
         self._max_packs = max_packs
@@ -115,6 +114,7 @@ class PackBridge(LedgerSearcher):
             timeouts = [planned.spec.timeout_s for planned in pack]
             return {
                 "ticket": uuid.uuid4().hex,
+                "stage": pack[0].stage.value if pack else "",
                 "specs": {planned.spec.train_id: planned.spec.model_dump(mode="json") for planned in pack},
                 "submitted_at": time.time(),
                 "timeout_s": None if None in timeouts else max((t for t in timeouts if t is not None), default=None),
@@ -205,7 +205,7 @@ class PackBridge(LedgerSearcher):
             self._tell(planned.spec.train_id, event["step"], goes_on)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Take the last news of a pack; trials whose proxy died are asked for again."""
+        """Take the last news of a pack; trials whose process died are asked for again."""
         if result is not None and not error:
             self.on_trial_result(trial_id, result)
         with self._changed:
@@ -214,10 +214,10 @@ class PackBridge(LedgerSearcher):
                 self._num_failed_starts = self._num_failed_starts + 1 if was_starting else 0
             for train_id, planned in self._packs.pop(trial_id, {}).items():
                 self._num_lost[train_id] += 1
-                if self._num_lost[train_id] < MAX_LOST_PROXIES:
+                if self._num_lost[train_id] < MAX_LOST_PROCESSES:
                     self._held.append(planned)
                 else:
-                    self._recorder.record_death(planned, "its proxy died again and again")
+                    self._recorder.record_death(planned, "its process died again and again")
             self._check_starts()
             self._tell_running()
             self._changed.notify_all()
@@ -234,3 +234,13 @@ class PackBridge(LedgerSearcher):
 
     def _tell_running(self) -> None:
         self._on_running(sum(len(trials) for trials in self._packs.values()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tune pickles its searcher into a file that nobody reads: threads, locks and the ledger stay out of it."""
+        return Searcher, ()
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the ledger has it."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore: the ledger has it."""

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from unittest.mock import create_autospec
+
+import pytest
+
+from cluster.metrics import StudyMetrics
+from search.cli.exported_metrics import ExportedMetrics
+from search.study.run_dir import RunDir
+from tests.makers.finished_run import finished_study
+from tests.makers.study_fixture import open_study
+
+
+def record(train_id: str, accuracy: float, *, reused: bool = False) -> dict[str, Any]:
+    score = {"eval_set": "mr-lung", "split": "search", "accuracy": accuracy}
+    return {
+        "train_id": train_id,
+        "status": "finished",
+        "reused": reused,
+        "recipe": {"batch_size": 4},
+        "num_steps": 10,
+        "num_tokens": 400,
+        "train_s": 2.0,
+        "slot": "slot-0",
+        "seconds": {"queue": 9.0, "train": 1800.0},
+        "evaluations": [score, {**score, "split": "confirm", "accuracy": 1.0}],
+    }
+
+
+def test_what_was_trained_is_counted_once_and_the_best_is_shown(tmp_path: Path) -> None:
+    study = open_study(tmp_path, {"execution.prices": {"cpu": 2.0}, "execution.currency": "EUR"})
+    metrics = create_autospec(StudyMetrics, instance=True)
+    exported = ExportedMetrics(metrics, study, RunDir(tmp_path / "run"))
+    for each in (record("a", 0.5), record("b", 0.25), record("a", 0.5, reused=True)):
+        exported.on_record(each)
+    counted = [call.kwargs["num_samples"] for call in metrics.count_ended.call_args_list]
+    assert counted == [40, 40, 0]
+    assert [call.kwargs["num_tokens"] for call in metrics.count_ended.call_args_list] == [400, 400, 0]
+    price = study.spec.execution.slot_prices_per_h[0]
+    metrics.set_spent.assert_called_with(busy_h=1.0, cost=price, currency="EUR")
+    metrics.set_best_accuracy.assert_called_once_with("mr-lung", 0.5)
+
+
+def test_a_resumed_study_goes_on_from_what_it_spent_and_reached(tmp_path: Path) -> None:
+    study, run_dir = finished_study(tmp_path)
+    metrics = create_autospec(StudyMetrics, instance=True)
+    ExportedMetrics(metrics, study, run_dir)
+    trials = run_dir.read_trials()
+    best: Counter[str] = Counter()
+    for trial in trials:
+        for score in trial["evaluations"]:
+            if score["split"] == "search":
+                best[score["eval_set"]] = max(best[score["eval_set"]], score["accuracy"])
+    told = dict(call.args for call in metrics.set_best_accuracy.call_args_list)
+    assert told == dict(best)
+    metrics.count_ended.assert_not_called()  # counters are of this run
+    hours = {trial["train_id"]: sum(trial["seconds"].values()) / 3600 for trial in trials if not trial["reused"]}
+    assert metrics.set_spent.call_args.kwargs["busy_h"] == pytest.approx(sum(hours.values()))
