@@ -19,7 +19,7 @@ NUM_NESTED, NUM_HF = 4, 6
 
 
 def measure(say: Callable[[str], None], *, is_quick: bool) -> dict[str, Any]:
-    """Seconds a trial of each side, alternating, two at a time; the pool's start is not in its figures."""
+    """Seconds a trial of each side, alternating, two at a time; the start of slots and of Tune is not in its figures."""
     num_trials, num_rounds, num_nested, num_hf = (
         (4, 1, 2, 2) if is_quick else (NUM_TRIALS, NUM_ROUNDS, NUM_NESTED, NUM_HF)
     )
@@ -39,6 +39,7 @@ def measure(say: Callable[[str], None], *, is_quick: bool) -> dict[str, Any]:
                 specs = [trial_spec(i) for i in range(part * share, (part + 1) * share)]
                 seconds["pooled + packed"].append(_timed(packed, specs))
             packed_outcomes = {i: read_outcomes(_folder(packed, i)) for i in saved}
+        nested.run([trial_spec(1_000, num_steps=0, num_targets=0)])
         for part in range(num_rounds):  # the slots are gone: nested trials have both processors
             specs = [trial_spec(i) for i in range(part * num_nested, (part + 1) * num_nested)]
             seconds["nested"].append(_timed(nested, specs))
