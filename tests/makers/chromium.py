@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -50,6 +51,11 @@ def until(condition: str) -> str:
 def find_chromium() -> str | None:
     """The first installed browser of the Chromium family."""
     return next((path for name in BINARIES if (path := shutil.which(name))), None)
+
+
+needs_chromium = pytest.mark.skipif(
+    find_chromium() is None, reason="no Chromium on PATH (Debian: apt-get install chromium)"
+)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from search.cli.verbs import app
 from search.evidence.matrix.transfer_matrix import TRANSFER_COLUMNS
 from search.evidence.trials_table import TRIAL_COLUMNS
 from search.vocabulary import Status
-from tests.makers.chromium import find_chromium, visit_page
+from tests.makers.chromium import needs_chromium, visit_page
 from tests.studies.tiny_study import (
     ABILITY,
     KILL_AFTER,
@@ -172,7 +172,7 @@ def test_both_verify_without_study_file_or_data(runs: Runs, tmp_path: Path) -> N
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None, reason="no Chromium on PATH (Debian: apt-get install chromium)")
+@needs_chromium
 def test_the_report_of_a_real_study_opens_quietly(runs: Runs) -> None:
     page = runs.calm / "report" / "index.html"
     visit = visit_page(page, width_px=1280, expressions=["document.querySelectorAll('[data-chart] svg').length"])

@@ -19,7 +19,7 @@ NUM_NESTED, NUM_HF = 4, 6
 
 
 def measure(say: Callable[[str], None], *, is_quick: bool) -> dict[str, Any]:
-    """Seconds a trial of each side, alternating, two at a time; the start of slots and of Tune is not in its figures."""
+    """Seconds a trial of each side, alternating, two at a time; starts of slots and of Tune are not in its figures."""
     num_trials, num_rounds, num_nested, num_hf = (
         (4, 1, 2, 2) if is_quick else (NUM_TRIALS, NUM_ROUNDS, NUM_NESTED, NUM_HF)
     )

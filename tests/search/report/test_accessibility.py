@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.makers.axe import audit_page, find_axe
-from tests.makers.chromium import find_chromium, until, visit_page
+from tests.makers.chromium import needs_chromium, until, visit_page
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium on PATH (Debian: apt-get install chromium)"),
+    needs_chromium,
     pytest.mark.skipif(find_axe() is None, reason="axe-core-python is not installed: make install"),
 ]
 

@@ -8,7 +8,7 @@ import pytest
 
 from search.report.write import write_report
 from search.study.run_dir import RunDir
-from tests.makers.chromium import find_chromium, until, visit_page
+from tests.makers.chromium import needs_chromium, until, visit_page
 from tests.search.report.fixture_large import NUM, write_large_run
 
 MEBIBYTE = 2**20
@@ -17,7 +17,7 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 
 @pytest.mark.slow
 @pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None, reason="no Chromium on PATH (Debian: apt-get install chromium)")
+@needs_chromium
 def test_a_large_page_is_small_and_works(tmp_path: Path) -> None:
     run = RunDir(write_large_run(tmp_path / "run"))
     page = write_report(run, is_flat=True)

@@ -8,14 +8,11 @@ import pytest
 
 from search.report.write import write_report
 from search.study.run_dir import RunDir
-from tests.makers.chromium import find_chromium, until, visit_page
+from tests.makers.chromium import needs_chromium, until, visit_page
 from tests.search.report.fixture_run import write_run
 from tests.search.report.test_write import HOSTILE, REASONS
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium on PATH (Debian: apt-get install chromium)"),
-]
+pytestmark = [pytest.mark.browser, needs_chromium]
 
 STATES = "[...document.querySelectorAll('[data-chart]')].map(e => e.dataset.state)"
 DRAWINGS = "[...document.querySelectorAll('[data-chart]')].map(e => e.querySelectorAll('svg path').length)"

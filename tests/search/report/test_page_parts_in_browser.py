@@ -10,13 +10,10 @@ import pytest
 
 from search.report.wording import points
 from search.study.run_dir import RunDir
-from tests.makers.chromium import find_chromium, until, visit_page
+from tests.makers.chromium import needs_chromium, until, visit_page
 from tests.search.report.fixture_run import NUM_QUESTIONS, SUBSETS, TARGETS
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium on PATH (Debian: apt-get install chromium)"),
-]
+pytestmark = [pytest.mark.browser, needs_chromium]
 
 FIRST = "document.querySelector('#all-trials tbody tr[data-trial]')"
 EVIDENCE = "document.getElementById('evidence-cell')"
