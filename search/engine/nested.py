@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from search.engine.interface import Resumed, first_undone
 from search.engine.recorder import Recorder
 from search.engine.trial_sources import TrialSource
 from search.study.run_dir import RunDir, RunFile
+from trainers.trial.result import TrialResult
+from trainers.trial.spec import TrialSpec
 
 if TYPE_CHECKING:
     from search.engine.tune_run import TuneRun
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class NestedEngine:
-    """Starts Tune with the first trial, and keeps its processes from phase to phase.
+    """Starts Tune with the first trial, and keeps it from phase to phase.
 
     Args:
         recorder: writes results; knows what is done.
@@ -27,6 +30,7 @@ class NestedEngine:
         max_concurrent: trials at a time.
         on_running: told how many trials run, whenever that changes.
         label: what the dashboard shows before the phase and the name of a trial.
+        run_trial: runs one; None for `run_nested_trial`.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class NestedEngine:
         max_concurrent: int,
         on_running: Callable[[int], None],
         label: str = "recombine",
+        run_trial: Callable[..., TrialResult] | None = None,
     ) -> None:
         self._recorder = recorder
         self._run_dir = run_dir
@@ -47,13 +52,13 @@ class NestedEngine:
         self._max_concurrent = max_concurrent
         self._on_running = on_running
         self._label = label
+        self._run_trial = run_trial
         self._tune: TuneRun | None = None
 
     def run(self, source: TrialSource) -> None:
         """Run all trials of a source that are not done yet.
 
         Raises:
-            UserError: no process can start.
             EngineStoppedError: Tune ended by itself.
         """
         first = first_undone(source, self._recorder)
@@ -63,35 +68,67 @@ class NestedEngine:
         self._tune.searcher.serve(Resumed(first, source), pack_size=1, is_alive=self._tune.check)
 
     def hand_over(self) -> None:
-        """Nothing to do: a nested trial that is cut begins anew."""
-
-    def close(self) -> None:
-        """End Tune and free what its processes occupy: in local mode that is what a trial does."""
+        """Hand out nothing more: a nested trial that is cut begins anew."""
         if self._tune is not None:
             self._tune.close()
-            self._tune.wait_ended()
+
+    def close(self) -> None:
+        """End Tune and free what its processes occupy; where trials still run after an error, nobody waits for them."""
+        if self._tune is not None:
+            self._tune.close()
+            if self._tune.searcher.is_idle:
+                self._tune.wait_ended()
             self._tune = None
 
     def wait_ended(self) -> None:
         """`close` has waited."""
 
     def _start(self) -> TuneRun:
-        from search.engine.nested_trials import NestedTrials
+        from ray import tune
+
         from search.engine.pack_searcher import PackSearcher
         from search.engine.tune_run import TuneRun
+        from trainers.executors.nested import run_nested_trial
         from trainers.executors.resources import proxy_bundle
 
-        searcher = PackSearcher(self._recorder, max_packs=self._max_concurrent, on_running=self._on_running)
+        max_lost = self._resources.max_failures + 1
+        trainable = tune.with_parameters(
+            _run_one,
+            run=self._run_trial or run_nested_trial,
+            rows=self._rows,
+            run_dir=str(self._run_dir),
+            resources=self._resources,
+            label=self._label,
+        )
         return TuneRun(
-            searcher=searcher,
-            process=NestedTrials,
-            parameters={
-                "rows": self._rows,
-                "run_dir": str(self._run_dir),
-                "resources": self._resources,
-                "label": self._label,
-            },
+            searcher=PackSearcher(self._recorder, on_running=self._on_running, max_lost=max_lost),
+            trainable=trainable,
             bundle=proxy_bundle(self._resources),
-            num_processes=self._max_concurrent,
+            max_packs=self._max_concurrent,
             storage=self._run_dir / RunFile.cache / "tune",
         )
+
+
+def _run_one(
+    config: dict[str, Any],
+    *,
+    run: Callable[..., TrialResult],
+    rows: StoredRows,
+    run_dir: str,
+    resources: TrialResources,
+    label: str,
+) -> None:
+    """Tune's function trainable: a pack of one nested trial."""
+    from ray import tune
+
+    from trainers.trial.failures import describe_error
+
+    (spec,) = (TrialSpec.model_validate(dumped) for dumped in config["specs"].values())
+    shown = f"{label}-{config['stage']}"
+    event: dict[str, Any] = {"train_id": spec.train_id}
+    try:
+        result = run(spec, rows, Path(run_dir), resources, submitted_at=config["submitted_at"], label=shown)
+        event["ended"] = result.status
+    except Exception as error:  # noqa: BLE001 - the process lives: its trial has failed, and would again
+        event |= {"ended": "failed", "error": describe_error(error)}
+    tune.report({"status": event["ended"], "events": [event]})

@@ -11,14 +11,11 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from datasets_spec.errors import UserError
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import TrialSource
 
-MAX_LOST_PROCESSES = 3  # of one trial; then its death is recorded
-STARTS_WITHIN_S = 60.0  # a process: 2 s on an idle machine, 5 at load 13; one that takes longer holds up nobody
-MAX_FAILED_STARTS = 3  # of the process of each place, in a row; as many as a slot's (`trainers.executors.pool`)
+MAX_LOST = 3  # deaths of processes that held one trial; then its own is recorded
 
 
 class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
@@ -28,30 +25,30 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     Args:
         recorder: writes results; knows what is done.
-        max_packs: packs that may be on their way at once, each with a process.
         on_running: told how many trials are on their way, whenever that changes.
         pack_shape: trials of one pack have equal shapes.
         on_rung: told of a trial's outcomes at a rung; returns whether it goes on.
         tell: passes a decision to the slot: (train_id, step, goes on).
+        max_lost: deaths of processes that held one trial.
     """
 
     def __init__(
         self,
         recorder: Recorder,
         *,
-        max_packs: int,
         on_running: Callable[[int], None],
         pack_shape: Callable[[PlannedTrial], tuple[object, ...]] = lambda planned: (),
         on_rung: Callable[[PlannedTrial, int, Mapping[str, str]], bool] = lambda planned, step, correct: True,
         tell: Callable[[str, int, bool], None] = lambda train_id, step, goes_on: None,
+        max_lost: int = MAX_LOST,
     ) -> None:
         super().__init__(metric="status", mode="max")
         self._recorder = recorder
+        self._on_running = on_running
         self._pack_shape = pack_shape
-        self._max_packs = max_packs
         self._on_rung = on_rung
         self._tell = tell
-        self._on_running = on_running
+        self._max_lost = max_lost
         self._changed = threading.Condition()
         self._source: TrialSource | None = None
         self._pack_size = 1
@@ -61,9 +58,6 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._held: list[PlannedTrial] = []  # taken from the source, for a later pack
         self._next: list[PlannedTrial] = []  # the pack that Tune is about to ask for
         self._packs: dict[str, dict[str, PlannedTrial]] = {}  # Tune's trial -> its trials that have not ended
-        self._starting: dict[str, float] = {}  # Tune's trial -> since when its process starts
-        self._num_failed_starts = 0  # in a row
-        self._is_let_go = False  # a process, for the next pack
         self._num_lost: Counter[str] = Counter()
 
     def serve(self, source: TrialSource, *, pack_size: int, is_alive: Callable[[], None]) -> None:
@@ -80,10 +74,12 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         """
         with self._changed:
             self._source, self._pack_size, self._is_exhausted = source, pack_size, False
-            while self._error is None and not (self._is_exhausted and not self._trials_left()):
-                self._changed.wait(timeout=0.2)
-                is_alive()
-            self._source, error = None, self._error
+            try:
+                while self._error is None and not (self._is_exhausted and not self._trials_left()):
+                    self._changed.wait(timeout=0.2)
+                    is_alive()
+            finally:
+                self._source, error = None, self._error  # a study that stops hands out nothing more
         if error is not None:
             raise error
 
@@ -92,48 +88,32 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         with self._changed:
             self._is_closed = True
 
-    def suggest(self, trial_id: str) -> Any:
-        """Return the pack for which a process was let go, else an empty one; None: ask later; FINISHED at the end.
+    @property
+    def is_idle(self) -> bool:
+        """Whether no trial is on its way."""
+        return not any(self._packs.values())
 
-        An empty pack is over at once: it starts a process, for packs to come, unless too many could not start: the
-        study goes on with those that live.
-        """
+    def suggest(self, trial_id: str) -> Any:
+        """Return the next pack; None: ask later; FINISHED at the end."""
         with self._changed:
             if self._is_closed:
                 return Searcher.FINISHED
-            if len(self._packs) >= self._max_packs:
+            if not self._has_next():
                 return None
-            if not self._is_let_go:
-                if self._num_failed_starts >= MAX_FAILED_STARTS * self._max_packs:
-                    return None
-                self._starting[trial_id] = time.monotonic()
-            pack, self._next = (self._next, []) if self._is_let_go else ([], self._next)
-            self._is_let_go = False
-            self._packs[trial_id] = {planned.spec.train_id: planned for planned in pack}
-            self._tell_running()
-            timeouts = [planned.spec.timeout_s for planned in pack]
-            return {
-                "ticket": uuid.uuid4().hex,
-                "stage": pack[0].stage.value if pack else "",
-                "specs": {planned.spec.train_id: planned.spec.model_dump(mode="json") for planned in pack},
-                "submitted_at": time.time(),
-                "timeout_s": None if None in timeouts else max((t for t in timeouts if t is not None), default=None),
-            }
+            pack, self._next = self._next, []
+            return self._handed(trial_id, pack)
 
-    def may_end(self, trial_id: str, result: Mapping[str, Any]) -> bool:
-        """Whether Tune ends a pack that is over (`stop`): when there is another one for its process, or at the end.
-
-        Of processes without a pack Tune keeps one, and it gives one that is free to a pack whose own is still starting,
-        which it drops. So all live from the first to the last pack, and none is let go while one starts.
-        """
-        with self._changed:
-            if self._starting.pop(trial_id, None) is not None:
-                self._num_failed_starts = 0
-            if not result["is_over"] or self._is_let_go:
-                return False
-            is_any_starting = any(time.monotonic() - since < STARTS_WITHIN_S for since in self._starting.values())
-            self._is_let_go = not is_any_starting and self._has_next()
-            return self._is_closed or self._is_let_go
+    def _handed(self, trial_id: str, pack: list[PlannedTrial]) -> dict[str, Any]:
+        self._packs[trial_id] = {planned.spec.train_id: planned for planned in pack}
+        self._tell_running()
+        timeouts = [planned.spec.timeout_s for planned in pack]
+        return {
+            "ticket": uuid.uuid4().hex,
+            "specs": {planned.spec.train_id: planned.spec.model_dump(mode="json") for planned in pack},
+            "stage": pack[0].stage.value if pack else "",
+            "submitted_at": time.time(),
+            "timeout_s": None if None in timeouts else max((t for t in timeouts if t is not None), default=None),
+        }
 
     def _has_next(self) -> bool:
         """Whether there is a pack to hand out, taken from the source if need be."""
@@ -193,12 +173,14 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             return
         if "ended" in event:
             del trials[event["train_id"]]
+            self._num_lost.pop(event["train_id"], None)
             stored = self._recorder.stored_result(planned)
             if stored is not None:
                 self._recorder.record(planned, stored)
             else:
                 reason = event.get("error") or "it left no result"
-                self._recorder.record_death(planned, reason, status=event["ended"])
+                is_good = event["ended"] in ("finished", "stopped_early")  # of a trial that nobody can read
+                self._recorder.record_death(planned, reason, status="failed" if is_good else event["ended"])
             self._tell_running()
         else:
             goes_on = self._on_rung(planned, event["step"], event["correct"])
@@ -209,28 +191,24 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if result is not None and not error:
             self.on_trial_result(trial_id, result)
         with self._changed:
-            was_starting = self._starting.pop(trial_id, None) is not None
-            if error:  # who dies later makes room for new attempts
-                self._num_failed_starts = self._num_failed_starts + 1 if was_starting else 0
-            for train_id, planned in self._packs.pop(trial_id, {}).items():
-                self._num_lost[train_id] += 1
-                if self._num_lost[train_id] < MAX_LOST_PROCESSES:
-                    self._held.append(planned)
-                else:
-                    self._recorder.record_death(planned, "its process died again and again")
-            self._check_starts()
+            try:
+                for planned in self._packs.pop(trial_id, {}).values():
+                    self._on_lost(planned)
+            except BaseException as caught:  # noqa: BLE001 - raised again by `serve`
+                self._error = caught
             self._tell_running()
             self._changed.notify_all()
 
-    def _check_starts(self) -> None:
-        """Give up where no process lives and too many in a row could not start."""
-        is_any_alive = self._is_let_go or bool(self._packs.keys() - self._starting.keys())
-        if self._num_failed_starts >= MAX_FAILED_STARTS * self._max_packs and not is_any_alive:
-            self._error = self._error or UserError(
-                f"Ray Tune's processes cannot start: {self._num_failed_starts} in a row ended before they took a "
-                "trial; see `ray logs`",
-                hint="`recombine doctor` checks the machine",
-            )
+    def _on_lost(self, planned: PlannedTrial) -> None:
+        """A process died with a trial: it may have published it, and not said so any more."""
+        stored = self._recorder.stored_result(planned)
+        self._num_lost[planned.spec.train_id] += 1
+        if stored is not None and stored.status == "finished":
+            self._recorder.record(planned, stored)
+        elif self._num_lost[planned.spec.train_id] < self._max_lost:
+            self._held.append(planned)
+        else:
+            self._recorder.record_death(planned, f"its process died ({self._max_lost} tries)")
 
     def _tell_running(self) -> None:
         self._on_running(sum(len(trials) for trials in self._packs.values()))

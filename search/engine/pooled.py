@@ -13,6 +13,7 @@ from search.engine.trial_sources import StrategySource, TrialSource
 from search.study.run_dir import RunDir, RunFile
 
 if TYPE_CHECKING:
+    from search.engine.lasting_searcher import LastingSearcher
     from search.engine.tune_run import TuneRun
     from trainers.executors.pool import SlotPool
 
@@ -98,41 +99,46 @@ class PooledEngine:
         return min(running.pack_size, max(1, fair))
 
     def _start(self) -> _Running:
-        import ray
+        from ray import tune
 
-        from search.engine.pack_searcher import PackSearcher
         from search.engine.pooled_proxy import PackProxy
         from search.engine.tune_run import TuneRun
-        from trainers.training.packed_loop import pack_shape
 
         pool = self._make_pool()
         pool.start()
-
-        def tell(train_id: str, step: int, goes_on: bool) -> None:
-            ray.get(pool.broker.decide.remote(train_id, step, goes_on))
-
-        num_packs = len(pool.slots) + 1  # one waits at the broker, so that no slot has to wait for Tune
-        searcher = PackSearcher(
-            self._recorder,
-            pack_shape=lambda planned: (*pack_shape(planned.spec.recipe), bool(planned.spec.composition)),
-            max_packs=num_packs,
-            on_rung=self._on_rung,
-            tell=tell,
-            on_running=self._on_running,
-        )
+        num_proxies = len(pool.slots) + 1  # one waits at the broker, so that no slot has to wait for Tune
+        searcher = self._searcher(pool, num_proxies)
         tune_run = TuneRun(
             searcher=searcher,
-            process=PackProxy,
-            parameters={"broker": pool.broker},
+            trainable=tune.with_parameters(PackProxy, broker=pool.broker, num_proxies=num_proxies),
             bundle={"CPU": 0.0, "memory": 1.0},
-            num_processes=num_packs,
+            max_packs=num_proxies,
             storage=self._run_dir / RunFile.cache / "tune",
+            stop=searcher.may_end,
         )
         self._running = running = _Running(pool=pool, tune=tune_run)  # from here on `close` ends it
         about = pool.wait_ready()
         running.pack_size = self._pack or int(about["pack_size"])
         self._decide(_pack_decision(self._pack, about))
         return running
+
+    def _searcher(self, pool: SlotPool, max_packs: int) -> LastingSearcher:
+        import ray
+
+        from search.engine.lasting_searcher import LastingSearcher
+        from trainers.training.packed_loop import pack_shape
+
+        def tell(train_id: str, step: int, goes_on: bool) -> None:
+            ray.get(pool.broker.decide.remote(train_id, step, goes_on))
+
+        return LastingSearcher(
+            self._recorder,
+            max_packs=max_packs,
+            on_running=self._on_running,
+            pack_shape=lambda planned: (*pack_shape(planned.spec.recipe), bool(planned.spec.composition)),
+            on_rung=self._on_rung,
+            tell=tell,
+        )
 
 
 @dataclass(kw_only=True)

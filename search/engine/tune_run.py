@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,10 @@ class TuneRun:
 
     Args:
         searcher: suggests packs (`PackSearcher`).
-        process: the class of a pack's process, a `PackProcess`.
-        parameters: of its `setup`.
-        bundle: what a process occupies, in Ray's words.
-        num_processes: packs that may be on their way at once.
+        trainable: works on a pack.
+        bundle: what its process occupies, in Ray's words.
+        max_packs: packs that may be on their way at once.
+        stop: whether Tune ends a pack, told each result; None where packs end by themselves.
         storage: folder for Tune's own files; what lies there is of a run that was killed.
     """
 
@@ -38,17 +38,17 @@ class TuneRun:
         self,
         *,
         searcher: Any,
-        process: type,
-        parameters: Mapping[str, Any],
+        trainable: Any,
         bundle: Mapping[str, float],
-        num_processes: int,
+        max_packs: int,
         storage: Path,
+        stop: Callable[[str, Mapping[str, Any]], bool] | None = None,
     ) -> None:
         self.searcher = searcher
-        self._process = process
-        self._parameters = {"num_processes": num_processes, **parameters}
+        self._trainable = trainable
         self._bundle = dict(bundle)
-        self._num_processes = num_processes
+        self._max_packs = max_packs
+        self._stop = stop
         self._storage = storage
         self._error: BaseException | None = None
         shutil.rmtree(storage, ignore_errors=True)
@@ -76,21 +76,20 @@ class TuneRun:
         from ray import tune
 
         name = f"tune-{uuid.uuid4().hex[:8]}"
-        trainable = tune.with_parameters(self._process, **self._parameters)
         try:
             tune.Tuner(
-                tune.with_resources(trainable, tune.PlacementGroupFactory([self._bundle])),
+                tune.with_resources(self._trainable, tune.PlacementGroupFactory([self._bundle])),
                 tune_config=tune.TuneConfig(
                     search_alg=self.searcher,
                     num_samples=-1,
-                    max_concurrent_trials=self._num_processes,
+                    max_concurrent_trials=self._max_packs,
                     reuse_actors=True,
                 ),
                 run_config=tune.RunConfig(
                     name=name,
                     storage_path=str(self._storage),
                     verbose=0,
-                    stop=self.searcher.may_end,
+                    stop=self._stop,
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # there is nothing to save
                 ),
             ).fit()

@@ -11,39 +11,44 @@ from search.study.sections.execution import ExecutionSection
 
 @dataclass(kw_only=True)
 class Spent:
-    """Trials at work: each training once, without the time that it waited, starts of slots, idle time and the head.
+    """Trials at work: each training and each failed try once, without waiting, starts of slots, idle time and the head.
 
     Attributes:
         execution: whose prices count.
-        busy_h: hours of slots, or of trials in processes of their own.
+        busy_h: hours of slots, or of workers of trials in processes of their own.
         cost: of these, in the study's currency; None where it names no prices.
     """
 
     execution: ExecutionSection
     busy_h: float = 0.0
     cost: float | None = field(init=False)
-    _trained: set[str] = field(default_factory=set)
+    _counted: set[tuple[str, float | None]] = field(default_factory=set)  # train_id and when it began
 
     def __post_init__(self) -> None:
         self.cost = 0.0 if self.execution.prices else None
 
-    def add(self, record: Record) -> None:
-        """Count a trial; nothing where another study trained it, or where the same weights are counted."""
-        if record["reused"] or record["train_id"] in self._trained:
-            return
-        self._trained.add(record["train_id"])
-        hours = sum(seconds for phase, seconds in record.get("seconds", {}).items() if phase != "queue") / 3600
+    def add(self, record: Record) -> bool:
+        """Count a trial and return True; False where another study trained it, or its training is counted already.
+
+        The same weights stand for several arms, and may be scored again later, as those of a selection are on sealed.
+        """
+        training = (record["train_id"], record.get("started_at"))
+        if record["reused"] or training in self._counted:
+            return False
+        self._counted.add(training)
+        num_workers = 1 if record.get("slot") else max(1, self.execution.num_workers)
+        busy_s = sum(seconds for phase, seconds in record.get("seconds", {}).items() if phase != "queue")
+        hours = num_workers * busy_s / 3600
         self.busy_h += hours
         if self.cost is not None:
             self.cost += hours * self._price_per_h(record.get("slot"))
+        return True
 
     def _price_per_h(self, slot: str | None) -> float:
-        """A slot that the study has no longer costs what slots do on average."""
+        """Of a slot, or of a worker; a slot that the study has no longer costs what slots do on average."""
         prices = self.execution.slot_prices_per_h
-        usual = sum(prices) / len(prices)
-        if slot is None:
-            return usual * max(1, self.execution.num_workers)  # a price is that of one worker
-        return {f"slot-{number}": price for number, price in enumerate(prices)}.get(slot, usual)
+        by_slot = {f"slot-{number}": price for number, price in enumerate(prices)}
+        return by_slot.get(slot or "", sum(prices) / len(prices))
 
 
 def compute_spent(execution: ExecutionSection, trials: Iterable[Record]) -> Spent:

@@ -64,7 +64,8 @@ def compute_slot_use(trials: Iterable[Mapping[str, Any]]) -> list[SlotUse]:
 
 def _trainings(trials: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return one record a training: the same weights stand for several arms, and may be scored again later."""
-    return list({r["train_id"]: r for r in reversed(list(trials)) if not r["reused"]}.values())
+    by_training = {(r["train_id"], r.get("started_at")): r for r in reversed(list(trials)) if not r["reused"]}
+    return list(by_training.values())
 
 
 def compute_trace(results: Sequence[tuple[str, TrialResult]]) -> dict[str, Any]:

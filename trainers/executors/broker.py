@@ -136,10 +136,10 @@ class Broker:
         One that works, or could at once, always stays: the next phase of a study would wait for its start. One that
         asks again without having come has found no place: nobody stays at home because of it.
         """
-        if self._spare_s is None:
-            return True
         if not is_alive:
             self.slots.pop(slot, None)
+        if self._spare_s is None:
+            return True
         others = [name for name in self._spare_since if name != slot and self._num_asked.get(name, 0) < 2]
         if len(self._waiting) > len(others):
             self.resting.discard(slot)

@@ -50,6 +50,7 @@ class SlotPool:
     broker: Any = None
     _threads: list[threading.Thread] = field(default_factory=list)
     _untold: deque[str] = field(default_factory=deque)  # lines of the slots' threads
+    _unplaced_since: dict[str, float] = field(default_factory=dict)  # slots that others let choose first
     _is_closing: bool = False
 
     def start(self) -> None:
@@ -188,16 +189,21 @@ class SlotPool:
             self._untold.append(f"{name} has work again: it asks for a place")
 
     def _await_turn(self, resources: TrialResources) -> None:
-        """Let slots that fit fewer nodes find theirs first: Ray gives a slot any node with room, chosen by chance."""
+        """Let slots that fit fewer nodes find theirs first: Ray gives a slot any node with room, chosen by chance.
+
+        One that has been without a place for long, because no node holds it, delays nobody again.
+        """
         import ray
 
         first = {f"slot-{number}" for number, each in enumerate(self.slots) if fits_fewer_nodes(each, resources)}
-        ends_at = time.monotonic() + TURN_S
-        while first and not self._is_closing and time.monotonic() < ends_at:
+        while first and not self._is_closing:
             state = ray.get(self.broker.state.remote())
-            first -= state["slots"].keys() | set(state["resting"])
-            if first:
-                time.sleep(USE_POLL_S)
+            now, placed = time.monotonic(), state["slots"].keys() | set(state["resting"])
+            for name in first & placed:
+                self._unplaced_since.pop(name, None)
+            if not any(now - self._unplaced_since.setdefault(name, now) < TURN_S for name in first - placed):
+                return
+            time.sleep(USE_POLL_S)
 
     def _run_once(self, name: str, resources: TrialResources) -> str | None:
         """Run one process of a slot to its end; return why it died, None when it ended by itself."""

@@ -57,7 +57,7 @@ class ExecutionSection(BaseModel):
         default=1,
         ge=0,
         description="Ray Train workers of one trial; more than 1 means DDP, in the nested executor; 0 trains inside "
-        "the Tune trial's own process (quick to start, but a crash ends the trial)",
+        "the Tune trial's own process (quick to start, but a crash loses what the trial had done)",
     )
     cpus_per_worker: PositiveFloat = 1.0
     gpus_per_worker: float = Field(default=0.0, ge=0)

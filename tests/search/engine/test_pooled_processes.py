@@ -39,10 +39,10 @@ class CountingBroker(BrokerActor):
 class CountedProxy(PackProxy):
     """A proxy that tells of its start."""
 
-    def setup(self, config: dict[str, Any], num_processes: int = 1, broker: Any = None) -> None:
+    def setup(self, config: dict[str, Any], broker: Any = None, num_proxies: int = 1) -> None:
         """As a proxy, counted."""
         broker.started.remote()
-        super().setup(config, num_processes, broker)
+        super().setup(config, broker, num_proxies)
 
 
 class Pool:

@@ -29,11 +29,11 @@ def test_the_work_of_each_slot_costs_what_that_slot_does() -> None:
     assert cost_line(execution, []).startswith("cost so far: 0.00 EUR")
 
 
-@pytest.mark.parametrize(("num_workers", "cost"), [(0, 1.5), (1, 1.5), (3, 4.5)])
-def test_a_trial_in_processes_of_its_own_costs_what_its_workers_do(num_workers: int, cost: float) -> None:
-    execution = ExecutionSection(prices={"cpu": 1.0}, executor="nested", num_workers=num_workers)
+@pytest.mark.parametrize(("num_workers", "hours"), [(0, 1.5), (1, 1.5), (3, 4.5)])
+def test_a_trial_in_processes_of_its_own_costs_what_its_workers_do(num_workers: int, hours: float) -> None:
+    execution = ExecutionSection(prices={"cpu": 2.0}, executor="nested", num_workers=num_workers)
     spent = compute_spent(execution, [trained("a", None, 1800.0), trained("b", None, 3600.0)])
-    assert (spent.cost, spent.busy_h) == (cost, 1.5)
+    assert (spent.cost, spent.busy_h) == (2 * hours, hours)
 
 
 def test_what_was_not_trained_for_a_record_costs_nothing() -> None:
@@ -42,6 +42,14 @@ def test_what_was_not_trained_for_a_record_costs_nothing() -> None:
     trials = [trained("a", "slot-0", 1800.0), trained("a", "slot-0", 1800.0)]
     spent = compute_spent(execution, [*trials, {**trained("c", "slot-1", 60.0), "reused": True}])
     assert (spent.cost, spent.busy_h) == (0.5, 0.5)
+
+
+def test_each_try_costs_once_and_a_death_without_a_word_hides_no_training() -> None:
+    execution = ExecutionSection(prices={"cpu": 1.0}, max_concurrent=1)
+    died = {**trained("a", None, 0.0), "seconds": {}, "started_at": None}
+    failed, finished = ({**trained("a", "slot-0", 1800.0), "started_at": at} for at in (10.0, 20.0))
+    spent = compute_spent(execution, [died, failed, finished, {**finished, "stage": "sealed"}])
+    assert (spent.cost, spent.busy_h) == (1.0, 1.0)
 
 
 def test_a_slot_that_is_no_longer_costs_what_slots_do() -> None:

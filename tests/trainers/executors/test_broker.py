@@ -260,3 +260,13 @@ def collect(at: Broker, tickets: list[str], ends: dict[str, list[str]]) -> None:
             ends.setdefault(event["train_id"], []).append(event["ended"])
         if news[1]:
             tickets.remove(ticket)
+
+
+def test_a_slot_that_asks_for_a_place_anew_has_none() -> None:
+    """Else slots that let it choose first would take it for placed."""
+    broker = Broker(now=0.0)
+    broker.register("a", "1", {}, now=0.0)
+    assert broker.is_wanted("a", now=1.0, is_alive=True)
+    assert "a" in broker.slots
+    assert broker.is_wanted("a", now=2.0, is_alive=False)
+    assert "a" not in broker.slots
