@@ -23,6 +23,7 @@ needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="pr
 SERIES = {
     'ray_recombine_trials_ended{study="s", state="finished"}': "0+1x120 120x120",
     'ray_recombine_trials_ended{study="s", state="failed"}': "0+1x120 120x120",
+    'ray_recombine_trials_ended{study="s", state="oom"}': "0x240",
     'ray_recombine_trials_running{study="s"}': "2x240",
     'ray_recombine_trials_waiting{study="s"}': "3x240",
     'ray_recombine_trials_retried{study="s"}': "0x60 10x180",

@@ -29,7 +29,7 @@ pytestmark = [
 ]
 LEFT_OUT = ("confirm.enabled=false", "transfer.enabled=false")
 # Half of its trials diverge, for the panel of failures.
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "recipe": {"num_steps": 20, "batch_size": 4},
     "space": STUDY["space"] | {"recipe": {"learning_rate": [0.005, 1.0e12]}},
     "strategy": {"name": "random", "num_trials": 6},
@@ -110,16 +110,19 @@ def test_every_panel_has_data_of_a_real_study(head: HeadNode, tmp_path: Path) ->
             found = shown_during(study, address)
         finally:
             study.kill()
-    assert study.wait() == 0, (tmp_path / "log").read_text()
+        assert study.wait() == 0, (tmp_path / "log").read_text()
+        trials = trial_records(run_dir)
+        # The node keeps counters of a driver that has gone. Rates say less: trials may all end between two reports.
+        num_steps = sum(trial["num_steps"] for trial in trials if not trial["reused"])
+        num_samples = num_steps * CHANGES["recipe"]["batch_size"]
+        wait_for(address, f'ray_recombine_samples_trained_total{{study="tiny"}} == {num_samples}', {"tiny"})
     assert set(found) == {label for label, _ in expressions()}
     assert {series["metric"]["study"] for shown in found.values() for series in shown} == {"tiny"}
-    trials = trial_records(run_dir)
     scores = [score for trial in trials for score in trial["evaluations"] if score["split"] == "search"]
     for series in found["Best accuracy by target A"]:
         assert float(series["value"][1]) in {
             s["accuracy"] for s in scores if s["eval_set"] == series["metric"]["target"]
         }
-    assert float(found["Samples and tokens a second A"][0]["value"][1]) > 0
     assert {series["metric"]["state"] for series in found["Early stops and failures A"]} == {"diverged"}
     (cost,), (hours,) = found["Cost and slot hours so far A"], found["Cost and slot hours so far B"]
     assert cost["metric"]["currency"] == "EUR"
