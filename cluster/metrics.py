@@ -7,10 +7,12 @@ counts, accuracies and the names of subsets may stand in them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.errors import ClusterError
+from cluster.lasting_gauge import LastingGauge, Repeater
 
 # The closed list of a trial's states, as in search.vocabulary.Status; a test holds the two together.
 TRIAL_STATES = ("finished", "stopped_early", "failed", "oom", "timeout", "diverged")
@@ -29,6 +31,9 @@ SLOT_STATES = ("busy", "idle", "missing")
 class StudyMetrics:
     """The gauges and counters of one study, owned by one long-lived process connected to Ray.
 
+    A node keeps the counters of a process that has ended, and forgets its gauges. So gauges tell who is still there,
+    and the two counters of moments, each counted once, tell of those who are not whether their study has ended.
+
     Args:
         study: The study's name, the tag `study` of all of them.
         targets: The study's targets, the only values of the tag `target`.
@@ -45,9 +50,12 @@ class StudyMetrics:
         _check_targets(targets)
         self.targets = tuple(targets)
         self._study = study[:_LONGEST_STUDY]
-        self._ended = self._counter("trials_ended", "Trials that ended, by state.", "state")
+        self._gauges: list[LastingGauge] = []
+        self._began_at = self._counter("began_at_s", "When each run of the study began, in seconds of Unix time.")
+        self._ended_at = self._counter("ended_at_s", "When each run that saw the study's end left, likewise.")
         self._trained = self._counter("samples_trained", "Samples trained on, all trials.")
         self._tokens = self._counter("tokens_trained", "Tokens trained on, all trials, image tokens included.")
+        self._ended = self._gauge("trials_ended", "Trials that ended, by state, over all runs of the study.", "state")
         self._running = self._gauge("trials_running", "Trials running now.")
         self._waiting = self._gauge("trials_waiting", "Trials that wait for a slot.")
         self._speed = self._gauge("samples_per_s", "Training speed of the latest trial.")
@@ -58,16 +66,31 @@ class StudyMetrics:
         self._hours = self._gauge("slot_hours", "Hours of slots at work so far, over all runs of the study.")
         self._cost = self._gauge("cost", "What these hours cost by the study's own prices.", "currency")
         self._rows = self._gauge("rows", "Rows of the data: kept, or quarantined.", "state")
+        self._began_at.inc(time.time())
+        self.set_running(0)
+        self._repeater = Repeater(self._gauges)
+
+    def close(self, *, has_ended: bool) -> None:
+        """Stop telling; Ray must still be connected.
+
+        Args:
+            has_ended: whether the study has come to its end, so that nobody is to wonder why nothing drives it.
+        """
+        self._repeater.stop()
+        if has_ended:
+            self._ended_at.inc(time.time())
 
     def _counter(self, name: str, description: str, *tags: str) -> Any:
         from ray.util.metrics import Counter
 
         return self._named(Counter, name, description, tags)
 
-    def _gauge(self, name: str, description: str, *tags: str) -> Any:
+    def _gauge(self, name: str, description: str, *tags: str) -> LastingGauge:
         from ray.util.metrics import Gauge
 
-        return self._named(Gauge, name, description, tags)
+        gauge = LastingGauge(self._named(Gauge, name, description, tags))
+        self._gauges.append(gauge)
+        return gauge
 
     def _named(self, kind: Any, name: str, description: str, tags: tuple[str, ...]) -> Any:
         made = kind(f"recombine_{name}", description=description, tag_keys=("study", *tags))
@@ -107,21 +130,29 @@ class StudyMetrics:
         if cost is not None:
             self._cost.set(cost, tags={"currency": currency})
 
-    def count_ended(self, state: str, *, num_samples: int = 0, num_tokens: int = 0, train_s: float = 0.0) -> None:
-        """Count a trial that ended.
+    def set_ended(self, num_trials: Mapping[str, int]) -> None:
+        """Say how many trials have ended so far, by state.
 
         Args:
-            state: One of `TRIAL_STATES`.
-            num_samples: Samples it was trained on, repeats included; 0 where its weights were there already.
-            num_tokens: Tokens of these.
-            train_s: Seconds of training, without start-up; 0 leaves the speed as it was.
+            num_trials: by states of `TRIAL_STATES`; those it does not name have none.
 
         Raises:
             ClusterError: Another state.
         """
-        if state not in TRIAL_STATES:
-            raise ClusterError(f"No trial ends as {state!r}.", hint=f"One of {', '.join(TRIAL_STATES)}.")
-        self._ended.inc(1, tags={"state": state})
+        for state in num_trials:
+            if state not in TRIAL_STATES:
+                raise ClusterError(f"No trial ends as {state!r}.", hint=f"One of {', '.join(TRIAL_STATES)}.")
+        for state in TRIAL_STATES:
+            self._ended.set(num_trials.get(state, 0), tags={"state": state})
+
+    def count_trained(self, *, num_samples: int, num_tokens: int, train_s: float) -> None:
+        """Count what a trial was trained on.
+
+        Args:
+            num_samples: Samples, repeats included; 0 where its weights were there already.
+            num_tokens: Tokens of these.
+            train_s: Seconds of training, without start-up; 0 leaves the speed as it was.
+        """
         if num_samples:
             self._trained.inc(num_samples)
         if num_tokens:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from cluster.metrics import StudyMetrics
 from datasets_spec.store.store import Store
@@ -15,7 +17,7 @@ from search.study.study import Study
 
 
 class ExportedMetrics:
-    """Passes records, states of slots and counts of rows on.
+    """Passes records, states of slots and counts of rows on, and at its end whether the study has ended.
 
     Args:
         metrics: where to.
@@ -32,14 +34,24 @@ class ExportedMetrics:
             trials = directory.read_trials()
         self._spent = compute_spent(self._execution, trials)
         self._show_spent()
+        # Over all runs, as the hours are: a counter would begin anew with each process, or count a trial twice.
+        self._num_ended = Counter(record["status"] for record in trials)
+        metrics.set_ended(self._num_ended)
         for record in trials:
             self._show_best(record)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
+        self._metrics.close(has_ended=kind is None)
 
     def on_record(self, record: Mapping[str, Any]) -> None:
         """A trial has ended."""
         was_trained = not record["reused"]
-        self._metrics.count_ended(
-            record["status"],
+        self._num_ended[record["status"]] += 1
+        self._metrics.set_ended(self._num_ended)
+        self._metrics.count_trained(
             num_samples=record["num_steps"] * record["recipe"]["batch_size"] if was_trained else 0,
             num_tokens=(record["num_tokens"] or 0) if was_trained else 0,
             train_s=record["train_s"],

@@ -69,8 +69,10 @@ def _run(
     from search.cli.exported_metrics import ExportedMetrics
     from search.phases.run_study import run_study
 
-    with joined(progress.say):
-        metrics = ExportedMetrics(StudyMetrics(study.spec.name, study.spec.eval_sets), study, directory)
+    with (
+        joined(progress.say),
+        ExportedMetrics(StudyMetrics(study.spec.name, study.spec.eval_sets), study, directory) as metrics,
+    ):
 
         def on_record(record: Mapping[str, Any]) -> None:
             progress.on_record(record)

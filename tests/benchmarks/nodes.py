@@ -39,6 +39,15 @@ print(json.dumps(found))
 """
 
 
+def received_and_sent(nodes: RayNodes) -> dict[str, dict[str, float]]:
+    """Bytes of objects that went between nodes so far, by the node's address and Ray's name of the way."""
+    time.sleep(EXPORT_WAIT_S)
+    asked = [sys.executable, "-c", ASK, nodes.head.gcs_address]
+    text = subprocess.run(asked, env=nodes.env, capture_output=True, text=True, check=True).stdout
+    found: dict[str, dict[str, float]] = json.loads(text.splitlines()[-1])
+    return found
+
+
 def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -97,12 +106,10 @@ def main() -> None:
     for features in (True, False):
         with start_nodes(1, head_cpus=0) as nodes:
             seconds = run_study(study, nodes, features=features)
-            time.sleep(EXPORT_WAIT_S)
-            asked = [sys.executable, "-c", ASK, nodes.head.gcs_address]
-            text = subprocess.run(asked, env=nodes.env, capture_output=True, text=True, check=True).stdout
+            found = received_and_sent(nodes)
         say(f"features kept: {features}; load {os.getloadavg()[0]:.0f}")
         say("  " + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()))
-        for address, counts in sorted(json.loads(text.splitlines()[-1]).items()):
+        for address, counts in sorted(found.items()):
             shown = ", ".join(f"{kind} {value / 2**10:.0f} KiB" for kind, value in sorted(counts.items()))
             say(f"  node {address}: {shown}")
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -24,20 +25,26 @@ metrics.set_running(3)
 metrics.set_slots(num_wanted=8, num_ready=5, num_busy=4)
 metrics.set_queue(num_waiting=2, num_retried=1, num_handed_over=6)
 metrics.set_rows(num_kept=90, num_quarantined=10)
-metrics.count_ended("finished", num_samples=100, num_tokens=2500, train_s=4.0)
-metrics.count_ended("finished", num_samples=100, train_s=8.0)
-metrics.count_ended("oom")
+metrics.set_ended({"finished": 2, "oom": 1})
+metrics.count_trained(num_samples=100, num_tokens=2500, train_s=4.0)
+metrics.count_trained(num_samples=100, num_tokens=0, train_s=8.0)
 metrics.set_spent(busy_h=1.0, cost=None, currency="")
 metrics.set_spent(busy_h=1.5, cost=4.5, currency="EUR")
 metrics.set_best_accuracy("lung_ct.v1", 0.625)
 port = ray.nodes()[0]["MetricsExportPort"]
 deadline = time.monotonic() + 40
-text = ""
-while "best_accuracy" not in text and time.monotonic() < deadline:
-    time.sleep(0.5)
-    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
-print("\\n".join(line for line in text.splitlines() if line.startswith("ray_recombine")))
+
+def read(awaited):
+    text = ""
+    while awaited not in text and time.monotonic() < deadline:
+        time.sleep(0.5)
+        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    return text
+
+read("best_accuracy")
+metrics.close(has_ended=True)
 disconnect()
+print("\\n".join(line for line in read("ended_at").splitlines() if line.startswith("ray_recombine")))
 """
 
 
@@ -73,8 +80,9 @@ def test_metrics_reach_the_nodes_exporter(head: HeadNode) -> None:
     assert values["ray_recombine_samples_per_s"] == 12.5
     assert values["ray_recombine_samples_trained_total"] == 200
     assert values["ray_recombine_tokens_trained_total"] == 2500
-    assert values['ray_recombine_trials_ended_total state="finished"'] == 2
-    assert values['ray_recombine_trials_ended_total state="oom"'] == 1
+    for state in TRIAL_STATES:
+        assert values[f'ray_recombine_trials_ended state="{state}"'] == {"finished": 2, "oom": 1}.get(state, 0)
+    assert 0 < values["ray_recombine_began_at_s_total"] < values["ray_recombine_ended_at_s_total"] <= time.time()
 
 
 def test_needs_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from search.ledger.ledger import Ledger
+from search.ledger.records import Kind
 from tests.makers.ray_head import end_marked, wait_until_gone
 from tests.makers.ray_nodes import RayNodes, start_nodes
 from tests.studies.tiny_study import command, comparable_trials, environment, trial_records, write_study
@@ -26,7 +29,9 @@ LEFT_OUT = ("confirm.enabled=false", "transfer.enabled=false")
 NUM_TRIALS = 6
 # Steps of a trial: long enough that each is in the midst of one when its node goes.
 EXECUTION = {"num_workers": 1, "max_concurrent": 2, "pack": 1, "checkpoint_s": 0.5}
-CHANGES = {"recipe": {"num_steps": 300, "batch_size": 4}, "strategy": {"name": "random", "num_trials": NUM_TRIALS}}
+# A strategy that says of each proposal how many results it has seen.
+STRATEGY = {"name": "optuna-tpe", "num_trials": NUM_TRIALS}
+CHANGES = {"recipe": {"num_steps": 300, "batch_size": 4}, "strategy": STRATEGY}
 DRAIN = """
 import sys, time, ray
 from ray._raylet import GcsClient
@@ -173,3 +178,24 @@ def test_slots_of_two_shapes_each_find_the_nodes_that_hold_them(study: Path, cal
     assert done.returncode == 0, done.stdout + done.stderr
     assert slots_of(run_dir) == {"slot-0", "slot-1"}, done.stdout
     check_outcome(run_dir, calm)
+
+
+def what_was_seen(run_dir: Path) -> list[tuple[int, str]]:
+    """Each proposal with the strategy's reason."""
+    with Ledger.open(run_dir / "ledger", writer=False) as ledger:
+        return [(record["proposal_index"], record["reason"]) for record in ledger.records(Kind.suggestion)]
+
+
+def test_more_slots_than_max_concurrent_reveal_no_result_earlier(study: Path, calm: pd.DataFrame) -> None:
+    """A proposal sees what `max_concurrent` allows it to see, however many slots could have run ahead."""
+    run_dir = study.parent / "runs" / "wide"
+    slots = 'execution.slots=[{"cpus": 1, "count": 3}]'
+    with start_nodes(3, head_cpus=0) as nodes:
+        arguments = ("run", study, *LEFT_OUT, slots, "--run-dir", run_dir, "--address", nodes.head.gcs_address)
+        done = subprocess.run(command(*arguments), env=nodes.env, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_outcome(run_dir, calm)
+    seen = what_was_seen(run_dir)
+    assert seen == what_was_seen(study.parent / "runs" / "calm")
+    # Of the proposals before the k-th, all but the last max_concurrent - 1 have ended and are seen.
+    assert [int(re.findall(r"\d+", reason)[0]) for _, reason in seen] == [0, 0, 1, 2, 3, 4]

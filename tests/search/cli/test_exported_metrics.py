@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
@@ -8,6 +9,7 @@ from unittest.mock import create_autospec
 import pytest
 
 from cluster.metrics import StudyMetrics
+from datasets_spec.errors import UserError
 from search.cli.exported_metrics import ExportedMetrics
 from search.study.run_dir import RunDir
 from tests.makers.finished_run import finished_study
@@ -36,9 +38,10 @@ def test_what_was_trained_is_counted_once_and_the_best_is_shown(tmp_path: Path) 
     exported = ExportedMetrics(metrics, study, RunDir(tmp_path / "run"))
     for each in (record("a", 0.5), record("b", 0.25), record("a", 0.5, reused=True)):
         exported.on_record(each)
-    counted = [call.kwargs["num_samples"] for call in metrics.count_ended.call_args_list]
-    assert counted == [40, 40, 0]
-    assert [call.kwargs["num_tokens"] for call in metrics.count_ended.call_args_list] == [400, 400, 0]
+    trained = [call.kwargs for call in metrics.count_trained.call_args_list]
+    assert [each["num_samples"] for each in trained] == [40, 40, 0]
+    assert [each["num_tokens"] for each in trained] == [400, 400, 0]
+    metrics.set_ended.assert_called_with({"finished": 3})
     price = study.spec.execution.slot_prices_per_h[0]
     metrics.set_spent.assert_called_with(busy_h=1.0, cost=price, currency="EUR")
     metrics.set_best_accuracy.assert_called_once_with("mr-lung", 0.5)
@@ -47,7 +50,7 @@ def test_what_was_trained_is_counted_once_and_the_best_is_shown(tmp_path: Path) 
 def test_a_resumed_study_goes_on_from_what_it_spent_and_reached(tmp_path: Path) -> None:
     study, run_dir = finished_study(tmp_path)
     metrics = create_autospec(StudyMetrics, instance=True)
-    ExportedMetrics(metrics, study, run_dir)
+    exported = ExportedMetrics(metrics, study, run_dir)
     trials = run_dir.read_trials()
     best: Counter[str] = Counter()
     for trial in trials:
@@ -56,6 +59,21 @@ def test_a_resumed_study_goes_on_from_what_it_spent_and_reached(tmp_path: Path) 
                 best[score["eval_set"]] = max(best[score["eval_set"]], score["accuracy"])
     told = dict(call.args for call in metrics.set_best_accuracy.call_args_list)
     assert told == dict(best)
-    metrics.count_ended.assert_not_called()  # counters are of this run
+    metrics.count_trained.assert_not_called()  # of which rates are shown
+    num_ended = Counter(trial["status"] for trial in trials)
+    metrics.set_ended.assert_called_once_with(num_ended)
     hours = {trial["train_id"]: sum(trial["seconds"].values()) / 3600 for trial in trials if not trial["reused"]}
     assert metrics.set_spent.call_args.kwargs["busy_h"] == pytest.approx(sum(hours.values()))
+    exported.on_record(record("new", 0.5))
+    metrics.set_ended.assert_called_with(num_ended + Counter(finished=1))
+
+
+def test_only_a_study_that_has_ended_says_so(tmp_path: Path) -> None:
+    """One that was stopped or failed has not: nothing drives it, and it is to be gone on with."""
+    study = open_study(tmp_path)
+    for error in (None, KeyboardInterrupt(), UserError("no room")):
+        metrics = create_autospec(StudyMetrics, instance=True)
+        with suppress(KeyboardInterrupt, UserError), ExportedMetrics(metrics, study, RunDir(tmp_path / "run")):
+            if error is not None:
+                raise error
+        metrics.close.assert_called_once_with(has_ended=error is None)
