@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -22,16 +22,17 @@ class ExportedMetrics:
     Args:
         metrics: where to.
         study: the study that runs.
-        directory: its own; what it spent and reached before it was resumed counts.
+        directories: its own, and those on its other backbones; what was spent and reached there before counts.
     """
 
-    def __init__(self, metrics: StudyMetrics, study: Study, directory: RunDir) -> None:
+    def __init__(self, metrics: StudyMetrics, study: Study, directories: Sequence[RunDir]) -> None:
         self._metrics = metrics
         self._execution = study.spec.execution
         self._best: dict[str, float] = {}
         trials: list[Mapping[str, Any]] = []
-        with suppress(LedgerError):  # there is none yet, or the run says what is wrong with it
-            trials = directory.read_trials()
+        for directory in directories:
+            with suppress(LedgerError):  # there is none yet, or the run says what is wrong with it
+                trials += directory.read_trials()
         self._spent = compute_spent(self._execution, trials)
         self._show_spent()
         # Over all runs, as the hours are: a counter would begin anew with each process, or count a trial twice.
@@ -48,15 +49,14 @@ class ExportedMetrics:
 
     def on_record(self, record: Mapping[str, Any]) -> None:
         """A trial has ended."""
-        was_trained = not record["reused"]
+        was_trained = self._spent.add(record)
         self._num_ended[record["status"]] += 1
         self._metrics.set_ended(self._num_ended)
         self._metrics.count_trained(
             num_samples=record["num_steps"] * record["recipe"]["batch_size"] if was_trained else 0,
             num_tokens=(record["num_tokens"] or 0) if was_trained else 0,
-            train_s=record["train_s"],
+            train_s=record["train_s"] if was_trained else 0.0,
         )
-        self._spent.add(record)
         self._show_spent()
         self._show_best(record)
 

@@ -37,12 +37,13 @@ def run_command(
     runs = {name: (each, directory.of_backbone(name)) for name, each in several.items()} or {"": (study, directory)}
     for each, place in runs.values():
         require_same_study(place, each.spec)  # before a cluster is started for it
+    places = [place for _, place in runs.values()]
     joined = partial(connected, address, allow_mismatch=allow_mismatch)
     for each, place in runs.values():
         progress = Progress(lambda record: objective_values(study.spec, record))
         try:
             with progress:
-                report = _run(each, place, joined, progress, accept_loss=accept_loss, with_top_up=with_top_up)
+                report = _run(each, place, places, joined, progress, accept_loss=accept_loss, with_top_up=with_top_up)
         except KeyboardInterrupt as stop:
             print_line(f"stopped; finished trials are safe in {place}. The same command goes on from there.")
             if not isinstance(stop, InterruptedBySignalError):
@@ -59,6 +60,7 @@ def run_command(
 def _run(
     study: Study,
     directory: RunDir,
+    directories: Sequence[RunDir],
     joined: Callable[[Callable[[str], None]], AbstractContextManager[Any]],
     progress: Progress,
     *,
@@ -71,7 +73,7 @@ def _run(
 
     with (
         joined(progress.say),
-        ExportedMetrics(StudyMetrics(study.spec.name, study.spec.eval_sets), study, directory) as metrics,
+        ExportedMetrics(StudyMetrics(study.spec.name, study.spec.eval_sets), study, directories) as metrics,
     ):
 
         def on_record(record: Mapping[str, Any]) -> None:

@@ -35,13 +35,14 @@ def record(train_id: str, accuracy: float, *, reused: bool = False) -> dict[str,
 def test_what_was_trained_is_counted_once_and_the_best_is_shown(tmp_path: Path) -> None:
     study = open_study(tmp_path, {"execution.prices": {"cpu": 2.0}, "execution.currency": "EUR"})
     metrics = create_autospec(StudyMetrics, instance=True)
-    exported = ExportedMetrics(metrics, study, RunDir(tmp_path / "run"))
-    for each in (record("a", 0.5), record("b", 0.25), record("a", 0.5, reused=True)):
+    exported = ExportedMetrics(metrics, study, [RunDir(tmp_path / "run")])
+    scored_again = {**record("a", 0.5), "stage": "sealed"}
+    for each in (record("a", 0.5), record("b", 0.25), record("a", 0.5, reused=True), scored_again):
         exported.on_record(each)
     trained = [call.kwargs for call in metrics.count_trained.call_args_list]
-    assert [each["num_samples"] for each in trained] == [40, 40, 0]
-    assert [each["num_tokens"] for each in trained] == [400, 400, 0]
-    metrics.set_ended.assert_called_with({"finished": 3})
+    assert [each["num_samples"] for each in trained] == [40, 40, 0, 0]
+    assert [each["num_tokens"] for each in trained] == [400, 400, 0, 0]
+    metrics.set_ended.assert_called_with({"finished": 4})
     price = study.spec.execution.slot_prices_per_h[0]
     metrics.set_spent.assert_called_with(busy_h=1.0, cost=price, currency="EUR")
     metrics.set_best_accuracy.assert_called_once_with("mr-lung", 0.5)
@@ -50,7 +51,7 @@ def test_what_was_trained_is_counted_once_and_the_best_is_shown(tmp_path: Path) 
 def test_a_resumed_study_goes_on_from_what_it_spent_and_reached(tmp_path: Path) -> None:
     study, run_dir = finished_study(tmp_path)
     metrics = create_autospec(StudyMetrics, instance=True)
-    exported = ExportedMetrics(metrics, study, run_dir)
+    exported = ExportedMetrics(metrics, study, [run_dir])
     trials = run_dir.read_trials()
     best: Counter[str] = Counter()
     for trial in trials:
@@ -73,7 +74,7 @@ def test_only_a_study_that_has_ended_says_so(tmp_path: Path) -> None:
     study = open_study(tmp_path)
     for error in (None, KeyboardInterrupt(), UserError("no room")):
         metrics = create_autospec(StudyMetrics, instance=True)
-        with suppress(KeyboardInterrupt, UserError), ExportedMetrics(metrics, study, RunDir(tmp_path / "run")):
+        with suppress(KeyboardInterrupt, UserError), ExportedMetrics(metrics, study, [RunDir(tmp_path / "run")]):
             if error is not None:
                 raise error
         metrics.close.assert_called_once_with(has_ended=error is None)
