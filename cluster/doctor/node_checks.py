@@ -48,13 +48,19 @@ def _found(name: str, bad: Mapping[str, str], status: Status, fine: str, fix: st
 def _versions(facts: Facts, ours: Mapping[str, str]) -> Check:
     bad = {}
     for node, fact in facts.items():
-        other = [f"{k} {v}, here {ours[k]}" for k, v in fact["versions"].items() if k in ours and v != ours[k]]
+        theirs = [(k, v) for k, v in fact["versions"].items() if k in ours]
+        other = [f"{k} {v}, here {ours[k]}" for k, v in theirs if _public(v) != _public(ours[k])]
         if other:
             bad[node] = ", ".join(other)
-    fine = ", ".join(f"{name} {version}" for name, version in ours.items()) + " everywhere"
+    fine = ", ".join(f"{name} {_public(version)}" for name, version in ours.items()) + " everywhere"
     return _found(
         "node versions", bad, "fail", fine, "Install the same versions everywhere: one image, or one environment."
     )
+
+
+def _public(version: str) -> str:
+    """A version without its local part (PEP 440): nodes with GPUs have torch's `+cu128`, those without its `+cpu`."""
+    return version.partition("+")[0]
 
 
 def _origins(facts: Facts) -> Check:

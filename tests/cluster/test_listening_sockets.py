@@ -9,9 +9,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import grpc
@@ -23,6 +24,9 @@ from tests.makers.ray_head import MARK, HeadNode, marked_processes
 pytestmark = pytest.mark.ray
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 WRONG = "0" * 64
+CALL_LIMIT = timedelta(seconds=20)
+DRIVER = "tests.makers.at_work"
+START_LIMIT_S = 120.0  # of a slot: 10 s on an idle machine
 # A call of each service: what it answers tells whether the socket offers it, and whether it asks for the token.
 CALLS = {
     "NodeInfoGcsService/GetAllNodeInfo": "gcs_server",
@@ -32,16 +36,6 @@ CALLS = {
     "RayletDriver/KVGet": "client server",
     "ReporterService/GetTraceback": "dashboard agent, internal",
 }
-DRIVER = """
-import sys, time, ray
-ray.init(address=sys.argv[1], logging_level="error")
-@ray.remote
-class Actor:
-    def port(self): return ray.nodes()[0]["MetricsExportPort"]
-actor = Actor.remote()
-print(ray.get(actor.port.remote()), flush=True)
-time.sleep(600)
-"""
 
 
 @dataclass(frozen=True)
@@ -79,30 +73,42 @@ class Listener:
             return None
 
 
-@pytest.fixture(scope="module")
-def listeners(head: HeadNode) -> Iterator[list[Listener]]:
-    """What listens while a driver and an actor of it are there."""
+@contextmanager
+def at_work(head: HeadNode, kind: str, folder: Path, *, num_processes: int) -> Iterator[list[int]]:
+    """Keep a study's processes at work, as `tests/makers/at_work.py` says; their numbers."""
+    command = [sys.executable, "-m", DRIVER, kind, head.gcs_address, str(folder)]
     env = head.env | {MARK: head.mark}
-    with subprocess.Popen(
-        [sys.executable, "-c", DRIVER, head.gcs_address], env=env, stdout=subprocess.PIPE, text=True
-    ) as driver:
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None
         exporter = Listener("exporter", "127.0.0.1", int(driver.stdout.readline()))
-        deadline = time.monotonic() + 60
-        while exporter.http("/metrics") is None and time.monotonic() < deadline:
-            time.sleep(0.2)
         try:
-            yield list(listening(head.mark))
+            deadline = time.monotonic() + START_LIMIT_S
+            while exporter.http("/metrics") is None or len(list(folder.glob("*.pid"))) < num_processes:
+                assert time.monotonic() < deadline
+                assert driver.poll() is None
+                time.sleep(0.2)
+            yield [int(path.stem) for path in folder.glob("*.pid")]
         finally:
             driver.kill()
 
 
-def listening(mark: str) -> Iterator[Listener]:
-    # Ray's agents write their titles over their environment: they are found as children of those that keep it.
+@pytest.fixture(scope="module")
+def listeners(head: HeadNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Listener]]:
+    """What listens while a driver is there, and a slot that trains for it."""
+    with at_work(head, "slot", tmp_path_factory.mktemp("at-work"), num_processes=1):
+        yield list(listening(processes(head.mark)))
+
+
+def processes(mark: str) -> set[int]:
+    """Also Ray's agents, which write their titles over their environment: children of those that keep it."""
     pids = set(marked_processes(mark))
     for pid in list(pids):
         with suppress(psutil.NoSuchProcess):
             pids |= {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    return pids
+
+
+def listening(pids: Iterable[int]) -> Iterator[Listener]:
     for pid in pids:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
@@ -159,5 +165,22 @@ def test_the_page_and_the_metrics_tell_nothing_of_a_study(head: HeadNode, listen
         page = listener.http("/")
         if page is not None and page[0] == 200:
             assert head.token not in page[1]
-            assert DRIVER.splitlines()[2] not in page[1]
+            assert DRIVER not in page[1]
             assert role_of(listener) != "dashboard" or len(page[1]) < 2_000  # scripts only, loaded by the browser
+
+
+@pytest.mark.slow
+def test_several_workers_are_joined_by_sockets_that_ask_nobody(head: HeadNode, tmp_path: Path) -> None:
+    from torch._C._distributed_c10d import TCPStore  # what torch.distributed has under this name, not exported to mypy
+
+    with at_work(head, "two-workers", tmp_path, num_processes=2) as pids:
+        sockets = list(listening(pids))
+        everywhere = [each for each in sockets if each.host in ("::", "0.0.0.0")]
+        assert len(sockets) - len(everywhere) == 2  # gloo, one a worker
+        asked = {each: each.call("CoreWorkerService/GetCoreWorkerStats", None) for each in everywhere}
+        (store,) = [each for each, answer in asked.items() if answer != "UNAUTHENTICATED"]
+        client = TCPStore("127.0.0.1", store.port, is_master=False, wait_for_workers=False, timeout=CALL_LIMIT)
+        client.set("intruder", "was here")
+        assert client.get("intruder") == b"was here"
+    rows = re.findall(r"^\| (.+?) \| (all|the node's own), at .* \| \*\*", SECURITY.read_text(), flags=re.MULTILINE)
+    assert rows == [("first worker", "all"), ("each worker", "the node's own")]

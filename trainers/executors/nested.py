@@ -59,6 +59,8 @@ def run_nested_trial(
     import ray.train
     from ray.train.torch import TorchTrainer
 
+    from trainers.executors.process_group import torch_config
+
     final = run_dir / TRIALS_DIR / spec.folder_name
     if finished_result(final, spec.train_id) is None and scores_without_weights(final, spec.train_id) is None:
         shutil.rmtree(final, ignore_errors=True)  # an earlier failure must not be read as this attempt's result
@@ -72,6 +74,7 @@ def run_nested_trial(
             "is_local": resources.num_workers == 0,
             "submitted_at": submitted_at,
         },
+        torch_config=torch_config(resources.num_workers),
         scaling_config=ray.train.ScalingConfig(
             num_workers=resources.num_workers,
             use_gpu=resources.gpus_per_worker > 0,

@@ -17,7 +17,7 @@ from tests.makers.ray_head import HeadNode
 from tests.studies.tiny_study import command
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-OURS = {"recombine": "0.1.0", "ray": "2.60.0", "python": "3.11.7"}
+OURS = {"recombine": "0.1.0", "ray": "2.60.0", "torch": "2.13.0+cpu", "python": "3.11.7"}
 FINE: dict[str, Any] = {
     "versions": OURS,
     "origins": {"search": "/env/search/__init__.py", "cluster": "/env/cluster/__init__.py"},
@@ -54,6 +54,7 @@ def test_fine_nodes_have_nothing_to_mend() -> None:
     ("name", "status", "changes", "words"),
     [
         ("node versions", "fail", {"versions": OURS | {"ray": "2.59.1"}}, "ray 2.59.1, here 2.60.0"),
+        ("node versions", "fail", {"versions": OURS | {"torch": "2.12.1+cpu"}}, "torch 2.12.1+cpu, here 2.13.0+cpu"),
         ("node packages", "fail", {"origins": FINE["origins"] | {"search": ""}}, "no search"),
         ("node packages", "fail", {"origins": FINE["origins"] | {"search": "/home/me/search/__init__.py"}}, "/home/me"),
         ("node folders", "fail", {"folder_error": "No such file or directory"}, "No such file"),
@@ -76,6 +77,13 @@ def test_what_is_wrong_names_node_and_remedy(name: str, status: str, changes: di
     assert words in found[name].detail
     assert found[name].fix
     assert {check.name for check in found.values() if check.status != "ok"} == {name}
+
+
+def test_a_head_without_a_gpu_has_the_same_torch_as_its_workers() -> None:
+    """As in the recipe for Kubernetes: the image for processors beside that for GPUs."""
+    found = judged(versions=OURS | {"torch": "2.13.0+cu128"})["node versions"]
+    assert found.status == "ok"
+    assert "torch 2.13.0," in found.detail
 
 
 def test_a_clock_that_is_not_known_exactly_is_not_blamed() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -37,10 +39,24 @@ SPEC = TrialSpec(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class NotedRows(TableRows):
+    """Rows that note which processes read them, and how many sockets each listens on."""
+
+    readers: Path
+
+    def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
+        connections = psutil.Process().net_connections(kind="tcp")
+        num_listening = [each.status for each in connections].count(psutil.CONN_LISTEN)
+        (self.readers / str(os.getpid())).write_text(str(num_listening))
+        return TableRows.read(self, subset, split, num_rows)
+
+
 @dataclass(frozen=True)
 class Ran:
     folder: Path
     result: TrialResult
+    num_listening: Sequence[int]  # sockets of each worker
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +70,12 @@ def ran(rows: TableRows, tmp_path_factory: pytest.TempPathFactory) -> dict[int, 
     done: dict[int, Ran] = {}
     for num_workers in (0, 1, 2):
         run_dir = tmp_path_factory.mktemp(f"workers-{num_workers}")
+        readers = tmp_path_factory.mktemp("readers")
         resources = TrialResources(num_workers=num_workers)
-        result = run_nested_trial(SPEC, rows, run_dir, resources, submitted_at=time.time())
-        done[num_workers] = Ran(run_dir / "trials" / SPEC.folder_name, result)
+        noted = NotedRows(tables=rows.tables, readers=readers)
+        result = run_nested_trial(SPEC, noted, run_dir, resources, submitted_at=time.time())
+        num_listening = [int(path.read_text()) for path in readers.iterdir()]
+        done[num_workers] = Ran(run_dir / "trials" / SPEC.folder_name, result, num_listening)
     return done
 
 
@@ -69,6 +88,11 @@ def test_one_worker_is_bit_for_bit_the_local_mode(ran: dict[int, Ran]) -> None:
     assert ran[1].result.status == "finished"
     assert torch.equal(_weights(ran[0]), _weights(ran[1]))
     assert read_outcomes(ran[0].folder).equals(read_outcomes(ran[1].folder))
+
+
+def test_a_lone_worker_listens_as_any_process_of_ray_does(ran: dict[int, Ran]) -> None:
+    assert ran[1].num_listening == [1]
+    assert min(ran[2].num_listening) > 1  # torch's, which ask for no token: docs/security.md
 
 
 def test_two_workers_do_the_same_experiment(ran: dict[int, Ran]) -> None:
@@ -100,17 +124,6 @@ def test_a_trial_that_cannot_be_trained_says_why(rows: TableRows, tmp_path: Path
     result = run_nested_trial(spec, rows, tmp_path, TrialResources(num_workers=0), submitted_at=time.time())
     assert result.status == "failed"
     assert "absent" in (result.error or "")
-
-
-@dataclass(frozen=True, kw_only=True)
-class NotedRows(TableRows):
-    """Rows that note which processes read them."""
-
-    readers: Path
-
-    def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
-        (self.readers / str(os.getpid())).touch()
-        return TableRows.read(self, subset, split, num_rows)
 
 
 def test_a_trial_that_fails_on_two_workers_is_not_trained_again(rows: TableRows, tmp_path: Path) -> None:
