@@ -43,7 +43,7 @@ class Cluster(Machines):
         self.env["RAY_worker_niceness"] = "0"  # the host is busy, and not ours alone
 
     def begin(self, machine: str, *arguments: str) -> None:
-        env = self.env | {"RECOMBINE_STATE": str(self.folder / f"state-{machine}"), MARK: self.mark_of(machine)}
+        env = self.env_of(machine) | {MARK: self.mark_of(machine)}
         done = subprocess.run(
             [SCRIPT, *arguments, *own_ports()], env=env, capture_output=True, text=True, check=False, timeout=180
         )
