@@ -14,6 +14,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DEPLOY = REPOSITORY / "cluster" / "deploy"
+CONSTRAINTS = REPOSITORY / "constraints.txt"
 DOCKERFILE = DEPLOY / "container" / "Dockerfile"
 RECIPES = sorted(path for path in DEPLOY.rglob("*") if path.is_file() and path.suffix != ".json")
 SCRIPTS = [DEPLOY / "onprem" / "node.sh", DEPLOY / "slurm" / "recombine.sbatch"]
@@ -60,6 +61,14 @@ def test_what_the_image_copies_is_enough_for_the_wheel(tmp_path: Path) -> None:
     assert list((tmp_path / "built").glob("*.whl"))
 
 
+def test_what_the_head_of_an_aws_cluster_calls_is_in_the_image() -> None:
+    """Its autoscaler asks AWS by boto3 and starts nodes by ssh and rsync (ray/autoscaler/_private)."""
+    image = DOCKERFILE.read_text()
+    assert all(word in image.split() for word in ("openssh-client", "rsync", "boto3"))
+    pins = dict(line.split("==") for line in CONSTRAINTS.read_text().splitlines() if "==" in line)
+    assert pins["boto3"] == pins["botocore"]  # boto3 takes no older botocore, and s3fs no newer
+
+
 def copied_into_the_image() -> list[tuple[str, str]]:
     """What of the repository goes where in the folder that the image installs from."""
     lines = [line.split()[1:] for line in DOCKERFILE.read_text().splitlines() if line.startswith("COPY ")]
@@ -67,7 +76,10 @@ def copied_into_the_image() -> list[tuple[str, str]]:
 
 
 def test_rays_launcher_takes_the_aws_recipe() -> None:
-    config = yaml.safe_load((DEPLOY / "aws" / "cluster.yaml").read_text(encoding="utf-8"))
+    text = (DEPLOY / "aws" / "cluster.yaml").read_text(encoding="utf-8")
+    config = yaml.safe_load(text)
+    assert any("CHANGE.efs" in command for command in config["initialization_commands"])
+    assert "set its id in `initialization_commands`" in text
     launch(copy.deepcopy(config))
     mistyped = copy.deepcopy(config)
     mistyped["available_node_types"]["gpu-spot"]["max_worker"] = 8
