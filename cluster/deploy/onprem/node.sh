@@ -23,7 +23,9 @@ STATE="${XDG_STATE_HOME:-$HOME/.local/state}/recombine-ray/$(uname -n)"
 # Ray opens its own folder to every user of the machine, so it lies in one that they cannot enter. Short: a socket's
 # path has at most 107 bytes.
 TEMP_DIR="${RECOMBINE_TEMP_DIR:-/tmp/recombine-ray-$(id -u)}"
-readonly STATE TEMP_DIR
+# A slot hears of it within five seconds (Ray Train's watcher) and saves after the step or the batch it is in.
+DRAIN_S=60
+readonly STATE TEMP_DIR DRAIN_S
 export PATH="${RECOMBINE_BIN:+$RECOMBINE_BIN:}$PATH"
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 
@@ -88,29 +90,40 @@ is_running() {
     [[ "${words[*]}" == *"/ray start --block --disable-usage-stats "* ]]
 }
 
+# Ray's parent alone is asked first: it drains the node, so that slots save and their trials go on elsewhere, and
+# returns when the node is idle or the time is over. Asked with it, the node itself would be gone at once.
 stop() {
     is_running || fail "no Ray of this script runs here"
     local pid
     pid="$(cat "$STATE/pid")"
-    kill -TERM -- "-$pid" 2> /dev/null || true # asks Ray's parts to end; a running study saves what it holds
-    for _ in $(seq 150); do
-        kill -0 -- "-$pid" 2> /dev/null || break
-        sleep 0.2
-    done
+    kill -TERM "$pid" 2> /dev/null || true
+    wait_while $((DRAIN_S + 15)) is_running
+    kill -TERM -- "-$pid" 2> /dev/null || true
+    wait_while 10 kill -0 -- "-$pid"
     kill -KILL -- "-$pid" 2> /dev/null || true
     rm -f "$STATE/pid"
     echo "stopped"
 }
 
+# Seconds at most, then what must fail.
+wait_while() {
+    local ends_at=$((SECONDS + $1))
+    while "${@:2}" 2> /dev/null && [ "$SECONDS" -lt "$ends_at" ]; do
+        sleep 0.2
+    done
+}
+
 case "${1:-}" in
     head)
         [ $# -ge 2 ] || usage
+        export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0 # the cluster ends with it
         start head "$2" --head --port="$PORT" --dashboard-host=127.0.0.1 --dashboard-port="$DASHBOARD_PORT" "${@:3}"
         echo "on the others: ${RECOMBINE_PORT:+RECOMBINE_PORT=$PORT }node.sh worker IP $2"
         echo "here:          recombine submit STUDY --address http://127.0.0.1:$DASHBOARD_PORT"
         ;;
     worker)
         [ $# -ge 3 ] || usage
+        export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S="$DRAIN_S"
         start worker "$2" --address="$3:$PORT" "${@:4}"
         ;;
     stop)

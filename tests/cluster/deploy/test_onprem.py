@@ -9,20 +9,25 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.makers.ray_head import MARK, end_marked, free_ports, wait_until_gone
-from tests.studies.tiny_study import command, write_study
+from tests.studies.tiny_study import command, trial_records, write_study
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SCRIPT = REPOSITORY / "cluster" / "deploy" / "onprem" / "node.sh"
+NUM_STEPS = 2_500  # half a minute on a quiet processor: longer than it takes a slot to hear that its node goes
 STUB = """
 for word; do case "$word" in --temp-dir=*) mkdir -p -m 777 "${word#*=}" ;; esac; done
+sleep 60 & # one of its parts
+trap 'sleep 0.1; [ "$(tr -d "\\0" < /proc/$!/cmdline)" ] && touch "$HOME/parts-outlived-the-call"; exit 1' TERM
 echo "will now block"
-while :; do sleep 0.1; done
+wait
 """
 
 
@@ -71,6 +76,10 @@ class Machines:
     def run(self, machine: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         env = self.env_of(machine)
         return subprocess.run([SCRIPT, *arguments], env=env, capture_output=True, text=True, check=False, timeout=180)
+
+    def begin(self, machine: str, *arguments: str) -> None:
+        started = self.run(machine, *arguments, *own_ports())
+        assert started.returncode == 0, started.stderr
 
     def write_token(self, mode: int = 0o600) -> str:
         path = self.folder / ".ray" / "auth_token"
@@ -122,10 +131,9 @@ def test_machines_that_share_a_home_do_not_end_each_other(with_stub: Machines) -
     assert with_stub.run("b", "stop").returncode == 2
     assert with_stub.run("b", "worker", "127.0.0.2", "127.0.0.1").returncode == 0
     assert with_stub.run("b", "stop").returncode == 0
+    assert (with_stub.folder / "parts-outlived-the-call").exists()  # they can save what they hold
     again = with_stub.run("a", "head", "127.0.0.1")
     assert "already runs here" in again.stderr
-    assert with_stub.run("a", "stop").returncode == 0
-    assert not wait_until_gone(with_stub.mark)
 
 
 def test_a_number_that_is_another_process_now_is_left_alone(with_stub: Machines) -> None:
@@ -136,7 +144,6 @@ def test_a_number_that_is_another_process_now_is_left_alone(with_stub: Machines)
         ended = with_stub.run("a", "stop")
         assert (ended.returncode, "no Ray of this script runs here" in ended.stderr) == (2, True)
         assert with_stub.run("a", "head", "127.0.0.1").returncode == 0
-        assert with_stub.run("a", "stop").returncode == 0
         assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -172,8 +179,7 @@ def test_it_says_the_port_that_workers_need(with_stub: Machines) -> None:
 def test_two_machines_run_a_study_and_end(machines: Machines, tmp_path: Path) -> None:
     machines.write_token()
     for machine, *arguments in (("a", "head", "127.0.0.1"), ("b", "worker", "127.0.0.2", "127.0.0.1")):
-        started = machines.run(machine, *arguments, *own_ports())
-        assert started.returncode == 0, started.stderr
+        machines.begin(machine, *arguments)
         assert is_private(machines.temp_dir(machine))
     assert machines.run("a", "head", "127.0.0.1").returncode == 2  # it runs already
     study = write_study(tmp_path, strategy={"name": "random", "num_trials": 2})
@@ -192,3 +198,62 @@ def test_two_machines_run_a_study_and_end(machines: Machines, tmp_path: Path) ->
         ended = machines.run(machine, "stop")
         assert ended.returncode == 0, ended.stderr
     assert not wait_until_gone(machines.mark)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.cluster
+@pytest.mark.timeout(900)
+def test_a_worker_that_is_stopped_hands_its_trial_over(machines: Machines, tmp_path: Path) -> None:
+    """Nothing but the hand-over saves here: checkpoints are an hour apart."""
+    machines.write_token()
+    study = write_study(
+        tmp_path,
+        strategy={"name": "random", "num_trials": 2},
+        recipe={"num_steps": NUM_STEPS, "batch_size": 4},
+        execution={"num_workers": 1, "max_concurrent": 1, "pack": 1, "checkpoint_s": 3600},
+        confirm={"enabled": False},
+        transfer={"enabled": False},
+    )
+    run_dir = tmp_path / "runs" / "tiny"
+    machines.begin("a", "head", "127.0.0.1", "--num-cpus=0")
+    machines.begin("b", "worker", "127.0.0.2", "127.0.0.1", "--num-cpus=1")
+    with submitted_job(machines, study) as job:
+        wait_for_trials(run_dir, 1, job)  # the backbone, by the slot, which is on b therefore
+        machines.begin("c", "worker", "127.0.0.3", "127.0.0.1", "--num-cpus=1")
+        wait_for_trials(run_dir, 2, job)
+        time.sleep(3)  # into the second trial
+        assert machines.run("b", "stop").returncode == 0
+        output, _ = job.communicate(timeout=400)
+    assert job.returncode == 0, output
+    undisturbed, handed_over = (record["num_tokens"] for record in trial_records(run_dir) if record["num_tokens"])
+    # Of the last process alone. Every question of the phantom has as many tokens, so anew it would be as many.
+    assert 0 < handed_over < undisturbed
+    for machine in ("c", "a"):
+        assert machines.run(machine, "stop").returncode == 0
+    assert not wait_until_gone(machines.mark)
+
+
+@contextmanager
+def submitted_job(machines: Machines, study: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command("submit", study, "--address", machines.dashboard),
+        env=machines.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_trials(run_dir: Path, number: int, job: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 300
+    while len(trial_records(run_dir)) < number:
+        assert job.poll() is None, job.communicate()[0]
+        assert time.monotonic() < deadline, f"{number} trials have not ended in five minutes"
+        time.sleep(0.2)
