@@ -21,6 +21,7 @@ _CONFIG = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
+FirstJobId={first_job}
 AuthType=auth/none
 CredType=cred/none
 SlurmUser={user}
@@ -86,7 +87,9 @@ def start_slurm(folder: Path, *, num_nodes: int = 3) -> Iterator[Slurm]:
     ]
     config = folder / "slurm.conf"
     (folder / "state").mkdir()
-    text = _CONFIG.format(host=host, port=port, user=getpass.getuser(), folder=folder, nodes="\n".join(nodes))
+    # Ports and folders of the recipe follow from a job's number: two tests at once must not have the same.
+    about = {"host": host, "port": port, "first_job": os.getpid(), "user": getpass.getuser(), "folder": folder}
+    text = _CONFIG.format(**about, nodes="\n".join(nodes))
     config.write_text(text)
     env = {**os.environ, "SLURM_CONF": str(config), "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin"}
     commands = [["slurmctld", "-D"], *(["slurmd", "-D", "-N", name] for name in names)]

@@ -2,7 +2,8 @@
 
 `kuberay-crds.json.gz` holds the `v1` schemas of RayJob and RayCluster of KubeRay at feeaf72 (19 Aug 2026, Apache-2.0),
 without descriptions and defaults; closed where they name properties, as the API server prunes what they do not name.
-All 71 sample documents of that commit pass.
+All 71 sample documents of that commit pass. `podmonitor-crd.json.gz` is likewise of the Prometheus operator 0.93.0
+(Apache-2.0).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,17 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from ray._private import ray_constants
+
+from cluster.study_jobs import PREFIX, metadata_of
 
 DEPLOY = Path(__file__).resolve().parents[3] / "cluster" / "deploy" / "kuberay"
 SCHEMAS = json.loads(gzip.decompress((Path(__file__).parent / "kuberay-crds.json.gz").read_bytes()))
+MONITOR_SCHEMA = Path(__file__).parent / "podmonitor-crd.json.gz"
 KUBERNETES = "1.31"
+GUIDE = DEPLOY.parents[2] / "docs" / "cluster.md"
+CREATE_SECRET = r"kubectl create secret generic (?P<name>\S+) --from-literal=(?P<key>\w+)="
+DRAIN_VARIABLE = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
 
 
 def documents(name: str) -> list[dict[str, Any]]:
@@ -126,21 +135,59 @@ def test_mistakes_are_found(change: Callable[[dict[str, Any]], object]) -> None:
 
 def test_kubernetes_takes_what_they_share() -> None:
     shared = documents("storage-and-access.yaml")
-    assert [document["kind"] for document in shared] == ["Secret", "PersistentVolumeClaim", "NetworkPolicy"]
+    assert [document["kind"] for document in shared] == ["PersistentVolumeClaim", "NetworkPolicy"]  # and no Secret
     for document in shared:
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
-    shared[2]["spec"]["egres"] = shared[2]["spec"].pop("egress")
+    policy = shared[1]
+    policy["spec"]["egres"] = policy["spec"].pop("egress")
     with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(shared[2], KUBERNETES, strict=True)
+        kubernetes_validate.validate(policy, KUBERNETES, strict=True)
+
+
+def test_prometheus_operator_takes_the_monitor_and_it_finds_every_pod() -> None:
+    (monitor,) = documents("pod-monitor.yaml")
+    validator = jsonschema.Draft202012Validator(json.loads(gzip.decompress(MONITOR_SCHEMA.read_bytes())))
+    assert [error.message for error in validator.iter_errors(monitor)] == []
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    for name in ("rayjob.yaml", "raycluster.yaml"):
+        cluster = cluster_of(documents(name)[0])
+        head, *workers = (group["template"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]))
+        assert all(wanted <= pod["metadata"]["labels"].items() for pod in (head, *workers))
+        # KubeRay gives the port its name where no port has it (feeaf72, pod.go).
+        assert endpoint["port"] in {port["name"] for port in head["spec"]["containers"][0]["ports"]}
+        assert not any("ports" in pod["spec"]["containers"][0] for pod in workers)
+    monitor["spec"]["podMetricsEndpoints"] = [{"prot": "metrics"}]
+    assert list(validator.iter_errors(monitor))
+
+
+def test_the_job_is_one_that_recombine_lists() -> None:
+    (job,) = documents("rayjob.yaml")
+    assert job["metadata"]["name"].startswith(PREFIX)  # KubeRay adds five letters to it
+    words = job["spec"]["entrypoint"].split()
+    run_dir = Path(words[words.index("--run-dir") + 1])
+    assert job["spec"]["metadata"] == metadata_of("my-study", run_dir)
+
+
+@pytest.mark.parametrize("name", ["rayjob.yaml", "raycluster.yaml"])
+def test_a_worker_that_is_taken_away_has_its_grace_period_to_drain(name: str) -> None:
+    for group in cluster_of(documents(name)[0])["workerGroupSpecs"]:
+        pod = group["template"]["spec"]
+        env = {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]}
+        drain_s = float(env[DRAIN_VARIABLE])
+        assert hasattr(ray_constants, DRAIN_VARIABLE)
+        assert 60 < drain_s < pod["terminationGracePeriodSeconds"]
 
 
 def test_names_agree_across_the_recipes() -> None:
-    secret, volume, policy = documents("storage-and-access.yaml")
+    volume, policy = documents("storage-and-access.yaml")
+    token = re.search(CREATE_SECRET, GUIDE.read_text(encoding="utf-8"))
+    assert token is not None
+    assert token["key"] == "auth_token"
     label = policy["spec"]["podSelector"]["matchLabels"].items()
     for name in ("rayjob.yaml", "raycluster.yaml"):
         cluster = cluster_of(documents(name)[0])
-        assert cluster["authOptions"]["secretName"] == secret["metadata"]["name"]
-        assert list(secret["stringData"]) == ["auth_token"]
+        assert cluster["authOptions"]["secretName"] == token["name"]
         assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
         for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
             pod = group["template"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.cluster.deploy.test_onprem import SCRIPT, Machines, own_ports
+from tests.cluster.deploy.test_onprem import Machines
 from tests.cluster.nodes.test_study_on_nodes import DRAIN
 from tests.makers.ray_head import MARK, end_marked, wait_until_gone
 from tests.studies.tiny_study import (
@@ -42,12 +42,8 @@ class Cluster(Machines):
         super().__init__(folder)
         self.env["RAY_worker_niceness"] = "0"  # the host is busy, and not ours alone
 
-    def begin(self, machine: str, *arguments: str) -> None:
-        env = self.env | {"RECOMBINE_STATE": str(self.folder / f"state-{machine}"), MARK: self.mark_of(machine)}
-        done = subprocess.run(
-            [SCRIPT, *arguments, *own_ports()], env=env, capture_output=True, text=True, check=False, timeout=180
-        )
-        assert done.returncode == 0, done.stderr
+    def env_of(self, machine: str) -> dict[str, str]:
+        return super().env_of(machine) | {MARK: self.mark_of(machine)}
 
     def mark_of(self, machine: str) -> str:
         return f"{self.mark}-{machine}"
