@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from datasets_spec.errors import RecombineError, UserError
 from search.cli.console import print_line, print_note, print_table
-from search.ledger.records import Kind
+from search.designs.backbones import backbone_studies
+from search.results.study_end import final_page, missing_end
 from search.study.load_study import load_study
-from search.study.run_dir import RunDir, RunFile, holds_exactly, run_dir_of
-from search.study.spec import StudySpec
+from search.study.run_dir import RunDir, holds_exactly, run_dir_of
+from search.study.study import Study
 
 if TYPE_CHECKING:
     from cluster.study_jobs import StudyJob
@@ -37,8 +38,8 @@ def submit_study(
 
     study = load_study(study_file, overrides)
     directory = run_dir_of(study_file, study.spec, run_dir)
-    if has_ended(directory, study.spec):
-        print_line(f"this study has ended; report: {directory / RunFile.page}")
+    if has_ended(directory, study):
+        print_line(f"this study has ended; report: {directory / final_page(directory)}")
         return 0
     command = ["recombine", "run", str(study_file.resolve()), *overrides, "--run-dir", str(directory.root.resolve())]
     command += ["--allow-mismatch"] if allow_mismatch else []
@@ -53,13 +54,12 @@ def submit_study(
     )
 
 
-def has_ended(directory: RunDir, spec: StudySpec) -> bool:
-    """Whether a directory holds this very study, with its end on record and a page to show for it."""
-    if not (directory / RunFile.page).is_file():
-        return False
+def has_ended(directory: RunDir, study: Study) -> bool:
+    """Whether a directory holds this very study, over on all of its backbones and with a page to show for it."""
+    several = backbone_studies(study)
+    parts = [(directory.of_backbone(name), each) for name, each in several.items()] or [(directory, study)]
     try:
-        is_same = holds_exactly(directory, spec)
-        return is_same and any(record["kind"] == Kind.ended for record in directory.read_records())
+        return missing_end(directory) is None and all(holds_exactly(place, each.spec) for place, each in parts)
     except RecombineError:
         return False  # the job says what is wrong with it
 

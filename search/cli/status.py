@@ -9,6 +9,7 @@ from search.cli.console import print_line, print_table
 from search.evidence.spent import compute_spent
 from search.evidence.timeline import compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
+from search.results.study_end import final_page, missing_end
 from search.statistics.ties import descending
 from search.study.objective import objective_names, objective_values, own_keys_seen
 from search.study.run_dir import RunDir, read_resolved
@@ -33,6 +34,13 @@ def not_counted_lines(spec: StudySpec, trials: Sequence[Record]) -> list[str]:
         f"{', '.join(sorted({name for names in seen for name in names}))}"
         for stage, seen in found.items()
     ]
+
+
+def require_end(run_dir: RunDir) -> int:
+    """Say whether the study of a directory is over, in one line; return 0 only if it is."""
+    missing = missing_end(run_dir)
+    print_line(f"not ended: {missing}" if missing else f"ended; report: {run_dir / final_page(run_dir)}")
+    return 0 if missing is None else 1
 
 
 def show_status(run_dir: RunDir) -> None:
