@@ -35,6 +35,8 @@ _LOCAL = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_worker_maximum_startu
 # The dashboard's Train tab answers 500 without it.
 _DASHBOARD = {"RAY_TRAIN_ENABLE_STATE_TRACKING": "1"}
 _REACH_TIMEOUT_S = 5.0
+# Where no raylet of the cluster runs beside the driver: `get_node_to_connect_for_driver` and _raylet.so (2.60).
+_NO_LOCAL_NODE = ("No node info found matching", "cannot find a local Raylet")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,6 +181,11 @@ def _join(address: str, *, log_to_driver: bool) -> None:
             hint=TOKEN_HINT,
         ) from error
     except (RuntimeError, ValueError) as error:
+        if any(words in str(error) for words in _NO_LOCAL_NODE):
+            raise ClusterError(
+                f"This machine is no node of the cluster at {address}, and Ray drives a cluster only from one.",
+                hint="Run it on a node, or send it to one: `recombine submit STUDY --address ADDRESS`.",
+            ) from error
         raise ClusterError(
             f"Joining the cluster at {address} failed ({type(error).__name__}: {error}).",
             hint="Ray and Python must have the same versions on both sides; see `recombine doctor`.",

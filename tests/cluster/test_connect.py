@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -176,6 +177,27 @@ def test_unsafe_settings_are_refused_before_ray_starts(monkeypatch: pytest.Monke
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with pytest.raises(ClusterError, match="disabled"):
         connect()
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("No node info found matching attributes: '' when trying to resolve node to connect to.", "Run it on a node"),
+        (
+            "This node has an IP address of 10.0.0.9, but we cannot find a local Raylet with the same",
+            "Run it on a node",
+        ),
+        ("Version mismatch", "must have the same versions"),
+    ],
+)
+def test_a_machine_that_is_no_node_is_told_apart(monkeypatch: pytest.MonkeyPatch, words: str, hint: str) -> None:
+    import ray
+
+    monkeypatch.setattr("cluster.connect.find_token", lambda: None)
+    monkeypatch.setattr(ray, "init", Mock(side_effect=RuntimeError(words)))
+    with socket.create_server(("127.0.0.1", 0)) as head, pytest.raises(ClusterError) as caught:
+        connect(f"127.0.0.1:{head.getsockname()[1]}")
+    assert hint in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
