@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +49,8 @@ def submit_study(
         folder=study_file.resolve().parent,
         entrypoint=command,
         name=name_of(directory.root),
-        metadata=metadata_of(study.spec.name, directory.root),
+        study=_as_typed(study_file, overrides, run_dir),
+        metadata=metadata_of(study.spec.name, directory.root, study.spec.eval_sets),
         on_line=print_line,
         follow=follow,
     )
@@ -84,7 +86,8 @@ def follow_study(study_file: Path, overrides: Sequence[str], run_dir: Path | Non
     from cluster.follow_job import follow_job
 
     job = _latest(study_file, overrides, run_dir, address)
-    return follow_job(address=address, job_id=job.job_id, on_line=print_line)
+    about = _as_typed(study_file, overrides, run_dir)
+    return follow_job(address=address, job_id=job.job_id, on_line=print_line, study=about)
 
 
 def print_logs(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> None:
@@ -99,15 +102,16 @@ def print_logs(study_file: Path, overrides: Sequence[str], run_dir: Path | None,
 
 
 def stop_study(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> None:
-    """Ask a study's job to end; the same study goes on from there when it is submitted again."""
-    from cluster.submit import STOP_WAIT_S, stop_job
+    """Ask a study's job to end, and wait for that; the same study goes on from there when it is submitted again."""
+    from cluster.stop_job import stop_job
 
     job = _latest(study_file, overrides, run_dir, address)
     if job.has_ended:
         print_line(f"{job.job_id} has ended already ({job.status.lower()})")
         return
-    stop_job(address=address, job_id=job.job_id)
-    print_line(f"{job.job_id} is asked to end, and has {STOP_WAIT_S} s to save; `recombine submit` goes on from there")
+    stop_job(address=address, job_id=job.job_id, on_line=print_line)
+    about = _as_typed(study_file, overrides, run_dir)
+    print_line(f"the study goes on from there: recombine submit {about} --address {shlex.quote(address)}")
 
 
 def _latest(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> StudyJob:
@@ -124,6 +128,11 @@ def _latest(study_file: Path, overrides: Sequence[str], run_dir: Path | None, ad
             hint="`recombine jobs --address ADDRESS` lists those it has; `recombine submit` starts one",
         )
     return jobs[0]
+
+
+def _as_typed(study_file: Path, overrides: Sequence[str], run_dir: Path | None) -> str:
+    """A study as our verbs take it from a shell."""
+    return shlex.join([str(study_file), *overrides, *(() if run_dir is None else ("--run-dir", str(run_dir)))])
 
 
 def _shown(started_s: float | None) -> str:
