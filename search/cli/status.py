@@ -9,7 +9,7 @@ from search.cli.console import print_line, print_table
 from search.evidence.spent import compute_spent
 from search.evidence.timeline import compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
-from search.results.study_end import final_page, missing_end
+from search.results.study_end import final_page, missing_end, parts_of
 from search.statistics.ties import descending
 from search.study.objective import objective_names, objective_values, own_keys_seen
 from search.study.run_dir import RunDir, read_resolved
@@ -44,7 +44,15 @@ def require_end(run_dir: RunDir) -> int:
 
 
 def show_status(run_dir: RunDir) -> None:
-    """Print trials by stage and status, the best so far and the failures of a study directory."""
+    """Print trials by stage and status, the best so far and the failures of a study directory, for each backbone."""
+    parts = parts_of(run_dir)
+    for place in parts:
+        if len(parts) > 1:
+            print_line(f"{place}:")
+        _show_one(place)
+
+
+def _show_one(run_dir: RunDir) -> None:
     spec = read_resolved(run_dir)
     records = run_dir.read_records()
     trials = trials_of(records)

@@ -22,6 +22,15 @@ def final_page(run_dir: RunDir) -> RunFile:
     return RunFile.backbones_markdown if (run_dir / RunFile.backbones).is_dir() else RunFile.page
 
 
+def parts_of(run_dir: RunDir) -> list[RunDir]:
+    """The directories that have a ledger of their own: one a backbone, where the study is run on several."""
+    folder = run_dir / RunFile.backbones
+    if not folder.is_dir():
+        return [run_dir]
+    several = [run_dir.of_backbone(path.name) for path in sorted(folder.iterdir()) if path.is_dir()]
+    return [run_dir, *several] if (run_dir / RunFile.ledger).is_dir() or not several else several
+
+
 def missing_end(run_dir: RunDir) -> str | None:
     """What a directory lacks of a study that is over, in words; None where nothing is missing.
 
@@ -31,7 +40,7 @@ def missing_end(run_dir: RunDir) -> str | None:
     Raises:
         LedgerError: a ledger is damaged.
     """
-    for place in _parts(run_dir):
+    for place in parts_of(run_dir):
         if not (place / RunFile.ledger).is_dir():
             return f"{place} holds no study that was begun"
         records = place.read_records()
@@ -43,12 +52,3 @@ def missing_end(run_dir: RunDir) -> str | None:
             return f"{place / RunFile.page} is missing"
     page = run_dir / final_page(run_dir)
     return None if page.is_file() else f"{page} is missing: not every backbone of the study was run to its end"
-
-
-def _parts(run_dir: RunDir) -> list[RunDir]:
-    """The directories that have a ledger of their own."""
-    folder = run_dir / RunFile.backbones
-    if not folder.is_dir():
-        return [run_dir]
-    several = [run_dir.of_backbone(path.name) for path in sorted(folder.iterdir()) if path.is_dir()]
-    return [run_dir, *several] if (run_dir / RunFile.ledger).is_dir() else several
