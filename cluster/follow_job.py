@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,22 +10,14 @@ from contextlib import suppress
 from typing import Any
 
 from cluster.errors import ClusterError
-from cluster.jobs_client import explained, open_client
+from cluster.jobs_client import ConnectionLostError, explained, is_from_proxy, open_client
 
 _RECONNECT_PAUSE_S = 2.0
 # A dashboard that is restarted, or a network that is gone, comes back within a minute or is worth a look.
 _LOST_AFTER_S = 60.0
-# What a proxy (an ingress, a port-forward) answers when the dashboard behind it is away, in Ray's words (2.60).
-_NOBODY_BEHIND_PROXY = re.compile(r"status code 50[234]\b")
 # What a shell returns for a program ended by Ctrl-C, and by SIGTERM.
 EXIT_INTERRUPTED = 130
 EXIT_STOPPED = 143
-
-
-class ConnectionLostError(ClusterError):
-    """Nobody has answered for a while; the job may go on."""
-
-    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 
 def follow_job(*, address: str, job_id: str, on_line: Callable[[str], None], study: str | None = None) -> int:
@@ -111,7 +102,7 @@ async def asked(question: Callable[[], Any], address: str) -> Any:
             return question()
         except (OSError, RuntimeError) as error:
             # The HTTP client's errors are OSErrors; an answer that is no success is Ray's RuntimeError.
-            if isinstance(error, RuntimeError) and not _NOBODY_BEHIND_PROXY.search(str(error)):
+            if isinstance(error, RuntimeError) and not is_from_proxy(error):
                 raise
             if time.monotonic() > deadline:
                 raise ConnectionLostError(
