@@ -35,6 +35,8 @@ _LOCAL = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_worker_maximum_startu
 # The dashboard's Train tab answers 500 without it.
 _DASHBOARD = {"RAY_TRAIN_ENABLE_STATE_TRACKING": "1"}
 _REACH_TIMEOUT_S = 5.0
+# Where no raylet of the cluster runs beside the driver: `get_node_to_connect_for_driver` and _raylet.so (2.60).
+_NO_LOCAL_NODE = ("No node info found matching", "cannot find a local Raylet")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,17 +174,26 @@ def _join(address: str, *, log_to_driver: bool) -> None:
         ray.init(address=address, log_to_driver=log_to_driver, logging_level="error")
     except ray.exceptions.AuthenticationError as error:
         raise ClusterError(f"The cluster at {address} refused the token.", hint=TOKEN_HINT) from error
-    except ConnectionError as error:
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise _explain_refusal(address, error) from error
+
+
+def _explain_refusal(address: str, error: Exception) -> ClusterError:
+    if any(words in f"{error} {error.__cause__}" for words in _NO_LOCAL_NODE):
+        return ClusterError(
+            f"This machine is no node of the cluster at {address}, and Ray drives a cluster only from one.",
+            hint="Run it on a node, or send it to one: `recombine submit STUDY --address ADDRESS`.",
+        )
+    if isinstance(error, ConnectionError):
         # The port was open a moment ago; Ray says no more than this when the token is not the cluster's.
-        raise ClusterError(
+        return ClusterError(
             f"{address} answers, but Ray there does not let us in: another token, or not a Ray head node.",
             hint=TOKEN_HINT,
-        ) from error
-    except (RuntimeError, ValueError) as error:
-        raise ClusterError(
-            f"Joining the cluster at {address} failed ({type(error).__name__}: {error}).",
-            hint="Ray and Python must have the same versions on both sides; see `recombine doctor`.",
-        ) from error
+        )
+    return ClusterError(
+        f"Joining the cluster at {address} failed ({type(error).__name__}: {error}).",
+        hint="Ray and Python must have the same versions on both sides; see `recombine doctor`.",
+    )
 
 
 def _is_token_mode() -> bool:

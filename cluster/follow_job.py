@@ -10,31 +10,28 @@ from contextlib import suppress
 from typing import Any
 
 from cluster.errors import ClusterError
-from cluster.jobs_client import explained, open_client
+from cluster.jobs_client import ConnectionLostError, explained, is_from_proxy, open_client
 
 _RECONNECT_PAUSE_S = 2.0
 # A dashboard that is restarted, or a network that is gone, comes back within a minute or is worth a look.
 _LOST_AFTER_S = 60.0
-# What a shell returns for a program ended by Ctrl-C.
+# What a shell returns for a program ended by Ctrl-C, and by SIGTERM.
 EXIT_INTERRUPTED = 130
+EXIT_STOPPED = 143
 
 
-class ConnectionLostError(ClusterError):
-    """Nobody has answered for a while; the job may go on."""
-
-    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
-
-
-def follow_job(*, address: str, job_id: str, on_line: Callable[[str], None]) -> int:
+def follow_job(*, address: str, job_id: str, on_line: Callable[[str], None], study: str | None = None) -> int:
     """Passes on a job's output from its first line.
 
     Args:
         address: The dashboard's address.
         job_id: The job.
         on_line: Called with each line.
+        study: Arguments by which our verbs find the study of the job, as a shell takes them; None for other jobs.
 
     Returns:
-        The exit code of its command; 130 when following was interrupted, which leaves the job running.
+        The exit code of its command; 143 when the job was stopped; 130 when following was interrupted, which leaves it
+        running.
 
     Raises:
         ConnectionLostError: Nobody has answered for a minute.
@@ -43,30 +40,36 @@ def follow_job(*, address: str, job_id: str, on_line: Callable[[str], None]) -> 
     client = open_client(address)
     try:
         with explained(address):
-            return _exit_code(asyncio.run(_pass_on(client, address, job_id, on_line)), on_line)
+            info = asyncio.run(_pass_on(client, address, job_id, on_line))
     except KeyboardInterrupt:
         on_line(f"Stopped following; {job_id} goes on.")
-        say_how_to_go_on(address, job_id, on_line)
+        say_how_to_go_on(address, job_id, on_line, study)
         return EXIT_INTERRUPTED
     except ClusterError:
         on_line(f"Following {job_id} ended early; the job itself may go on.")
-        say_how_to_go_on(address, job_id, on_line)
+        say_how_to_go_on(address, job_id, on_line, study)
         raise
+    code = _exit_code(info, on_line)
+    if code == EXIT_STOPPED and study is not None:
+        on_line(f"The study goes on from there: recombine submit {study} --address {shlex.quote(address)}")
+    return code
 
 
 async def _pass_on(client: Any, address: str, job_id: str, on_line: Callable[[str], None]) -> Any:
     async for line in _lines(client, address, job_id):
         on_line(line)
-    return await _asked(lambda: client.get_job_info(job_id), address)
+    return await asked(lambda: client.get_job_info(job_id), address)
 
 
 async def _lines(client: Any, address: str, job_id: str) -> AsyncIterator[str]:
     """A job's lines to its end, through lost connections: the log is sent from its start each time."""
+    from aiohttp import ClientError
+
     num_passed = 0
     while True:
         num_seen, rest = 0, ""
         # A lost connection; the job, asked for next, tells whether the cluster is lost as well.
-        with suppress(RuntimeError, OSError):
+        with suppress(RuntimeError, OSError, ClientError):
             async for chunk in client.tail_job_logs(job_id):
                 *lines, rest = (rest + chunk).split("\n")
                 for line in lines:
@@ -74,22 +77,33 @@ async def _lines(client: Any, address: str, job_id: str) -> AsyncIterator[str]:
                     if num_seen > num_passed:
                         num_passed = num_seen
                         yield line.rstrip("\r")
-        if (await _asked(lambda: client.get_job_info(job_id), address)).status.is_terminal():
+        if (await asked(lambda: client.get_job_info(job_id), address)).status.is_terminal():
             # Whole: the job may have ended while nobody answered.
-            text = await _asked(lambda: client.get_job_logs(job_id), address)
+            text = await asked(lambda: client.get_job_logs(job_id), address)
             for line in text.removesuffix("\n").split("\n")[num_passed:] if text else ():
                 yield line.rstrip("\r")
             return
         await asyncio.sleep(_RECONNECT_PAUSE_S)
 
 
-async def _asked(question: Callable[[], Any], address: str) -> Any:
-    """What the cluster answers, asked again while nobody does."""
+async def asked(question: Callable[[], Any], address: str) -> Any:
+    """What the cluster answers, asked again while nobody does.
+
+    Args:
+        question: Asks it.
+        address: The dashboard's address.
+
+    Raises:
+        ConnectionLostError: Nobody has answered for a minute.
+    """
     deadline = time.monotonic() + _LOST_AFTER_S
     while True:
         try:
             return question()
-        except OSError as error:  # of the HTTP client too; a refusal is a RuntimeError
+        except (OSError, RuntimeError) as error:
+            # The HTTP client's errors are OSErrors; an answer that is no success is Ray's RuntimeError.
+            if isinstance(error, RuntimeError) and not is_from_proxy(error):
+                raise
             if time.monotonic() > deadline:
                 raise ConnectionLostError(
                     f"Nobody has answered at {address} for {_LOST_AFTER_S:.0f} s.",
@@ -102,6 +116,9 @@ def _exit_code(info: Any, on_line: Callable[[str], None]) -> int:
     status = str(getattr(info.status, "value", info.status))
     if status == "SUCCEEDED":
         return 0
+    if status == "STOPPED":  # by whoever asked Ray to: it keeps no exit code then, whatever the command ended with
+        on_line(f"{info.submission_id} was stopped.")
+        return EXIT_STOPPED
     code = info.driver_exit_code
     if code is None:
         # The command itself never ran: its folder or its environment could not be made.
@@ -111,15 +128,22 @@ def _exit_code(info: Any, on_line: Callable[[str], None]) -> int:
     return 128 - int(code) if code < 0 else max(1, int(code))
 
 
-def say_how_to_go_on(address: str, job_id: str, on_line: Callable[[str], None]) -> None:
+def say_how_to_go_on(address: str, job_id: str, on_line: Callable[[str], None], study: str | None = None) -> None:
     """Names the commands that follow, ask about and stop a job.
 
     Args:
         address: The dashboard's address.
         job_id: The job.
         on_line: Called with each line.
+        study: As for :func:`follow_job`.
     """
-    ray_job = f"RAY_AUTH_MODE=token ray job {{}} --address {shlex.quote(address)}"
-    on_line(f"  follow: {ray_job.format('logs')} --follow {job_id}")
-    on_line(f"  status: {ray_job.format('status')} {job_id}")
-    on_line(f"  stop:   {ray_job.format('stop')} {job_id}")
+    place = shlex.quote(address)
+    if study is None:
+        ray_job = f"RAY_AUTH_MODE=token ray job {{}} --address {place}"
+        on_line(f"  follow: {ray_job.format('logs')} --follow {job_id}")
+        on_line(f"  status: {ray_job.format('status')} {job_id}")
+        on_line(f"  stop:   {ray_job.format('stop')} {job_id}")
+    else:
+        on_line(f"  follow: recombine attach {study} --address {place}")
+        on_line(f"  status: recombine jobs --address {place}")
+        on_line(f"  stop: recombine stop {study} --address {place}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,15 @@ from cluster.auth import TOKEN_HINT, find_token, is_loopback
 from cluster.errors import ClusterError
 
 _REACH_TIMEOUT_S = 5.0
+# What a proxy (an ingress, a port-forward) answers when the dashboard behind it is away: as Ray's client (2.60) words
+# an answer that is no success, and as `requests` does.
+_NOBODY_BEHIND = re.compile(r"(?:^|status code )50[234]\b")
+
+
+class ConnectionLostError(ClusterError):
+    """Nobody has answered for a while; the job may go on."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 
 def open_client(address: str, on_line: Callable[[str], None] | None = None) -> Any:
@@ -80,8 +90,22 @@ def explained(address: str) -> Iterator[None]:
         raise _explain(address, error) from error
 
 
+def is_from_proxy(error: Exception) -> bool:
+    """Whether an error is a proxy's answer that nobody is behind it.
+
+    Args:
+        error: What Ray's client raised.
+    """
+    return _NOBODY_BEHIND.search(str(error)) is not None
+
+
 def _explain(address: str, error: Exception) -> ClusterError:
     kind, text = type(error).__name__, str(error)
+    if is_from_proxy(error):
+        return ConnectionLostError(
+            f"A proxy answers at {address}, and no dashboard behind it.",
+            hint="Is the head node up? The same command may work in a minute.",
+        )
     if kind == "AuthenticationError":
         if find_token() is None:
             return ClusterError(f"The cluster at {address} asks for a token, and none was found.", hint=TOKEN_HINT)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ PREFIX: Final = "recombine-"
 _ATTEMPT: Final = re.compile(r"-try(\d+)$")
 # Shown beside a job in the dashboard, and read back here.
 _STUDY, _RUN_DIR = "study", "run_dir"
+_SHOWN_TARGETS, _LONGEST_TARGETS = 8, 400  # a study may have fifty, and the tab's cell grows with its text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,14 +60,21 @@ def name_of(run_dir: Path) -> str:
     return f"{PREFIX}{words}-{hashlib.sha256(str(place).encode()).hexdigest()[:10]}"
 
 
-def metadata_of(study: str, run_dir: Path) -> dict[str, str]:
+def metadata_of(study: str, run_dir: Path, targets: Sequence[str]) -> dict[str, str]:
     """Returns what the dashboard shows beside a job.
 
     Args:
         study: Name of the study.
         run_dir: Its directory.
+        targets: Names of its targets; the first few are shown.
     """
-    return {_STUDY: study, _RUN_DIR: str(run_dir.resolve())}
+    shown = ", ".join(targets[:_SHOWN_TARGETS])[:_LONGEST_TARGETS]
+    more = len(targets) - _SHOWN_TARGETS
+    return {
+        _STUDY: study,
+        _RUN_DIR: str(run_dir.resolve()),
+        "targets": f"{shown} and {more} more" if more > 0 else shown,
+    }
 
 
 def next_id(name: str, jobs: list[StudyJob]) -> str:

@@ -7,19 +7,18 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from cluster.auth import refuse_unsafe_environment
 from cluster.errors import ClusterError
 from cluster.follow_job import follow_job, say_how_to_go_on
 from cluster.jobs_client import explained, open_client
 from cluster.nodes.same_versions import SUBMITTER, own_versions
+from cluster.stop_job import STOP_WAIT_S
 from cluster.study_jobs import StudyJob, list_study_jobs, next_id
 
 _RETRY_PAUSE_S = 2.0
 _AGENT_WAIT_S = 60.0  # a head node that has just started answers before it can run jobs
-# Ray gives a stopped job 3 s between SIGTERM and SIGKILL; running trials need longer to save what they have.
-STOP_WAIT_S: Final = 60
 # What the driver on the cluster needs set before Ray is imported there; see cluster.connect for the reasons.
 _JOB_ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
@@ -38,6 +37,7 @@ def submit(
     entrypoint: Sequence[str],
     on_line: Callable[[str], None],
     name: str | None = None,
+    study: str | None = None,
     metadata: Mapping[str, str] | None = None,
     env_vars: Mapping[str, str] | None = None,
     follow: bool = True,
@@ -49,23 +49,22 @@ def submit(
 
     Args:
         address: The dashboard's address, http://host:8265.
-        folder: Where the command runs, on storage that the cluster sees too.
+        folder: Where the command runs, as the cluster sees it.
         entrypoint: The command, one argument an item.
         on_line: Called with each line of the job's output and of ours, without its line end.
         name: What jobs of this kind are called on the cluster; one that still runs is attached to instead.
+        study: How our verbs are told which study it is, as :func:`follow_job` takes it.
         metadata: What the dashboard shows beside the job.
         env_vars: Environment of the job; no secrets.
         follow: False returns as soon as the job is submitted.
 
     Returns:
-        The exit code of the command; 0 when not followed; 130 when following was interrupted.
+        As :func:`follow_job`; 0 when not followed.
 
     Raises:
         ClusterError: Unreachable address, missing or wrong token, a refused job.
     """
     refuse_unsafe_environment()
-    if not folder.is_dir():
-        raise ClusterError(f"{folder} is not a folder.", hint="Give the folder that holds the study's file.")
     _refuse_secrets(env_vars or {})
     client = open_client(address, on_line)
     # No working_dir: every node unpacks it anew over what its host has, under the feet of processes that stand in it
@@ -82,29 +81,31 @@ def submit(
                 client,
                 name,
                 on_line,
-                entrypoint=f"cd {shlex.quote(str(folder.resolve()))} && exec {shlex.join(entrypoint)}",
+                entrypoint=to_shell(folder, entrypoint),
                 runtime_env=runtime_env,
                 metadata=dict(metadata or {}),
             )
         )
     if not follow:
-        say_how_to_go_on(address, job_id, on_line)
+        say_how_to_go_on(address, job_id, on_line, study)
         return 0
-    return follow_job(address=address, job_id=job_id, on_line=on_line)
+    return follow_job(address=address, job_id=job_id, on_line=on_line, study=study)
 
 
-def stop_job(*, address: str, job_id: str) -> None:
-    """Asks a job to end: its driver gets SIGTERM, saves what runs, and SIGKILL after a minute.
+def to_shell(folder: Path, entrypoint: Sequence[str]) -> str:
+    """Returns what the head's shell is given: the command in its folder, or 2 and what the head lacks.
 
     Args:
-        address: The dashboard's address.
-        job_id: The job.
-
-    Raises:
-        ClusterError: As for :func:`jobs_client.open_client`; or the cluster has no such job.
+        folder: Where the command runs.
+        entrypoint: The command, one argument an item.
     """
-    with explained(address):
-        open_client(address).stop_job(job_id)
+    program, place = entrypoint[0], shlex.quote(str(folder))
+    no_folder = f"error: the head has no folder {folder}: every node mounts the same storage under the same path"
+    no_program = f"error: {program} is not on the PATH of the head's Ray: install Recombine where `ray start` finds it"
+    ends = (f"{{ printf '%s\\n' {shlex.quote(words)} >&2; exit 2; }}" for words in (no_folder, no_program))
+    tests = (f"cd {place} 2>/dev/null", f"command -v {shlex.quote(program)} >/dev/null")
+    checks = (f"{test} || {end}" for test, end in zip(tests, ends, strict=True))
+    return "; ".join((*checks, f"exec {shlex.join(entrypoint)}"))  # exec: signals reach the command itself
 
 
 def _running(client: Any, name: str | None) -> StudyJob | None:

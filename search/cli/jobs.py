@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from datasets_spec.errors import RecombineError, UserError
 from search.cli.console import print_line, print_note, print_table
-from search.ledger.records import Kind
+from search.designs.backbones import backbone_studies
+from search.results.study_end import final_page, missing_end
 from search.study.load_study import load_study
-from search.study.run_dir import RunDir, RunFile, holds_exactly, run_dir_of
-from search.study.spec import StudySpec
+from search.study.run_dir import RunDir, holds_exactly, run_dir_of
+from search.study.study import Study
 
 if TYPE_CHECKING:
     from cluster.study_jobs import StudyJob
@@ -37,8 +39,8 @@ def submit_study(
 
     study = load_study(study_file, overrides)
     directory = run_dir_of(study_file, study.spec, run_dir)
-    if has_ended(directory, study.spec):
-        print_line(f"this study has ended; report: {directory / RunFile.page}")
+    if has_ended(directory, study):
+        print_line(f"this study has ended; report: {directory / final_page(directory)}")
         return 0
     command = ["recombine", "run", str(study_file.resolve()), *overrides, "--run-dir", str(directory.root.resolve())]
     command += ["--allow-mismatch"] if allow_mismatch else []
@@ -47,19 +49,19 @@ def submit_study(
         folder=study_file.resolve().parent,
         entrypoint=command,
         name=name_of(directory.root),
-        metadata=metadata_of(study.spec.name, directory.root),
+        study=_as_typed(study_file, overrides, run_dir),
+        metadata=metadata_of(study.spec.name, directory.root, study.spec.eval_sets),
         on_line=print_line,
         follow=follow,
     )
 
 
-def has_ended(directory: RunDir, spec: StudySpec) -> bool:
-    """Whether a directory holds this very study, with its end on record and a page to show for it."""
-    if not (directory / RunFile.page).is_file():
-        return False
+def has_ended(directory: RunDir, study: Study) -> bool:
+    """Whether a directory holds this very study, over on all of its backbones and with a page to show for it."""
+    several = backbone_studies(study)
+    parts = [(directory.of_backbone(name), each) for name, each in several.items()] or [(directory, study)]
     try:
-        is_same = holds_exactly(directory, spec)
-        return is_same and any(record["kind"] == Kind.ended for record in directory.read_records())
+        return missing_end(directory) is None and all(holds_exactly(place, each.spec) for place, each in parts)
     except RecombineError:
         return False  # the job says what is wrong with it
 
@@ -84,7 +86,8 @@ def follow_study(study_file: Path, overrides: Sequence[str], run_dir: Path | Non
     from cluster.follow_job import follow_job
 
     job = _latest(study_file, overrides, run_dir, address)
-    return follow_job(address=address, job_id=job.job_id, on_line=print_line)
+    about = _as_typed(study_file, overrides, run_dir)
+    return follow_job(address=address, job_id=job.job_id, on_line=print_line, study=about)
 
 
 def print_logs(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> None:
@@ -99,15 +102,16 @@ def print_logs(study_file: Path, overrides: Sequence[str], run_dir: Path | None,
 
 
 def stop_study(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> None:
-    """Ask a study's job to end; the same study goes on from there when it is submitted again."""
-    from cluster.submit import STOP_WAIT_S, stop_job
+    """Ask a study's job to end, and wait for that; the same study goes on from there when it is submitted again."""
+    from cluster.stop_job import stop_job
 
     job = _latest(study_file, overrides, run_dir, address)
     if job.has_ended:
         print_line(f"{job.job_id} has ended already ({job.status.lower()})")
         return
-    stop_job(address=address, job_id=job.job_id)
-    print_line(f"{job.job_id} is asked to end, and has {STOP_WAIT_S} s to save; `recombine submit` goes on from there")
+    stop_job(address=address, job_id=job.job_id, on_line=print_line)
+    about = _as_typed(study_file, overrides, run_dir)
+    print_line(f"the study goes on from there: recombine submit {about} --address {shlex.quote(address)}")
 
 
 def _latest(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> StudyJob:
@@ -124,6 +128,11 @@ def _latest(study_file: Path, overrides: Sequence[str], run_dir: Path | None, ad
             hint="`recombine jobs --address ADDRESS` lists those it has; `recombine submit` starts one",
         )
     return jobs[0]
+
+
+def _as_typed(study_file: Path, overrides: Sequence[str], run_dir: Path | None) -> str:
+    """A study as our verbs take it from a shell."""
+    return shlex.join([str(study_file), *overrides, *(() if run_dir is None else ("--run-dir", str(run_dir)))])
 
 
 def _shown(started_s: float | None) -> str:

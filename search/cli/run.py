@@ -15,7 +15,7 @@ from search.designs.backbones import backbone_studies
 from search.study.load_study import load_study
 from search.study.objective import objective_values
 from search.study.requirements import require_backbones
-from search.study.run_dir import RunDir, require_same_study, run_dir_of
+from search.study.run_dir import RunDir, RunFile, require_same_study, run_dir_of
 from search.study.study import Study
 
 
@@ -39,6 +39,8 @@ def run_command(
         require_same_study(place, each.spec)  # before a cluster is started for it
     places = [place for _, place in runs.values()]
     joined = partial(connected, address, allow_mismatch=allow_mismatch)
+    if several:  # written when all are over (`missing_end`), and one may have been added since
+        (directory / RunFile.backbones_markdown).unlink(missing_ok=True)
     for each, place in runs.values():
         progress = Progress(lambda record: objective_values(study.spec, record))
         try:

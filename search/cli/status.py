@@ -9,6 +9,7 @@ from search.cli.console import print_line, print_table
 from search.evidence.spent import compute_spent
 from search.evidence.timeline import compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
+from search.results.study_end import final_page, missing_end, parts_of
 from search.statistics.ties import descending
 from search.study.objective import objective_names, objective_values, own_keys_seen
 from search.study.run_dir import RunDir, read_resolved
@@ -35,8 +36,23 @@ def not_counted_lines(spec: StudySpec, trials: Sequence[Record]) -> list[str]:
     ]
 
 
+def require_end(run_dir: RunDir) -> int:
+    """Say whether the study of a directory is over, in one line; return 0 only if it is."""
+    missing = missing_end(run_dir)
+    print_line(f"not ended: {missing}" if missing else f"ended; report: {run_dir / final_page(run_dir)}")
+    return 0 if missing is None else 1
+
+
 def show_status(run_dir: RunDir) -> None:
-    """Print trials by stage and status, the best so far and the failures of a study directory."""
+    """Print trials by stage and status, the best so far and the failures of a study directory, for each backbone."""
+    parts = parts_of(run_dir)
+    for place in parts:
+        if len(parts) > 1:
+            print_line(f"{place}:")
+        _show_one(place)
+
+
+def _show_one(run_dir: RunDir) -> None:
     spec = read_resolved(run_dir)
     records = run_dir.read_records()
     trials = trials_of(records)

@@ -30,6 +30,9 @@ class Kind(StrEnum):
     results = "results"  # hashes of the files that carry results
 
 
+ENDS = (Kind.ended, Kind.results)  # behind which nothing runs until the ledger is opened again
+
+
 # Arms: what several trials with different seeds are seeds of.
 BASELINE_ARM = "baseline"
 MERGE_ARM = "merge"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from search.ledger.records import Kind, Record, trials_of
+from search.ledger.records import ENDS, Kind, Record, trials_of
 from search.study.spec import StudySpec
 from search.vocabulary import Stage
 
 SECONDS_AN_HOUR = 3600.0
-ENDS = (Kind.ended, Kind.results)  # records behind which nothing runs until the ledger is opened again
 
 
 def trial_seconds(record: Record) -> float:

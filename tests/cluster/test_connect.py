@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -176,6 +177,32 @@ def test_unsafe_settings_are_refused_before_ray_starts(monkeypatch: pytest.Monke
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with pytest.raises(ClusterError, match="disabled"):
         connect()
+
+
+NO_NODE = "No node info found matching attributes: '' when trying to resolve node to connect to."
+NO_RAYLET = "This node has an IP address of 10.0.0.9, but we cannot find a local Raylet with the same address."
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "hint"),
+    [
+        (ConnectionError("Failed to connect to Ray cluster"), RuntimeError(NO_NODE), "Run it on a node"),  # Ray 2.60
+        (RuntimeError(NO_RAYLET), None, "Run it on a node"),
+        (ConnectionError("Failed to connect to Ray cluster"), RuntimeError("Could not read"), "RAY_AUTH_TOKEN"),
+        (RuntimeError("Version mismatch"), None, "must have the same versions"),
+    ],
+)
+def test_a_machine_that_is_no_node_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, cause: Exception | None, hint: str
+) -> None:
+    import ray
+
+    error.__cause__ = cause
+    monkeypatch.setattr("cluster.connect.find_token", lambda: None)
+    monkeypatch.setattr(ray, "init", Mock(side_effect=error))
+    with socket.create_server(("127.0.0.1", 0)) as head, pytest.raises(ClusterError) as caught:
+        connect(f"127.0.0.1:{head.getsockname()[1]}")
+    assert hint in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

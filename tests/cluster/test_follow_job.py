@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+import ray
 
 from cluster import follow_job
 from cluster.errors import ClusterError
-from cluster.follow_job import ConnectionLostError
-from cluster.jobs_client import _protect_token, open_client
+from cluster.jobs_client import ConnectionLostError, _protect_token, open_client
 from cluster.submit import submit
 from tests.makers.ray_head import HeadNode, free_ports
 
@@ -113,6 +116,62 @@ def test_a_cluster_that_stays_away_is_given_up_with_its_own_code(
     assert time.monotonic() - started >= 2.0
     assert caught.value.exit_code == 75
     assert any("the job itself may go on" in line for line in lines)
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """A proxy whose dashboard comes back, or not, after some answers that nobody is behind it."""
+
+    num_away, asked = 3, 0  # below 0: nothing but the proxy ever answers
+    job: ClassVar = {"type": "SUBMISSION", "submission_id": "x", "entrypoint": "x", "status": "SUCCEEDED"}
+
+    def do_GET(self) -> None:
+        answers: dict[str, dict[str, Any]] = {"/api/version": {"ray_version": ray.__version__}, "/api/jobs/x": self.job}
+        answers["/api/jobs/x/logs"] = {"logs": "one\ntwo\n"}
+        if self.path == "/api/jobs/x":
+            type(self).asked += 1
+        is_away = self.path.endswith("/tail") or (self.path == "/api/jobs/x" and self.asked <= self.num_away)
+        is_away = is_away or self.num_away < 0
+        self.send_response(503 if is_away else 200)
+        self.end_headers()
+        self.wfile.write(b"<html>no endpoints</html>" if is_away else json.dumps(answers[self.path]).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The proxy on a port of its own; gives its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("num_away", [3, 10**9])
+def test_a_proxy_that_has_lost_the_dashboard_is_waited_for(monkeypatch: pytest.MonkeyPatch, num_away: int) -> None:
+    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.01)
+    monkeypatch.setattr(follow_job, "_LOST_AFTER_S", 60.0 if num_away == 3 else 0.1)
+    monkeypatch.setattr(Proxy, "num_away", num_away)
+    monkeypatch.setattr(Proxy, "asked", 0)
+    lines = list[str]()
+    with served() as address:
+        if num_away == 3:
+            assert follow_job.follow_job(address=address, job_id="x", on_line=lines.append) == 0
+            assert lines == ["one", "two"]
+        else:
+            with pytest.raises(ConnectionLostError, match="Nobody has answered"):
+                follow_job.follow_job(address=address, job_id="x", on_line=lines.append)
+
+
+def test_a_proxy_without_a_dashboard_is_worth_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Proxy, "num_away", -1)
+    with served() as address, pytest.raises(ConnectionLostError, match="no dashboard behind it") as caught:
+        open_client(address)
+    assert caught.value.exit_code == 75
 
 
 def test_the_token_crosses_no_public_network_readable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,14 @@ def test_attempts_are_numbered_on() -> None:
     ]
 
 
+def test_a_job_names_its_study_and_some_of_its_targets(tmp_path: Path) -> None:
+    shown = metadata_of("mine", tmp_path / "run", ["ct-lung", "mr-brain"])
+    assert shown == {"study": "mine", "run_dir": str(tmp_path / "run"), "targets": "ct-lung, mr-brain"}
+    many = metadata_of("mine", tmp_path, [f"target-{number}" for number in range(53)])["targets"]
+    assert many.endswith("target-7 and 45 more")
+    assert len(metadata_of("mine", tmp_path, ["x" * 10**6])["targets"]) == 400
+
+
 @pytest.mark.ray
 def test_what_runs_is_attached_to_and_what_has_ended_is_tried_again(
     head: HeadNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -51,7 +59,7 @@ def test_what_runs_is_attached_to_and_what_has_ended_is_tried_again(
         "folder": tmp_path / "empty",
         "entrypoint": ["sh", "-c", f"echo begun; until [ -e {gate} ]; do sleep 0.2; done; exit 3"],
         "name": name,
-        "metadata": metadata_of("mine", tmp_path / "run"),
+        "metadata": metadata_of("mine", tmp_path / "run", ["ct-lung"]),
         "on_line": lines.append,
     }
     assert submit(**given, follow=False) == 0  # type: ignore[arg-type]

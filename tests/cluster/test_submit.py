@@ -13,7 +13,8 @@ import pytest
 from cluster import submit as module
 from cluster.errors import ClusterError
 from cluster.jobs_client import open_client
-from cluster.submit import stop_job, submit
+from cluster.stop_job import stop_job
+from cluster.submit import submit, to_shell
 from tests.makers.ray_head import HeadNode, free_ports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -28,16 +29,37 @@ def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch
     return monkeypatch
 
 
-def test_a_folder_that_the_cluster_does_not_see_ends_the_job(token: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Else the command ran in whatever folder the job began in."""
-    client, folder = Mock(), tmp_path / "here alone"
+def run_shell(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    line = to_shell(folder, command)
+    return subprocess.run(["sh", "-c", line], cwd=folder.parent, capture_output=True, text=True, check=False)
+
+
+def test_what_the_head_lacks_is_said_in_our_words(tmp_path: Path) -> None:
+    """Without the folder the command ran in whatever folder the job began in."""
+    folder = tmp_path / "it's here"
+    done = run_shell(folder, "touch", "ran")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr
+        == f"error: the head has no folder {folder}: every node mounts the same storage under the same path\n"
+    )
     folder.mkdir()
+    done = run_shell(folder, "recombin", "run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: recombin is not on the PATH of the head's Ray: ")
+    assert list(tmp_path.rglob("ran")) == []
+    assert run_shell(folder, "sh", "-c", "touch ran; exit 7").returncode == 7
+    assert (folder / "ran").exists()
+
+
+def test_the_job_asks_for_no_resource_of_its_own(token: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With one, Ray puts the driver on whatever node has it (an interruptible one); without, it stays on the head."""
+    client = Mock()
+    client.list_jobs.return_value = []
     token.setattr(module, "open_client", lambda *_: client)
-    submit(address="http://x:8265", folder=folder, entrypoint=["touch", "ran"], on_line=lambda line: None, follow=False)
-    folder.rmdir()
-    entrypoint = client.submit_job.call_args.kwargs["entrypoint"]
-    assert subprocess.run(["sh", "-c", entrypoint], cwd=tmp_path, capture_output=True).returncode != 0
-    assert not (tmp_path / "ran").exists()
+    given = {"address": "http://x:8265", "folder": tmp_path, "entrypoint": ["true"], "on_line": lambda line: None}
+    submit(**given, name="recombine-x", follow=False)  # type: ignore[arg-type]
+    assert client.submit_job.call_args.kwargs.keys() == {"submission_id", "entrypoint", "runtime_env", "metadata"}
 
 
 JOB = (
@@ -95,7 +117,7 @@ def test_interrupt_leaves_the_job_running_and_says_how_to_go_on(head: HeadNode, 
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from pathlib import Path; from cluster.submit import submit\n"
         "command = ['sh', '-c', 'echo started; sleep 120']\n"
-        "sys.exit(submit(address=sys.argv[1], folder=Path(sys.argv[2]), name='recombine-long-one',\n"
+        "sys.exit(submit(address=sys.argv[1], folder=Path(sys.argv[2]), name='recombine-long-one', study='s.yaml',\n"
         "  entrypoint=command, on_line=lambda line: print(line, flush=True)))\n"
     )
     process = subprocess.Popen(
@@ -112,16 +134,15 @@ def test_interrupt_leaves_the_job_running_and_says_how_to_go_on(head: HeadNode, 
         if line.strip() == "started":
             process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 130
-    assert any("ray job stop" in line and "recombine-long-one-try1" in line for line in seen)
+    assert "Stopped following; recombine-long-one-try1 goes on." in seen
+    assert f"stop: recombine stop s.yaml --address {head.address_http}" in seen
     assert not any("Traceback" in line for line in seen)
     os.environ["RAY_AUTH_TOKEN"] = head.token
     try:
-        client = open_client(head.address_http)
+        client, lines = open_client(head.address_http), list[str]()
         assert client.get_job_status("recombine-long-one-try1").value == "RUNNING"
-        stop_job(address=head.address_http, job_id="recombine-long-one-try1")
-        deadline = time.monotonic() + 20
-        while not client.get_job_status("recombine-long-one-try1").is_terminal() and time.monotonic() < deadline:
-            time.sleep(0.2)
+        stop_job(address=head.address_http, job_id="recombine-long-one-try1", on_line=lines.append)
+        assert lines[-1].startswith("recombine-long-one-try1 has ended, after ")
         assert client.get_job_status("recombine-long-one-try1").value == "STOPPED"
     finally:
         del os.environ["RAY_AUTH_TOKEN"]
@@ -145,14 +166,15 @@ def test_a_stopped_job_has_longer_to_save_than_ray_gives_it(
     def on_line(line: str) -> None:
         lines.append(line)
         if line == "started":
-            stop_job(address=head.address_http, job_id="recombine-saver-try1")
+            client.stop_job("recombine-saver-try1")
 
-    given = {"address": head.address_http, "folder": tmp_path / "empty", "name": "recombine-saver"}
-    submit(**given, entrypoint=["python", "-c", program], on_line=on_line)  # type: ignore[arg-type]
-    deadline = time.monotonic() + 30
-    while not saved.exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
+    client, study = open_client(head.address_http), "s.yaml seed=7"
+    given = {"address": head.address_http, "folder": tmp_path / "empty", "name": "recombine-saver", "study": study}
+    returned = submit(**given, entrypoint=["python", "-c", program], on_line=on_line)  # type: ignore[arg-type]
     assert saved.exists(), lines
+    assert returned == 143  # what its follower is told, though Ray keeps no exit code of a stopped job
+    assert "recombine-saver-try1 was stopped." in lines
+    assert lines[-1] == f"The study goes on from there: recombine submit s.yaml seed=7 --address {head.address_http}"
 
 
 def test_nobody_at_the_address_is_said_at_once(token: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -168,7 +190,6 @@ def test_nobody_at_the_address_is_said_at_once(token: pytest.MonkeyPatch, tmp_pa
     ("arguments", "words"),
     [
         ({"env_vars": {"HF_TOKEN": "x"}}, "HF_TOKEN looks like a secret"),
-        ({"folder": Path("/nowhere/at/all")}, "is not a folder"),
         ({"address": "ray://head:10001"}, "not a dashboard's address"),
     ],
 )

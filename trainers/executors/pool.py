@@ -15,6 +15,9 @@ from trainers.executors.resources import TrialResources, fits_fewer_nodes, worke
 from trainers.executors.slot import SlotConfig, serve_slot
 
 READY_WAIT_S = 30.0  # between two words to a user who waits for the first slot
+LONG_WAIT_S = (
+    120.0  # of waiting for it, after which the nodes are looked at; twice a start (docs/benchmarks.md), and more
+)
 CLOSE_WAIT_S = 20.0
 USE_POLL_S = 1.0  # how soon a slot that has no place hears that there is work again
 TURN_S = 60.0  # for which a slot leaves the choice of nodes to those that fit fewer: twice a start (docs/benchmarks.md)
@@ -77,7 +80,7 @@ class SlotPool:
         """
         import ray
 
-        told_at = time.monotonic()
+        began = told_at = time.monotonic()
         while True:
             state = self.check()
             if state["slots"]:
@@ -87,6 +90,8 @@ class SlotPool:
                 told_at = time.monotonic()
                 wanted = " or ".join(dict.fromkeys(str(worker_resources(each)) for each in self.slots))
                 self.say(f"waiting for a slot: each needs {wanted}; free are {_free(ray.available_resources())}")
+                if told_at - began > LONG_WAIT_S:
+                    self.say(_say_why_none([node["Resources"] for node in ray.nodes() if node["Alive"]], self.slots))
             time.sleep(0.1)
 
     def check(self) -> Mapping[str, Any]:
@@ -248,6 +253,19 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
+
+
+def _say_why_none(nodes: Sequence[Mapping[str, float]], slots: Sequence[TrialResources]) -> str:
+    """Why there may be no slot after a long time: Ray says nothing of what it cannot place (KubeRay's autoscaler)."""
+    shapes = [worker_resources(slot) for slot in slots]
+    if any(all(node.get(name, 0.0) >= amount for name, amount in shape.items()) for node in nodes for shape in shapes):
+        return "nodes that hold one have other work, or its start takes long: `ray status` shows who uses them"
+    names = dict.fromkeys(name for shape in shapes for name in shape)
+    most = ", ".join(f"{max((node.get(name, 0.0) for node in nodes), default=0.0):g} {name}" for name in names)
+    return (
+        f"no node there is can hold one (at most {most}): unless `ray status` shows one on its way, "
+        "lower execution.cpus_per_worker or execution.gpus_per_worker, or start a larger node"
+    )
 
 
 def _free(resources: Mapping[str, float]) -> dict[str, float]:

@@ -15,7 +15,8 @@ from rich.text import Text
 from search.cli.console import out
 from search.evidence.timeline import compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
-from search.phases.budget import ENDS, SECONDS_AN_HOUR, trial_seconds, wall_seconds
+from search.phases.budget import SECONDS_AN_HOUR, trial_seconds, wall_seconds
+from search.results.study_end import has_ended
 from search.study.objective import objective_names, objective_values, scores_of
 from search.study.run_dir import RunDir, read_resolved
 from search.study.spec import StudySpec
@@ -41,15 +42,6 @@ def watch_status(run_dir: RunDir) -> None:
                 time.sleep(INTERVAL_S)
         except KeyboardInterrupt:
             return
-
-
-def has_ended(records: Sequence[Record]) -> bool:
-    """Whether the study is over; one that goes on afterwards has opened its ledger again.
-
-    It ends once; whatever is added later is over when its results are listed.
-    """
-    last = next((r["kind"] for r in reversed(records) if r["kind"] in (*ENDS, Kind.writer)), None)
-    return bool(of_kind(records, Kind.ended)) and last != Kind.writer
 
 
 def screen(spec: StudySpec, records: Sequence[Record], now: datetime) -> Group:

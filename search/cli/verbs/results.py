@@ -16,16 +16,21 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="the study dire
 def status(
     run: RunArgument,
     watch: Annotated[bool, typer.Option("--watch", help="one screen that is renewed until the study ends")] = False,
+    require_end: Annotated[
+        bool, typer.Option("--require-end", help="for scripts: one line; exit code 0 only if the study has ended")
+    ] = False,
 ) -> None:
     """Show how far a study is, its best trials and its failures; needs no cluster."""
+    from search.cli import status as shown
     from search.cli.results.watch import watch_status
-    from search.cli.status import show_status
     from search.study.run_dir import RunDir
 
+    if require_end:
+        raise typer.Exit(shown.require_end(RunDir(run)))
     if watch:
         watch_status(RunDir(run))
     else:
-        show_status(RunDir(run))
+        shown.show_status(RunDir(run))
 
 
 @results_app.command()

@@ -248,11 +248,14 @@ def explain(
 @app.command()
 def doctor(
     address: Annotated[str | None, typer.Option("--address", help="also check this cluster")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="where studies will be, as the cluster sees it; default: this folder")
+    ] = None,
 ) -> None:
     """Check this machine (and a cluster): versions, processors, memory, disk, Ray, token."""
     from search.cli.doctor import show_doctor
 
-    raise typer.Exit(show_doctor(address))
+    raise typer.Exit(show_doctor(address, directory))
 
 
 @app.command()

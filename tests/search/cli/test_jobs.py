@@ -3,23 +3,66 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
+import pytest
+
+from search.cli import run
 from search.cli.jobs import has_ended
+from search.designs.backbones import backbone_studies
 from search.ledger.ledger import Ledger
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
 from search.study.source_rows import with_rows
-from tests.makers.study_fixture import open_study
+from search.study.study import Study
+from tests.makers.study_fixture import open_study, write_study
+
+SEVERAL = {"design": {"kind": "disruption", "backbones": [{"model": "a/small"}, {"model": "b/large"}]}}
+
+
+def begin(study: Study, run_dir: RunDir) -> None:
+    claim_run_dir(run_dir, study.spec, {"store": "s"})
+    (run_dir / RunFile.page).parent.mkdir()
+    (run_dir / RunFile.page).touch()
+
+
+def end(run_dir: RunDir) -> None:
+    with Ledger.open(run_dir / RunFile.ledger, writer=True) as ledger:
+        ledger.append({"kind": "ended"})
 
 
 def test_a_study_with_a_small_source_is_known_to_have_ended(tmp_path: Path) -> None:
     written, run_dir = open_study(tmp_path), RunDir(tmp_path / "run")
     study = with_rows(written, lambda name, split: 7 if name == "ct-lung" else 99)
     assert study.spec != written.spec
-    claim_run_dir(run_dir, study.spec, {"store": "s"})
-    (run_dir / RunFile.page).parent.mkdir()
-    (run_dir / RunFile.page).touch()
-    with Ledger.open(run_dir / RunFile.ledger, writer=True) as ledger:
-        assert not has_ended(run_dir, written.spec)
-        ledger.append({"kind": "ended"})
-    assert has_ended(run_dir, written.spec)
-    assert not has_ended(run_dir, open_study(tmp_path / "other", {"seed": 7}).spec)
+    begin(study, run_dir)
+    Ledger.open(run_dir / RunFile.ledger, writer=True).close()
+    assert not has_ended(run_dir, written)
+    end(run_dir)
+    assert has_ended(run_dir, written)
+    assert not has_ended(run_dir, open_study(tmp_path / "other", {"seed": 7}))
+
+
+def test_a_study_on_several_backbones_has_ended_when_all_have(tmp_path: Path) -> None:
+    study, run_dir = open_study(tmp_path, SEVERAL), RunDir(tmp_path / "run")
+    several = backbone_studies(study)
+    assert len(several) == 2
+    for name, each in several.items():
+        assert not has_ended(run_dir, study)
+        begin(each, run_dir.of_backbone(name))
+        end(run_dir.of_backbone(name))
+    (run_dir / RunFile.backbones_markdown).touch()
+    assert has_ended(run_dir, study)
+    added = {"design": {**SEVERAL["design"], "backbones": [*SEVERAL["design"]["backbones"], {"model": "c/new"}]}}
+    assert not has_ended(run_dir, open_study(tmp_path / "other", added))
+
+
+def test_the_sign_that_all_backbones_have_ended_goes_when_the_study_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, run_dir = write_study(tmp_path, SEVERAL), RunDir(tmp_path / "run")
+    run_dir.root.mkdir()
+    (run_dir / RunFile.backbones_markdown).touch()
+    monkeypatch.setattr(run, "require_backbones", lambda study: None)
+    monkeypatch.setattr(run, "_run", Mock(side_effect=KeyboardInterrupt))
+    assert run.run_command(path, [], run_dir.root, None) == 130
+    assert not (run_dir / RunFile.backbones_markdown).exists()

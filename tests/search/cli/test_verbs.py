@@ -230,6 +230,18 @@ def test_status_says_which_trials_do_not_count(tmp_path: Path) -> None:
     assert "1 trial of stage search does not count: trained on the own key of mr-lung" in done.stdout
 
 
+def test_status_of_a_study_on_several_backbones_shows_each(tmp_path: Path) -> None:
+    spec, run_dir = open_study(tmp_path).spec, RunDir(tmp_path / "run")
+    for index, name in enumerate(("large", "small")):
+        claim_run_dir(run_dir.of_backbone(name), spec, {})
+        with Ledger.open(run_dir.of_backbone(name) / "ledger", writer=True) as ledger:
+            ledger.append(trial(index, 0.25))
+    done = recombine("status", run_dir.root)
+    assert done.returncode == 0, done.stderr
+    shown = [line for line in done.stdout.splitlines() if line.endswith(":") or "trials recorded" in line]
+    assert [line.rpartition("/")[2].partition(" ")[0] for line in shown] == ["large:", "study", "small:", "study"]
+
+
 def test_status_of_a_study_that_has_not_begun(tmp_path: Path) -> None:
     claim_run_dir(RunDir(tmp_path / "run"), open_study(tmp_path).spec, {})
     done = recombine("status", tmp_path / "run")

@@ -223,6 +223,39 @@ def test_a_spare_slot_goes_and_comes_again(local_ray: None, tmp_path: Path, monk
     ]
 
 
+def test_a_shape_that_no_node_has_is_said_after_a_while(
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nodes come by need nothing ends the study: one may be on its way."""
+    monkeypatch.setattr(trainers.executors.pool, "READY_WAIT_S", 0.05)
+    monkeypatch.setattr(trainers.executors.pool, "LONG_WAIT_S", 0.3)
+
+    class Waits(SlotPool):
+        def _run_once(self, name: str, resources: TrialResources) -> str | None:
+            while not self._is_closing:
+                time.sleep(0.05)
+            return None
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.startswith("no node"):
+            raise InterruptedError
+
+    said: list[str] = []
+    pool = make_pool(tmp_path, "toy", [], Waits)
+    pool.slots, pool.say = [TrialResources(cpus_per_worker=999)], say
+    pool.start()
+    try:
+        with pytest.raises(InterruptedError):
+            pool.wait_ready()
+    finally:
+        pool.close()
+    assert said[0].startswith("waiting for a slot: each needs ")
+    assert said[-1].startswith("no node there is can hold one (at most ")
+    free_node = {"CPU": 1000.0}
+    assert "have other work" in trainers.executors.pool._say_why_none([free_node], pool.slots)
+
+
 @pytest.mark.parametrize("comes", [True, False])
 def test_a_small_slot_lets_a_large_one_choose_its_node_but_not_for_ever(
     local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes: bool

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from search.cli.results.watch import has_ended, progress_lines, screen
+from search.cli.results.watch import progress_lines, screen
 from search.cli.verbs import app
+from search.results.study_end import has_ended
 from search.study.run_dir import RunDir, read_resolved
 from search.study.spec import StudySpec
 from tests.makers.finished_run import finished_study
