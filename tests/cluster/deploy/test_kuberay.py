@@ -166,7 +166,7 @@ def test_the_job_is_one_that_recombine_lists() -> None:
     assert job["metadata"]["name"].startswith(PREFIX)  # KubeRay adds five letters to it
     words = job["spec"]["entrypoint"].split()
     run_dir = Path(words[words.index("--run-dir") + 1])
-    assert job["spec"]["metadata"] == metadata_of("my-study", run_dir)
+    assert job["spec"]["metadata"] == metadata_of("my-study", run_dir, ["my-target"])
 
 
 @pytest.mark.parametrize("name", ["rayjob.yaml", "raycluster.yaml"])
