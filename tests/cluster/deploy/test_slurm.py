@@ -35,8 +35,8 @@ STUBS = {
     "python3": "exit 0",
     "recombine": """
         trap 'kill $!; exit 143' TERM
+        [ "$1 $3" = "status --require-end" ] && exec cat "$HOME/end"
         [ -e "$HOME/again" ] && exit 0
-        [ "$1" = status ] && exit 1
         touch "$HOME/again"
         sleep 600 & wait
     """,
@@ -116,9 +116,8 @@ def test_at_its_time_limit_a_job_saves_and_is_queued_again(slurm: Slurm, tmp_pat
 
 def test_a_driver_that_ends_at_once_when_asked_is_queued_again(slurm: Slurm, tmp_path: Path) -> None:
     """The shell's `wait` returned the signal's number then, which was taken for the study's exit code."""
-    for name, script in STUBS.items():
-        write_program(slurm.folder / "bin" / name, script)
-    job = submit(slurm, tmp_path / "study.yaml", tmp_path / "run", f"--export=ALL,RECOMBINE_BIN={slurm.folder}/bin")
+    (slurm.folder / "end").write_text("ended\n")
+    job = submit_stub(slurm, tmp_path)
     ends_at = time.monotonic() + 60
     while not (slurm.folder / "again").exists() and time.monotonic() < ends_at:
         time.sleep(0.2)
@@ -127,6 +126,22 @@ def test_a_driver_that_ends_at_once_when_asked_is_queued_again(slurm: Slurm, tmp
     slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
     assert slurm.wait_for(job, ENDS, 60) == "COMPLETED 0:0", output_of(slurm, job)
     check_nothing_is_left(slurm, job)
+
+
+def test_a_driver_that_says_0_without_an_end_on_record_is_no_success(slurm: Slurm, tmp_path: Path) -> None:
+    """Where its page lies says nothing: one of several backbones is elsewhere, and one may be of a run before."""
+    (slurm.folder / "again").touch()
+    (tmp_path / "run" / "report").mkdir(parents=True)
+    (tmp_path / "run" / "report" / "index.html").write_text("an older page")
+    job = submit_stub(slurm, tmp_path)
+    assert slurm.wait_for(job, ENDS, 60) == "FAILED 1:0", output_of(slurm, job)
+
+
+def submit_stub(slurm: Slurm, folder: Path) -> str:
+    """Submit what stands in for Ray and for a study, whose end is on record if there is a file `end`."""
+    for name, script in STUBS.items():
+        write_program(slurm.folder / "bin" / name, script)
+    return submit(slurm, folder / "study.yaml", folder / "run", f"--export=ALL,RECOMBINE_BIN={slurm.folder}/bin")
 
 
 def steps_saved(run_dir: Path) -> dict[str, int]:
