@@ -43,6 +43,19 @@ class Work:
     timeout_s: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overdue:
+    """Why a slot must be ended.
+
+    Attributes:
+        reason: in words.
+        is_timeout: its trial is past its own deadline; a slot that is silent may wait for what others must bring.
+    """
+
+    reason: str
+    is_timeout: bool
+
+
 @dataclass(kw_only=True, slots=True)
 class Lease:
     """Work in a slot's hands."""
@@ -223,22 +236,22 @@ class Broker:
         """Return what was decided, or None while nothing was."""
         return self._decisions.get((train_id, step))
 
-    def overdue(self, *, now: float) -> dict[str, str]:
+    def overdue(self, *, now: float) -> dict[str, Overdue]:
         """Return the slots that must be ended, and why."""
-        late: dict[str, str] = {}
+        late: dict[str, Overdue] = {}
         for slot, lease in self._leases.items():
             limit = lease.work.timeout_s
             if now - lease.heard_at > LEASE_S:
-                late[slot] = f"nothing was heard for {LEASE_S:.0f} s"
+                late[slot] = Overdue(reason=f"nothing was heard of its slot for {LEASE_S:.0f} s", is_timeout=False)
             elif limit is not None:
                 started = lease.heard_at if lease.training_since is None else lease.training_since
                 if now - started > limit * len(lease.work.specs) + DEADLINE_MARGIN_S:
-                    late[slot] = "past the deadline"
+                    late[slot] = Overdue(reason="past the deadline", is_timeout=True)
         return late
 
-    def end_slot(self, slot: str, *, reason: str, now: float) -> None:
-        """A slot was ended because it was overdue."""
-        self._lose(slot, reason=reason, now=now, is_timeout=True)
+    def end_slot(self, slot: str, overdue: Overdue, *, now: float) -> None:
+        """A slot was ended because it was overdue: its trial has had its time, or is tried again."""
+        self._lose(slot, reason=overdue.reason, now=now, is_timeout=overdue.is_timeout)
         self.slots.pop(slot, None)
 
     @property

@@ -153,8 +153,8 @@ class BrokerActor:
         while True:
             await asyncio.sleep(WATCH_S)
             now = time.monotonic()
-            for slot, reason in self._broker.overdue(now=now).items():
-                self._broker.end_slot(slot, reason=reason, now=now)
+            for slot, overdue in self._broker.overdue(now=now).items():
+                self._broker.end_slot(slot, overdue, now=now)
                 worker = self._workers.pop(slot, None)
                 if worker is not None:
                     ray.kill(worker)  # its Train run starts another

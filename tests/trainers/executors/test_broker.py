@@ -117,8 +117,8 @@ def test_a_trial_past_its_deadline_ends_and_its_neighbours_go_on() -> None:
     assert at.heartbeat("a", held, is_training=True, now=1.0)
     limit = 2 * 5.0 + DEADLINE_MARGIN_S  # two share the slot
     assert at.overdue(now=1.0 + limit) == {}
-    (slot,) = at.overdue(now=1.1 + limit)
-    at.end_slot(slot, reason="past the deadline", now=30.0)
+    ((slot, overdue),) = at.overdue(now=1.1 + limit).items()
+    at.end_slot(slot, overdue, now=30.0)
     at.register("a", "2", {}, now=30.0)
     first = leased(at, "a", 30.0)
     end(at, first, "x")
@@ -126,8 +126,7 @@ def test_a_trial_past_its_deadline_ends_and_its_neighbours_go_on() -> None:
     alone = leased(at, "a", 30.0)
     assert list(alone.specs) == ["hangs"]
     assert at.overdue(now=30.0 + 5.0 + DEADLINE_MARGIN_S) == {}
-    assert "a" in at.overdue(now=30.1 + 5.0 + DEADLINE_MARGIN_S)
-    at.end_slot("a", reason="past the deadline", now=46.0)
+    at.end_slot("a", at.overdue(now=30.1 + 5.0 + DEADLINE_MARGIN_S)["a"], now=46.0)
     events, is_over = at.events("t") or ([], False)
     assert is_over
     assert events[-1] == {"train_id": "hangs", "ended": "timeout", "error": "past the deadline"}
@@ -153,6 +152,22 @@ def test_scoring_has_no_deadline_but_silence_has() -> None:
         assert at.heartbeat("a", held, is_training=False, now=float(now))
         assert at.overdue(now=now + 10.0) == {}
     assert "a" in at.overdue(now=90.0 + LEASE_S + 1.0)
+
+
+def test_a_trial_whose_slot_falls_silent_is_tried_again_and_is_no_timeout() -> None:
+    """The slot may have waited for rows that only a lost node had, and whose return needs its processor (seen)."""
+    at = broker("a")
+    at.submit(work("t", "x"))
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        now = 1000.0 * attempt
+        at.register("a", str(attempt), {}, now=now)
+        held = at.lease("a", str(attempt), now=now)
+        assert held is not None
+        assert held.attempt == attempt
+        at.end_slot("a", at.overdue(now=now + LEASE_S + 1.0)["a"], now=now + LEASE_S + 1.0)
+    events, is_over = at.events("t") or ([], False)
+    assert is_over
+    assert [event["ended"] for event in events] == ["failed"]
 
 
 def test_a_new_broker_lets_older_slots_keep_what_they_hold() -> None:

@@ -16,7 +16,7 @@ from datasets_spec.errors import UserError
 from tests.makers.families import toy_rows
 from tests.makers.table_rows import TableRows
 from tests.trainers.executors.test_pool import BACKBONE, ends, spec, submit
-from trainers.executors.broker import Broker, Work
+from trainers.executors.broker import Broker, Overdue, Work
 from trainers.executors.pool import MAX_FAILED_STARTS, SlotPool
 from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig, measured_packs
@@ -90,7 +90,7 @@ def test_what_a_slot_measured_is_kept_and_not_measured_again(tmp_path: Path) -> 
     measured = {"pack_size": 4, "step_s": {"1": 0.5}, "micro_batch_size": None}
     broker = Broker(now=0.0)
     broker.register("a", "1", {"measured": measured}, now=0.0)
-    broker.end_slot("a", reason="past the deadline", now=1.0)
+    broker.end_slot("a", Overdue(reason="past the deadline", is_timeout=True), now=1.0)
     config = SlotConfig(
         name="a", broker=None, backbone=BACKBONE, rows=TableRows(tables={}), run_dir=tmp_path, num_threads=1,
         measure=spec(0), max_pack=8, checkpoint_s=60.0, measured=broker.measured["a"],
