@@ -5,7 +5,7 @@
 #   1. Every machine has the same Recombine, Python and Ray: one environment on shared storage, or one image.
 #   2. `recombine` and `ray` are on PATH (or RECOMBINE_BIN names their folder).
 #   3. The study, its data and its directory lie on storage that all machines see under the same path.
-#   4. The same token in ~/.ray/auth_token, mode 0600, on every machine (`ray get-auth-token --generate` makes one).
+#   4. The same token in ~/.ray/auth_token, mode 0600, on every machine (`ray get-auth-token --generate`, then chmod 600).
 #   5. Between the machines all ports are open (Ray chooses some), and to everybody else none: a token is no encryption.
 #
 #   node.sh head   IP            on one machine; IP is its address on the machines' own network
@@ -42,7 +42,7 @@ usage() {
 check_token() {
     local file="${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}"
     [ -n "${RAY_AUTH_TOKEN:-}" ] && return
-    [ -s "$file" ] || fail "no token in $file; make one with: ray get-auth-token --generate"
+    [ -s "$file" ] || fail "no token in $file; make one with: ray get-auth-token --generate, then chmod 600 it"
     [[ "$(stat -Lc %a "$file")" == ?00 ]] || fail "others can read $file; do: chmod 600 $file"
 }
 
