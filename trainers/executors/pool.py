@@ -15,9 +15,7 @@ from trainers.executors.resources import TrialResources, fits_fewer_nodes, worke
 from trainers.executors.slot import SlotConfig, serve_slot
 
 READY_WAIT_S = 30.0  # between two words to a user who waits for the first slot
-LONG_WAIT_S = (
-    120.0  # of waiting for it, after which the nodes are looked at; twice a start (docs/benchmarks.md), and more
-)
+LONG_WAIT_S = 120.0  # without any, after which it is said whether a node could hold one: four times a start
 CLOSE_WAIT_S = 20.0
 USE_POLL_S = 1.0  # how soon a slot that has no place hears that there is work again
 TURN_S = 60.0  # for which a slot leaves the choice of nodes to those that fit fewer: twice a start (docs/benchmarks.md)
