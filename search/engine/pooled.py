@@ -103,6 +103,7 @@ class PooledEngine:
 
         from search.engine.pooled_proxy import PackProxy
         from search.engine.tune_run import TuneRun
+        from trainers.executors.resources import NEXT_TO_NOTHING, OF_THE_HEAD
 
         pool = self._make_pool()
         pool.start()
@@ -111,7 +112,7 @@ class PooledEngine:
         tune_run = TuneRun(
             searcher=searcher,
             trainable=tune.with_parameters(PackProxy, broker=pool.broker, num_proxies=num_proxies),
-            bundle={"CPU": 0.0, "memory": 1.0},
+            bundle=NEXT_TO_NOTHING if pool.spare_s is None else OF_THE_HEAD,
             max_packs=num_proxies,
             storage=self._run_dir / RunFile.cache / "tune",
             stop=searcher.may_end,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What waits and works little occupies: next to nothing of any node; where idle nodes go, of the head, which stays.
+NEXT_TO_NOTHING = {"CPU": 0.0, "memory": 1.0}
+OF_THE_HEAD = {"CPU": 0.0, "node:__internal_head__": 0.001}  # Ray gives a head 1 of it
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialResources:
@@ -50,4 +54,4 @@ def most_on_node(resources: TrialResources) -> int:
 
 def proxy_bundle(resources: TrialResources) -> dict[str, float]:
     """Return what the Tune trial itself occupies: nothing while its workers work, everything in local mode."""
-    return worker_resources(resources) if resources.num_workers == 0 else {"CPU": 0.0, "memory": 1.0}
+    return worker_resources(resources) if resources.num_workers == 0 else NEXT_TO_NOTHING

@@ -48,6 +48,8 @@ class CountedProxy(PackProxy):
 class Pool:
     """A slot that is a thread of this process, whose trials take no time."""
 
+    spare_s = None
+
     def __init__(self, root: Path) -> None:
         import ray
 
