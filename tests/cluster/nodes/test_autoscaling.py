@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster, pytest.mar
 
 NUM_NODES = 2
 # Three trials on two slots: the third is alone for long, beyond the three minutes for which Ray Data and Train keep
-# what they asked the autoscaler for (2.60); then the finalist's two seeds want both again. Kept features would lie on the
-# nodes that made them, which are never idle then.
+# what they asked the autoscaler for (2.60); then the finalist's two seeds want both again. Kept features would lie on
+# the nodes that made them, which are never idle then.
 CHANGES = {
     "recipe": {"num_steps": 8000, "batch_size": 4},
     "strategy": {"name": "random", "num_trials": 3},
