@@ -16,11 +16,11 @@ from tests.studies.tiny_study import trial_records, write_study
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(3600)]
 
 NUM_NODES = 2
-# Three trials on two slots: the third is alone for long, beyond the three minutes for which Ray Data and Train keep
-# what they asked the autoscaler for (2.60); then the finalist's two seeds want both again. Kept features would lie on
-# the nodes that made them, which are never idle then.
+# Three trials on two slots: the third is alone for longer than the three minutes for which Ray keeps what a slot that has
+# ended had asked the autoscaler for (Train 2.60); then the finalist's two seeds want both again. Kept features would lie
+# on the nodes that made them, which are never idle then.
 CHANGES = {
-    "recipe": {"num_steps": 8000, "batch_size": 4},
+    "recipe": {"num_steps": 14000, "batch_size": 4},
     "strategy": {"name": "random", "num_trials": 3},
     "confirm": {"num_finalists": 1, "seeds": [101, 102], "comparators": ["all-data"]},
     "execution": {
