@@ -16,9 +16,9 @@ from tests.studies.tiny_study import trial_records, write_study
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(3600)]
 
 NUM_NODES = 2
-# Three trials on two slots: the third is alone for longer than the three minutes for which Ray keeps what a slot that
-# has ended had asked the autoscaler for (Train 2.60); then the finalist's two seeds want both again. Kept features would
-# lie on the nodes that made them, which are never idle then.
+# Three trials on two slots: the third is alone for longer than the three minutes for which Ray keeps what a
+# slot that has ended had asked the autoscaler for (Train 2.60); then the finalist's two seeds want both
+# again. Kept features would lie on the nodes that made them, which are never idle then.
 CHANGES = {
     "recipe": {"num_steps": 14000, "batch_size": 4},
     "strategy": {"name": "random", "num_trials": 3},
