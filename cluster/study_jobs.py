@@ -43,6 +43,11 @@ class StudyJob:
         return self.status not in ("PENDING", "RUNNING")
 
     @property
+    def name(self) -> str | None:
+        """What :func:`name_of` calls its directory, whoever has chosen its id; None where it names none."""
+        return name_of(Path(self.run_dir)) if self.run_dir else None
+
+    @property
     def attempt(self) -> int:
         """Number of the attempt, from 1."""
         found = _ATTEMPT.search(self.job_id)
@@ -92,7 +97,7 @@ def list_study_jobs(client: Any, name: str | None = None) -> list[StudyJob]:
 
     Args:
         client: Of the Jobs API.
-        name: Only those of one study, as :func:`name_of` has it.
+        name: Only those of one study, as :func:`name_of` has it: named so, or running in its directory (KubeRay's).
     """
     found = [
         StudyJob(
@@ -105,5 +110,5 @@ def list_study_jobs(client: Any, name: str | None = None) -> list[StudyJob]:
         for job in client.list_jobs()
         if (job.submission_id or "").startswith(PREFIX)
     ]
-    wanted = [job for job in found if name is None or _ATTEMPT.sub("", job.job_id) == name]
+    wanted = [job for job in found if name is None or name in (_ATTEMPT.sub("", job.job_id), job.name)]
     return sorted(wanted, key=lambda job: (job.started_s or 0.0, job.attempt), reverse=True)

@@ -47,6 +47,20 @@ def test_a_job_names_its_study_and_some_of_its_targets(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+def test_a_job_that_kuberay_has_named_is_found_by_its_directory(
+    head: HeadNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
+    client, job_id = open_client(head.address_http), "recombine-my-study-x7k2p"
+    client.submit_job(
+        submission_id=job_id, entrypoint="true", metadata=metadata_of("mine", tmp_path / "run", ["ct-lung"])
+    )
+    assert [job.job_id for job in list_study_jobs(client, name_of(tmp_path / "run"))] == [job_id]
+    assert list_study_jobs(client, name_of(tmp_path / "other")) == []
+    assert next_id("recombine-x", list_study_jobs(client, name_of(tmp_path / "run"))) == "recombine-x-try1"
+
+
+@pytest.mark.ray
 def test_what_runs_is_attached_to_and_what_has_ended_is_tried_again(
     head: HeadNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

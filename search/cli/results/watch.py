@@ -16,9 +16,9 @@ from search.cli.console import out
 from search.evidence.timeline import compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of
 from search.phases.budget import SECONDS_AN_HOUR, trial_seconds, wall_seconds
-from search.results.study_end import has_ended
+from search.results.study_end import has_ended, missing_end, parts_of
 from search.study.objective import objective_names, objective_values, scores_of
-from search.study.run_dir import RunDir, read_resolved
+from search.study.run_dir import RunDir, RunFile, read_resolved
 from search.study.spec import StudySpec
 from search.vocabulary import Stage, Status
 
@@ -27,21 +27,37 @@ INTERVAL_S = 2.0
 
 
 def watch_status(run_dir: RunDir) -> None:
-    """Show the screen until the study has ended or the user stops looking; once, where output is no terminal."""
-    spec = read_resolved(run_dir)
+    """Show the screen until the study has ended or the user stops looking; once, where output is no terminal.
+
+    A study on several backbones shows one part each, and has ended when their comparison is written.
+
+    Raises:
+        LedgerError: there is no ledger, or it is damaged.
+    """
     if not out.is_terminal:
-        out.print(screen(spec, run_dir.read_records(), datetime.now(UTC)))
+        out.print(_screens(run_dir)[0])
         return
     with Live(console=out, screen=False, auto_refresh=False) as live:
         try:
             while True:
-                records = run_dir.read_records()
-                live.update(screen(spec, records, datetime.now(UTC)), refresh=True)
-                if has_ended(records):
+                shown, is_over = _screens(run_dir)
+                live.update(shown, refresh=True)
+                if is_over:
                     return
                 time.sleep(INTERVAL_S)
         except KeyboardInterrupt:
             return
+
+
+def _screens(run_dir: RunDir) -> tuple[Group, bool]:
+    """What a directory shows now, and whether its study is over."""
+    parts, now = parts_of(run_dir), datetime.now(UTC)
+    if parts == [run_dir]:
+        records = run_dir.read_records()
+        return screen(read_resolved(run_dir), records, now), has_ended(records)
+    begun = [part for part in parts if (part / RunFile.ledger).is_dir()]
+    shown = [(Text(f"{part}:", style="bold"), screen(read_resolved(part), part.read_records(), now)) for part in begun]
+    return Group(*(line for pair in shown for line in pair)), missing_end(run_dir) is None
 
 
 def screen(spec: StudySpec, records: Sequence[Record], now: datetime) -> Group:

@@ -240,6 +240,10 @@ def test_status_of_a_study_on_several_backbones_shows_each(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     shown = [line for line in done.stdout.splitlines() if line.endswith(":") or "trials recorded" in line]
     assert [line.rpartition("/")[2].partition(" ")[0] for line in shown] == ["large:", "study", "small:", "study"]
+    watched = recombine("status", run_dir.root, "--watch")
+    assert watched.returncode == 0, watched.stderr
+    assert [name for name in ("large:", "small:") if name in watched.stdout] == ["large:", "small:"]
+    assert watched.stdout.count("trials: 1 finished") == 2
 
 
 def test_status_of_a_study_that_has_not_begun(tmp_path: Path) -> None:
