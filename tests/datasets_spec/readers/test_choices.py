@@ -201,6 +201,15 @@ def test_a_letter_that_is_another_options_text_is_set_aside() -> None:
     assert gold_option(lettered("B", "A", "C"), "A: B") == (0, ())
 
 
+def test_an_accent_may_be_spelt_in_two_ways() -> None:
+    composed, decomposed = "Ménière", "Me\u0301nie\u0300re"
+    assert composed != decomposed
+    assert gold_option(lettered("none", composed), decomposed)[0] == 1
+    with pytest.raises(RowError) as caught:
+        gold_option(lettered(composed, decomposed), "A")
+    assert caught.value.reason == QuarantineReason.too_few_options
+
+
 def test_a_column_for_the_letter_holds_a_letter(tmp_path: Path) -> None:
     record = {"image": "a.png", "question": "Which density?", "A": "B", "B": "A", "answer": "A", "answer_label": "B"}
     write_records(tmp_path / "f.csv", [record])
