@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -125,7 +126,7 @@ def sample_id(subset: str, file_stem: str, index: int) -> str:
 
 
 def option_text_key(text: str) -> str:
-    """Returns the form in which two option texts are compared: case and whitespace do not count.
+    """Returns the form in which two option texts are compared: case, whitespace and how accents are spelt do not count.
 
     Med-MIM's held-out ODIR file prints the gold text under two letters in 102 of 300 questions; options with
     equal keys are one option.
@@ -133,7 +134,7 @@ def option_text_key(text: str) -> str:
     Args:
         text: Option text.
     """
-    return " ".join(text.split()).casefold()
+    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
 
 
 def option_groups(options: tuple[str, ...] | list[str]) -> list[int]:

@@ -16,6 +16,7 @@ from datasets_spec.check.words_alone import TextOnly, read_questions, words_alon
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.sample import SPLITS, Flag
 from datasets_spec.splits.leak_levels import LeakCount
+from datasets_spec.store.clusters import row_clusters
 from datasets_spec.store.remarks import contradicting_rows, patients_known_in_part
 from datasets_spec.store.store import Store
 
@@ -39,6 +40,7 @@ class SubsetCheck:
         num_questions: Distinct question texts.
         repeated_questions: Evaluation rows whose question text occurs in ``train`` too; told, not a leak.
         text_only: Accuracy from words alone, by evaluation split; for targets and abilities.
+        joined: Evaluation splits whose questions are one cluster (`row_clusters`); for targets and abilities.
         licence: Licence as the catalog says.
         origin: Origin as the catalog says.
     """
@@ -52,6 +54,7 @@ class SubsetCheck:
     num_questions: int
     repeated_questions: int
     text_only: dict[str, TextOnly] = field(default_factory=dict)
+    joined: tuple[str, ...] = ()
     licence: str | None = None
     origin: str | None = None
 
@@ -149,7 +152,8 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
     rows = {split: read_questions(store, name, split) for split in SPLITS}
     every = [row for members in rows.values() for row in members]
     seen = {row["question"] for row in rows["train"]}
-    found = {split: words_alone(store, name, split) for split in _EVAL_SPLITS if is_scored}
+    scored = _EVAL_SPLITS if is_scored else ()
+    found = {split: words_alone(store, name, split) for split in scored}
     spec = catalog.subset(name)
     return SubsetCheck(
         audit=audit_subset(store, name),
@@ -161,6 +165,7 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
         num_questions=len({row["question"] for row in every}),
         repeated_questions=sum(row["question"] in seen for split in _EVAL_SPLITS for row in rows[split]),
         text_only={split: score for split, score in found.items() if score is not None},
+        joined=tuple(split for split in scored if len(rows[split]) > 1 and not any(row_clusters(rows[split]))),
         licence=spec.licence,
         origin=spec.origin,
     )
@@ -210,6 +215,9 @@ def _oddities(subset: SubsetCheck) -> list[Remark]:
     told: list[tuple[str, str]] = []  # sentence, kind
     if audit.kept == 0:
         told.append(("nothing is stored of it", ""))
+    for split in subset.joined:
+        text = f"nearly all questions of '{split}' share patients or images, so that it can show no difference"
+        told.append((text, f"joined {split}"))
     contradicting = audit.flags.get(Flag.gold_text_contradicts_option.value, 0)
     if contradicting:
         told.append((f"{contradicting} answers contradict the option their letter names", "letter"))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets_spec.sample import option_groups
+from datasets_spec.store.clusters import row_clusters
 from datasets_spec.store.store import Store
 
 _NUM_FEATURES: Final = 1 << 16
@@ -41,7 +42,7 @@ class TextQuestion:
         text: The question.
         options: Option texts in display order.
         gold: Index of the gold option.
-        cluster: Rows of one cluster stand or fall together: one patient, or one image where patients are unknown.
+        cluster: Rows of one cluster stand or fall together: of one patient, of one image, or joined by others.
     """
 
     text: str
@@ -59,7 +60,7 @@ class TextOnly:
         low: Lower end of a cluster-robust 95 % interval.
         high: Its upper end.
         num_questions: Questions answered.
-        num_clusters: Patients, or images, they come from.
+        num_clusters: Patients, or images, they come from; those that a question compares are one.
         num_trained: Questions learned from; 0 where they were learned from one another, by fifths.
     """
 
@@ -219,18 +220,14 @@ def read_questions(store: Store, name: str, split: str) -> list[dict[str, Any]]:
 
 
 def _questions(rows: Sequence[dict[str, Any]]) -> list[TextQuestion]:
-    # A patient is called by an image: pseudonyms differ from store to store, and folds are drawn from the name.
-    names: dict[str, str] = {}
-    for row in rows:
-        own = row["group"] or min(row["image_hashes"])
-        names[own] = min(names.get(own, row["image_hashes"][0]), *row["image_hashes"])
+    # A cluster is called by an image: pseudonyms differ from store to store, and folds are drawn from the name.
+    clusters, names = row_clusters(rows), dict[int, str]()
+    for row, cluster in zip(rows, clusters, strict=True):
+        names[cluster] = min(names.get(cluster, row["image_hashes"][0]), *row["image_hashes"])
     return [
         TextQuestion(
-            text=row["question"],
-            options=tuple(row["options"]),
-            gold=row["answer_index"],
-            cluster=names[row["group"] or min(row["image_hashes"])],
+            text=row["question"], options=tuple(row["options"]), gold=row["answer_index"], cluster=names[cluster]
         )
-        for row in rows
+        for row, cluster in zip(rows, clusters, strict=True)
         if row["options"]
     ]

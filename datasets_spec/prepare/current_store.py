@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.errors import StoreError
 from datasets_spec.images.dicom import MISSING_READER
+from datasets_spec.images.file_state import ABSENT
 from datasets_spec.prepare.inputs import IMAGES_NAME, subset_sources
 from datasets_spec.prepare.quarantine import Tally
+from datasets_spec.readers.image_files import completed
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.storage.files import whole
-from datasets_spec.storage.place import Place
+from datasets_spec.storage.place import Place, as_place
 from datasets_spec.store.damages import find_damages
 from datasets_spec.store.image_states import images_unchanged
 from datasets_spec.store.manifest import StoreManifest, read_manifest
 from datasets_spec.store.store import QUARANTINE_NAME
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def readable_manifest(store_dir: Place) -> StoreManifest | None:
@@ -68,13 +74,25 @@ def is_current(
     except (OSError, pa.ArrowException):
         tell(f"{IMAGES_NAME} of the store is damaged: all files are written again")
         return False
-    roots = {name: source.image_root for name, source in subset_sources(catalog).items()}
-    if not images_unchanged(states, roots):
+    sources = subset_sources(catalog)
+    roots = {name: source.image_root for name, source in sources.items()}
+    labelled = {as_place(source.image_root) for source in sources.values() if source.labelled is not None}
+    if not images_unchanged(states, roots) or _found_with_an_ending(states, roots, labelled):
         return False
     if _lacked_a_reader(manifest, store_dir) and find_spec("pydicom") is not None:
         tell("images were set aside for want of a reader that is there now: all files are written again")
         return False
     return True
+
+
+def _found_with_an_ending(states: pa.Table, roots: Mapping[str, str], labelled: Set[Place]) -> bool:
+    """Whether an image that a table of labels names without its ending, and that was not there, is there now."""
+    import pyarrow.compute as pc
+
+    absent = states.filter(pc.equal(states.column("num_bytes"), ABSENT.num_bytes))
+    names = zip(absent.column("subset").to_pylist(), absent.column("path").to_pylist(), strict=True)
+    places = ((as_place(roots[subset]), published) for subset, published in names)
+    return any(root in labelled and completed(root, published) != published for root, published in places)
 
 
 def _lacked_a_reader(manifest: StoreManifest, store_dir: Place) -> bool:

@@ -124,10 +124,10 @@ def _rank(letter: str) -> int:
 
 
 def gold_option(choice: TakenApart, answer: str) -> tuple[int, tuple[str, ...]]:
-    """Finds the gold option: by its letter, else by its text.
+    """Finds the gold option: by its letter, or by its text.
 
-    Where the text after the letter contradicts the option (two records of Med-MIM's RAD file), the letter
-    decides and the row is flagged.
+    Where the text after the letter contradicts the option (two records of Med-MIM's RAD file), the letter decides and
+    the row is flagged, unless letter and text together are another option's text, as "B. fragilis".
 
     Args:
         choice: A closed question.
@@ -137,7 +137,8 @@ def gold_option(choice: TakenApart, answer: str) -> tuple[int, tuple[str, ...]]:
         Index of the gold option, and flags.
 
     Raises:
-        RowError: Options are too few or empty, or the answer names none of them.
+        RowError: Options are too few or empty, or the answer names none of them, or one by its letter and another by
+            its text.
     """
     groups = option_groups(choice.options)
     if not all(choice.options):
@@ -157,13 +158,16 @@ def gold_option(choice: TakenApart, answer: str) -> tuple[int, tuple[str, ...]]:
 
 
 def _named_option(choice: TakenApart, answer: str) -> tuple[int, list[Flag]]:
+    keys, whole = [option_text_key(option) for option in choice.options], option_text_key(answer)
     match = _ANSWER.match(answer)
-    if match and match[1] in choice.letters:
-        index = choice.letters.index(match[1])
-        text = match[2]
-        differs = text and option_text_key(text) != option_text_key(choice.options[index])
-        return index, [Flag.gold_text_contradicts_option] if differs else []
-    keys = [option_text_key(option) for option in choice.options]
-    if option_text_key(answer) in keys:
-        return keys.index(option_text_key(answer)), [Flag.gold_without_letter]
-    raise RowError(QuarantineReason.answer_not_in_options)
+    marked = choice.letters.index(match[1]) if match and match[1] in choice.letters else None
+    said = option_text_key(match[2] or "") if match else ""
+    if marked is not None and keys[marked] in (said, whole):
+        return marked, []
+    if whole in keys:  # "C. albicans" is a species, not option C
+        if marked is not None and not said:
+            raise RowError(QuarantineReason.answer_not_in_options, "it is one option's letter and another's text")
+        return keys.index(whole), [Flag.gold_without_letter]
+    if marked is None:
+        raise RowError(QuarantineReason.answer_not_in_options)
+    return marked, [Flag.gold_text_contradicts_option] if said else []

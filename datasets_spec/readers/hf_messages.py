@@ -41,8 +41,8 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
     if isinstance(turns, list):
         turns = [_as_text(turn, named) for turn in turns]
     question, answer = two_turns(turns, role_key="role", text_key="content", roles=("user", "assistant"))
-    images = record.get("images")
-    paths = paths_of([_path_of(image) for image in images] if isinstance(images, list) else images or named)
+    images = record.get("images") or named
+    paths = paths_of([_path_of(image) for image in images] if isinstance(images, list) else images)
     if named and paths != tuple(named):
         raise RowError(QuarantineReason.image_count_mismatch, "messages and images name different images")
     return sample_from(

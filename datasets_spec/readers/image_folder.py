@@ -9,10 +9,10 @@ Every record becomes a closed question whose options are the classes; how it is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from datasets_spec.errors import ReaderError
@@ -36,8 +36,6 @@ _FILE_NAMES = (
     *("image_name", "image_id", "img", "id_code"),
 )
 _LABEL_NAMES = ("label", "class", "category", "diagnosis", "target", "dx")
-# A table without a label in its first records has no such column: the rest is not read for its classes.
-_NUM_PROBED = 1_000
 
 
 def read_rows(path: Place, *, subset: str, about: LabelledSubset | None = None) -> Iterator[RawSample | QuarantinedRow]:
@@ -99,15 +97,9 @@ def _labels_of(file: Place, about: LabelledSubset) -> set[str]:
     if file.is_dir():
         return set(class_folders(file, about.image_root or file))
     found: set[str] = set()
-    records = iter_records(file)
-    for part in (islice(records, _NUM_PROBED), records):
-        for record in part:
-            try:
-                found.add(_label(_cells(record)))
-            except RowError:
-                continue
-        if not found or len(found) > MOST_CLASSES:
-            break
+    for record in iter_records(file):
+        with contextlib.suppress(RowError):
+            found.add(_label(_cells(record)))
     return found
 
 

@@ -61,11 +61,14 @@ def _numbers(value: Any) -> tuple[float, ...]:
     if isinstance(value, str):  # a spreadsheet's cell: "[1, 2, 3, 4]" or "1 2 3 4"
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = list(numbers_in(value))
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
         value = value[0]
     is_plain = isinstance(value, list) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
     if not is_plain or len(value) != 4:
         raise RowError(QuarantineReason.malformed_row, "a box is four numbers; write one box a record")
-    return tuple(float(number) for number in value)
+    try:
+        return tuple(float(number) for number in value)
+    except OverflowError:
+        raise RowError(QuarantineReason.malformed_row, "a number of the box is too large") from None

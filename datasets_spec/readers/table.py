@@ -75,6 +75,8 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
         raise RowError(QuarantineReason.empty_answer)
     gold = OPEN_ANSWER
     if choice.options:
+        if cells.get("answer_label") and answer.strip() in choice.letters:
+            answer = f"{answer.strip()}:"  # a letter, though it may be another option's text as well
         gold, gold_flags = gold_option(choice, answer)
         flags = (*gold_flags, *flags)
         answer = choice.options[gold]

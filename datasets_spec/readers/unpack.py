@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,10 @@ def unpack_table(path: Path, folder: Path) -> tuple[Path, int, int]:
         with pq.ParquetFile(path) as table, partial.open("w", encoding="utf-8") as lines:
             for batch in table.iter_batches(batch_size=_ROWS_PER_BATCH):
                 for row in batch.to_pylist():
-                    lines.write(json.dumps(_unpacked(row, folder, names), ensure_ascii=False) + "\n")
+                    # Dates and decimals, which JSON does not have, as they are written.
+                    lines.write(json.dumps(_unpacked(row, folder, names), ensure_ascii=False, default=str) + "\n")
                     num_rows += 1
-    except (pa.ArrowException, OSError, TypeError) as error:
+    except (pa.ArrowException, OSError) as error:
         partial.unlink(missing_ok=True)
         raise ReaderError(f"{path.name} cannot be unpacked ({type(error).__name__})") from None
     partial.replace(out)
@@ -65,6 +67,8 @@ def _unpacked(value: Any, folder: Path, names: set[str]) -> Any:
         return {key: _unpacked(item, folder, names) for key, item in value.items()}
     if isinstance(value, list):
         return [_unpacked(item, folder, names) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no NaN
     return _written(value, folder, names) if isinstance(value, bytes) else value
 
 

@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets_spec.images.file_state import ABSENT, FileState
@@ -111,7 +112,10 @@ def _is_unchanged(batch: pa.RecordBatch, roots: Mapping[str, str]) -> bool:
     columns = (batch.column(name).to_pylist() for name in ("subset", "path", "num_bytes", "mtime_ns"))
     for subset, published, num_bytes, mtime_ns in zip(*columns, strict=True):
         now = _state(roots[subset], published, folders)
-        if (now.num_bytes, now.mtime_ns) != (num_bytes, mtime_ns):
+        if (now.num_bytes, now.mtime_ns) == (num_bytes, mtime_ns):
+            continue
+        # What could not be read was taken for absent: it still is as long as it may not be read.
+        if num_bytes != ABSENT.num_bytes or os.access(resolve_beneath(Path(roots[subset]), published), os.R_OK):
             return False
     return True
 

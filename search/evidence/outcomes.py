@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets_spec.errors import UserError
+from datasets_spec.store.clusters import row_clusters
 from datasets_spec.store.store import Store
 from search.ledger.records import Record, scored_on
 from search.statistics.bootstrap import PairedItems
@@ -169,19 +170,17 @@ def outcomes_of(run_dir: RunDir, score: ScoreSection, groups: Mapping[str, str] 
 
 
 def question_groups(store: Store, spec: StudySpec, splits: tuple[str, ...]) -> dict[str, str]:
-    """Return patient or study by sample id, where known: questions about one patient are not independent.
+    """Return the cluster of questions by sample id, where known: questions about one patient are not independent.
 
-    Where patients are unknown, questions about one image are a group.
+    Where patients are unknown, questions about one image are a cluster; what compares patients or images joins them.
     """
     groups: dict[str, str] = {}
     for split in splits:
         for name in spec.sets_on(split):
             rows = store.read(name, split, columns=["sample_id", "group", "image_hashes"]).to_pylist()
-            images = Counter(image for row in rows for image in set(row["image_hashes"]))
-            for row in rows:
-                shared = [image for image in sorted(row["image_hashes"]) if images[image] > 1]
-                if row["group"] is not None:
-                    groups[row["sample_id"]] = f"{name}/{row['group']}"
-                elif shared:
-                    groups[row["sample_id"]] = f"{name}/image {shared[0]}"
+            clusters = row_clusters(rows)
+            sizes = Counter(clusters)
+            for row, cluster in zip(rows, clusters, strict=True):
+                if row["group"] is not None or sizes[cluster] > 1:
+                    groups[row["sample_id"]] = f"{name}/{split}/{cluster}"
     return groups

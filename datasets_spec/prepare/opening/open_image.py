@@ -11,6 +11,7 @@ from datasets_spec.images.file_state import ABSENT, FileState
 from datasets_spec.images.files import file_state, read_image, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.images.strip_metadata import without_metadata
+from datasets_spec.sample import QuarantineReason
 from datasets_spec.storage.place import Place
 
 
@@ -46,8 +47,10 @@ def refused_image(error: ImageRefused, state: FileState = ABSENT) -> OpenedImage
 
     Args:
         error: Why not.
-        state: Size and time of its file.
+        state: Size and time of its file; one that cannot be read is taken for absent, so that it is looked at again.
     """
+    if error.reason == QuarantineReason.missing_image:
+        state = ABSENT
     return OpenedImage(state=state, reason=error.reason.value, detail=error.detail)
 
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
+from types import SimpleNamespace
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets_spec.check.words_alone import TextQuestion, cluster_interval, text_only
+from datasets_spec.check.words_alone import TextQuestion, cluster_interval, text_only, words_alone
 
 
 def questions(num: int, *, gold_is: str | None, seed: int = 0) -> list[TextQuestion]:
@@ -80,3 +84,15 @@ def test_intervals_hold_the_mean_and_widen_when_rows_are_repeated(rows: list[tup
 
 def test_one_patient_says_nothing_about_the_next() -> None:
     assert cluster_interval([1.0] * 50, ["one"] * 50) == (0.0, 1.0)
+
+
+def test_questions_that_compare_patients_are_one_cluster() -> None:
+    rows = [
+        {"question": "Who is worse?", "options": ["one", "two"], "answer_index": 0, "answer_kind": "closed"}
+        | {"group": f"{one}+{two}", "image_hashes": [f"{one}{two}", f"{two}{one}"]}
+        for one, two in combinations("abcdefgh", 2)
+    ]
+    store: Any = SimpleNamespace(read=lambda *_place, columns: pa.Table.from_pylist(rows).select(columns))
+    found = words_alone(store, "pairs", "confirm")
+    assert found is not None
+    assert (found.num_clusters, found.low, found.high) == (1, 0.0, 1.0)

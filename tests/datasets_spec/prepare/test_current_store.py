@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +14,17 @@ from PIL import Image
 
 from datasets_spec.catalog.catalog import Catalog
 from datasets_spec.errors import MissingImagesError, StoreError
+from datasets_spec.images import files
 from datasets_spec.images.dicom import MISSING_READER
+from datasets_spec.images.limits import ImageLimits
 from datasets_spec.prepare import current_store
 from datasets_spec.prepare.build_store import REFUSED_NAME
+from datasets_spec.prepare.opening.open_image import open_image
 from datasets_spec.prepare.prepare_store import prepare_store
 from datasets_spec.prepare.quarantine import REASONS, AsideRows, write_quarantine
 from datasets_spec.sample import QuarantineReason
 from datasets_spec.splits.row_table import RowSource
+from datasets_spec.store.image_states import images_unchanged
 from datasets_spec.store.manifest import MANIFEST_NAME
 from datasets_spec.store.store import QUARANTINE_NAME, open_store
 from tests.datasets_spec.images.test_dicom import dicom
@@ -73,6 +79,35 @@ def test_a_mask_that_arrives_later_is_seen(tmp_path: Path, local_ray: None) -> N
     second = prepare_store(catalog, tmp_path / "store", quarantine_limit=0.5)
     assert not second.was_current
     assert second.manifest.subsets["pool"].kept == 3
+
+
+def test_an_image_that_is_named_without_its_ending_and_arrives_later_is_seen(tmp_path: Path, local_ray: None) -> None:
+    for name in ("a1", "a2"):
+        save_picture(tmp_path / "images" / f"{name}.png", int(name[1]))
+    (tmp_path / "labels.csv").write_text("id_code,label\na1,mild\na2,none\nb3,none\n", encoding="utf-8")
+    catalog = write_catalog(tmp_path, [subset_lines("pool", pool=["labels.csv"], format="image_folder")])
+    first = prepare_store(catalog, tmp_path / "store", quarantine_limit=0.5)
+    assert first.manifest.subsets["pool"].quarantined == {"missing_image": 1}
+    assert prepare_store(catalog, tmp_path / "store", quarantine_limit=0.5).was_current
+    save_picture(tmp_path / "images" / "b3.png", 3)
+    second = prepare_store(catalog, tmp_path / "store", quarantine_limit=0.5)
+    assert not second.was_current
+    assert second.manifest.subsets["pool"].kept == 3
+    assert prepare_store(catalog, tmp_path / "store", quarantine_limit=0.5).was_current
+
+
+def test_an_image_that_may_be_read_later_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_picture(tmp_path / "a.png", 1)
+    with monkeypatch.context() as refused:
+        refused.setattr(files, "open_resolved", Mock(side_effect=PermissionError))
+        opened = open_image(tmp_path / "a.png", files.file_state(tmp_path / "a.png"), ImageLimits())
+    assert (opened.reason, opened.detail) == ("missing_image", "not readable")
+    state = {"num_bytes": [opened.state.num_bytes], "mtime_ns": [opened.state.mtime_ns]}
+    states = pa.table({"subset": ["s"], "path": ["a.png"], **state})
+    with monkeypatch.context() as refused:
+        refused.setattr(os, "access", lambda path, mode: False)
+        assert images_unchanged(states, {"s": str(tmp_path)})
+    assert not images_unchanged(states, {"s": str(tmp_path)})
 
 
 def test_a_reader_that_is_installed_later_is_seen(

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_spec.readers import get_reader
-from datasets_spec.readers.choices import gold_option, require_open, split_options
+from datasets_spec.readers.choices import TakenApart, gold_option, require_open, split_options
 from datasets_spec.readers.records import RowError
-from datasets_spec.sample import QuarantinedRow, QuarantineReason, RawSample
+from datasets_spec.sample import Flag, QuarantinedRow, QuarantineReason, RawSample
 from tests.makers.corpus import write_json
 from tests.makers.formats import llava_record, write_records
 
@@ -174,3 +174,45 @@ def test_a_table_without_option_columns_has_its_options_in_the_question(tmp_path
     (row,) = get_reader("table")(tmp_path / "f.csv", subset="s")
     assert isinstance(row, RawSample)
     assert (row.question, row.options, row.answer) == ("Is it round?", ("yes", "no"), "no")
+
+
+SPECIES = ("E. coli", "S. aureus", "K. pneumoniae", "C. albicans", "B. fragilis")
+
+
+def lettered(*options: str) -> TakenApart:
+    return TakenApart(question="Which?", letters=tuple("ABCDE"[: len(options)]), options=options)
+
+
+@pytest.mark.parametrize("gold", range(len(SPECIES)))
+@pytest.mark.parametrize("form", ["{text}", "{letter}", "{letter}. {text}", "({letter}) {text}"])
+def test_an_option_that_begins_like_a_letter_is_itself(gold: int, form: str) -> None:
+    for options in (SPECIES, SPECIES[::-1]):
+        answer = form.format(letter="ABCDE"[gold], text=options[gold])
+        index, flags = gold_option(lettered(*options), answer)
+        assert index == gold
+        assert Flag.gold_text_contradicts_option.value not in flags
+
+
+def test_a_letter_that_is_another_options_text_is_set_aside() -> None:
+    with pytest.raises(RowError, match="another's text") as caught:
+        gold_option(lettered("B", "A", "C"), "A")
+    assert caught.value.reason == QuarantineReason.answer_not_in_options
+    assert gold_option(lettered("A", "B", "C"), "B") == (1, ())
+    assert gold_option(lettered("B", "A", "C"), "A: B") == (0, ())
+
+
+def test_an_accent_may_be_spelt_in_two_ways() -> None:
+    composed, decomposed = "Ménière", "Me\u0301nie\u0300re"
+    assert composed != decomposed
+    assert gold_option(lettered("none", composed), decomposed)[0] == 1
+    with pytest.raises(RowError) as caught:
+        gold_option(lettered(composed, decomposed), "A")
+    assert caught.value.reason == QuarantineReason.too_few_options
+
+
+def test_a_column_for_the_letter_holds_a_letter(tmp_path: Path) -> None:
+    record = {"image": "a.png", "question": "Which density?", "A": "B", "B": "A", "answer": "A", "answer_label": "B"}
+    write_records(tmp_path / "f.csv", [record])
+    (row,) = get_reader("table")(tmp_path / "f.csv", subset="s")
+    assert isinstance(row, RawSample)
+    assert (row.answer_index, row.answer) == (1, "A")

@@ -85,6 +85,7 @@ def test_a_video_is_no_image(tmp_path: Path) -> None:
         ("Is it round?", [{"path": "a.png", "bytes": None}], ("a.png",)),
         ([{"type": "image", "path": "a.png"}, {"type": "text", "text": "Is it round?"}], None, ("a.png",)),
         ([{"type": "image", "image": "a.png"}, {"type": "text", "text": "Is it round?"}], ["a.png"], ("a.png",)),
+        ([{"type": "image", "image": "a.png"}, {"type": "text", "text": "Is it round?"}], [], ("a.png",)),
         ("<image><image>Is it round?", ["a.png"], None),
         ([{"type": "image", "image": "b.png"}, {"type": "text", "text": "Is it round?"}], ["a.png"], None),
         ([{"type": "video"}, {"type": "text", "text": "Is it round?"}], ["a.png"], None),

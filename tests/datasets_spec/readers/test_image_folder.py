@@ -95,6 +95,16 @@ def test_a_column_of_ids_is_no_label(tmp_path: Path, monkeypatch: pytest.MonkeyP
         list(read_rows(table, subset="s"))
 
 
+def test_labels_may_begin_late_in_a_table(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    unlabelled = "".join(f"{number}.png,\n" for number in range(1001))
+    table.write_text(f"file,label\n{unlabelled}x.png,cyst\ny.png,normal\n", encoding="utf-8")
+    rows = list(read_rows(table, subset="s"))
+    assert [row.answer for row in rows if isinstance(row, RawSample)] == ["cyst", "normal"]
+    assert {row.reason.value for row in rows if isinstance(row, QuarantinedRow)} == {"empty_answer"}
+    assert len(rows) == 1003
+
+
 def test_rows_of_a_table_that_cannot_be_used_are_set_aside(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     lines = ["file,label", "1.png,a", ",a", "2.png,", f"3.png,{'x' * 300}", "4.png,b"]

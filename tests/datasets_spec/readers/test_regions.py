@@ -69,6 +69,8 @@ def test_a_mask_becomes_its_outer_box(tmp_path: Path) -> None:
         ({"box": [[1, 2, 3, 4], [5, 6, 7, 8]]}, "malformed_row"),
         ({"box": "left"}, "malformed_row"),
         ({"box": [True, 0, 1, 1]}, "malformed_row"),
+        ({"box": "[" * 100_000}, "malformed_row"),
+        ({"box": [10**400, 1, 2, 3]}, "malformed_row"),
         ({"box": [1, 2, 3, 4], "mask": "m.png"}, "malformed_row"),
         ({"mask": 3}, "malformed_row"),
         ({"box": [100, 25, 50, 50]}, "box_unusable"),

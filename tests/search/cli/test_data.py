@@ -43,6 +43,8 @@ def test_the_screen_names_every_subset_and_says_first_what_must_be_fixed(
     alike = "(8 such lines; the others: ct-brain-new, ct-lung, mr-brain, ...)"
     assert f"note: ct-brain: patients are unknown, so one may be in several splits {alike}" in lines
     assert f"note: ct-brain: the catalog names no licence {alike}" in lines
+    # All rows of this store show one image.
+    assert "nearly all questions of 'confirm' share patients or images, so that it can show no difference" in shown
     advice = as_plain(found)["advice"]
     assert sum("patients are unknown" in line for line in advice) == 8
 

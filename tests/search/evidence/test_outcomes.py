@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from datasets_spec.errors import UserError
-from search.evidence.outcomes import Outcomes
+from search.evidence.outcomes import Outcomes, question_groups
 from search.ledger.records import of_arm
 from tests.makers.records import MadeUpStudy
 
@@ -79,3 +84,28 @@ def test_questions_of_unknown_group_stand_alone() -> None:
     assert groups[0] == groups[1]
     assert len(set(groups)) == 3
     assert outcomes.groups_of(["c", "d"]) is None
+
+
+def clusters_of(rows: Sequence[tuple[str | None, list[str]]]) -> list[str | None]:
+    """The cluster of each question of one set, by patients and images."""
+    named: list[dict[str, Any]] = [
+        {"sample_id": str(n), "group": group, "image_hashes": images} for n, (group, images) in enumerate(rows)
+    ]
+    store: Any = SimpleNamespace(read=lambda *_place, columns: pa.Table.from_pylist(named).select(columns))
+    spec: Any = SimpleNamespace(sets_on=lambda _split: [TARGET])
+    found = question_groups(store, spec, ("confirm",))
+    return [found.get(row["sample_id"]) for row in named]
+
+
+def test_questions_that_compare_patients_are_one_cluster() -> None:
+    others: list[tuple[str | None, list[str]]] = [(f"o{n}", [f"o{n}"]) for n in range(6)]
+    one, two, three, other, *_ = clusters_of([("p+q", ["1", "2"]), ("p+r", ["3", "4"]), ("r", ["5"]), *others])
+    assert one == two == three != other
+    assert len(set(clusters_of([(None, ["a", "x"]), (None, ["b", "x"]), (None, ["a", "c"]), (None, ["b", "c"])]))) == 1
+
+
+def test_a_question_is_in_a_cluster_where_its_patient_or_a_shared_image_is_known() -> None:
+    patient, shared, again, alone = clusters_of([("p", ["1"]), (None, ["2"]), (None, ["2"]), (None, ["3"])])
+    assert alone is None
+    assert patient is not None
+    assert shared == again != patient

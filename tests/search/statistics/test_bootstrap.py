@@ -81,6 +81,21 @@ def test_ignoring_clusters_would_claim_too_much() -> None:
     )
 
 
+def test_one_patient_tells_nothing_of_the_next() -> None:
+    right, wrong = np.ones((3, 190)), np.zeros((3, 190))
+    one = PairedItems(first=right, second=wrong, groups=["p"] * 190)
+    found = paired_difference([one], seed=0)
+    assert found.difference == 1.0
+    assert found.ci_low < -0.9
+    assert found.p_value > 0.5
+    _, interval = mean_accuracy([right], groups=[one.groups], seed=0)
+    assert interval.low < 0.05
+    # Beside a set of many, it widens the mean of both.
+    many = PairedItems(first=right, second=wrong)
+    both, alone = paired_difference([one, many], seed=0), paired_difference([many], seed=0)
+    assert both.ci_low < 0.1 < 0.9 < alone.ci_low
+
+
 def test_identical_arms_show_nothing() -> None:
     right = (np.random.default_rng(0).random((3, 150)) < 0.7).astype(np.float64)
     found = paired_difference([PairedItems(first=right, second=right)], seed=0)

@@ -1,0 +1,41 @@
+"""Which questions stand or fall together: those about one patient or one image, and those that others join."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from datasets_spec.splits.assign import components
+from datasets_spec.splits.links import Edges
+
+# An interval over one or two clusters claims what it cannot know; of unequal ones, Kish's number counts (Survey
+# Sampling, 1965): the square of the sum of sizes by the sum of their squares.
+TOO_FEW_CLUSTERS: Final = 2
+
+
+def row_clusters(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Numbers rows of one partition, so that those that share a patient or an image, be it through others, are one.
+
+    Questions that compare patients may join all of them. Where clusters count as ``TOO_FEW_CLUSTERS`` or fewer, as one
+    that holds nearly all rows does with whatever is beside it, all rows are one cluster, which tells nothing of others.
+
+    Args:
+        rows: Stored rows with their ``group`` and ``image_hashes``.
+    """
+    codes: dict[str, int] = {}
+    ties = [(at, codes.setdefault(name, len(codes))) for at, row in enumerate(rows) for name in _names(row)]
+    members, names = np.array(ties, np.int32).reshape(-1, 2).T
+    found = components(len(rows), [Edges(members, names, len(codes))])
+    sizes = np.bincount(found)
+    if sizes.max(initial=0) > 1 and len(rows) ** 2 <= TOO_FEW_CLUSTERS * int((sizes**2).sum()):
+        return [0] * len(rows)
+    numbers: list[int] = found.tolist()
+    return numbers
+
+
+def _names(row: Mapping[str, Any]) -> Iterator[str]:
+    # Pseudonyms are hexadecimal digits: a "+" stands between two patients, whatever is in their ids.
+    yield from (f"patient {name}" for name in (row["group"] or "").split("+") if name)
+    yield from row["image_hashes"]
