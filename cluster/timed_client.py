@@ -21,6 +21,13 @@ class TimedClient(JobSubmissionClient):  # type: ignore[misc]  # Ray ships no ty
         self._timeout_s = timeout_s
         super().__init__(address, headers=dict(headers))
 
+    def asks_for_token(self) -> bool:
+        """Whether the cluster refuses who has none: asked without ours, which it may take and not need."""
+        import requests
+
+        place = f"{self._address}/api/version"
+        return not requests.get(place, verify=self._verify, timeout=self._timeout_s).ok
+
     def _do_request(self, method: str, endpoint: str, **given: Any) -> Any:
         """Every request of Ray's client (2.60) goes through here."""
         return super()._do_request(method, endpoint, **{"timeout": self._timeout_s, **given})
