@@ -22,6 +22,10 @@ TOKEN_HINT = (
     "(make one with `ray get-auth-token --generate` and give it to every node before `ray start`)."
 )
 
+NO_TOKEN_ASKED_HINT = (
+    "Give every node one token and RAY_AUTH_MODE=token before `ray start`, as the recipes in cluster/deploy do."
+)
+
 
 def refuse_unsafe_environment() -> None:
     """Refuse to start with authentication switched off or with pickles switched on.

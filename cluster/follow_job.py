@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
+from cluster import jobs_client
 from cluster.errors import ClusterError
-from cluster.jobs_client import ConnectionLostError, explained, is_from_proxy, open_client
+from cluster.jobs_client import explained, is_from_proxy, lost_connection, open_client
 
 _RECONNECT_PAUSE_S = 2.0
-# A dashboard that is restarted, or a network that is gone, comes back within a minute or is worth a look.
-_LOST_AFTER_S = 60.0
 # What a shell returns for a program ended by Ctrl-C, and by SIGTERM.
 EXIT_INTERRUPTED = 130
 EXIT_STOPPED = 143
@@ -70,7 +69,7 @@ async def _lines(client: Any, address: str, job_id: str) -> AsyncIterator[str]:
         num_seen, rest = 0, ""
         # A lost connection; the job, asked for next, tells whether the cluster is lost as well.
         with suppress(RuntimeError, OSError, ClientError):
-            async for chunk in client.tail_job_logs(job_id):
+            async for chunk in _until_silent(client.tail_job_logs(job_id)):
                 *lines, rest = (rest + chunk).split("\n")
                 for line in lines:
                     num_seen += 1
@@ -86,6 +85,17 @@ async def _lines(client: Any, address: str, job_id: str) -> AsyncIterator[str]:
         await asyncio.sleep(_RECONNECT_PAUSE_S)
 
 
+async def _until_silent(chunks: AsyncIterator[str]) -> AsyncIterator[str]:
+    """What comes, to its end or to a minute without anything: a connection can die without a word (VPN, NAT, sleep)."""
+    while True:
+        async with asyncio.timeout(jobs_client.LOST_AFTER_S):
+            try:
+                chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+        yield chunk
+
+
 async def asked(question: Callable[[], Any], address: str) -> Any:
     """What the cluster answers, asked again while nobody does.
 
@@ -96,7 +106,7 @@ async def asked(question: Callable[[], Any], address: str) -> Any:
     Raises:
         ConnectionLostError: Nobody has answered for a minute.
     """
-    deadline = time.monotonic() + _LOST_AFTER_S
+    deadline = time.monotonic() + jobs_client.LOST_AFTER_S
     while True:
         try:
             return question()
@@ -105,10 +115,7 @@ async def asked(question: Callable[[], Any], address: str) -> Any:
             if isinstance(error, RuntimeError) and not is_from_proxy(error):
                 raise
             if time.monotonic() > deadline:
-                raise ConnectionLostError(
-                    f"Nobody has answered at {address} for {_LOST_AFTER_S:.0f} s.",
-                    hint="The same command attaches to the study again, or resumes it on a new cluster.",
-                ) from error
+                raise lost_connection(address) from error
         await asyncio.sleep(_RECONNECT_PAUSE_S)
 
 

@@ -15,6 +15,8 @@ from cluster.auth import TOKEN_HINT, find_token, is_loopback
 from cluster.errors import ClusterError
 
 _REACH_TIMEOUT_S = 5.0
+# A dashboard that is restarted, or a network that is gone, comes back within a minute or is worth a look.
+LOST_AFTER_S = 60.0
 # What a proxy (an ingress, a port-forward) answers when the dashboard behind it is away: as Ray's client (2.60) words
 # an answer that is no success, and as `requests` does.
 _NOBODY_BEHIND = re.compile(r"(?:^|status code )50[234]\b")
@@ -50,14 +52,14 @@ def open_client(address: str, on_line: Callable[[str], None] | None = None) -> A
     _check_reachable(parts.hostname, port)
     if token is None and not is_loopback(parts.hostname):
         raise ClusterError(f"No token for the cluster at {address}.", hint=TOKEN_HINT)
-    from ray.job_submission import JobSubmissionClient
+    from cluster.timed_client import TimedClient
 
     for name in ("ray.dashboard.modules", "ray._private.runtime_env.packaging"):
         logging.getLogger(name).setLevel(logging.WARNING)  # uploads and closed sockets are told by on_line
     # The header is ours: Ray reads its own settings once, and only if RAY_AUTH_MODE was set by then.
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with explained(address):
-        return JobSubmissionClient(url.rstrip("/"), headers=headers)
+        return TimedClient(url.rstrip("/"), headers=headers, timeout_s=LOST_AFTER_S)
 
 
 def _protect_token(host: str, port: int, on_line: Callable[[str], None] | None) -> None:
@@ -90,6 +92,18 @@ def explained(address: str) -> Iterator[None]:
         raise _explain(address, error) from error
 
 
+def lost_connection(address: str) -> ConnectionLostError:
+    """What is said of an address that has been silent for a minute.
+
+    Args:
+        address: The dashboard's address.
+    """
+    return ConnectionLostError(
+        f"Nobody has answered at {address} for {LOST_AFTER_S:.0f} s.",
+        hint="The same command attaches to the study again, or resumes it on a new cluster.",
+    )
+
+
 def is_from_proxy(error: Exception) -> bool:
     """Whether an error is a proxy's answer that nobody is behind it.
 
@@ -106,6 +120,8 @@ def _explain(address: str, error: Exception) -> ClusterError:
             f"A proxy answers at {address}, and no dashboard behind it.",
             hint="Is the head node up? The same command may work in a minute.",
         )
+    if kind == "ReadTimeout":
+        return lost_connection(address)
     if kind == "AuthenticationError":
         if find_token() is None:
             return ClusterError(f"The cluster at {address} asks for a token, and none was found.", hint=TOKEN_HINT)
@@ -123,7 +139,7 @@ def _explain(address: str, error: Exception) -> ClusterError:
 
 
 def _check_reachable(host: str, port: int) -> None:
-    """Ray's client has no time-out of its own."""
+    """An address where nobody is needs no minute."""
     try:
         socket.create_connection((host, port), timeout=_REACH_TIMEOUT_S).close()
     except OSError as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from cluster.auth import refuse_unsafe_environment
+from cluster.auth import NO_TOKEN_ASKED_HINT, refuse_unsafe_environment
 from cluster.errors import ClusterError
 from cluster.follow_job import follow_job, say_how_to_go_on
 from cluster.jobs_client import explained, open_client
@@ -62,7 +62,7 @@ def submit(
         As :func:`follow_job`; 0 when not followed.
 
     Raises:
-        ClusterError: Unreachable address, missing or wrong token, a refused job.
+        ClusterError: Unreachable address, missing or wrong token, a cluster that asks for none, a refused job.
     """
     refuse_unsafe_environment()
     _refuse_secrets(env_vars or {})
@@ -71,6 +71,11 @@ def submit(
     # (ray/_private/runtime_env/working_dir.py, overwrite=True), which MKL ends: "Cannot load libtorch_cpu.so".
     runtime_env = {"env_vars": {**_JOB_ENVIRONMENT, SUBMITTER: own_versions().to_text(), **(env_vars or {})}}
     with explained(address):
+        if not client.asks_for_token():
+            raise ClusterError(
+                f"The cluster at {address} asks for no token: whoever reaches its ports could run code there.",
+                hint=NO_TOKEN_ASKED_HINT,
+            )
         running = _running(client, name)
         if running is not None:
             on_line(f"{running.job_id} runs this study already: attached to it.")

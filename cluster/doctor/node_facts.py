@@ -173,7 +173,7 @@ def _teller(packages: tuple[str, ...], probe: str, digest: str, num_mib: int) ->
             "shm_gib": shutil.disk_usage(shm).free / 2**30 if shm.is_dir() else None,
             "gpus": gpus(),
             "num_gpus": num_gpus,
-            "is_token_mode": os.environ.get("RAY_AUTH_MODE", "").lower() in ("token", "k8s"),
+            "is_token_mode": os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
             "token_mode": token_mode(),
             "models": sorted(path.name for path in hub.expanduser().glob("models--*")),
             **seen(),

@@ -12,6 +12,7 @@ from cluster.metrics import StudyMetrics
 from datasets_spec.store.store import Store
 from search.evidence.spent import compute_spent
 from search.ledger.ledger import LedgerError
+from search.ledger.records import tries_of
 from search.study.run_dir import RunDir
 from search.study.study import Study
 
@@ -32,7 +33,7 @@ class ExportedMetrics:
         trials: list[Mapping[str, Any]] = []
         for directory in directories:
             with suppress(LedgerError):  # there is none yet, or the run says what is wrong with it
-                trials += directory.read_trials()
+                trials += tries_of(directory.read_records())
         self._spent = compute_spent(self._execution, trials)
         self._show_spent()
         # Over all runs, as the hours are: a counter would begin anew with each process, or count a trial twice.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from search.cli.console import print_line, print_table
 from search.evidence.spent import compute_spent
 from search.evidence.timeline import compute_slot_use
-from search.ledger.records import Kind, Record, of_kind, trials_of
+from search.ledger.records import Kind, Record, of_kind, trials_of, tries_of
 from search.results.study_end import final_page, missing_end, parts_of
 from search.statistics.ties import descending
 from search.study.objective import objective_names, objective_values, own_keys_seen
@@ -83,13 +83,14 @@ def _show_one(run_dir: RunDir) -> None:
         print_table(
             "Not finished", ["arm", "status", "error"], [[r["arm"], r["status"], r["error"] or "-"] for r in failures]
         )
-    slots = compute_slot_use(trials)
+    tries = tries_of(records)
+    slots = compute_slot_use(tries)
     if slots:
         rows = [[u.slot, str(u.num_trials), f"{u.busy_s:.0f} s", f"{u.busy_share:.0%}"] for u in slots]
         print_table("Slots, from their first trial to their last", ["slot", "trials", "busy", "share"], rows)
     if spec.execution.prices:
-        print_line(cost_line(spec.execution, trials))
-    spent_s = sum(record["train_s"] + record["startup_s"] for record in trials if not record["reused"])
+        print_line(cost_line(spec.execution, tries))
+    spent_s = sum(record["train_s"] + record["startup_s"] for record in tries if not record["reused"])
     print_line(f"spent: {spent_s / 60:.1f} min of trial time; `recombine run` with the same study goes on")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
-from search.ledger.records import Kind
+from search.ledger.records import Kind, role_of
+from search.ledger.tries import to_try_again
 from search.study.run_dir import RunDir, RunFile
 from search.vocabulary import Stage
 from trainers.trial.folder import scored_result
@@ -32,11 +33,12 @@ class Recorder:
     def is_done(self, planned: PlannedTrial) -> bool:
         """Whether this trial needs no run: recorded for this arm, for another, or finished but unrecorded.
 
-        What is finished and not yet recorded for this arm is recorded now. A recorded failure stays as it is.
+        What is finished and not yet recorded for this arm is recorded now. A recorded failure stays as it is, unless
+        this start of the study tries it again.
         """
-        for record in self._ledger.records():
-            if _is_same_role(record, planned):
-                return True
+        mine = self._tries(planned)
+        if mine and role_of(mine[-1]) not in to_try_again(self._ledger.records()):
+            return True
         result = self._stored(planned)
         if result is None:
             return False
@@ -57,6 +59,7 @@ class Recorder:
             "composition": planned.spec.composition,
             "recipe": planned.spec.recipe.model_dump(mode="json"),
             "seed": planned.spec.seed,
+            "tries": len(self._tries(planned)) + 1,
             "status": result.status,
             "rung": result.num_steps if result.status == "stopped_early" else None,
             "num_train_samples": result.num_train_samples,
@@ -87,6 +90,9 @@ class Recorder:
         """Return the result in the trial's folder, or None when it has none with the scores that were asked for."""
         folder = self._run_dir / RunFile.trials / planned.spec.folder_name
         return scored_result(folder, planned.spec.train_id, planned.spec.score_ids)
+
+    def _tries(self, planned: PlannedTrial) -> list[Mapping[str, Any]]:
+        return [record for record in self._ledger.records() if _is_same_role(record, planned)]
 
     def _stored(self, planned: PlannedTrial) -> TrialResult | None:
         result = self.stored_result(planned)

@@ -7,7 +7,8 @@ from typing import Any, Literal, Protocol
 
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
-from search.ledger.records import Kind, trials_of
+from search.ledger.records import Kind, role_of, trials_of
+from search.ledger.tries import to_try_again
 from search.space.candidate import Candidate, SearchSpace
 from search.strategies.interface import Observation, Strategy
 from search.vocabulary import Stage, Status
@@ -38,8 +39,8 @@ class ListSource:
 class StrategySource:
     """Trials that a strategy proposes, from the ledger alone; so a resumed study proposes what it would have.
 
-    Every proposal is in the ledger before its trial starts. Proposals that have no result (the driver died) come
-    first again, in their order and with their reasons.
+    Every proposal is in the ledger before its trial starts. Proposals that have no result (the driver died, or the
+    machine failed their trials) come first again, in their order and with their reasons.
 
     Args:
         strategy: a pure function of (seed, space, history, pending).
@@ -179,8 +180,10 @@ class StrategySource:
     def _trials(self, proposals: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[int, Mapping[str, Any]]]:
         """The records of every proposal's trials that have ended, by seed."""
         trials: dict[int, dict[int, Mapping[str, Any]]] = {index: {} for index in proposals}
-        for record in trials_of(self._ledger.records(), Stage.search):
-            if record["proposal_index"] in trials:
+        records = self._ledger.records()
+        unended = to_try_again(records)
+        for record in trials_of(records, Stage.search):
+            if record["proposal_index"] in trials and role_of(record) not in unended:
                 trials[record["proposal_index"]][record["seed"]] = record
         return trials
 

@@ -10,7 +10,7 @@ from typing import Any
 from search.evidence.early_stopping import compute_early_stopping
 from search.evidence.inputs.study_facts import StudyFacts
 from search.evidence.timeline import compute_phase_seconds, compute_slot_use
-from search.ledger.records import Kind, Record, of_kind, trials_of
+from search.ledger.records import Kind, Record, of_kind, tries_of
 from search.ledger.secrets import mask_arguments
 
 
@@ -27,7 +27,7 @@ def run_info(facts: StudyFacts, records: Sequence[Record], made_from: tuple[int,
     subsets = {name: subset for name, subset in facts.subsets.items() if name in used and subset.rows}
     writers = of_kind(records, Kind.writer)
     endings = of_kind(records, Kind.ended)
-    trials = trials_of(records)
+    tries = tries_of(records)
     openings = of_kind(records, Kind.sealed_opened)
     early = compute_early_stopping(records)
     return {
@@ -66,8 +66,8 @@ def run_info(facts: StudyFacts, records: Sequence[Record], made_from: tuple[int,
         "abilities": list(spec.abilities),
         "sealed_openings": len(openings),
         "sealed_opened_before": max((r.get("earlier", 0) for r in openings), default=0),
-        "phase_seconds": compute_phase_seconds(trials),
-        "slots": [{**asdict(use), "busy_share": use.busy_share} for use in compute_slot_use(trials)],
+        "phase_seconds": compute_phase_seconds(tries),
+        "slots": [{**asdict(use), "busy_share": use.busy_share} for use in compute_slot_use(tries)],
         "early_stopping": None if early is None else asdict(early),
         "decisions": [record["text"] for record in of_kind(records, Kind.decision)],
         "blind": facts.blind,

@@ -11,7 +11,7 @@ from typing import Any
 
 from datasets_spec.atomic import replace_text
 from datasets_spec.errors import UserError
-from search.ledger.records import Kind, Record, of_kind, trials_of
+from search.ledger.records import Kind, Record, of_kind, trials_of, tries_of
 from search.study.run_dir import RunDir, RunFile
 
 # Of run.json: what a reader needs to judge a figure, and nothing that names a machine or its user.
@@ -43,7 +43,7 @@ def summarise_run(run_dir: RunDir) -> dict[str, Any]:
         "processors": run["hardware"]["processors"],
         "trials": dict(sorted(Counter(str(record["stage"]) for record in trials).items())),
         "num_merges": len(of_kind(records, Kind.proxy)),
-        "stage_s": _stage_seconds(trials),
+        "stage_s": _stage_seconds(tries_of(records)),
         "split": strongest,
         "composition": selection["composition"],
         "finding": selection.get("finding"),

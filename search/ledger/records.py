@@ -11,6 +11,7 @@ from search.vocabulary import Stage, Status
 from trainers.recipe import SPLITTING_FIELDS
 
 Record = Mapping[str, Any]
+TrialRole = tuple[Any, ...]
 
 
 class Kind(StrEnum):
@@ -30,6 +31,8 @@ class Kind(StrEnum):
     results = "results"  # hashes of the files that carry results
 
 
+# How a trial ends that says nothing of itself, or little: a later try counts in its place.
+NOT_ITS_OWN = (Status.failed, Status.oom, Status.timeout)
 ENDS = (Kind.ended, Kind.results)  # behind which nothing runs until the ledger is opened again
 
 
@@ -76,10 +79,26 @@ def of_kind(records: Iterable[Record], kind: Kind) -> list[Record]:
     return [record for record in records if record.get("kind") == kind]
 
 
+def tries_of(records: Iterable[Record], *stages: Stage) -> list[Record]:
+    """The records of all tries of trials, of some stages or of all: for what was spent, every one counts."""
+    tries = of_kind(records, Kind.trial)
+    return [record for record in tries if record["stage"] in stages] if stages else tries
+
+
 def trials_of(records: Iterable[Record], *stages: Stage) -> list[Record]:
-    """The records of trials that have ended, of some stages or of all."""
-    trials = of_kind(records, Kind.trial)
-    return [record for record in trials if record["stage"] in stages] if stages else trials
+    """The records of trials that have ended, of some stages or of all; of one that was tried again, the last."""
+    tries = tries_of(records, *stages)
+    last = {role_of(record): place for place, record in enumerate(tries)}
+    return [
+        record
+        for place, record in enumerate(tries)
+        if record.get("status") not in NOT_ITS_OWN or last[role_of(record)] == place
+    ]
+
+
+def role_of(record: Record) -> TrialRole:
+    """What a trial is in its study; every try of it has the same."""
+    return tuple(record.get(name) for name in ("kind", "stage", "arm", "proposal_index", "train_id"))
 
 
 def finished_of(records: Iterable[Record], *stages: Stage) -> list[Record]:

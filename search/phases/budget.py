@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from search.ledger.records import ENDS, Kind, Record, trials_of
+from search.ledger.records import ENDS, Kind, Record, tries_of
 from search.study.spec import StudySpec
 from search.vocabulary import Stage
 
@@ -32,7 +32,7 @@ def wall_seconds(records: Sequence[Record], now: datetime) -> float:
     total = 0.0
     for place, following in zip(started, [*started[1:], None], strict=True):
         since, begun = records[place:following], datetime.fromisoformat(records[place]["opened_at"])
-        ended = [datetime.fromisoformat(r["finished_at"]) for r in trials_of(since)]
+        ended = [datetime.fromisoformat(r["finished_at"]) for r in tries_of(since)]
         is_over = following is not None or any(r["kind"] in ENDS for r in since)
         total += ((max([begun, *ended]) if is_over else now) - begun).total_seconds()
     return total
@@ -59,7 +59,7 @@ def spent_budget(spec: StudySpec, records: Callable[[], Sequence[Record]], now: 
     if spec.budget_gpu_hours is None and spec.budget_wall_h is None:
         return None
     every = records()
-    trials = [record for record in trials_of(every) if not record["reused"]]
+    trials = [record for record in tries_of(every) if not record["reused"]]
     trained = [trial_seconds(r) for r in trials if r["stage"] in (Stage.search, Stage.single) and r["num_steps"]]
     mean_s = sum(trained) / len(trained) if trained else 0.0
     # The controls of a study without a matrix first, and sealed questions, take something too: one trial more.

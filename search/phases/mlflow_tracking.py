@@ -169,7 +169,8 @@ class _StudyRuns:
 
     def log(self, record: Record) -> None:
         """Log a trial, unless it is there already; one that was begun and not ended is completed."""
-        trial = content_hash([record["train_id"], record["stage"], record["arm"], record["proposal_index"]])
+        again = [record["tries"]] if record.get("tries", 1) > 1 else []
+        trial = content_hash([record["train_id"], record["stage"], record["arm"], record["proposal_index"], *again])
         if trial in self._ended:
             return
         tags = {

@@ -12,12 +12,14 @@ from datasets_spec.errors import UserError
 from search.designs.registry import build_rows
 from search.engine.gpu_memory import fit_to_cards
 from search.engine.kept_adapters import KeptAdapters
+from search.engine.outage import OutageWatch
 from search.engine.recorder import Recorder
 from search.engine.setup import build_engine
 from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
 from search.ledger.records import trials_of
+from search.ledger.tries import to_try_again
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.needed_rows import needed_rows
 from search.study.requirements import require_rows
@@ -71,12 +73,16 @@ def open_run(
         remove_dead_attempts(run_dir / RunFile.trials)
         if ledger.recovered_tail_bytes:
             say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")
+        if again := len(to_try_again(ledger.records())):
+            say(f"{again} trials failed in an earlier run, and are tried again where they are still wanted")
         kept = KeptAdapters(spec, run_dir)
         kept.see_all(trials_of(ledger.records()))
+        outage = OutageWatch(spec.execution.num_slots)
 
         def told(record: Mapping[str, Any]) -> None:
             kept.see(record)
             on_record(record)
+            outage.see(record)
 
         opened = OpenStudy(
             study=study,

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 import ray
 
-from cluster import follow_job
+from cluster import follow_job, jobs_client
 from cluster.errors import ClusterError
 from cluster.jobs_client import ConnectionLostError, _protect_token, open_client
 from cluster.submit import submit
@@ -25,7 +25,7 @@ PROGRAM = "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.5; done; exit 4"
 
 
 class Network:
-    """Passes bytes from a port to the dashboard; can be cut and mended."""
+    """Passes bytes from a port to the dashboard; can be cut and mended, and can fall silent."""
 
     def __init__(self, target: str) -> None:
         host, _, port = target.removeprefix("http://").partition(":")
@@ -33,6 +33,7 @@ class Network:
         self.port = free_ports(1)[0]
         self.address = f"http://127.0.0.1:{self.port}"
         self._open: list[socket.socket] = []
+        self._silent = threading.Event()  # of the connections that are made from now on
         self._server: socket.socket | None = None
         self.mend()
 
@@ -54,6 +55,15 @@ class Network:
             each.close()
         self._open.clear()
 
+    def forget(self) -> None:
+        """Drops what comes on the connections there are, as a NAT does that has forgotten them."""
+        silent, self._silent = self._silent, threading.Event()
+        silent.set()
+
+    def fall_silent(self) -> None:
+        """Drops what comes on every connection; all stay open."""
+        self._silent.set()
+
     def _accept(self, server: socket.socket) -> None:
         with suppress(OSError):
             while True:
@@ -61,13 +71,14 @@ class Network:
                 far = socket.create_connection(self.target)
                 self._open += [near, far]
                 for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=_pump, args=(one, other), daemon=True).start()
+                    threading.Thread(target=_pump, args=(one, other, self._silent), daemon=True).start()
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, silent: threading.Event) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
-            sink.sendall(data)
+            if not silent.is_set():
+                sink.sendall(data)
     for each in (source, sink):
         with suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)
@@ -97,18 +108,38 @@ def test_a_connection_that_comes_back_loses_no_line(
 
 
 @pytest.mark.ray
-def test_a_cluster_that_stays_away_is_given_up_with_its_own_code(
+def test_a_connection_that_falls_silent_is_made_again(
     head: HeadNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """Nothing closes it: the follower waited for ever, though the job ended."""
     monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
-    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.2)
-    monkeypatch.setattr(follow_job, "_LOST_AFTER_S", 2.0)
+    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.3)
+    monkeypatch.setattr(jobs_client, "LOST_AFTER_S", 3.0)
     network, lines = Network(head.address_http), list[str]()
 
     def on_line(line: str) -> None:
         lines.append(line)
         if line == "line 2":
-            network.cut()
+            network.forget()
+
+    assert followed(network, tmp_path / "empty", on_line) == 4
+    assert [line for line in lines if line.startswith("line")] == [f"line {number}" for number in range(1, 9)]
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("fail", [Network.cut, Network.fall_silent])
+def test_a_cluster_that_stays_away_is_given_up_with_its_own_code(
+    head: HeadNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fail: Callable[[Network], None]
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
+    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.2)
+    monkeypatch.setattr(jobs_client, "LOST_AFTER_S", 2.0)
+    network, lines = Network(head.address_http), list[str]()
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if line == "line 2":
+            fail(network)
 
     started = time.monotonic()
     with pytest.raises(ConnectionLostError, match="Nobody has answered") as caught:
@@ -154,7 +185,7 @@ def served() -> Iterator[str]:
 @pytest.mark.parametrize("num_away", [3, 10**9])
 def test_a_proxy_that_has_lost_the_dashboard_is_waited_for(monkeypatch: pytest.MonkeyPatch, num_away: int) -> None:
     monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.01)
-    monkeypatch.setattr(follow_job, "_LOST_AFTER_S", 60.0 if num_away == 3 else 0.1)
+    monkeypatch.setattr(jobs_client, "LOST_AFTER_S", 60.0 if num_away == 3 else 0.1)
     monkeypatch.setattr(Proxy, "num_away", num_away)
     monkeypatch.setattr(Proxy, "asked", 0)
     lines = list[str]()
@@ -171,6 +202,14 @@ def test_a_proxy_without_a_dashboard_is_worth_another_try(monkeypatch: pytest.Mo
     monkeypatch.setattr(Proxy, "num_away", -1)
     with served() as address, pytest.raises(ConnectionLostError, match="no dashboard behind it") as caught:
         open_client(address)
+    assert caught.value.exit_code == 75
+
+
+def test_an_address_that_accepts_and_never_answers_is_worth_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tunnel accepts for an end that has gone."""
+    monkeypatch.setattr(jobs_client, "LOST_AFTER_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ConnectionLostError, match="Nobody") as caught:
+        open_client(f"http://127.0.0.1:{server.getsockname()[1]}")
     assert caught.value.exit_code == 75
 
 

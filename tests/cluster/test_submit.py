@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+import ray
 
 from cluster import submit as module
 from cluster.errors import ClusterError
@@ -106,6 +110,46 @@ def test_wrong_and_missing_token_are_refused(
     assert caught.value.exit_code == 2
     assert "RAY_AUTH_TOKEN" in str(caught.value)
     assert head.token not in str(caught.value)
+
+
+class TokenlessDashboard(BaseHTTPRequestHandler):
+    """Answers whoever asks, as that of a plain `ray start --head` does."""
+
+    num_posted = 0
+
+    def do_GET(self) -> None:
+        answer = {"ray_version": ray.__version__} if self.path == "/api/version" else []
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def do_POST(self) -> None:
+        type(self).num_posted += 1
+        self.send_response(500)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("value", ["0" * 64, None])
+def test_a_cluster_that_asks_for_no_token_is_refused_through_a_tunnel_too(
+    token: pytest.MonkeyPatch, tmp_path: Path, value: str | None
+) -> None:
+    """On 127.0.0.1 stands the near end of whatever `ssh -L` leads to."""
+    if value is not None:
+        token.setenv("RAY_AUTH_TOKEN", value)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), TokenlessDashboard)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(ClusterError, match="asks for no token") as caught:
+            submit(address=address, folder=tmp_path, entrypoint=["true"], on_line=lambda line: None)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert TokenlessDashboard.num_posted == 0
+    assert "RAY_AUTH_MODE=token" in str(caught.value)
 
 
 @pytest.mark.ray

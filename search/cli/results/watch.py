@@ -14,7 +14,7 @@ from rich.text import Text
 
 from search.cli.console import out
 from search.evidence.timeline import compute_slot_use
-from search.ledger.records import Kind, Record, of_kind, trials_of
+from search.ledger.records import Kind, Record, of_kind, trials_of, tries_of
 from search.phases.budget import SECONDS_AN_HOUR, trial_seconds, wall_seconds
 from search.results.study_end import has_ended, missing_end, parts_of
 from search.study.objective import objective_names, objective_values, scores_of
@@ -70,7 +70,7 @@ def screen(spec: StudySpec, records: Sequence[Record], now: datetime) -> Group:
     """
     trials = trials_of(records)
     parts: list[Text | Table] = [Text(line) for line in progress_lines(spec, records, now)]
-    parts += [_targets(spec, trials), _slots(trials)]
+    parts += [_targets(spec, trials), _slots(tries_of(records))]
     return Group(*parts)
 
 
@@ -98,7 +98,7 @@ def progress_lines(spec: StudySpec, records: Sequence[Record], now: datetime) ->
 
 def _budget_lines(spec: StudySpec, records: Sequence[Record], now: datetime) -> list[str]:
     gpus = spec.execution.gpus_per_worker * max(1, spec.execution.num_workers)
-    held = sum(map(trial_seconds, trials_of(records)))
+    held = sum(map(trial_seconds, tries_of(records)))
     used: list[tuple[str, float | None, float]] = [("slot hours", None, held)]
     if spec.budget_gpu_hours is not None:
         used.append(("GPU hours", spec.budget_gpu_hours, gpus * held))

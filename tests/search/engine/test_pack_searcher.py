@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ray import cloudpickle
 from ray.tune.search import Searcher
 
+from datasets_spec.errors import UserError
 from search.engine.pack_searcher import MAX_LOST, PackSearcher
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial
@@ -135,6 +137,30 @@ def test_a_study_that_stops_hands_out_nothing_more(desk: Desk) -> None:
     with pytest.raises(KeyboardInterrupt):
         desk.searcher.serve(ListSource(desk.planned), pack_size=1, is_alive=stop)
     assert desk.ask()[1] is None
+
+
+def test_who_listens_can_stop_the_study(desk: Desk) -> None:
+    """As on an outage: no trial, and no proposal, is spent after it."""
+    raised = UserError("an outage")
+    listener = Mock(side_effect=raised)
+    searcher = PackSearcher(Recorder(RunDir(desk.run_dir), desk.ledger, listener), on_running=lambda number: None)
+    desk.searcher = searcher
+    caught: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            searcher.serve(ListSource(desk.planned), pack_size=1, is_alive=lambda: None)
+        except UserError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    name, _ = desk.ask_until_there_is_one()
+    searcher.on_trial_complete(name, told(desk.planned[0], "failed"))
+    assert desk.ask()[1] is None
+    thread.join(timeout=30)
+    assert caught == [raised]
+    assert len(desk.records()) == 1
 
 
 def test_tune_can_write_it_down_whatever_listens_to_the_study() -> None:

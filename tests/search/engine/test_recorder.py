@@ -13,6 +13,7 @@ import pytest
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial, TrialFactory
 from search.ledger.ledger import DuplicateTrialError, Ledger
+from search.ledger.records import trials_of, tries_of
 from search.study.run_dir import RunDir
 from search.vocabulary import Stage
 from tests.makers.study_fixture import finish_trial, make_factory, plan_trial, trial_result
@@ -28,6 +29,11 @@ class Desk:
         self.factory: TrialFactory = make_factory(root)
         self.ledger = Ledger.open(self.run_dir / "ledger", writer=True)
         self.heard: list[Any] = []
+        self.recorder = Recorder(RunDir(self.run_dir), self.ledger, self.heard.append)
+
+    def start_again(self) -> None:
+        self.ledger.close()
+        self.ledger = Ledger.open(self.run_dir / "ledger", writer=True)
         self.recorder = Recorder(RunDir(self.run_dir), self.ledger, self.heard.append)
 
     @property
@@ -92,10 +98,61 @@ def test_a_finished_trial_that_nobody_recorded_is_adopted(desk: Desk) -> None:
 
 @pytest.mark.parametrize("status", ["finished", "failed", "oom", "timeout", "diverged"])
 def test_a_recorded_trial_is_never_run_again(desk: Desk, status: Any) -> None:
+    """Nor when the study is started again: it was trained, and learned nothing, or did not fit."""
     planned = desk.plan()
     desk.recorder.record(planned, trial_result(planned, status=status))
     assert desk.recorder.is_done(planned)
+    desk.start_again()
+    assert desk.recorder.is_done(planned)
     assert len(desk.trials) == 1
+
+
+BASELINE = {"stage": Stage.baseline, "arm": "baseline", "proposal_index": None}
+FINALIST = {"stage": Stage.confirm, "arm": "finalist-1", "proposal_index": None}
+
+
+@pytest.mark.parametrize("place", [BASELINE, FINALIST])
+@pytest.mark.parametrize("status", ["failed", "oom", "timeout"])
+def test_what_a_study_rests_on_is_tried_again_once_a_start(desk: Desk, place: Any, status: Any) -> None:
+    """Another's process filled the card: the study could never go on, whatever its user mended."""
+    planned = desk.plan(**place)
+    for num_tries in (1, 2):
+        assert not desk.recorder.is_done(planned)
+        desk.recorder.record(planned, trial_result(planned, status=status))
+        assert desk.recorder.is_done(planned), "again in the same start"
+        assert desk.trials[-1]["tries"] == num_tries
+        desk.start_again()
+    assert not desk.recorder.is_done(planned)
+    desk.recorder.record(planned, trial_result(planned))
+    desk.start_again()
+    assert desk.recorder.is_done(planned)
+    assert [record["status"] for record in trials_of(desk.ledger.records())] == ["finished"]
+    assert len(tries_of(desk.ledger.records())) == 3
+
+
+def test_a_diverged_finalist_is_not_tried_again(desk: Desk) -> None:
+    planned = desk.plan(**FINALIST)
+    desk.recorder.record(planned, trial_result(planned, status="diverged"))
+    desk.start_again()
+    assert desk.recorder.is_done(planned)
+
+
+def test_a_proposal_that_made_no_step_is_tried_again_until_the_best_are_confirmed(desk: Desk) -> None:
+    planned = desk.plan()
+    desk.recorder.record_death(planned, "its rows could not be read")
+    desk.start_again()
+    assert not desk.recorder.is_done(planned)
+    desk.ledger.append({"kind": "confirm_started", "num_trials": 1})
+    desk.start_again()
+    assert desk.recorder.is_done(planned)
+
+
+def test_a_study_that_has_ended_tries_nothing_again(desk: Desk) -> None:
+    planned = desk.plan(**FINALIST)
+    desk.recorder.record(planned, trial_result(planned, status="oom"))
+    desk.ledger.append({"kind": "ended"})
+    desk.start_again()
+    assert desk.recorder.is_done(planned)
 
 
 def test_a_second_arm_of_the_same_training_is_recorded_without_a_run(desk: Desk) -> None:

@@ -49,7 +49,7 @@ def build(candidate: Candidate, index: int, reason: str, seed: int = 0) -> Plann
     return PlannedTrial(spec=spec, stage=Stage.search, arm=f"proposal-{index}", proposal_index=index, reason=reason)
 
 
-def end(ledger: Ledger, planned: PlannedTrial) -> None:
+def end(ledger: Ledger, planned: PlannedTrial, **other: Any) -> None:
     """Record what an engine would: an accuracy that depends on the composition only, or a failure."""
     failed = planned.proposal_index is not None and planned.proposal_index % FAILING == FAILING - 1
     ledger.append(
@@ -63,6 +63,7 @@ def end(ledger: Ledger, planned: PlannedTrial) -> None:
             "status": "diverged" if failed else "finished",
             "accuracy": None if failed else 0.4 + planned.spec.composition.get("a", 0) / 50 + planned.spec.seed / 10,
         }
+        | other
     )
 
 
@@ -104,6 +105,27 @@ def test_a_strategy_is_not_shown_what_its_space_no_longer_holds(tmp_path: Path) 
         source._strategy = Watching()
         assert source.next_trial() is None
     assert shown == [[inside]]
+
+
+def test_a_proposal_that_an_outage_failed_comes_first_in_the_next_start(tmp_path: Path) -> None:
+    def hand_out(source: Any, number: int) -> list[PlannedTrial]:
+        return [source.next_trial() for _ in range(number)]
+
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        source = open_source(ledger)
+        first, second, third = hand_out(source, 3)
+        end(ledger, first)
+        for each in (second, third):
+            end(ledger, each, num_steps=0, status="failed", accuracy=None)
+        assert sorted(source.observations()) == [0, 1, 2]
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        source = open_source(ledger)
+        assert sorted(source.observations()) == [0]
+        assert [planned.proposal_index for planned in hand_out(source, 3)] == [1, 2, 3]
+        end(ledger, second)
+        end(ledger, third, num_steps=0, status="failed", accuracy=None)
+        seen = source.observations()
+    assert [seen[index].status for index in (0, 1, 2)] == [Status.finished, Status.finished, Status.failed]
 
 
 def run_study(

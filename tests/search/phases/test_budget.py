@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from datasets_spec.errors import UserError
+from search.ledger.records import trials_of
 from search.phases.budget import num_confirm_trials, spent_budget, wall_seconds
 from tests.makers.study_fixture import open_study
 
@@ -62,6 +63,15 @@ def test_the_search_ends_while_the_confirmation_fits(tmp_path: Path) -> None:
     assert HOURS_OF_A_TRIAL * last + needed_h == pytest.approx(10.0)
     assert ends[last + 1] == "budget_wall_h 10 leaves no time for another trial and the confirmation"
     assert spent_budget(open_study(tmp_path / "none").spec, list, lambda: START) is None
+
+
+def test_a_try_that_failed_was_paid_for_too(tmp_path: Path) -> None:
+    changes = {"execution": {"gpus_per_worker": 2}, "confirm.enabled": False, "budget_gpu_hours": 5.0}
+    spec = open_study(tmp_path, changes).spec
+    four = [writer(0), trial(0) | {"status": "timeout"}, *(trial(k) for k in range(1, 4))]
+    assert len(trials_of(four)) == 3
+    assert spent_budget(spec, lambda: four[:-1], lambda: START) is None
+    assert spent_budget(spec, lambda: four, lambda: START) is not None
 
 
 def test_gpu_hours_are_those_of_all_gpus_of_trials_that_were_run(tmp_path: Path) -> None:

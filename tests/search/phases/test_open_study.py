@@ -8,11 +8,13 @@ import pytest
 
 from datasets_spec.errors import UserError
 from datasets_spec.prepare import prepare_store
+from search.engine.study_run import StudyRun
+from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import RECORDS_FILE, LedgerError
 from search.phases import open_study as opening
 from search.phases.open_study import open_run
 from search.study.run_dir import RunDir
-from tests.makers.study_fixture import open_study, write_store
+from tests.makers.study_fixture import open_study, plan_trial, write_store
 
 
 def test_a_damaged_ledger_is_gone_on_with_where_the_loss_is_accepted(
@@ -44,6 +46,30 @@ def test_a_damaged_ledger_is_gone_on_with_where_the_loss_is_accepted(
         texts(accept_loss=False)
     again = texts(accept_loss=True)
     assert again == [*kept[1:], "loss_accepted", "writer", "another"]
+
+
+def test_an_outage_stops_a_study_before_more_is_spent_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search of days was spent within minutes; the next start tries again what failed."""
+    study = open_study(tmp_path, {"execution": {"max_concurrent": 2}})
+    prepared = SimpleNamespace(was_current=True, manifest=write_store(study).manifest)
+    monkeypatch.setattr(prepare_store, "prepare_store", Mock(return_value=prepared))
+    monkeypatch.setattr(opening, "build_engine", Mock())
+    given = {"say": Mock(), "on_record": Mock(), "on_running": Mock()}
+
+    def planned(run: StudyRun, index: int) -> PlannedTrial:
+        return plan_trial(run.factory, {"ct-lung": 4}, seed=index, arm=f"proposal-{index}", proposal_index=index)
+
+    with open_run(study, RunDir(tmp_path / "run"), **given, accept_loss=False) as run:
+        for index in range(3):
+            run.recorder.record_death(planned(run, index), f"no rows for trial {index}")
+        with pytest.raises(UserError, match="4 trials in a row failed before their first step") as caught:
+            run.recorder.record_death(planned(run, 3), "no rows for trial 3")
+    assert "no rows for trial 3" in str(caught.value)
+    assert "`recombine doctor`" in str(caught.value)
+    assert given["on_record"].call_count == 4
+    with open_run(study, RunDir(tmp_path / "run"), **given, accept_loss=False) as run:
+        assert [run.recorder.is_done(planned(run, index)) for index in range(4)] == [False] * 4
+    given["say"].assert_any_call("4 trials failed in an earlier run, and are tried again where they are still wanted")
 
 
 def test_a_study_stands_on_the_trainer_only_where_that_has_changed(tmp_path: Path) -> None:
