@@ -46,8 +46,8 @@ class SelectionRules:
         eval_sets: all sets of which something is asked; `targets` where none are given.
         cheaper_within: points by which a finalist that is cheaper to train may be below the best on `confirm`.
         front: trials that are the best for their cost, to be told.
-        no_image: what is reached on an evaluation set without its images, as a share; sets may be missing.
-        no_image_sealed: the same on the questions of `sealed`, where floors are judged on these.
+        no_image: by split, what is reached on its questions of an evaluation set without their images, as a share;
+            splits and sets may be missing.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
     """
@@ -61,8 +61,7 @@ class SelectionRules:
     eval_sets: Sequence[str] = ()
     cheaper_within: float | None = None
     front: Sequence[Mapping[str, Any]] | None = None
-    no_image: Mapping[str, float] = field(default_factory=dict)
-    no_image_sealed: Mapping[str, float] = field(default_factory=dict)
+    no_image: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seed: int = 0
     alpha: float = ALPHA
 
@@ -152,7 +151,7 @@ def _asked(
                 seed=rules.seed,
                 alpha=rules.alpha,
             ),
-            no_image={"confirm": rules.no_image, "sealed": rules.no_image_sealed},
+            no_image=rules.no_image,
             num_choices=content["num_finalists"],
             alpha=rules.alpha,
         )

@@ -55,8 +55,10 @@ def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
             eval_sets=spec.eval_sets,
             cheaper_within=spec.confirm.cheaper_within,
             front=None if spec.confirm.cheaper_within is None else cost_front(spec, trials),
-            no_image=no_image_shares(study.facts.blind),
-            no_image_sealed=no_image_shares(study.facts.blind_sealed),
+            no_image={
+                "confirm": no_image_shares(study.facts.blind),
+                "sealed": no_image_shares(study.facts.blind_sealed),
+            },
             seed=spec.seed,
         )
         selection = build_selection(trials, outcomes, rules)

@@ -108,12 +108,13 @@ class FindingFacts:
         return max((float(value) for value in known if value is not None), default=1.0)
 
 
-def facts_of(selection: Mapping[str, Any], no_image: Mapping[str, float]) -> FindingFacts:
+def facts_of(selection: Mapping[str, Any], no_image: Mapping[str, Mapping[str, float]]) -> FindingFacts:
     """The facts, from the content of a selection.json of any version.
 
     Args:
         selection: its content.
-        no_image: what is reached on an evaluation set without its images, as a share; sets may be missing.
+        no_image: by split, what is reached on its questions of an evaluation set without their images, as a share; sets
+            may be missing. Studies of before know `confirm` only, which then stands for `sealed`.
     """
     entries = selection.get("comparisons") or ()
     estimates = selection.get("estimates") or {}
@@ -124,10 +125,11 @@ def facts_of(selection: Mapping[str, Any], no_image: Mapping[str, float]) -> Fin
     means.sort(key=lambda entry: place.get(entry["comparator"], len(place)))
     scored = {entry["eval_set"]: entry for entry in estimates.get(split) or ()}
     targets = [name for name in scored if name != MEAN]
-    beside = {t: _beside(scored[t], no_image[t]) for t in targets if t in no_image}
+    reached = no_image.get(split) or no_image.get("confirm") or {}
+    beside = {t: _beside(scored[t], reached[t]) for t in targets if t in reached}
     mean = None
     if MEAN in scored and targets and len(beside) == len(targets):
-        mean = _beside(scored[MEAN], sum(no_image[t] for t in targets) / len(targets))
+        mean = _beside(scored[MEAN], sum(reached[t] for t in targets) / len(targets))
     return FindingFacts(
         composition=selection.get("composition") or {},
         split=split,

@@ -48,13 +48,13 @@ class Finding:
 
 
 def finding_of(
-    selection: Mapping[str, Any], *, no_image: Mapping[str, float], prospects: Prospects | None = None
+    selection: Mapping[str, Any], *, no_image: Mapping[str, Mapping[str, float]], prospects: Prospects | None = None
 ) -> Finding:
     """Say what a study found; a pure function of its evidence.
 
     Args:
         selection: the content of selection.json, of any version.
-        no_image: what is reached on each evaluation set without its images, as a share; sets may be missing.
+        no_image: by split, what is reached on each evaluation set without its images, as a share; sets may be missing.
         prospects: what more of anything would show; None leaves the numbers out and says where to get them.
     """
     facts = facts_of(selection, no_image)
@@ -71,7 +71,7 @@ def finding_of(
     )
 
 
-def read_finding(selection: Mapping[str, Any], no_image: Mapping[str, float]) -> Finding:
+def read_finding(selection: Mapping[str, Any], no_image: Mapping[str, Mapping[str, float]]) -> Finding:
     """The finding that a selection.json states, or that of one that an older version wrote, without numbers.
 
     Args:

@@ -116,7 +116,7 @@ def compute_answer(records: RunRecords) -> Answer:
     lines = tuple(_estimate(entry, state, keys) for entry in _mean_first(estimates.get(state) or ()))
     verdicts = tuple(_verdict(entry) for entry in selection.get("comparisons") or ())
     composition = as_mapping(selection.get("composition"))
-    finding = read_finding(selection, no_image_shares(records.run.get("blind") or {}))
+    finding = read_finding(selection, {"confirm": no_image_shares(records.run.get("blind") or {})})
     return Answer(
         question=_question(records),
         headline=finding.headline,

@@ -237,12 +237,23 @@ def test_the_selection_states_what_was_found_and_what_to_do_next() -> None:
     assert (finding["case"], finding["recommends"]) == ("better_than_some", True)
     assert finding["headline"].startswith("Train on 59 samples of ct-brain-bleed and 41 samples of mr-brain-tumor: ")
     assert "(now 3 and 250)" in finding["next_step"]
-    shortcut = select(made, no_image={"ct-lung-nodule": 0.79, "us-breast-mass": 0.9})["finding"]
+    shortcut = select(made, no_image={"sealed": {"ct-lung-nodule": 0.79, "us-breast-mass": 0.9}})["finding"]
     assert shortcut["case"] == "not_above_no_image"
     assert not shortcut["recommends"]
-    behind = select(made, no_image={"ct-lung-nodule": 0.5, "us-breast-mass": 0.81})["finding"]
+    behind = select(made, no_image={"sealed": {"ct-lung-nodule": 0.5, "us-breast-mass": 0.81}})["finding"]
     assert behind["case"] == "target_left_behind"
     assert "us-breast-mass" in behind["headline"]
+
+
+def test_accuracy_stands_beside_what_is_reached_without_images_on_the_same_questions() -> None:
+    made = study({"finalist-1": 0.85}, {"baseline": 0.5, "control": 0.5, "all-data": 0.6})
+    for confirm, sealed, case in ((0.5, 0.92, "not_above_no_image"), (0.92, 0.5, "better_than_all")):
+        known = {"confirm": dict.fromkeys(TARGETS, confirm), "sealed": dict.fromkeys(TARGETS, sealed)}
+        assert select(made, no_image=known)["finding"]["case"] == case
+    unopened = study({"finalist-1": 0.85}, {"baseline": 0.5, "control": 0.5}, splits=("confirm",))
+    assert select(unopened, no_image=known)["finding"]["case"] == "not_above_no_image"
+    before = select(made, no_image={"confirm": dict.fromkeys(TARGETS, 0.92), "sealed": {}})  # a study of before
+    assert before["finding"]["case"] == "not_above_no_image"
 
 
 def test_what_is_worse_than_the_untrained_backbone_is_not_recommended() -> None:

@@ -50,5 +50,5 @@ def test_abilities_are_kept_by_constraints_only_and_floors_of_sealed_are_its_own
     (rules,) = asked
     assert rules.retained == ("us-heart",)
     assert rules.kept_sets == ("mr-brain-time", "us-heart")
-    assert rules.no_image_sealed == no_image_shares(recorded.facts.blind_sealed)
-    assert set(rules.no_image_sealed) == {"mr-lung", "mr-brain-time"}
+    assert rules.no_image["sealed"] == no_image_shares(recorded.facts.blind_sealed)
+    assert set(rules.no_image["sealed"]) == {"mr-lung", "mr-brain-time"}
