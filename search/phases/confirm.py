@@ -10,7 +10,7 @@ from search.engine.trial_factory import PlannedTrial
 from search.evidence.confirmation.comparisons import SplitEvidence
 from search.evidence.confirmation.racing import FIRST_LOOK, best_finalist, finalists_left
 from search.evidence.outcomes import outcomes_of
-from search.ledger.records import Record, finalist_arm, finalist_rank
+from search.ledger.records import Record, finalist_arm, finalist_rank, trials_of
 from search.phases import comparators
 from search.phases.transfer import plan_controls
 from search.space.candidate import Candidate
@@ -132,25 +132,34 @@ def _comparator_arms(run: StudyRun, selected: Composition, recipe: Recipe) -> di
         records=run.records(),
     )
     for name in spec.confirm.comparators:
-        if name != "control":
-            arms |= _comparator_arm(run, name, evidence, recipe)
+        if name != "control" and (composition := comparator_of(run, name, evidence)) is not None:
+            arms[name] = _confirm_arm(run, name, composition, recipe, spec.confirm.seeds)
     return arms
 
 
-def _comparator_arm(
-    run: StudyRun, name: str, evidence: comparators.ComparatorEvidence, recipe: Recipe
-) -> dict[str, list[PlannedTrial]]:
-    """The trials of one comparator, or the reason why there are none."""
+def comparator_of(run: StudyRun, name: str, evidence: comparators.ComparatorEvidence) -> Composition | None:
+    """What a comparator trains on; None where there is none to compare with, which is told.
+
+    One whose confirmation has begun stays what it is: repeats of the matrix may since have found another source best.
+    """
     composition, selected = comparators.MAKERS[name](evidence), evidence.selected
+    for record in trials_of(evidence.records, Stage.confirm):
+        if record["arm"] == name:
+            begun = Composition(record["composition"])
+            if composition != begun:
+                run.decide(
+                    f"comparator {name}: it stays {begun}, as its confirmation began; now it would be {composition}"
+                )
+            return begun
     if composition is None:
         run.decide(f"comparator {name}: there is none in this study")
-        return {}
+        return None
     if composition == selected:
         run.decide(f"comparator {name}: it is the selection itself")
-        return {}
-    if leaked := comparators.leaks(run.study, name, composition):
+        return None
+    if leaked := comparators.leaks(evidence.study, name, composition):
         run.decide(f"comparator {name}: refused, it trains on the own key of {', '.join(leaked)}, which is held out")
-        return {}
+        return None
     if composition.total != selected.total:
         run.decide(f"comparator {name}: {composition.total} samples against {selected.total}, not matched")
-    return {name: _confirm_arm(run, name, composition, recipe, run.spec.confirm.seeds)}
+    return composition

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from search.ledger.records import Record, finalist_arm
-from search.phases.confirm import run_finalists, with_begun
+from search.phases.confirm import comparator_of, run_finalists, with_begun
 from search.space.candidate import Candidate
 from search.space.composition import Composition
 from tests.makers.study_fixture import open_study
+from tests.search.phases.test_comparators import evidence, scored
 
 
 def candidate(num_samples: int) -> Candidate:
@@ -34,6 +35,22 @@ def test_finalists_that_have_begun_keep_their_ranks(tmp_path: Path) -> None:
     assert with_begun(best, [begun(1, 3)], spec) == [candidate(n) for n in (3, 1, 2, 4)]
     assert with_begun(best, [begun(2, 9), begun(2, 9)], spec) == [candidate(n) for n in (1, 9, 2, 3, 4)]
     assert with_begun(best, [{"arm": "best-single"}], spec) == best
+
+
+def test_a_comparator_stays_what_its_confirmation_began_with_when_repeats_find_another_source_best(
+    tmp_path: Path,
+) -> None:
+    run: Any = Rounds(tmp_path, racing=False)
+    selected, singles = {"ct-brain": 4, "mr-brain": 4}, [scored({"ct-lung": 8}, 0.72), scored({"ct-brain": 8}, 0.70)]
+    first = comparator_of(run, "best-single", evidence(tmp_path, selected, singles))
+    assert (first, run.decisions) == (Composition({"ct-lung": 8}), [])
+    singles += [scored({"ct-lung": 8}, 0.6), scored({"ct-lung": 8}, 0.61)]  # transfer.repeats: 2
+    confirmed = {"kind": "trial", "stage": "confirm", "arm": "best-single", "composition": {"ct-lung": 8}}
+    assert comparator_of(run, "best-single", evidence(tmp_path, selected, singles)) == Composition({"ct-brain": 8})
+    assert comparator_of(run, "best-single", evidence(tmp_path, selected, [*singles, confirmed])) == first
+    assert run.decisions == [
+        "comparator best-single: it stays ct-lung:8, as its confirmation began; now it would be ct-brain:8"
+    ]
 
 
 class Rounds:
