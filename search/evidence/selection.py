@@ -84,7 +84,7 @@ def build_selection(records: Iterable[Record], outcomes: Outcomes, rules: Select
     trials, targets, seed, alpha = trials_of(records), rules.targets, rules.seed, rules.alpha
     confirm = SplitEvidence(trials, outcomes, targets, "confirm", seed=seed)
     sealed = SplitEvidence(trials, outcomes, targets, "sealed", seed=seed)
-    scored = _scored_finalists(confirm, _finalists(trials), rules.chosen)
+    scored = _scored_finalists(confirm, finalists_of(trials), rules.chosen)
     best = rules.chosen or best_finalist(confirm, list(scored), within=rules.cheaper_within)
     chosen = best or next(iter(scored))
     confirmed = confirm.comparisons(chosen, num_choices=len(scored), alpha=alpha)
@@ -164,7 +164,7 @@ def _scored_finalists(confirm: SplitEvidence, finalists: Sequence[str], chosen: 
     if not scored or (chosen is not None and chosen not in scored):
         raise UserError(
             f"{chosen or 'no finalist'} was {'not ' if chosen else ''}scored on confirm for every target",
-            hint="`recombine run STUDY` resumes the study, so that its confirmation is finished",
+            hint="`recombine status RUN` lists the failures",
         )
     return scored
 
@@ -270,7 +270,7 @@ def _choice_optimism(confirm: SplitEvidence, finalists: Sequence[str], observed:
     }
 
 
-def _finalists(trials: Iterable[Record]) -> list[str]:
+def finalists_of(trials: Iterable[Record]) -> list[str]:
     """The arms of finalists, by their rank in the search."""
     ranks = {arm: rank for record in trials if (rank := finalist_rank(arm := str(record.get("arm")))) is not None}
     return sorted(ranks, key=lambda arm: ranks[arm])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from datasets_spec.errors import UserError
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.evidence.confirmation.comparisons import SplitEvidence
@@ -19,15 +18,17 @@ from search.study.spec import StudySpec
 from search.vocabulary import Stage
 from trainers.recipe import Recipe
 
+NOTHING_SCORED = (
+    "WARNING: no finalist was scored on confirm, so that nothing is selected. Failures are not tried again (`recombine "
+    "status RUN` lists them); in another --run-dir, `reuse` takes over what this search has trained"
+)
+
 
 def run_confirm(run: StudyRun, best: Sequence[Candidate]) -> dict[str, list[PlannedTrial]]:
     """Repeat the best few with fresh seeds on `confirm`, choose one, and run what it is compared with.
 
     Returns:
-        The trials of the chosen finalist and of its comparators, by arm.
-
-    Raises:
-        UserError: no finalist finished.
+        The trials of the chosen finalist and of its comparators, by arm; none where no finalist was scored.
     """
     spec = run.spec
     finalists = with_begun(best, run.records(Stage.confirm), spec)[: spec.confirm.num_finalists]
@@ -39,7 +40,10 @@ def run_confirm(run: StudyRun, best: Sequence[Candidate]) -> dict[str, list[Plan
         )
     names = list(arms)
     run_finalists(run, arms, lambda seen: finalists_left(_evidence(run, seen), names, len(spec.confirm.seeds)))
-    chosen = _chosen(run, names)
+    chosen = best_finalist(_evidence(run, run.records()), names, within=spec.confirm.cheaper_within)
+    if chosen is None:
+        run.decide(NOTHING_SCORED)
+        return {}
     selected = finalists[names.index(chosen)]
     recipe = spec.recipe_of(dict(selected.recipe))
     arms[chosen] += _confirm_arm(run, chosen, selected.composition, recipe, spec.confirm.further_seeds)
@@ -103,13 +107,6 @@ def run_finalists(
         if given_up := [arm for arm in left if arm not in still]:
             run.decide(f"race: {', '.join(given_up)} given up after {number} of {len(seeds)} seeds")
         left = [arm for arm in left if arm in still]
-
-
-def _chosen(run: StudyRun, arms: Sequence[str]) -> str:
-    chosen = best_finalist(_evidence(run, run.records()), arms, within=run.spec.confirm.cheaper_within)
-    if chosen is None:
-        raise UserError("no finalist finished on confirm", hint="`recombine status RUN` lists the failures")
-    return chosen
 
 
 def _evidence(run: StudyRun, records: Sequence[Record]) -> SplitEvidence:

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from search.ledger.records import Record, finalist_arm
-from search.phases.confirm import comparator_of, run_finalists, with_begun
+from search.phases.confirm import NOTHING_SCORED, comparator_of, run_confirm, run_finalists, with_begun
 from search.space.candidate import Candidate
 from search.space.composition import Composition
-from tests.makers.study_fixture import open_study
+from search.study.run_dir import RunDir
+from tests.makers.study_fixture import make_factory, open_study
 from tests.search.phases.test_comparators import evidence, scored
 
 
@@ -72,6 +73,21 @@ class Rounds:
 
     def decide(self, text: str) -> None:
         self.decisions.append(text)
+
+
+def test_finalists_that_all_fail_end_the_confirmation_without_comparators(tmp_path: Path) -> None:
+    run: Any = Rounds(tmp_path, racing=False)
+    run.factory, run.run_dir = make_factory(tmp_path), RunDir(tmp_path)
+    failed: list[dict[str, Any]] = []
+
+    def fail(planned: Sequence[Any]) -> None:
+        role = {"kind": "trial", "stage": "confirm", "status": "oom", "evaluations": []}
+        failed.extend(role | {"arm": p.arm, "seed": p.spec.seed, "train_id": p.spec.train_id} for p in planned)
+
+    run.run_list, run.records = fail, lambda *stages: list(failed)
+    assert run_confirm(run, [candidate(4), candidate(8)]) == {}
+    assert run.decisions == [NOTHING_SCORED]
+    assert {record["arm"] for record in failed} == {"finalist-1"}
 
 
 def planned(*arms: str) -> dict[str, Any]:

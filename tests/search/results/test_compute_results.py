@@ -44,6 +44,7 @@ def test_abilities_are_kept_by_constraints_only_and_floors_of_sealed_are_its_own
         raise AskedError
 
     monkeypatch.setattr(compute_results, "build_selection", build_selection)
+    monkeypatch.setattr(compute_results, "best_finalist", lambda evidence, arms: "finalist-1")  # of another objective
     recorded = read_recorded(run_dir)
     with pytest.raises(AskedError):
         compute_results.compute_results(recorded, run_dir)

@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 
 from datasets_spec.store.manifest import read_manifest, write_manifest
 from search.cli.verbs import app
+from search.ledger.ledger import Ledger
 from search.study.run_dir import RunDir, RunFile
 from search.study.study import Study
+from tests.makers import finished_run
 from tests.makers.finished_run import finished_study
 
 
@@ -57,3 +59,18 @@ def test_a_store_that_was_moved_and_new_strata_are_no_other_study(own: tuple[Stu
     (tmp_path / "sites.csv").write_text("sample_id,site\nmr-lung/confirm#0,a\n")
     code, said = call("report", study.path, f"store={moved}", "strata=sites.csv")
     assert code == 0, said
+
+
+def test_a_study_whose_finalists_have_all_failed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = [trial for trial in finished_run.TRIALS if trial[0] not in ("confirm", "sealed")]
+    monkeypatch.setattr(finished_run, "TRIALS", searched)
+    study, run_dir = finished_study(tmp_path)
+    failed = {"stage": "confirm", "arm": "finalist-1", "status": "oom", "evaluations": [], "train_id": "f"}
+    with Ledger.open(run_dir / RunFile.ledger, writer=True) as ledger:
+        ledger.append({**run_dir.read_trials()[-1], **failed, "seed": 101})
+    code, said = call("report", study.path)
+    assert code == 0, said
+    assert not (run_dir / RunFile.selection).exists()
+    page = (run_dir / RunFile.page).read_text()
+    assert "No selection yet." in page
+    assert "No finalist has been scored on confirm: 1 trial of the confirmation failed." in page
