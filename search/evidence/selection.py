@@ -13,8 +13,9 @@ import numpy as np
 from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
 from datasets_spec.errors import UserError
-from search.evidence.confirmation.comparisons import SplitEvidence
+from search.evidence.confirmation.comparisons import MEAN, SplitEvidence
 from search.evidence.confirmation.constraints import compute_constraints, constraints_sentence
+from search.evidence.confirmation.missing_comparators import missing_comparators
 from search.evidence.confirmation.racing import best_finalist
 from search.evidence.confirmation.training_cost import front_sentence
 from search.evidence.finding.finding import Finding, finding_of
@@ -48,6 +49,7 @@ class SelectionRules:
         front: trials that are the best for their cost, to be told.
         no_image: by split, what is reached on its questions of an evaluation set without their images, as a share;
             splits and sets may be missing.
+        comparators: what is asked to be compared with.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
     """
@@ -62,11 +64,12 @@ class SelectionRules:
     cheaper_within: float | None = None
     front: Sequence[Mapping[str, Any]] | None = None
     no_image: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    comparators: Sequence[str] = ()
     seed: int = 0
     alpha: float = ALPHA
 
 
-def build_selection(records: Iterable[Record], outcomes: Outcomes, rules: SelectionRules) -> dict[str, Any]:
+def build_selection(records: Sequence[Record], outcomes: Outcomes, rules: SelectionRules) -> dict[str, Any]:
     """The content of selection.json.
 
     One finalist is recommended: `rules.chosen`, or that with the best mean accuracy on `confirm`. It is compared with
@@ -102,6 +105,12 @@ def build_selection(records: Iterable[Record], outcomes: Outcomes, rules: Select
             "confirm": _choice_optimism(confirm, list(scored), scored[chosen]),
         },
         "comparisons": [comparison.as_dict() for comparison in (*confirmed, *opened)],
+        "not_compared": missing_comparators(
+            rules.comparators,
+            {entry.comparator for entry in opened or confirmed if entry.eval_set == MEAN},
+            records,
+            chosen,
+        ),
         "retained": compute_retained(trials, outcomes, chosen, rules.retained, seed=seed, alpha=alpha),
         "num_compared": count_compared(trials),
         "num_finalists": len(scored),

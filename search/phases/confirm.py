@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.evidence.confirmation.comparisons import SplitEvidence
+from search.evidence.confirmation.missing_comparators import IS_SELECTION, comparator_decision
 from search.evidence.confirmation.racing import FIRST_LOOK, best_finalist, finalists_left
 from search.evidence.outcomes import outcomes_of
 from search.ledger.records import Record, finalist_arm, finalist_rank, trials_of
@@ -139,24 +140,26 @@ def comparator_of(run: StudyRun, name: str, evidence: comparators.ComparatorEvid
 
     One whose confirmation has begun stays what it is: repeats of the matrix may since have found another source best.
     """
+
+    def decide(what: str) -> None:
+        run.decide(comparator_decision(name, what))
+
     composition, selected = comparators.MAKERS[name](evidence), evidence.selected
     for record in trials_of(evidence.records, Stage.confirm):
         if record["arm"] == name:
             begun = Composition(record["composition"])
             if composition != begun:
-                run.decide(
-                    f"comparator {name}: it stays {begun}, as its confirmation began; now it would be {composition}"
-                )
+                decide(f"it stays {begun}, as its confirmation began; now it would be {composition}")
             return begun
     if composition is None:
-        run.decide(f"comparator {name}: there is none in this study")
+        decide("there is none in this study")
         return None
     if composition == selected:
-        run.decide(f"comparator {name}: it is the selection itself")
+        decide(IS_SELECTION)
         return None
     if leaked := comparators.leaks(evidence.study, name, composition):
-        run.decide(f"comparator {name}: refused, it trains on the own key of {', '.join(leaked)}, which is held out")
+        decide(f"refused, it trains on the own key of {', '.join(leaked)}, which is held out")
         return None
     if composition.total != selected.total:
-        run.decide(f"comparator {name}: {composition.total} samples against {selected.total}, not matched")
+        decide(f"{composition.total} samples against {selected.total}, not matched")
     return composition

@@ -23,7 +23,7 @@ from search.evidence.selection import SelectionRules, build_selection, finalists
 from search.evidence.timeline import compute_trace, read_trial_results
 from search.evidence.trials_table import trials_frame, write_trials_parquet
 from search.ledger.ledger import Ledger
-from search.ledger.records import trials_of
+from search.ledger.records import BASELINE_ARM, trials_of
 from search.study.run_dir import RunDir, RunFile
 
 
@@ -61,9 +61,10 @@ def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
                 "confirm": no_image_shares(study.facts.blind),
                 "sealed": no_image_shares(study.facts.blind_sealed),
             },
+            comparators=(BASELINE_ARM, *spec.confirm.comparators),
             seed=spec.seed,
         )
-        selection = build_selection(trials, outcomes, rules)
+        selection = build_selection(records, outcomes, rules)
         write_findings(compute_findings(spec, study.questions, trials, outcomes, selection["arm"]), run_dir)
         write_selection(run_dir, selection, order_seed=spec.seed, store_fingerprint=study.facts.store_fingerprint)
     if spec.design is None:

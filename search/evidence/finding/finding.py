@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.evidence.finding.cases import CAUTIONS, FindingCase, cases_of, facts_of
-from search.evidence.finding.headline import compared_sentence, headline_of
+from search.evidence.finding.headline import compared_sentence, headline_of, missing_sentence
 from search.evidence.finding.next_step import next_step_of
 from search.evidence.finding.prospects import Prospects
 
@@ -66,7 +66,10 @@ def finding_of(
         recommends=recommends,
         headline=headline_of(case, facts),
         detail=compared_sentence(facts),
-        cautions=tuple(headline_of(other, facts) for other in also if other in CAUTIONS),
+        cautions=(
+            *(headline_of(other, facts) for other in also if other in CAUTIONS),
+            *([missing_sentence(facts)] if facts.missing else []),
+        ),
         next_step=next_step_of(case, facts, prospects),
     )
 

@@ -256,6 +256,41 @@ def test_accuracy_stands_beside_what_is_reached_without_images_on_the_same_quest
     assert before["finding"]["case"] == "not_above_no_image"
 
 
+ASKED = ("baseline", "control", "all-data", "best-single")
+
+
+def test_what_was_asked_for_and_not_compared_is_told_and_recommended_only_once_the_study_has_ended() -> None:
+    made = study({"finalist-1": 0.8}, {"baseline": 0.4, "control": 0.5, "all-data": 0.5})
+    for record in made.records:
+        if record["arm"] == "all-data":
+            record |= {"status": "oom", "evaluations": []}
+    made.records.append({"kind": "decision", "text": "comparator best-single: there is none in this study"})
+    going_on = select(made, comparators=ASKED)["finding"]
+    assert (going_on["case"], going_on["recommends"]) == ("comparison_unfinished", False)
+    assert going_on["headline"] == (
+        "No recommendation yet: the mix has still to be compared with all data and the best single subset."
+    )
+    assert "recombine run STUDY" in going_on["next_step"]
+    made.records.append({"kind": "ended"})
+    ended = select(made, comparators=ASKED)["finding"]
+    assert (ended["case"], ended["recommends"]) == ("better_than_all", True)
+    assert ended["headline"].endswith(
+        ": better than everything it was compared with, which leaves out all data and the best single subset."
+    )
+    assert ended["cautions"] == [
+        "Asked for and not compared: all data (6 trials failed) and the best single subset (there is none in this "
+        "study)."
+    ]
+
+
+def test_a_comparator_that_is_the_selection_itself_is_not_missing() -> None:
+    made = study({"finalist-1": 0.8}, {"baseline": 0.4, "control": 0.5, "all-data": 0.5})
+    made.records.append({"kind": "decision", "text": "comparator best-single: it is the selection itself"})
+    selection = select(made, comparators=ASKED)
+    assert selection["not_compared"] == selection["finding"]["cautions"] == []
+    assert selection["finding"]["recommends"]
+
+
 def test_what_is_worse_than_the_untrained_backbone_is_not_recommended() -> None:
     made = study({"finalist-1": 0.5}, {"baseline": 0.7, "control": 0.5})
     selection = select(made)

@@ -50,6 +50,7 @@ def test_abilities_are_kept_by_constraints_only_and_floors_of_sealed_are_its_own
         compute_results.compute_results(recorded, run_dir)
     (rules,) = asked
     assert rules.retained == ("us-heart",)
+    assert rules.comparators == ("baseline", *study.spec.confirm.comparators)
     assert rules.kept_sets == ("mr-brain-time", "us-heart")
     assert rules.no_image["sealed"] == no_image_shares(recorded.facts.blind_sealed)
     assert set(rules.no_image["sealed"]) == {"mr-lung", "mr-brain-time"}
