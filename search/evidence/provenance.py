@@ -71,6 +71,7 @@ def run_info(facts: StudyFacts, records: Sequence[Record], made_from: tuple[int,
         "early_stopping": None if early is None else asdict(early),
         "decisions": [record["text"] for record in of_kind(records, Kind.decision)],
         "blind": facts.blind,
+        "blind_sealed": facts.blind_sealed,
     }
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from datasets_spec.atomic import replace_text
 from datasets_spec.canonical import canonical_json
 from datasets_spec.errors import UserError
-from search.evidence.confirmation.comparisons import SplitEvidence
+from search.evidence.confirmation.comparisons import MEAN, SplitEvidence
 from search.evidence.confirmation.constraints import compute_constraints, constraints_sentence
+from search.evidence.confirmation.missing_comparators import missing_comparators
 from search.evidence.confirmation.racing import best_finalist
 from search.evidence.confirmation.training_cost import front_sentence
 from search.evidence.finding.finding import Finding, finding_of
@@ -46,8 +47,9 @@ class SelectionRules:
         eval_sets: all sets of which something is asked; `targets` where none are given.
         cheaper_within: points by which a finalist that is cheaper to train may be below the best on `confirm`.
         front: trials that are the best for their cost, to be told.
-        no_image: what is reached on an evaluation set without its images, as a share; sets may be missing.
-        no_image_sealed: the same on the questions of `sealed`, where floors are judged on these.
+        no_image: by split, what is reached on its questions of an evaluation set without their images, as a share;
+            splits and sets may be missing.
+        comparators: what is asked to be compared with.
         seed: of the resampling.
         alpha: chance of one false claim or more on a split.
     """
@@ -61,13 +63,13 @@ class SelectionRules:
     eval_sets: Sequence[str] = ()
     cheaper_within: float | None = None
     front: Sequence[Mapping[str, Any]] | None = None
-    no_image: Mapping[str, float] = field(default_factory=dict)
-    no_image_sealed: Mapping[str, float] = field(default_factory=dict)
+    no_image: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    comparators: Sequence[str] = ()
     seed: int = 0
     alpha: float = ALPHA
 
 
-def build_selection(records: Iterable[Record], outcomes: Outcomes, rules: SelectionRules) -> dict[str, Any]:
+def build_selection(records: Sequence[Record], outcomes: Outcomes, rules: SelectionRules) -> dict[str, Any]:
     """The content of selection.json.
 
     One finalist is recommended: `rules.chosen`, or that with the best mean accuracy on `confirm`. It is compared with
@@ -85,7 +87,7 @@ def build_selection(records: Iterable[Record], outcomes: Outcomes, rules: Select
     trials, targets, seed, alpha = trials_of(records), rules.targets, rules.seed, rules.alpha
     confirm = SplitEvidence(trials, outcomes, targets, "confirm", seed=seed)
     sealed = SplitEvidence(trials, outcomes, targets, "sealed", seed=seed)
-    scored = _scored_finalists(confirm, _finalists(trials), rules.chosen)
+    scored = _scored_finalists(confirm, finalists_of(trials), rules.chosen)
     best = rules.chosen or best_finalist(confirm, list(scored), within=rules.cheaper_within)
     chosen = best or next(iter(scored))
     confirmed = confirm.comparisons(chosen, num_choices=len(scored), alpha=alpha)
@@ -103,6 +105,12 @@ def build_selection(records: Iterable[Record], outcomes: Outcomes, rules: Select
             "confirm": _choice_optimism(confirm, list(scored), scored[chosen]),
         },
         "comparisons": [comparison.as_dict() for comparison in (*confirmed, *opened)],
+        "not_compared": missing_comparators(
+            rules.comparators,
+            {entry.comparator for entry in opened or confirmed if entry.eval_set == MEAN},
+            records,
+            chosen,
+        ),
         "retained": compute_retained(trials, outcomes, chosen, rules.retained, seed=seed, alpha=alpha),
         "num_compared": count_compared(trials),
         "num_finalists": len(scored),
@@ -152,7 +160,7 @@ def _asked(
                 seed=rules.seed,
                 alpha=rules.alpha,
             ),
-            no_image={"confirm": rules.no_image, "sealed": rules.no_image_sealed},
+            no_image=rules.no_image,
             num_choices=content["num_finalists"],
             alpha=rules.alpha,
         )
@@ -165,7 +173,7 @@ def _scored_finalists(confirm: SplitEvidence, finalists: Sequence[str], chosen: 
     if not scored or (chosen is not None and chosen not in scored):
         raise UserError(
             f"{chosen or 'no finalist'} was {'not ' if chosen else ''}scored on confirm for every target",
-            hint="`recombine run STUDY` resumes the study, so that its confirmation is finished",
+            hint="`recombine status RUN` lists the failures",
         )
     return scored
 
@@ -271,7 +279,7 @@ def _choice_optimism(confirm: SplitEvidence, finalists: Sequence[str], observed:
     }
 
 
-def _finalists(trials: Iterable[Record]) -> list[str]:
+def finalists_of(trials: Iterable[Record]) -> list[str]:
     """The arms of finalists, by their rank in the search."""
     ranks = {arm: rank for record in trials if (rank := finalist_rank(arm := str(record.get("arm")))) is not None}
     return sorted(ranks, key=lambda arm: ranks[arm])

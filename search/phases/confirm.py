@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from datasets_spec.errors import UserError
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.evidence.confirmation.comparisons import SplitEvidence
+from search.evidence.confirmation.missing_comparators import IS_SELECTION, comparator_decision
 from search.evidence.confirmation.racing import FIRST_LOOK, best_finalist, finalists_left
 from search.evidence.outcomes import outcomes_of
-from search.ledger.records import Record, finalist_arm, finalist_rank
+from search.ledger.records import Record, finalist_arm, finalist_rank, trials_of
 from search.phases import comparators
 from search.phases.transfer import plan_controls
 from search.space.candidate import Candidate
@@ -19,15 +19,17 @@ from search.study.spec import StudySpec
 from search.vocabulary import Stage
 from trainers.recipe import Recipe
 
+NOTHING_SCORED = (
+    "WARNING: no finalist was scored on confirm, so that nothing is selected. Failures are not tried again (`recombine "
+    "status RUN` lists them); in another --run-dir, `reuse` takes over what this search has trained"
+)
+
 
 def run_confirm(run: StudyRun, best: Sequence[Candidate]) -> dict[str, list[PlannedTrial]]:
     """Repeat the best few with fresh seeds on `confirm`, choose one, and run what it is compared with.
 
     Returns:
-        The trials of the chosen finalist and of its comparators, by arm.
-
-    Raises:
-        UserError: no finalist finished.
+        The trials of the chosen finalist and of its comparators, by arm; none where no finalist was scored.
     """
     spec = run.spec
     finalists = with_begun(best, run.records(Stage.confirm), spec)[: spec.confirm.num_finalists]
@@ -39,7 +41,10 @@ def run_confirm(run: StudyRun, best: Sequence[Candidate]) -> dict[str, list[Plan
         )
     names = list(arms)
     run_finalists(run, arms, lambda seen: finalists_left(_evidence(run, seen), names, len(spec.confirm.seeds)))
-    chosen = _chosen(run, names)
+    chosen = best_finalist(_evidence(run, run.records()), names, within=spec.confirm.cheaper_within)
+    if chosen is None:
+        run.decide(NOTHING_SCORED)
+        return {}
     selected = finalists[names.index(chosen)]
     recipe = spec.recipe_of(dict(selected.recipe))
     arms[chosen] += _confirm_arm(run, chosen, selected.composition, recipe, spec.confirm.further_seeds)
@@ -105,13 +110,6 @@ def run_finalists(
         left = [arm for arm in left if arm in still]
 
 
-def _chosen(run: StudyRun, arms: Sequence[str]) -> str:
-    chosen = best_finalist(_evidence(run, run.records()), arms, within=run.spec.confirm.cheaper_within)
-    if chosen is None:
-        raise UserError("no finalist finished on confirm", hint="`recombine status RUN` lists the failures")
-    return chosen
-
-
 def _evidence(run: StudyRun, records: Sequence[Record]) -> SplitEvidence:
     outcomes = outcomes_of(run.run_dir, run.spec.score)
     return SplitEvidence(records, outcomes, run.spec.objective_sets, "confirm", seed=run.spec.seed)
@@ -132,25 +130,36 @@ def _comparator_arms(run: StudyRun, selected: Composition, recipe: Recipe) -> di
         records=run.records(),
     )
     for name in spec.confirm.comparators:
-        if name != "control":
-            arms |= _comparator_arm(run, name, evidence, recipe)
+        if name != "control" and (composition := comparator_of(run, name, evidence)) is not None:
+            arms[name] = _confirm_arm(run, name, composition, recipe, spec.confirm.seeds)
     return arms
 
 
-def _comparator_arm(
-    run: StudyRun, name: str, evidence: comparators.ComparatorEvidence, recipe: Recipe
-) -> dict[str, list[PlannedTrial]]:
-    """The trials of one comparator, or the reason why there are none."""
+def comparator_of(run: StudyRun, name: str, evidence: comparators.ComparatorEvidence) -> Composition | None:
+    """What a comparator trains on; None where there is none to compare with, which is told.
+
+    One whose confirmation has begun stays what it is: repeats of the matrix may since have found another source best.
+    """
+
+    def decide(what: str) -> None:
+        run.decide(comparator_decision(name, what))
+
     composition, selected = comparators.MAKERS[name](evidence), evidence.selected
+    for record in trials_of(evidence.records, Stage.confirm):
+        if record["arm"] == name:
+            begun = Composition(record["composition"])
+            if composition != begun:
+                decide(f"it stays {begun}, as its confirmation began; now it would be {composition}")
+            return begun
     if composition is None:
-        run.decide(f"comparator {name}: there is none in this study")
-        return {}
+        decide("there is none in this study")
+        return None
     if composition == selected:
-        run.decide(f"comparator {name}: it is the selection itself")
-        return {}
-    if leaked := comparators.leaks(run.study, name, composition):
-        run.decide(f"comparator {name}: refused, it trains on the own key of {', '.join(leaked)}, which is held out")
-        return {}
+        decide(IS_SELECTION)
+        return None
+    if leaked := comparators.leaks(evidence.study, name, composition):
+        decide(f"refused, it trains on the own key of {', '.join(leaked)}, which is held out")
+        return None
     if composition.total != selected.total:
-        run.decide(f"comparator {name}: {composition.total} samples against {selected.total}, not matched")
-    return {name: _confirm_arm(run, name, composition, recipe, run.spec.confirm.seeds)}
+        decide(f"{composition.total} samples against {selected.total}, not matched")
+    return composition

@@ -112,7 +112,7 @@ def _search_and_confirm(run: StudyRun) -> None:
             run.ledger.append({"kind": Kind.confirm_started.value, "num_trials": run.spec.strategy.num_trials})
         run.say(f"confirmation: the best {run.spec.confirm.num_finalists} and the comparators, with fresh seeds")
         arms = run_confirm(run, best)
-        if run.spec.confirm.open_sealed:
+        if arms and run.spec.confirm.open_sealed:
             open_sealed(run, arms)
 
 

@@ -15,7 +15,7 @@ from search.report.figures.heatmap import TransferHeatmap
 from search.report.run_files import RunRecords
 from search.report.sections.answer import compute_answer
 from search.report.sections.best_sources import BEST_COLUMNS, compute_best_sources
-from search.report.sections.blind import compute_blind
+from search.report.sections.blind import blind_split, compute_blind
 from search.report.sections.cell_trials import compute_cell_trials
 from search.report.sections.data import compute_data_table
 from search.report.sections.design import compute_design_page
@@ -124,6 +124,7 @@ def _sections(records: RunRecords) -> dict[str, Any]:
         "answer": compute_answer(records),
         "data": compute_data_table(records),
         "blind": blind,
+        "blind_split": blind_split(records),
         "beside": {row.name: row for row in blind},
         "free_answers": compute_free_answers(records),
         "time": compute_time_use(records),

@@ -9,6 +9,8 @@ from search.designs.files import write_design
 from search.designs.judge import compute_design_table
 from search.designs.registry import build_rows
 from search.evidence.blind import no_image_shares
+from search.evidence.confirmation.comparisons import SplitEvidence
+from search.evidence.confirmation.racing import best_finalist
 from search.evidence.confirmation.training_cost import cost_front
 from search.evidence.explain.explain_study import write_explanation
 from search.evidence.groups.subgroups import compute_findings, write_findings
@@ -17,13 +19,12 @@ from search.evidence.inputs.recorded_study import RecordedStudy
 from search.evidence.matrix.transfer_matrix import compute_transfer, write_transfer_csv
 from search.evidence.outcomes import outcomes_of
 from search.evidence.provenance import run_info
-from search.evidence.selection import SelectionRules, build_selection, write_selection
+from search.evidence.selection import SelectionRules, build_selection, finalists_of, write_selection
 from search.evidence.timeline import compute_trace, read_trial_results
 from search.evidence.trials_table import trials_frame, write_trials_parquet
 from search.ledger.ledger import Ledger
-from search.ledger.records import trials_of
+from search.ledger.records import BASELINE_ARM, trials_of
 from search.study.run_dir import RunDir, RunFile
-from search.vocabulary import Stage
 
 
 def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
@@ -45,7 +46,8 @@ def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
     write_trial_classes(compute_trial_classes(trials, outcomes, study.questions), run_dir / RunFile.trial_classes)
     transfer = compute_transfer(trials, outcomes, study.keys, study.task_map, spec.eval_sets, "search", seed=spec.seed)
     write_transfer_csv(transfer, run_dir / RunFile.transfer)
-    if trials_of(trials, Stage.confirm):
+    confirm = SplitEvidence(trials, outcomes, spec.objective_sets, "confirm", seed=spec.seed)
+    if best_finalist(confirm, finalists_of(trials)) is not None:
         rules = SelectionRules(
             targets=spec.objective_sets,
             objective=spec.objective,
@@ -55,11 +57,14 @@ def compute_results(study: RecordedStudy, run_dir: RunDir) -> None:
             eval_sets=spec.eval_sets,
             cheaper_within=spec.confirm.cheaper_within,
             front=None if spec.confirm.cheaper_within is None else cost_front(spec, trials),
-            no_image=no_image_shares(study.facts.blind),
-            no_image_sealed=no_image_shares(study.facts.blind_sealed),
+            no_image={
+                "confirm": no_image_shares(study.facts.blind),
+                "sealed": no_image_shares(study.facts.blind_sealed),
+            },
+            comparators=(BASELINE_ARM, *spec.confirm.comparators),
             seed=spec.seed,
         )
-        selection = build_selection(trials, outcomes, rules)
+        selection = build_selection(records, outcomes, rules)
         write_findings(compute_findings(spec, study.questions, trials, outcomes, selection["arm"]), run_dir)
         write_selection(run_dir, selection, order_seed=spec.seed, store_fingerprint=study.facts.store_fingerprint)
     if spec.design is None:

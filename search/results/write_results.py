@@ -10,7 +10,7 @@ from search.ledger.ledger import Ledger
 from search.report.write import write_report
 from search.results.compute_results import compute_results
 from search.results.hash_list import record_hashes
-from search.study.run_dir import RunDir, RunFile
+from search.study.run_dir import RunDir, RunFile, require_results_of
 from search.study.study import Study
 
 
@@ -32,9 +32,12 @@ def write_results(
         is_flat: whether to write the page without scripts, too.
 
     Raises:
+        UserError: the directory is another study's, or the store holds other rows than it was trained on.
         LedgerLockedError: after all files are written: the study runs, and will list their hashes when it ends.
     """
-    record_study(study, store or open_store(study.store_dir), run_dir, run_dir.read_records())
+    store = store or open_store(study.store_dir)
+    require_results_of(run_dir, study.spec, store.fingerprint)
+    record_study(study, store, run_dir, run_dir.read_records())
     compute_results(read_recorded(run_dir), run_dir)
     page = write_report(run_dir, is_flat=is_flat)
     if ledger is not None:

@@ -31,6 +31,7 @@ MAY_CHANGE = (
     "confirm.enabled",
     "confirm.open_sealed",
     "quarantine_limit",
+    "strata",
     "tracking",
 )
 # Only prepared data say these (`with_rows`): until they are read, a study is compared without.
@@ -171,6 +172,29 @@ def require_same_study(run_dir: RunDir, spec: StudySpec, identity: Mapping[str, 
         )
 
 
+def require_results_of(run_dir: RunDir, spec: StudySpec, store: str | None = None) -> None:
+    """Make sure that what is said of a directory's trials is said of the study they were trained for, and of its rows.
+
+    Args:
+        run_dir: the study directory.
+        spec: the study with overrides applied. Where its store lies may have changed since.
+        store: fingerprint of the data, where they are read.
+
+    Raises:
+        UserError: the directory belongs to another study (names every difference), or was trained on other rows.
+    """
+    path = run_dir / RunFile.study
+    before = _read_mapping(path) if path.is_file() else {}
+    require_same_study(run_dir, spec.model_copy(update={"store": before.get("store", spec.store)}))
+    trained_on = str((before.get(IDENTITY_KEY) or {}).get("store", ""))
+    if store and trained_on and trained_on != store:
+        raise UserError(
+            f"the store at {spec.store} holds other rows ({store[:12]}) than {run_dir} was trained on "
+            f"({trained_on[:12]})",
+            hint="`recombine data prepare STUDY` prepares the study's own rows again; give every study its own `store`",
+        )
+
+
 def _hint(changed: Sequence[str]) -> str:
     if all(line.startswith(f"{IDENTITY_KEY}.backbone:") for line in changed):
         return (
@@ -183,7 +207,7 @@ def _hint(changed: Sequence[str]) -> str:
             "projector, 16 bits, a named attention), and one ledger must not mix both: start it anew in another "
             "directory with --run-dir; `recombine report STUDY` still shows this one"
         )
-    return "undo the change to resume, or give another directory with --run-dir"
+    return "undo the change, or give another directory with --run-dir"
 
 
 def _with_defaults(before: Mapping[str, Any]) -> dict[str, Any]:

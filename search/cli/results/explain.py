@@ -28,7 +28,7 @@ from search.evidence.explain.wanted_trials import write_wanted
 from search.ledger.records import Record
 from search.statistics.ties import descending
 from search.study.load_study import load_study
-from search.study.run_dir import RunDir, RunFile, read_resolved, run_dir_of
+from search.study.run_dir import RunDir, RunFile, read_resolved, require_results_of, run_dir_of
 from search.study.source_rows import with_rows
 from search.study.study import Study, row_counts
 from search.vocabulary import Estimator
@@ -67,10 +67,12 @@ def explain_study(
         as_json: print JSON.
 
     Raises:
-        UserError: there are too few trials, a key is no key, or another study is of other data.
+        UserError: there are too few trials, a key is no key, or another study is of other data, or the
+            directory is not this study's.
     """
     study = load_study(study_file, overrides)
     directory = run_dir_of(study_file, study.spec, run_dir)
+    require_results_of(directory, study.spec)
     records = directory.read_trials() + [record for place in also for record in _same_data(directory, RunDir(place))]
     subject = subject_of(study, directory, {text: _key(text, study) for text in new})
     found = explain(records, subject)

@@ -87,7 +87,7 @@ def show_findings(run_dir: RunDir, report: Path) -> None:
 
 
 def _show_selection(selection: Mapping[str, Any], blind: Mapping[str, Mapping[str, Any]]) -> None:
-    finding = read_finding(selection, no_image_shares(blind))
+    finding = read_finding(selection, {"confirm": no_image_shares(blind)})
     print_line(finding.headline)
     title = "Train on" if finding.recommends else "The mix that was selected"
     print_table(title, ["subset", "samples"], [[name, str(n)] for name, n in sorted(selection["composition"].items())])

@@ -29,6 +29,7 @@ class FindingCase(StrEnum):
     not_told_apart = "not_told_apart"
     target_left_behind = "target_left_behind"
     forgets = "forgets"
+    comparison_unfinished = "comparison_unfinished"
     better_than_some = "better_than_some"
     better_than_all = "better_than_all"
 
@@ -79,6 +80,7 @@ class FindingFacts:
         mean: the mean accuracy beside the mean of what is reached without the images; None where that is not known.
         left_behind: targets whose accuracy is not above what is reached without their images.
         lost: retained evaluation sets that it is worse on than the untrained backbone.
+        missing: what it was to be compared with and was not.
     """
 
     composition: Mapping[str, int]
@@ -90,6 +92,7 @@ class FindingFacts:
     mean: NoImage | None
     left_behind: tuple[NoImage, ...]
     lost: tuple[Mapping[str, Any], ...]
+    missing: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def beats_untrained(self) -> bool:
@@ -108,12 +111,13 @@ class FindingFacts:
         return max((float(value) for value in known if value is not None), default=1.0)
 
 
-def facts_of(selection: Mapping[str, Any], no_image: Mapping[str, float]) -> FindingFacts:
+def facts_of(selection: Mapping[str, Any], no_image: Mapping[str, Mapping[str, float]]) -> FindingFacts:
     """The facts, from the content of a selection.json of any version.
 
     Args:
         selection: its content.
-        no_image: what is reached on an evaluation set without its images, as a share; sets may be missing.
+        no_image: by split, what is reached on its questions of an evaluation set without their images, as a share; sets
+            may be missing. Studies of before know `confirm` only, which then stands for `sealed`.
     """
     entries = selection.get("comparisons") or ()
     estimates = selection.get("estimates") or {}
@@ -124,10 +128,11 @@ def facts_of(selection: Mapping[str, Any], no_image: Mapping[str, float]) -> Fin
     means.sort(key=lambda entry: place.get(entry["comparator"], len(place)))
     scored = {entry["eval_set"]: entry for entry in estimates.get(split) or ()}
     targets = [name for name in scored if name != MEAN]
-    beside = {t: _beside(scored[t], no_image[t]) for t in targets if t in no_image}
+    reached = no_image.get(split) or no_image.get("confirm") or {}
+    beside = {t: _beside(scored[t], reached[t]) for t in targets if t in reached}
     mean = None
     if MEAN in scored and targets and len(beside) == len(targets):
-        mean = _beside(scored[MEAN], sum(no_image[t] for t in targets) / len(targets))
+        mean = _beside(scored[MEAN], sum(reached[t] for t in targets) / len(targets))
     return FindingFacts(
         composition=selection.get("composition") or {},
         split=split,
@@ -138,6 +143,7 @@ def facts_of(selection: Mapping[str, Any], no_image: Mapping[str, float]) -> Fin
         mean=mean,
         left_behind=tuple(found for found in beside.values() if not found.is_above),
         lost=tuple(entry for entry in selection.get("retained") or () if entry["verdict"] == Verdict.worse),
+        missing=tuple(selection.get("not_compared") or ()),
     )
 
 
@@ -164,6 +170,7 @@ def cases_of(facts: FindingFacts) -> tuple[FindingCase, ...]:
         # Where even the mean is not above, the targets are its parts and no news.
         FindingCase.target_left_behind: bool(facts.left_behind) and not is_below,
         FindingCase.forgets: bool(facts.lost),
+        FindingCase.comparison_unfinished: any(entry["may_come"] for entry in facts.missing),
         FindingCase.better_than_some: bool(facts.better) and bool(facts.same or facts.worse),
         FindingCase.better_than_all: bool(facts.better) and not facts.same and not facts.worse,
     }

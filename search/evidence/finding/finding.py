@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.evidence.finding.cases import CAUTIONS, FindingCase, cases_of, facts_of
-from search.evidence.finding.headline import compared_sentence, headline_of
+from search.evidence.finding.headline import compared_sentence, headline_of, missing_sentence
 from search.evidence.finding.next_step import next_step_of
 from search.evidence.finding.prospects import Prospects
 
@@ -48,13 +48,13 @@ class Finding:
 
 
 def finding_of(
-    selection: Mapping[str, Any], *, no_image: Mapping[str, float], prospects: Prospects | None = None
+    selection: Mapping[str, Any], *, no_image: Mapping[str, Mapping[str, float]], prospects: Prospects | None = None
 ) -> Finding:
     """Say what a study found; a pure function of its evidence.
 
     Args:
         selection: the content of selection.json, of any version.
-        no_image: what is reached on each evaluation set without its images, as a share; sets may be missing.
+        no_image: by split, what is reached on each evaluation set without its images, as a share; sets may be missing.
         prospects: what more of anything would show; None leaves the numbers out and says where to get them.
     """
     facts = facts_of(selection, no_image)
@@ -66,12 +66,15 @@ def finding_of(
         recommends=recommends,
         headline=headline_of(case, facts),
         detail=compared_sentence(facts),
-        cautions=tuple(headline_of(other, facts) for other in also if other in CAUTIONS),
+        cautions=(
+            *(headline_of(other, facts) for other in also if other in CAUTIONS),
+            *([missing_sentence(facts)] if facts.missing else []),
+        ),
         next_step=next_step_of(case, facts, prospects),
     )
 
 
-def read_finding(selection: Mapping[str, Any], no_image: Mapping[str, float]) -> Finding:
+def read_finding(selection: Mapping[str, Any], no_image: Mapping[str, Mapping[str, float]]) -> Finding:
     """The finding that a selection.json states, or that of one that an older version wrote, without numbers.
 
     Args:

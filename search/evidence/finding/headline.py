@@ -147,8 +147,25 @@ def _better(facts: FindingFacts) -> str:
     return f"{everything} but {_names(facts.same)}" if facts.same else everything
 
 
+def _comparison_unfinished(facts: FindingFacts) -> str:
+    return f"No recommendation yet: the mix has still to be compared with {_names(facts.missing)}."
+
+
 def _better_than_all(facts: FindingFacts) -> str:
-    return f"Train on {mix_text(facts.composition)}: better than everything it was compared with."
+    better = f"Train on {mix_text(facts.composition)}: better than everything it was compared with"
+    return f"{better}, which leaves out {_names(facts.missing)}." if facts.missing else f"{better}."
+
+
+def missing_sentence(facts: FindingFacts) -> str:
+    """What was asked for and not compared, with what is known of the reason."""
+    return f"Asked for and not compared: {listed([f'{phrase(entry)} ({_reason(entry)})' for entry in facts.missing])}."
+
+
+def _reason(entry: Mapping[str, Any]) -> str:
+    number = int(entry["num_failed"])
+    if number:
+        return f"{number} trial{'s' if number > 1 else ''} failed"
+    return "not yet" if entry["may_come"] else str(entry["decided"] or "not scored")
 
 
 def _beside(found: NoImage) -> str:
@@ -171,6 +188,7 @@ _HEADLINES: Mapping[FindingCase, Callable[[FindingFacts], str]] = {
     FindingCase.not_told_apart: _not_told_apart,
     FindingCase.target_left_behind: _target_left_behind,
     FindingCase.forgets: _forgets,
+    FindingCase.comparison_unfinished: _comparison_unfinished,
     FindingCase.better_than_some: _better_than_some,
     FindingCase.better_than_all: _better_than_all,
 }

@@ -30,6 +30,8 @@ def next_step_of(case: FindingCase, facts: FindingFacts, prospects: Prospects | 
     """
     if case is FindingCase.nothing_compared:
         return "Run the confirmation: `recombine run STUDY` goes on with finalists and new seeds of every comparator."
+    if case is FindingCase.comparison_unfinished:
+        return "Let the study end: `recombine run STUDY` goes on with what is to be compared."
     if prospects is None:
         return NO_NUMBERS
     return _STEPS[case](_Case(facts=facts, prospects=prospects))

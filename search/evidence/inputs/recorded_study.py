@@ -68,9 +68,8 @@ def record_study(study: Study, store: Store, run_dir: RunDir, records: tuple[Rec
     """
     spec = study.spec
     is_opened = bool(of_kind(records, Kind.sealed_opened))
-    has_floor = spec.constraints is not None and spec.constraints.no_image_floor
     blind = blind_figures(store, spec.eval_sets, spec.score)
-    blind_sealed = blind_figures(store, spec.eval_sets, spec.score, "sealed") if is_opened and has_floor else {}
+    blind_sealed = blind_figures(store, spec.eval_sets, spec.score, "sealed") if is_opened else {}
     facts = gather_facts(study, store, blind, run_dir, blind_sealed=blind_sealed)
     write_facts(facts, run_dir / RunFile.facts)
     splits = ("search", "confirm", "sealed") if is_opened else ("search", "confirm")

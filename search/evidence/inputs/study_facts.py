@@ -51,7 +51,7 @@ class StudyFacts(BaseModel):
         foreign_catalog: a warning of the report.
         divided_tests: another.
         blind: what is reached without images on `confirm` (`blind_figures`).
-        blind_sealed: the same on `sealed`, where the study has a floor to judge on it.
+        blind_sealed: the same on `sealed`, once it is opened.
         environment: in which the results were computed.
     """
 

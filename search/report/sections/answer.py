@@ -28,7 +28,7 @@ from search.report.wording import (
 )
 from search.statistics.ties import index_of_largest
 from search.study.sections.design import QUESTIONS, DesignKind
-from search.vocabulary import Exposure
+from search.vocabulary import Exposure, Stage, Status
 
 State = Literal["sealed", "confirm", "search", "nothing", "design"]
 
@@ -116,7 +116,7 @@ def compute_answer(records: RunRecords) -> Answer:
     lines = tuple(_estimate(entry, state, keys) for entry in _mean_first(estimates.get(state) or ()))
     verdicts = tuple(_verdict(entry) for entry in selection.get("comparisons") or ())
     composition = as_mapping(selection.get("composition"))
-    finding = read_finding(selection, no_image_shares(records.run.get("blind") or {}))
+    finding = read_finding(selection, {"confirm": no_image_shares(records.run.get("blind") or {})})
     return Answer(
         question=_question(records),
         headline=finding.headline,
@@ -207,7 +207,18 @@ def _provisional_answer(records: RunRecords) -> Answer:
         verdicts=(),
         all_verdicts=(),
         overall="",
-        cautions=_cautions(records, "nothing" if empty else "search"),
+        cautions=(*_failed_confirmation(records), *_cautions(records, "nothing" if empty else "search")),
+    )
+
+
+def _failed_confirmation(records: RunRecords) -> tuple[str, ...]:
+    trials = records.trials
+    failed = trials[(trials["stage"] == Stage.confirm) & (trials["status"] != Status.finished)]["train_id"].nunique()
+    if not failed:
+        return ()
+    return (
+        f"No finalist has been scored on confirm: {amount(failed, 'trial')} of the confirmation failed. Failures are "
+        "not tried again; in another --run-dir, `reuse` takes over what this search has trained.",
     )
 
 

@@ -11,7 +11,7 @@ from search.report.wording import NOT_KNOWN, count, interval, percent
 
 
 class BlindRow(NamedTuple):
-    """One evaluation set on `confirm`; of its closed questions shares in percent, of others one answer given to all.
+    """One evaluation set; of its closed questions shares in percent, of others one answer given to all.
 
     `words` is what a classifier reaches on words alone, with a cluster-robust interval; `best` the best rule for each
     kind of question.
@@ -37,13 +37,24 @@ class BlindRow(NamedTuple):
         return self[1:-1]
 
 
-def compute_blind(records: RunRecords) -> tuple[BlindRow, ...]:
-    """The blind baselines of `run.json`, by evaluation set; none where they were not computed.
+def blind_split(records: RunRecords) -> str:
+    """The split whose questions they are of: that of the selection's estimates (studies of before: `confirm`).
 
     Args:
         records: A run's files.
     """
-    figures: Mapping[str, Mapping[str, Any]] = records.run.get("blind") or {}
+    estimates = (records.selection or {}).get("estimates") or {}
+    return "sealed" if estimates.get("sealed") and records.run.get("blind_sealed") else "confirm"
+
+
+def compute_blind(records: RunRecords) -> tuple[BlindRow, ...]:
+    """The blind baselines of `run.json` on `blind_split`, by evaluation set; none where they were not computed.
+
+    Args:
+        records: A run's files.
+    """
+    field = "blind_sealed" if blind_split(records) == "sealed" else "blind"
+    figures: Mapping[str, Mapping[str, Any]] = records.run.get(field) or {}
     return tuple(_row(name, figure) for name, figure in figures.items())
 
 

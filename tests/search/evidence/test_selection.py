@@ -237,12 +237,58 @@ def test_the_selection_states_what_was_found_and_what_to_do_next() -> None:
     assert (finding["case"], finding["recommends"]) == ("better_than_some", True)
     assert finding["headline"].startswith("Train on 59 samples of ct-brain-bleed and 41 samples of mr-brain-tumor: ")
     assert "(now 3 and 250)" in finding["next_step"]
-    shortcut = select(made, no_image={"ct-lung-nodule": 0.79, "us-breast-mass": 0.9})["finding"]
+    shortcut = select(made, no_image={"sealed": {"ct-lung-nodule": 0.79, "us-breast-mass": 0.9}})["finding"]
     assert shortcut["case"] == "not_above_no_image"
     assert not shortcut["recommends"]
-    behind = select(made, no_image={"ct-lung-nodule": 0.5, "us-breast-mass": 0.81})["finding"]
+    behind = select(made, no_image={"sealed": {"ct-lung-nodule": 0.5, "us-breast-mass": 0.81}})["finding"]
     assert behind["case"] == "target_left_behind"
     assert "us-breast-mass" in behind["headline"]
+
+
+def test_accuracy_stands_beside_what_is_reached_without_images_on_the_same_questions() -> None:
+    made = study({"finalist-1": 0.85}, {"baseline": 0.5, "control": 0.5, "all-data": 0.6})
+    for confirm, sealed, case in ((0.5, 0.92, "not_above_no_image"), (0.92, 0.5, "better_than_all")):
+        known = {"confirm": dict.fromkeys(TARGETS, confirm), "sealed": dict.fromkeys(TARGETS, sealed)}
+        assert select(made, no_image=known)["finding"]["case"] == case
+    unopened = study({"finalist-1": 0.85}, {"baseline": 0.5, "control": 0.5}, splits=("confirm",))
+    assert select(unopened, no_image=known)["finding"]["case"] == "not_above_no_image"
+    before = select(made, no_image={"confirm": dict.fromkeys(TARGETS, 0.92), "sealed": {}})  # a study of before
+    assert before["finding"]["case"] == "not_above_no_image"
+
+
+ASKED = ("baseline", "control", "all-data", "best-single")
+
+
+def test_what_was_asked_for_and_not_compared_is_told_and_recommended_only_once_the_study_has_ended() -> None:
+    made = study({"finalist-1": 0.8}, {"baseline": 0.4, "control": 0.5, "all-data": 0.5})
+    for record in made.records:
+        if record["arm"] == "all-data":
+            record |= {"status": "oom", "evaluations": []}
+    made.records.append({"kind": "decision", "text": "comparator best-single: there is none in this study"})
+    going_on = select(made, comparators=ASKED)["finding"]
+    assert (going_on["case"], going_on["recommends"]) == ("comparison_unfinished", False)
+    assert going_on["headline"] == (
+        "No recommendation yet: the mix has still to be compared with all data and the best single subset."
+    )
+    assert "recombine run STUDY" in going_on["next_step"]
+    made.records.append({"kind": "ended"})
+    ended = select(made, comparators=ASKED)["finding"]
+    assert (ended["case"], ended["recommends"]) == ("better_than_all", True)
+    assert ended["headline"].endswith(
+        ": better than everything it was compared with, which leaves out all data and the best single subset."
+    )
+    assert ended["cautions"] == [
+        "Asked for and not compared: all data (6 trials failed) and the best single subset (there is none in this "
+        "study)."
+    ]
+
+
+def test_a_comparator_that_is_the_selection_itself_is_not_missing() -> None:
+    made = study({"finalist-1": 0.8}, {"baseline": 0.4, "control": 0.5, "all-data": 0.5})
+    made.records.append({"kind": "decision", "text": "comparator best-single: it is the selection itself"})
+    selection = select(made, comparators=ASKED)
+    assert selection["not_compared"] == selection["finding"]["cautions"] == []
+    assert selection["finding"]["recommends"]
 
 
 def test_what_is_worse_than_the_untrained_backbone_is_not_recommended() -> None:

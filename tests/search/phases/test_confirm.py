@@ -8,10 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from search.ledger.records import Record, finalist_arm
-from search.phases.confirm import run_finalists, with_begun
+from search.phases.confirm import NOTHING_SCORED, comparator_of, run_confirm, run_finalists, with_begun
 from search.space.candidate import Candidate
 from search.space.composition import Composition
-from tests.makers.study_fixture import open_study
+from search.study.run_dir import RunDir
+from tests.makers.study_fixture import make_factory, open_study
+from tests.search.phases.test_comparators import evidence, scored
 
 
 def candidate(num_samples: int) -> Candidate:
@@ -36,6 +38,22 @@ def test_finalists_that_have_begun_keep_their_ranks(tmp_path: Path) -> None:
     assert with_begun(best, [{"arm": "best-single"}], spec) == best
 
 
+def test_a_comparator_stays_what_its_confirmation_began_with_when_repeats_find_another_source_best(
+    tmp_path: Path,
+) -> None:
+    run: Any = Rounds(tmp_path, racing=False)
+    selected, singles = {"ct-brain": 4, "mr-brain": 4}, [scored({"ct-lung": 8}, 0.72), scored({"ct-brain": 8}, 0.70)]
+    first = comparator_of(run, "best-single", evidence(tmp_path, selected, singles))
+    assert (first, run.decisions) == (Composition({"ct-lung": 8}), [])
+    singles += [scored({"ct-lung": 8}, 0.6), scored({"ct-lung": 8}, 0.61)]  # transfer.repeats: 2
+    confirmed = {"kind": "trial", "stage": "confirm", "arm": "best-single", "composition": {"ct-lung": 8}}
+    assert comparator_of(run, "best-single", evidence(tmp_path, selected, singles)) == Composition({"ct-brain": 8})
+    assert comparator_of(run, "best-single", evidence(tmp_path, selected, [*singles, confirmed])) == first
+    assert run.decisions == [
+        "comparator best-single: it stays ct-lung:8, as its confirmation began; now it would be ct-brain:8"
+    ]
+
+
 class Rounds:
     """Stands for a run: trials have ended once they were asked for."""
 
@@ -55,6 +73,21 @@ class Rounds:
 
     def decide(self, text: str) -> None:
         self.decisions.append(text)
+
+
+def test_finalists_that_all_fail_end_the_confirmation_without_comparators(tmp_path: Path) -> None:
+    run: Any = Rounds(tmp_path, racing=False)
+    run.factory, run.run_dir = make_factory(tmp_path), RunDir(tmp_path)
+    failed: list[dict[str, Any]] = []
+
+    def fail(planned: Sequence[Any]) -> None:
+        role = {"kind": "trial", "stage": "confirm", "status": "oom", "evaluations": []}
+        failed.extend(role | {"arm": p.arm, "seed": p.spec.seed, "train_id": p.spec.train_id} for p in planned)
+
+    run.run_list, run.records = fail, lambda *stages: list(failed)
+    assert run_confirm(run, [candidate(4), candidate(8)]) == {}
+    assert run.decisions == [NOTHING_SCORED]
+    assert {record["arm"] for record in failed} == {"finalist-1"}
 
 
 def planned(*arms: str) -> dict[str, Any]:

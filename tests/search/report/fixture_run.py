@@ -272,7 +272,7 @@ def _selection(builder: _Builder) -> dict[str, Any]:
     return with_finding(selection)
 
 
-def with_finding(selection: Mapping[str, Any], no_image: Mapping[str, float] | None = None) -> dict[str, Any]:
+def with_finding(selection: Mapping[str, Any]) -> dict[str, Any]:
     """The selection with what it comes to, as this version writes it."""
     prospects = Prospects(
         noise=Noise(shift_sd=0.02, pairing=0.3, num_arms=9),
@@ -284,7 +284,7 @@ def with_finding(selection: Mapping[str, Any], no_image: Mapping[str, float] | N
         num_questions=NUM_QUESTIONS,
         num_comparisons=5,
     )
-    return {**selection, "finding": finding_of(selection, no_image=no_image or {}, prospects=prospects).as_dict()}
+    return {**selection, "finding": finding_of(selection, no_image={}, prospects=prospects).as_dict()}
 
 
 def _findings(builder: _Builder) -> dict[str, Any]:

@@ -44,11 +44,13 @@ def test_abilities_are_kept_by_constraints_only_and_floors_of_sealed_are_its_own
         raise AskedError
 
     monkeypatch.setattr(compute_results, "build_selection", build_selection)
+    monkeypatch.setattr(compute_results, "best_finalist", lambda evidence, arms: "finalist-1")  # of another objective
     recorded = read_recorded(run_dir)
     with pytest.raises(AskedError):
         compute_results.compute_results(recorded, run_dir)
     (rules,) = asked
     assert rules.retained == ("us-heart",)
+    assert rules.comparators == ("baseline", *study.spec.confirm.comparators)
     assert rules.kept_sets == ("mr-brain-time", "us-heart")
-    assert rules.no_image_sealed == no_image_shares(recorded.facts.blind_sealed)
-    assert set(rules.no_image_sealed) == {"mr-lung", "mr-brain-time"}
+    assert rules.no_image["sealed"] == no_image_shares(recorded.facts.blind_sealed)
+    assert set(rules.no_image["sealed"]) == {"mr-lung", "mr-brain-time"}

@@ -40,8 +40,10 @@ def selection(
         objective="cg",
         constraints=section,
         kept_sets=[OTHER],
-        no_image={TARGET: 0.5},
-        no_image_sealed={} if no_image_sealed is None else {TARGET: no_image_sealed},
+        no_image={
+            "confirm": {TARGET: 0.5},
+            "sealed": {} if no_image_sealed is None else {TARGET: no_image_sealed},
+        },
     )
     return build_selection(study.records, Outcomes(study.load), rules)
 

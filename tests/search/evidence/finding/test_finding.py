@@ -67,7 +67,7 @@ def prospects(**change: Any) -> Prospects:
 
 
 def found(content: dict[str, Any], *, no_image: Mapping[str, float] = CHANCE, **change: Any) -> Any:
-    return finding_of(content, no_image=no_image, prospects=prospects(**change))
+    return finding_of(content, no_image={"sealed": no_image}, prospects=prospects(**change))
 
 
 def test_better_than_everything_says_what_to_train_on() -> None:

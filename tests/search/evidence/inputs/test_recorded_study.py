@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,7 @@ from search.evidence.blind import blind_figures
 from search.evidence.inputs.recorded_study import read_recorded, record_study
 from search.ledger.records import Kind
 from search.study.run_dir import RunDir, RunFile
-from search.study.spec import StudySpec
 from search.study.study import Study
-from tests.makers.study_fixture import changed
 
 
 @pytest.fixture
@@ -48,16 +45,14 @@ def test_facts_of_this_version_that_cannot_be_read_are_damaged(run_dir: RunDir) 
         read_recorded(run_dir)
 
 
-def test_what_sealed_yields_without_images_is_recorded_once_it_is_opened_and_floors_are_asked(
+def test_what_sealed_yields_without_images_is_recorded_once_it_is_opened(
     finished: tuple[Study, RunDir], run_dir: RunDir
 ) -> None:
     study, records = finished[0], finished[1].read_records()
-    asked = replace(study, spec=StudySpec.model_validate(changed({"constraints.no_image_floor": True})))
     store = open_store(study.store_dir)
     unopened = tuple(record for record in records if record["kind"] != Kind.sealed_opened)
-    for recorded, seen in ((study, records), (asked, unopened)):
-        record_study(recorded, store, run_dir, seen)
-        assert read_recorded(run_dir).facts.blind_sealed == {}
-    record_study(asked, store, run_dir, records)
-    expected = blind_figures(store, asked.spec.eval_sets, asked.spec.score, "sealed")
+    record_study(study, store, run_dir, unopened)
+    assert read_recorded(run_dir).facts.blind_sealed == {}
+    record_study(study, store, run_dir, records)
+    expected = blind_figures(store, study.spec.eval_sets, study.spec.score, "sealed")
     assert read_recorded(run_dir).facts.blind_sealed == json.loads(json.dumps(expected))

@@ -54,3 +54,11 @@ def test_the_page_shows_them_beside_the_result(tmp_path: Path) -> None:
     assert "without the image" in estimates
     assert "61.0\u00a0% (words alone)" in estimates
     assert "cluster" in page[page.index('id="blind"') :]
+    assert "Accuracy on <code>confirm</code> of rules" in page  # a study of before, which knows no other
+
+    sealed = {name: figures[name] | {"words": words | {"accuracy": 0.72}}}
+    path.write_text(json.dumps(info | {"blind": figures, "blind_sealed": sealed}))
+    page = write_report(RunDir(run_dir)).read_text()
+    assert "Estimated accuracy of the selected mix (sealed)" in page
+    assert "72.0\u00a0% (words alone)" in page
+    assert "Accuracy on <code>sealed</code> of rules" in page

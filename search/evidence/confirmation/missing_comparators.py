@@ -1,0 +1,47 @@
+"""What a study asks its selection to be compared with, and what of it was not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from search.ledger.records import Kind, Record, is_control, of_arm, of_kind, trials_of
+from search.vocabulary import Status
+
+IS_SELECTION = "it is the selection itself"
+
+
+def comparator_decision(name: str, what: str) -> str:
+    """How a decision about a comparator is written down."""
+    return f"comparator {name}: {what}"
+
+
+def missing_comparators(
+    asked: Sequence[str], compared: Collection[str], records: Sequence[Record], chosen: str
+) -> list[dict[str, Any]]:
+    """The entries of selection.json: each comparator without a comparison, and what is known of the reason.
+
+    Args:
+        asked: comparators of the study.
+        compared: those that the selection was compared with over all targets, on the split that the verdict rests on.
+        records: the ledger's.
+        chosen: arm of the selection, whose seeds comparators have, too.
+    """
+    trials, decisions = trials_of(records), [str(record["text"]) for record in of_kind(records, Kind.decision)]
+    seeds = {record["seed"] for record in of_arm(trials, chosen)}
+    failed = [str(r["arm"]) for r in trials if r["seed"] in seeds and r["status"] != Status.finished]
+    return [
+        {
+            "comparator": name,
+            "num_failed": sum(is_control(arm) if name == "control" else arm == name for arm in failed),
+            "decided": _decided(name, decisions),
+            "may_come": not of_kind(records, Kind.ended),
+        }
+        for name in asked
+        if name not in compared and comparator_decision(name, IS_SELECTION) not in decisions
+    ]
+
+
+def _decided(name: str, decisions: Sequence[str]) -> str | None:
+    start = comparator_decision(name, "")
+    return next((text.removeprefix(start) for text in decisions if text.startswith(start)), None)
