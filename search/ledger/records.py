@@ -87,6 +87,14 @@ def finished_of(records: Iterable[Record], *stages: Stage) -> list[Record]:
     return [record for record in trials_of(records, *stages) if record.get("status") == Status.finished]
 
 
+def each_training_once(records: Iterable[Record]) -> list[Record]:
+    """The first record of every training: in several parts of a study, or in several studies, it is one result."""
+    first: dict[str, Record] = {}
+    for record in records:
+        first.setdefault(record["train_id"], record)
+    return list(first.values())
+
+
 def of_arm(records: Iterable[Record], arm: str) -> list[Record]:
     """The trial records of one arm, in the order of the ledger."""
     return [record for record in trials_of(records) if record.get("arm") == arm]

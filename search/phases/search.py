@@ -12,7 +12,7 @@ from search.engine.rungs import rung_steps
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import StrategySource
-from search.ledger.records import finished_of, proposal_arm
+from search.ledger.records import each_training_once, finished_of, proposal_arm
 from search.phases.budget import spent_budget
 from search.phases.cheaper import cheapest_second
 from search.phases.constraints import always_counted, keeping_first, least_scores
@@ -136,7 +136,7 @@ def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] 
 def known_results(spec: StudySpec, records: Sequence[Mapping[str, Any]]) -> tuple[Observation, ...]:
     """Results that are no proposals: trials of other studies, and the single sources."""
     stages = (Stage.reused, Stage.single) if is_matrix_first(records) else (Stage.reused,)
-    known = finished_of(records, *stages)
+    known = each_training_once(finished_of(records, *stages))
     return tuple(
         Observation(
             candidate=Candidate(

@@ -12,7 +12,7 @@ import numpy as np
 from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
 from datasets_spec.errors import UserError
 from search.evidence.explain.model import EffectsModel, Floats, Quantity, Trials
-from search.ledger.records import scored_on
+from search.ledger.records import each_training_once, scored_on
 from search.strategies.surrogate.extrapolation import extrapolated_number
 from search.study.score import score_of
 from search.vocabulary import COUNTED, Estimator, Stage
@@ -103,7 +103,7 @@ def usable(records: Sequence[Mapping[str, Any]], subject: Subject) -> bool:
 
 
 def _used(records: Sequence[Mapping[str, Any]], subject: Subject) -> list[Mapping[str, Any]]:
-    return [
+    used = [
         record
         for record in records
         if record["stage"] in (Stage.search, Stage.single, Stage.reused, Stage.top_up)
@@ -113,13 +113,15 @@ def _used(records: Sequence[Mapping[str, Any]], subject: Subject) -> list[Mappin
             for target in subject.targets
         )
     ]
+    return each_training_once(used)
 
 
 def explained_trials(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[Trials, str]:
     """The finished trials that were scored on every target on `search`, and how they were chosen.
 
     Trials of the search, of single sources, reused ones and top-ups count; confirmations repeat the best and would
-    bend the picture. Trials that have seen a target's own key are left out.
+    bend the picture. Trials that have seen a target's own key are left out. A training that is a single source and a
+    proposal, or stands in two studies, is one trial.
 
     Raises:
         UserError: there are too few.

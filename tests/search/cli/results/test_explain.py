@@ -32,15 +32,21 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
-def fill(study: Path, run_dir: Path, *, backbone: str = "b") -> None:
+def fill(study: Path, run_dir: Path, *, backbone: str = "b", seed: int = 0) -> None:
     claim_run_dir(RunDir(run_dir), load_study(study).spec, {"store": "s", "backbone": backbone})
     (run_dir / "run.json").write_text(json.dumps({"store_fingerprint": "s"}))
     for subsets, score in SCORES.items():
-        _add(run_dir, subsets, score)
+        _add(run_dir, subsets, score, seed=seed)
 
 
 def _add(
-    run_dir: Path, subsets: tuple[str, ...], score: float = 0.7, *, stage: str = "search", strategy: str = "random"
+    run_dir: Path,
+    subsets: tuple[str, ...],
+    score: float = 0.7,
+    *,
+    stage: str = "search",
+    strategy: str = "random",
+    seed: int = 0,
 ) -> None:
     evaluation = {"eval_set": "mr-lung", "split": "search", "exposure": "held_out", "accuracy": score}
     evaluation |= {"n": 4, "correct": 2, "score_id": "s"}
@@ -48,8 +54,8 @@ def _add(
         ledger.append(
             {
                 "kind": "trial", "stage": stage, "status": "finished", "strategy": strategy, "arm": "p",
-                "composition": dict.fromkeys(subsets, 4), "evaluations": [evaluation], "train_id": "+".join(subsets),
-                "seed": 0,
+                "composition": dict.fromkeys(subsets, 4), "evaluations": [evaluation], "train_id": f"{subsets} {seed}",
+                "seed": seed,
             }
         )  # fmt: skip
 
@@ -96,8 +102,9 @@ def test_mistakes_name_what_is_near(study: Path) -> None:
 
 def test_trials_of_other_data_do_not_count(study: Path, tmp_path: Path) -> None:
     same, other = tmp_path / "same", tmp_path / "other"
-    fill(study, same)
+    fill(study, same, seed=1)
     fill(study, other)
     (other / "run.json").write_text(json.dumps({"store_fingerprint": "t"}))
     assert "12 trials" in call(study, "--also", same)[1]
+    assert "6 trials" in call(study, "--also", study.parent / "runs" / "tiny")[1]  # each counts once
     assert "is of other data" in call(study, "--also", other)[2]

@@ -50,11 +50,12 @@ def draw(rng: np.random.Generator, num: int, *, noise: float = 0.02) -> Trials:
 
 
 def record(
-    presence: np.ndarray, score: float, *, strategy: str = "random", exposure: str = "held_out"
+    presence: np.ndarray, score: float, place: int, *, strategy: str = "random", exposure: str = "held_out"
 ) -> dict[str, Any]:
     evaluation = {"eval_set": "t", "split": "search", "exposure": exposure, "accuracy": score, "n": 100, "correct": 50}
     return {
         "kind": "trial",
+        "train_id": f"training {place}",
         "stage": "search",
         "status": "finished",
         "strategy": strategy,
@@ -65,7 +66,8 @@ def record(
 
 def records(num: int, **change: Any) -> list[dict[str, Any]]:
     trials = draw(np.random.default_rng(0), num)
-    return [record(p, float(s), **change) for p, s in zip(trials.presence, trials.scores[:, 0], strict=True)]
+    made = zip(trials.presence, trials.scores[:, 0], strict=True)
+    return [record(p, float(s), place, **change) for place, (p, s) in enumerate(made)]
 
 
 def test_banzhaf_values_are_those_of_the_whole_table() -> None:
@@ -131,6 +133,14 @@ def test_adaptive_trials_and_seen_targets_are_told_apart() -> None:
     assert explain(records(30, strategy="recombine"), SUBJECT).estimator == "adaptive"
     with pytest.raises(UserError, match="0 trials were scored"):
         explained_trials(records(30, exposure="in_domain"), SUBJECT)
+
+
+def test_one_training_with_several_records_is_one_trial() -> None:
+    once = records(24)
+    again = [{**record, "stage": stage, "strategy": ""} for record in once for stage in ("single", "reused")]
+    assert explain([*once, *again], SUBJECT) == explain(once, SUBJECT)
+    with pytest.raises(UserError, match="5 trials were scored"):
+        explained_trials([*once[:5], *again[:10]], SUBJECT)
 
 
 def test_the_same_trials_give_the_same_explanation() -> None:
