@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,12 @@ from search.evidence.explain.effects import (
     explained_trials,
     shared_table,
 )
+from search.evidence.explain.explain_study import subject_of
 from search.evidence.explain.model import EffectsModel, Trials
 from search.evidence.explain.top_up import top_up
 from search.space.composition_space import CompositionSpace
+from search.study.run_dir import RunDir
+from tests.makers.study_fixture import open_study
 
 SOURCES = tuple(f"s{k}" for k in range(6))
 KEYS = {
@@ -133,6 +137,15 @@ def test_adaptive_trials_and_seen_targets_are_told_apart() -> None:
     assert explain(records(30, strategy="recombine"), SUBJECT).estimator == "adaptive"
     with pytest.raises(UserError, match="0 trials were scored"):
         explained_trials(records(30, exposure="in_domain"), SUBJECT)
+
+
+def test_trials_are_scored_as_the_study_scores_them(tmp_path: Path) -> None:
+    spec = {"score": {"open": "exact"}, "targets": ["mr-lung"]}
+    subject = replace(SUBJECT, score=subject_of(open_study(tmp_path, spec), RunDir(tmp_path)).score)
+    made = records(6)
+    for one in made:
+        one["evaluations"][0] |= {"correct": 10, "free_answers": {"open": {"n": 100, "correct": 10, "token_f1": 0.6}}}
+    assert explained_trials(made, subject)[0].scores.tolist() == [[0.1]] * 6
 
 
 def test_one_training_with_several_records_is_one_trial() -> None:
