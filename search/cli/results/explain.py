@@ -28,7 +28,7 @@ from search.evidence.explain.wanted_trials import write_wanted
 from search.ledger.records import Record
 from search.statistics.ties import descending
 from search.study.load_study import load_study
-from search.study.run_dir import RunDir, RunFile, read_resolved, run_dir_of
+from search.study.run_dir import IDENTITY_KEY, RunDir, RunFile, differences, read_identity, read_resolved, run_dir_of
 from search.study.source_rows import with_rows
 from search.study.study import Study, row_counts
 from search.vocabulary import Estimator
@@ -107,20 +107,20 @@ def _key(text: str, study: Study) -> Key:
 
 def _same_data(directory: RunDir, other: RunDir) -> list[Record]:
     """Records of another study, if its scores may stand beside this one's."""
-    one, two = _foundation(directory), _foundation(other)
-    if one != two:
+    changed = list(differences(_foundation(directory), _foundation(other)))
+    if changed:
         raise UserError(
-            f"{other} is of other data, another backbone or another recipe than {directory}",
+            f"{other} is of other data, another backbone or another recipe than {directory}:\n    "
+            + "\n    ".join(changed),
             hint="only trials of the same store, backbone and recipe may be read together",
         )
     return other.read_trials()
 
 
-def _foundation(directory: RunDir) -> tuple[Any, ...]:
-    run = directory / RunFile.run
-    store = json.loads(run.read_text(encoding="utf-8")).get("store_fingerprint") if run.is_file() else None
-    spec = read_resolved(directory)
-    return store, spec.backbone, spec.recipe
+def _foundation(directory: RunDir) -> dict[str, Any]:
+    """What a score stands on; of the data and the weights by their fingerprints, which a study that runs has, too."""
+    spec = read_resolved(directory).model_dump(mode="json", include={"backbone", "recipe"})
+    return {**spec, IDENTITY_KEY: read_identity(directory)}
 
 
 def _show(found: Explanation) -> None:

@@ -32,9 +32,8 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
-def fill(study: Path, run_dir: Path, *, backbone: str = "b", seed: int = 0) -> None:
-    claim_run_dir(RunDir(run_dir), load_study(study).spec, {"store": "s", "backbone": backbone})
-    (run_dir / "run.json").write_text(json.dumps({"store_fingerprint": "s"}))
+def fill(study: Path, run_dir: Path, *, store: str = "s", backbone: str = "b", seed: int = 0) -> None:
+    claim_run_dir(RunDir(run_dir), load_study(study).spec, {"store": store, "backbone": backbone})
     for subsets, score in SCORES.items():
         _add(run_dir, subsets, score, seed=seed)
 
@@ -100,11 +99,14 @@ def test_mistakes_name_what_is_near(study: Path) -> None:
     assert "is no key" in call(study, "--new", "MR/lung/nodule/tempral")[2]
 
 
-def test_trials_of_other_data_do_not_count(study: Path, tmp_path: Path) -> None:
-    same, other = tmp_path / "same", tmp_path / "other"
+def test_trials_of_other_data_or_weights_do_not_count_while_studies_run_either(study: Path, tmp_path: Path) -> None:
+    same, other, weights = tmp_path / "same", tmp_path / "other", tmp_path / "weights"
     fill(study, same, seed=1)
-    fill(study, other)
-    (other / "run.json").write_text(json.dumps({"store_fingerprint": "t"}))
+    fill(study, other, store="t")
+    fill(study, weights, backbone="c")
     assert "12 trials" in call(study, "--also", same)[1]
     assert "6 trials" in call(study, "--also", study.parent / "runs" / "tiny")[1]  # each counts once
-    assert "is of other data" in call(study, "--also", other)[2]
+    (same / "run.json").write_text(json.dumps({"store_fingerprint": "s"}))  # it has ended
+    assert "12 trials" in call(study, "--also", same)[1]
+    assert 'identity.store: was "s", is "t"' in call(study, "--also", other)[2]
+    assert 'identity.backbone: was "b", is "c"' in call(study, "--also", weights)[2]
