@@ -22,7 +22,7 @@ from search.phases.transfer import is_matrix_first
 from search.space.candidate import Candidate
 from search.space.composition import Composition
 from search.strategies.interface import PARETO_TURNS, Observation, Recommender, SearchContext, Strategy
-from search.strategies.ranking import distinct, ranked
+from search.strategies.ranking import one_each, ranked
 from search.strategies.registry import build_strategy
 from search.study.objective import objective_values, scores_of
 from search.study.spec import StudySpec
@@ -64,7 +64,8 @@ def run_search(run: StudyRun) -> list[Candidate]:
     run.run_source(source)
     observations = source.observations()
     known = [observation for observation in context.known if spec.space.contains(observation.candidate)]
-    best = distinct(observation.candidate for observation in ranked([*observations.values(), *known]))
+    results = one_each([*observations.values(), *known])
+    best = [observation.candidate for observation in ranked(results)]
     if not best:
         raise UserError(
             "no trial of the search has a value: all failed, or all trained on a target's own key",
@@ -72,7 +73,7 @@ def run_search(run: StudyRun) -> list[Candidate]:
         )
     ended = [observations[i] for i in sorted(observations)]
     best, decision = with_recommended(strategy, ended, best)
-    best, ordered = in_order(spec, best, [*ended, *known], context.least)
+    best, ordered = in_order(spec, best, results, context.least)
     for text in filter(None, (decision, *ordered)):
         run.decide(text)
     found = strategy.recommend(ended) if isinstance(strategy, Recommender) else None
