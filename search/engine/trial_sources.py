@@ -56,7 +56,8 @@ class StrategySource:
         least_gain: the search ends when so many proposals in a row as `patience` promise less, as a share; None: never.
         patience: how many; a strategy that looks for several things in turn needs one for each.
         spent: asked before every new proposal; a reason ends the search.
-        limits: what `least_gain` and `spent` go by; an end that was recorded under other limits counts no more.
+        limits: what `least_gain` and `spent` go by; an end that was recorded under other limits counts no
+            more, until the confirmation begins: then the search has ended for good.
     """
 
     def __init__(
@@ -127,6 +128,8 @@ class StrategySource:
         return self._hand_out(index, self._seeds[0], record)
 
     def _has_ended(self) -> bool:
+        if self._ledger.records(Kind.confirm_started):
+            return True  # what was opened cannot be closed
         return any(record.get("limits") == self._limits for record in self._ledger.records(Kind.search_stopped))
 
     def _ends(self, index: int, why: str | None) -> bool:
