@@ -86,6 +86,9 @@ def test_a_new_dataset_and_a_top_up(study: Path) -> None:
     run_dir = RunDir(study.parent / "runs" / "tiny")
     effect, compositions = read_wanted(run_dir)
     assert (effect, len(compositions)) == ("ct-brain", 1)  # of the seven compositions six have been tried
+    found = json.loads(call(study, "--json", "--sharpen", "ct-brain")[1])
+    assert found["sharpen"]["compositions"] == [dict(composition) for composition in compositions]
+    assert found["sharpen"]["half_width_after"] < found["sharpen"]["half_width_before"]
 
 
 def test_a_top_up_counts_among_the_trials_and_is_said_to_be_chosen(study: Path) -> None:
@@ -95,6 +98,7 @@ def test_a_top_up_counts_among_the_trials_and_is_said_to_be_chosen(study: Path) 
 
 def test_mistakes_name_what_is_near(study: Path) -> None:
     assert "Did you mean 'ct-brain'" in call(study, "--sharpen", "ct-brian")[2]
+    assert "no effect was named" in call(study, "--num-trials", "2")[2]
     assert "neither a subset of the catalog nor a key" in call(study, "--new", "ct-lugn")[2]
     assert "is no key" in call(study, "--new", "MR/lung/nodule/tempral")[2]
 
