@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
-from search.ledger.records import Kind, trials_of
+from search.ledger.records import Kind, search_end, trials_of
 from search.space.candidate import Candidate, SearchSpace
 from search.strategies.interface import Observation, Strategy
 from search.strategies.ranking import mean_result
@@ -130,7 +130,7 @@ class StrategySource:
     def _has_ended(self) -> bool:
         if self._ledger.records(Kind.confirm_started):
             return True  # what was opened cannot be closed
-        return any(record.get("limits") == self._limits for record in self._ledger.records(Kind.search_stopped))
+        return search_end(self._ledger.records(), self._limits) is not None
 
     def _ends(self, index: int, why: str | None) -> bool:
         """Write down that the search ends, so that a resumed study does not change its mind."""

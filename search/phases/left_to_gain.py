@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from search.ledger.records import Kind, Record, finished_of, of_kind
+from search.ledger.records import Record, finished_of, search_end
 from search.space.composition import Composition
 from search.strategies.interface import Suggestion
 from search.study.objective import mean_score
@@ -30,8 +30,8 @@ def left_to_gain(spec: StudySpec, records: Iterable[Record], found: Suggestion, 
     """
     every = list(records)
     ended = f"after {num_trials} of {spec.strategy.num_trials} trials"
-    if stops := of_kind(every, Kind.search_stopped):
-        ended += f", because {stops[-1]['why']},"
+    if end := search_end(every, spec.search_limits):
+        ended += f", because {end['why']},"
     beside = [
         f"{name} {max(scores):.1%}" for stage, name in _BESIDE if (scores := _scores(spec, finished_of(every, stage)))
     ]

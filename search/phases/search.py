@@ -101,11 +101,7 @@ def _strategy_source(
         least_gain=None if spec.strategy.stop_when is None else spec.strategy.stop_when / 100,
         patience=len(PARETO_TURNS) if spec.num_objectives > 1 else 1,
         spent=lambda: spent_budget(spec, run.ledger.records, lambda: datetime.now(UTC)),
-        limits={
-            "stop_when": spec.strategy.stop_when,
-            "budget_gpu_hours": spec.budget_gpu_hours,
-            "budget_wall_h": spec.budget_wall_h,
-        },
+        limits=spec.search_limits,
     )
 
 

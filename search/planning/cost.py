@@ -121,7 +121,7 @@ def _num_kept(phases: Sequence[PhaseCost], keep_adapters: int | str) -> int:
 
 def may_end_early(spec: StudySpec) -> bool:
     """Whether the search may end before its last trial."""
-    return any((spec.strategy.stop_when, spec.budget_gpu_hours, spec.budget_wall_h))
+    return any(spec.search_limits.values())
 
 
 def search_course(spec: StudySpec) -> str:
