@@ -18,6 +18,7 @@ from search.engine.study_run import OpenStudy, StudyRun
 from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
 from search.ledger.records import trials_of
+from search.planning.cost import stop_when_line
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.needed_rows import needed_rows
 from search.study.requirements import require_rows
@@ -125,6 +126,8 @@ def _record_decisions(opened: OpenStudy) -> None:
     if (warning := foreign_catalog_warning(study)) is not None:
         opened.decide(f"WARNING: {warning}")
     if (line := divided_tests_line(study.catalog, study.spec.eval_sets)) is not None:
+        opened.decide(line)
+    if (line := stop_when_line(study.spec)) is not None:
         opened.decide(line)
     for line in source_rows_lines(study):
         opened.decide(line)
