@@ -11,7 +11,7 @@ from datasets_spec.catalog.keys import shared_elements
 from datasets_spec.store.manifest import read_manifest
 from search.cli.console import print_line, print_table
 from search.planning.constraints import constraint_lines
-from search.planning.cost import StudyPlan, compute_plan
+from search.planning.cost import StudyPlan, compute_plan, stop_when_line
 from search.planning.detectable import compute_detectable, detectable_lines, needed_rows, trials_line
 from search.planning.facts import PlanFacts, read_facts
 from search.planning.gpu_slot import backbone_bytes, gpu_lines, look_at_rows
@@ -70,6 +70,8 @@ def _print_space(study: Study, plan: StudyPlan) -> None:
     if (line := own_keys_line(study)) is not None:
         print_line(line)
     if (line := divided_tests_line(study.catalog, spec.eval_sets)) is not None:
+        print_line(f"note: {line}")
+    if (line := stop_when_line(spec)) is not None:
         print_line(f"note: {line}")
     for line in (*source_rows_lines(study), *constraint_lines(spec)):
         print_line(line)

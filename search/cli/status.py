@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from search.cli.console import print_line, print_table
 from search.evidence.spent import compute_spent
 from search.evidence.timeline import compute_slot_use
-from search.ledger.records import Kind, Record, of_kind, trials_of, tries_of
+from search.ledger.records import Kind, Record, of_kind, search_end, trials_of, tries_of
 from search.results.study_end import final_page, missing_end, parts_of
 from search.statistics.ties import descending
 from search.study.objective import objective_names, objective_values, own_keys_seen
@@ -58,8 +58,8 @@ def _show_one(run_dir: RunDir) -> None:
     trials = trials_of(records)
     counts = Counter((record["stage"], record["status"]) for record in trials)
     proposed = len(of_kind(records, Kind.suggestion))
-    stops = of_kind(records, Kind.search_stopped)
-    ended = f"; the search has ended, because {stops[-1]['why']}" if stops else ""
+    end = search_end(records, spec.search_limits)
+    ended = f"; the search has ended, because {end['why']}" if end else ""
     made = f"{proposed} of {spec.strategy.num_trials} proposals made"
     print_line(f"study {spec.name}: {len(trials)} trials recorded, {made}{ended}")
     print_table("Trials", ["stage", "status", "number"], [[s, t, str(n)] for (s, t), n in sorted(counts.items())])

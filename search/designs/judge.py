@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from search.designs.rows import BASELINE, CONTROL, RELATED, Arm, DesignRow
 from search.designs.table import ArmScore, Contrast, DesignTable
-from search.designs.trials import arm_label, design_of, num_steps_of
+from search.designs.trials import arm_label, design_of, num_steps_of, training_of
 from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.ledger.records import Record, of_arm, scored_on
 from search.seeds import derived_seed
@@ -39,7 +39,7 @@ def compute_design_table(
         for arm in row.arms
         if (found := _outcomes_of(records, outcomes, row, arm, section.split)) is not None
     }
-    prior = _prior(scored)
+    prior = _prior(scored, rows, spec)
     scores = [
         _score(row, arm, scored[row.name, arm.name], records, outcomes, prior, spec)
         for row in rows
@@ -82,9 +82,15 @@ def _outcomes_of(
     return outcomes.of_arm(found, row.target, split)
 
 
-def _prior(scored: Mapping[tuple[str, str], ArmOutcomes]) -> SeedVariance:
-    """Training noise as all arms of the design show it."""
-    arms = [found for found in scored.values() if found.is_trained]
+def _prior(scored: Mapping[tuple[str, str], ArmOutcomes], rows: Sequence[DesignRow], spec: StudySpec) -> SeedVariance:
+    """Training noise as all trainings of the design show it, on every target once, however many rows share them."""
+    distinct = {
+        (row.target, training_of(arm, spec)): scored[row.name, arm.name]
+        for row in rows
+        for arm in row.arms
+        if arm.composition and (row.name, arm.name) in scored
+    }
+    arms = list(distinct.values())
     most = max((len(found.sample_ids) for found in arms), default=1)
     return seed_variance_prior([found.right.mean(axis=1) for found in arms], resolution=1 / most)
 

@@ -30,14 +30,14 @@ def plan_design(
     targets: dict[tuple[str, int], set[str]] = defaultdict(set)
     for row in rows:
         for arm in row.arms:
-            targets[_training(arm, spec)].add(row.target)
+            targets[training_of(arm, spec)].add(row.target)
     planned = []
     for row in rows:
         for arm in row.arms:
             if not arm.composition:
                 continue  # the baseline is scored once, for every study
             recipe = spec.recipe.model_copy(update={"num_steps": num_steps_of(arm, spec)})
-            eval_sets = [name for name in spec.eval_sets if name in targets[_training(arm, spec)]]
+            eval_sets = [name for name in spec.eval_sets if name in targets[training_of(arm, spec)]]
             planned += [
                 PlannedTrial(
                     spec=factory.spec(arm.composition, recipe, seed, (section.split,), eval_sets=eval_sets),
@@ -61,6 +61,11 @@ def num_steps_of(arm: Arm, spec: StudySpec) -> int:
     return spec.recipe.num_steps if arm.num_steps is None else arm.num_steps
 
 
+def training_of(arm: Arm, spec: StudySpec) -> tuple[str, int]:
+    """What is equal for arms that are one training."""
+    return arm.composition.identity, num_steps_of(arm, spec)
+
+
 def unmatched_note(row: DesignRow, arm: Arm) -> str | None:
     """What keeps the claim's two arms from being compared like with like; None for other arms and when they match."""
     first, second = row.contrasts[0]
@@ -70,7 +75,3 @@ def unmatched_note(row: DesignRow, arm: Arm) -> str | None:
     if mine == theirs:
         return None
     return f"{first} has {mine} samples and {second} {theirs}: not matched, which the table says"
-
-
-def _training(arm: Arm, spec: StudySpec) -> tuple[str, int]:
-    return arm.composition.identity, num_steps_of(arm, spec)

@@ -7,10 +7,11 @@ from typing import Any, Literal, Protocol
 
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
-from search.ledger.records import Kind, role_of, trials_of
+from search.ledger.records import Kind, role_of, search_end, trials_of
 from search.ledger.tries import to_try_again
 from search.space.candidate import Candidate, SearchSpace
 from search.strategies.interface import Observation, Strategy
+from search.strategies.ranking import mean_result
 from search.vocabulary import Stage, Status
 
 Wait = Literal["wait"]
@@ -56,7 +57,8 @@ class StrategySource:
         least_gain: the search ends when so many proposals in a row as `patience` promise less, as a share; None: never.
         patience: how many; a strategy that looks for several things in turn needs one for each.
         spent: asked before every new proposal; a reason ends the search.
-        limits: what `least_gain` and `spent` go by; an end that was recorded under other limits counts no more.
+        limits: what `least_gain` and `spent` go by; an end that was recorded under other limits counts no
+            more, until the confirmation begins: then the search has ended for good.
     """
 
     def __init__(
@@ -127,7 +129,9 @@ class StrategySource:
         return self._hand_out(index, self._seeds[0], record)
 
     def _has_ended(self) -> bool:
-        return any(record.get("limits") == self._limits for record in self._ledger.records(Kind.search_stopped))
+        if self._ledger.records(Kind.confirm_started):
+            return True  # what was opened cannot be closed
+        return search_end(self._ledger.records(), self._limits) is not None
 
     def _ends(self, index: int, why: str | None) -> bool:
         """Write down that the search ends, so that a resumed study does not change its mind."""
@@ -157,17 +161,19 @@ class StrategySource:
     def _observation(
         self, index: int, proposal: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
     ) -> Observation:
-        """The mean over the seeds that have a value; where none has, how the first one ended."""
-        valued = [(values, record) for record in records if (values := self._values(record)) is not None]
-        counted = [record for _, record in valued] or list(records[:1])
-        return Observation(
-            candidate=_candidate(proposal),
-            values=_means([values for values, _ in valued]) if valued else None,
-            status=Status(counted[0]["status"]),
-            proposal_index=index,
-            scores=None if self._scores is None else _mean_scores([self._scores(record) for record in counted]),
-            rungs=self._rungs(records[0]["train_id"]) if len(records) == 1 else {},
-        )
+        """The mean over seeds."""
+        by_seed = [
+            Observation(
+                candidate=_candidate(proposal),
+                values=self._values(record),
+                status=Status(record["status"]),
+                proposal_index=index,
+                scores=None if self._scores is None else self._scores(record),
+                rungs=self._rungs(record["train_id"]) if len(records) == 1 else {},
+            )
+            for record in records
+        ]
+        return mean_result(by_seed)
 
     def _rungs(self, train_id: str) -> dict[int, dict[str, float]]:
         """Accuracy by evaluation set at every rung where a trial was compared."""
@@ -193,16 +199,6 @@ class StrategySource:
     def _hand_out(self, index: int, seed: int, record: Mapping[str, Any]) -> PlannedTrial:
         self._handed_out.add((index, seed))
         return self._build(_candidate(record), index, record["reason"], seed)
-
-
-def _means(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True))
-
-
-def _mean_scores(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of every evaluation set that all seeds were scored on."""
-    names = [name for name in scores[0] if all(name in other for other in scores)]
-    return {name: sum(other[name] for other in scores) / len(scores) for name in names}
 
 
 def _candidate(record: Mapping[str, Any]) -> Candidate:

@@ -106,6 +106,31 @@ def finished_of(records: Iterable[Record], *stages: Stage) -> list[Record]:
     return [record for record in trials_of(records, *stages) if record.get("status") == Status.finished]
 
 
+def search_end(records: Iterable[Record], limits: Mapping[str, float | None]) -> Record | None:
+    """The record of what ended the search; one of other limits counts only where the confirmation followed upon it.
+
+    Args:
+        records: the ledger's.
+        limits: that the study goes by now (`StudySpec.search_limits`).
+    """
+    every = list(records)
+    num_made, is_closed = len(of_kind(every, Kind.suggestion)), bool(of_kind(every, Kind.confirm_started))
+    ends = [
+        record
+        for record in of_kind(every, Kind.search_stopped)
+        if record.get("limits") == limits or (is_closed and record.get("proposal_index") == num_made)
+    ]
+    return ends[-1] if ends else None
+
+
+def each_training_once(records: Iterable[Record]) -> list[Record]:
+    """The first record of every training: in several parts of a study, or in several studies, it is one result."""
+    first: dict[str, Record] = {}
+    for record in records:
+        first.setdefault(record["train_id"], record)
+    return list(first.values())
+
+
 def of_arm(records: Iterable[Record], arm: str) -> list[Record]:
     """The trial records of one arm, in the order of the ledger."""
     return [record for record in trials_of(records) if record.get("arm") == arm]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from search.ledger.records import Kind, Record, finished_of, of_kind
+from search.ledger.records import Record, finished_of, search_end
+from search.space.composition import Composition
 from search.strategies.interface import Suggestion
 from search.study.objective import mean_score
 from search.study.spec import StudySpec
@@ -29,16 +30,20 @@ def left_to_gain(spec: StudySpec, records: Iterable[Record], found: Suggestion, 
     """
     every = list(records)
     ended = f"after {num_trials} of {spec.strategy.num_trials} trials"
-    if stops := of_kind(every, Kind.search_stopped):
-        ended += f", because {stops[-1]['why']},"
+    if end := search_end(every, spec.search_limits):
+        ended += f", because {end['why']},"
     beside = [
-        f"{name} {max(scores):.1%}"
-        for stage, name in _BESIDE
-        if (scores := [score for record in finished_of(every, stage) if (score := _score(spec, record)) is not None])
+        f"{name} {max(scores):.1%}" for stage, name in _BESIDE if (scores := _scores(spec, finished_of(every, stage)))
     ]
     text = f"the search ended {ended} with {found.candidate.composition}: {found.reason}"
     return f"{text} ({', '.join(beside)}, all on `search`)" if beside else text
 
 
-def _score(spec: StudySpec, record: Record) -> float | None:
-    return mean_score(record, spec.objective_sets, "search", spec.score)
+def _scores(spec: StudySpec, records: Iterable[Record]) -> list[float]:
+    """The mean of every composition: the best seed of a repeated one would be luck."""
+    found: dict[Composition, list[float]] = {}
+    for record in records:
+        score = mean_score(record, spec.objective_sets, "search", spec.score)
+        if score is not None:
+            found.setdefault(Composition(record["composition"]), []).append(score)
+    return [sum(scores) / len(scores) for scores in found.values()]

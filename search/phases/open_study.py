@@ -20,6 +20,7 @@ from search.engine.trial_factory import TrialFactory
 from search.ledger.ledger import Ledger
 from search.ledger.records import trials_of
 from search.ledger.tries import to_try_again
+from search.planning.cost import stop_when_line
 from search.study.foreign_catalog import foreign_catalog_warning
 from search.study.needed_rows import needed_rows
 from search.study.requirements import require_rows
@@ -131,6 +132,8 @@ def _record_decisions(opened: OpenStudy) -> None:
     if (warning := foreign_catalog_warning(study)) is not None:
         opened.decide(f"WARNING: {warning}")
     if (line := divided_tests_line(study.catalog, study.spec.eval_sets)) is not None:
+        opened.decide(line)
+    if (line := stop_when_line(study.spec)) is not None:
         opened.decide(line)
     for line in source_rows_lines(study):
         opened.decide(line)

@@ -103,12 +103,17 @@ def _search_and_confirm(run: StudyRun) -> None:
     if run.spec.strategy.num_merges:
         run.say(f"{run.spec.strategy.num_merges} merges of the single sources' adapters")
         run_merges(run)
-    run.say(f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}")
+    is_confirming = bool(run.ledger.records(Kind.confirm_started))
+    run.say(
+        "search: over, for its confirmation has begun"
+        if is_confirming
+        else f"search: {run.spec.strategy.num_trials} trials by {run.spec.strategy.name}"
+    )
     best = run_search(run)
     if not is_first:
         _run_matrix(run)
     if run.spec.confirm.enabled:
-        if not run.ledger.records(Kind.confirm_started):
+        if not is_confirming:
             run.ledger.append({"kind": Kind.confirm_started.value, "num_trials": run.spec.strategy.num_trials})
         run.say(f"confirmation: the best {run.spec.confirm.num_finalists} and the comparators, with fresh seeds")
         arms = run_confirm(run, best)

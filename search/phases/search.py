@@ -12,7 +12,7 @@ from search.engine.rungs import rung_steps
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import StrategySource
-from search.ledger.records import finished_of, proposal_arm
+from search.ledger.records import each_training_once, finished_of, proposal_arm
 from search.phases.budget import spent_budget
 from search.phases.cheaper import cheapest_second
 from search.phases.constraints import always_counted, keeping_first, least_scores
@@ -22,7 +22,7 @@ from search.phases.transfer import is_matrix_first
 from search.space.candidate import Candidate
 from search.space.composition import Composition
 from search.strategies.interface import PARETO_TURNS, Observation, Recommender, SearchContext, Strategy
-from search.strategies.ranking import distinct, ranked
+from search.strategies.ranking import one_each, ranked
 from search.strategies.registry import build_strategy
 from search.study.objective import objective_values, scores_of
 from search.study.spec import StudySpec
@@ -64,7 +64,8 @@ def run_search(run: StudyRun) -> list[Candidate]:
     run.run_source(source)
     observations = source.observations()
     known = [observation for observation in context.known if spec.space.contains(observation.candidate)]
-    best = distinct(observation.candidate for observation in ranked([*observations.values(), *known]))
+    results = one_each([*observations.values(), *known])
+    best = [observation.candidate for observation in ranked(results)]
     if not best:
         raise UserError(
             "no trial of the search has a value: all failed, or all trained on a target's own key",
@@ -72,7 +73,7 @@ def run_search(run: StudyRun) -> list[Candidate]:
         )
     ended = [observations[i] for i in sorted(observations)]
     best, decision = with_recommended(strategy, ended, best)
-    best, ordered = in_order(spec, best, [*ended, *known], context.least)
+    best, ordered = in_order(spec, best, results, context.least)
     for text in filter(None, (decision, *ordered)):
         run.decide(text)
     found = strategy.recommend(ended) if isinstance(strategy, Recommender) else None
@@ -100,11 +101,7 @@ def _strategy_source(
         least_gain=None if spec.strategy.stop_when is None else spec.strategy.stop_when / 100,
         patience=len(PARETO_TURNS) if spec.num_objectives > 1 else 1,
         spent=lambda: spent_budget(spec, run.ledger.records, lambda: datetime.now(UTC)),
-        limits={
-            "stop_when": spec.strategy.stop_when,
-            "budget_gpu_hours": spec.budget_gpu_hours,
-            "budget_wall_h": spec.budget_wall_h,
-        },
+        limits=spec.search_limits,
     )
 
 
@@ -136,7 +133,7 @@ def context_of(study: Study, store: Store, records: Sequence[Mapping[str, Any]] 
 def known_results(spec: StudySpec, records: Sequence[Mapping[str, Any]]) -> tuple[Observation, ...]:
     """Results that are no proposals: trials of other studies, and the single sources."""
     stages = (Stage.reused, Stage.single) if is_matrix_first(records) else (Stage.reused,)
-    known = finished_of(records, *stages)
+    known = each_training_once(finished_of(records, *stages))
     return tuple(
         Observation(
             candidate=Candidate(

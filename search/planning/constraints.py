@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from search.strategies.registry import WITH_MODEL
 from search.study.spec import StudySpec
-
-# Strategies whose model weighs a proposal by the probability that it keeps the constraints.
-WITH_MODEL = ("recombine",)
 
 
 def constraint_lines(spec: StudySpec) -> list[str]:

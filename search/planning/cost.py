@@ -10,6 +10,7 @@ from search.evidence.confirmation.racing import FIRST_LOOK
 from search.ledger.records import Record, finished_of
 from search.planning.facts import PlanFacts
 from search.strategies.opening import results_to_begin
+from search.strategies.registry import WITH_MODEL
 from search.study.sections.design import DesignSection
 from search.study.spec import StudySpec
 from search.study.study import Study
@@ -121,7 +122,18 @@ def _num_kept(phases: Sequence[PhaseCost], keep_adapters: int | str) -> int:
 
 def may_end_early(spec: StudySpec) -> bool:
     """Whether the search may end before its last trial."""
-    return any((spec.strategy.stop_when, spec.budget_gpu_hours, spec.budget_wall_h))
+    limits = {**spec.search_limits, **({} if spec.strategy.name in WITH_MODEL else {"stop_when": None})}
+    return any(limits.values())
+
+
+def stop_when_line(spec: StudySpec) -> str | None:
+    """What is said where `strategy.stop_when` is set and ends nothing."""
+    if spec.strategy.stop_when is None or spec.strategy.name in WITH_MODEL or spec.design is not None:
+        return None
+    return (
+        f"strategy.stop_when ends nothing here: the strategy {spec.strategy.name} has no model that says what the next "
+        "trial promises"
+    )
 
 
 def search_course(spec: StudySpec) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from search.space.candidate import Candidate
 from search.statistics.ties import index_of_largest, ranks
@@ -50,6 +51,28 @@ def _dominates(a: Sequence[int], b: Sequence[int]) -> bool:
     return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
 
 
-def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Candidates in their order, each once."""
-    return list(dict.fromkeys(candidates))
+def one_each(observations: Iterable[Observation]) -> list[Observation]:
+    """One result a candidate, in the order of the first: the best of a repeated training would be luck."""
+    results: dict[Candidate, list[Observation]] = {}
+    for observation in observations:
+        results.setdefault(observation.candidate, []).append(observation)
+    return [mean_result(each) for each in results.values()]
+
+
+def mean_result(repeated: Sequence[Observation]) -> Observation:
+    """The mean over the results of one candidate that have a value; where none has, how the first one ended."""
+    counted = [observation for observation in repeated if observation.values is not None] or list(repeated[:1])
+    values = [observation.values for observation in counted if observation.values is not None]
+    scores = [observation.scores for observation in counted if observation.scores is not None]
+    return replace(
+        counted[0],
+        values=tuple(sum(column) / len(values) for column in zip(*values, strict=True)) if values else None,
+        proposal_index=min(observation.proposal_index for observation in repeated),
+        scores=_mean_scores(scores) if scores else None,
+    )
+
+
+def _mean_scores(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of every evaluation set that all were scored on."""
+    names = [name for name in scores[0] if all(name in other for other in scores)]
+    return {name: sum(other[name] for other in scores) / len(scores) for name in names}

@@ -20,6 +20,8 @@ _STRATEGIES = {
     "exhaustive": ("search.strategies.exhaustive", "ExhaustiveStrategy"),
 }
 STRATEGY_NAMES = tuple(_STRATEGIES)
+# Its model weighs a proposal by what it promises, and by the probability that it keeps the constraints.
+WITH_MODEL = ("recombine",)
 # These decide by keys, by other targets or by a proxy; the others take no context.
 _WITH_CONTEXT = ("recombine", "metadata", "static", "merge-then-confirm")
 

@@ -54,13 +54,15 @@ class StaticStrategy:
 
     def _benefits(self, ended: Sequence[Observation]) -> dict[str, float]:
         """Mean score of each source alone on the other targets; sources without a result come last."""
-        found: dict[str, float] = {}
+        by_source: dict[str, list[float]] = {}
         for observation in ended:
             if len(observation.candidate.composition) != 1 or observation.status is not Status.finished:
                 continue
             scores = [score_of(observation, name) for name in self._others] or [score_of(observation)]
             known = [score for score in scores if score is not None]
             if known:
-                found[observation.candidate.composition.subsets[0]] = sum(known) / len(known)
+                source = observation.candidate.composition.subsets[0]
+                by_source.setdefault(source, []).append(sum(known) / len(known))
+        found = {source: sum(each) / len(each) for source, each in by_source.items()}
         lowest = min(found.values(), default=0.0)
         return {s: found.get(s, lowest - 1.0) for s in self._space.composition.allowed} if found else {}

@@ -213,6 +213,15 @@ class StudySpec(_Section):
         return tuple(range(self.seed, self.seed + self.strategy.replicates))
 
     @property
+    def search_limits(self) -> dict[str, float | None]:
+        """What may end the search before its last trial."""
+        return {
+            "stop_when": self.strategy.stop_when,
+            "budget_gpu_hours": self.budget_gpu_hours,
+            "budget_wall_h": self.budget_wall_h,
+        }
+
+    @property
     def single_num_samples(self) -> int:
         """Samples of a single source in the transfer matrix; one with fewer gives what it has."""
         return self.transfer.num_samples or max(self.space.composition.steps)

@@ -247,7 +247,7 @@ def _record(composition: Composition) -> dict[str, Any]:
     ]
     return {
         "kind": "trial", "stage": "search", "status": "finished", "strategy": "random",
-        "composition": dict(composition), "evaluations": evaluations,
+        "composition": dict(composition), "evaluations": evaluations, "train_id": composition.identity,
     }  # fmt: skip
 
 

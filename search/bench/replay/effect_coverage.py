@@ -152,6 +152,7 @@ def _record(observation: Observation, target: str, strategy: str, num_items: int
     accuracy = (observation.scores or {})[target]
     return {
         "kind": "trial",
+        "train_id": str(observation.proposal_index),
         "stage": Stage.search,
         "status": Status.finished,
         "strategy": strategy,

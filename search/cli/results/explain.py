@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from datasets_spec.atomic import replace_text
 from datasets_spec.catalog.keys import Key
@@ -23,17 +23,27 @@ from search.evidence.explain.effects import (
 )
 from search.evidence.explain.explain_study import subject_of
 from search.evidence.explain.model import EffectsModel, Floats
-from search.evidence.explain.top_up import top_up
+from search.evidence.explain.top_up import TopUp, top_up
 from search.evidence.explain.wanted_trials import write_wanted
 from search.ledger.records import Record
 from search.statistics.ties import descending
 from search.study.load_study import load_study
-from search.study.run_dir import RunDir, RunFile, read_resolved, require_results_of, run_dir_of
+from search.study.run_dir import (
+    IDENTITY_KEY,
+    RunDir,
+    RunFile,
+    differences,
+    read_identity,
+    read_resolved,
+    require_results_of,
+    run_dir_of,
+)
 from search.study.source_rows import with_rows
 from search.study.study import Study, row_counts
 from search.vocabulary import Estimator
 
 SHOWN_INTERACTIONS = 8
+TRIALS_TO_SHARPEN: Final = 6
 TITLES = {
     "banzhaf": "What a subset adds to a composition of the others drawn by chance (Banzhaf value), points",
     "interaction": "What two subsets do together beyond what each does, the largest, points",
@@ -51,7 +61,7 @@ def explain_study(
     also: Sequence[Path],
     new: Sequence[str],
     sharpen: str | None,
-    num_trials: int,
+    num_trials: int | None,
     as_json: bool,
 ) -> None:
     """Print what the trials say of subsets, pairs and elements.
@@ -63,13 +73,18 @@ def explain_study(
         also: directories of other studies on the same data and backbone, whose trials count too.
         new: keys `modality/area/task[/ability]`, or names of the catalog, of datasets that are not in the study.
         sharpen: a subset or an element whose effect is to be known better.
-        num_trials: how many trials may be spent on that.
-        as_json: print JSON.
+        num_trials: how many trials may be spent on that; `TRIALS_TO_SHARPEN` when None.
+        as_json: print JSON, one object.
 
     Raises:
-        UserError: there are too few trials, a key is no key, or another study is of other data, or the
-            directory is not this study's.
+        UserError: there are too few trials, a key is no key, another study is of other data, the directory is not this
+            study's, or trials may be spent on nothing.
     """
+    if num_trials is not None and sharpen is None:
+        raise UserError(
+            "--num-trials says how many trials may sharpen an effect, and no effect was named",
+            hint="`recombine explain STUDY --sharpen EFFECT` names one, a subset or an element",
+        )
     study = load_study(study_file, overrides)
     directory = run_dir_of(study_file, study.spec, run_dir)
     require_results_of(directory, study.spec)
@@ -79,14 +94,20 @@ def explain_study(
     is_own = not also and not new  # the study's file holds what its own trials say of its own subsets
     if is_own:
         replace_text(directory / RunFile.explanation, json.dumps(found.as_dict(), indent=1) + "\n")
-    if as_json:
-        print_line(json.dumps(found.as_dict()))
-    else:
-        _show(found)
-        if is_own:
-            print_line(f"wrote {directory / RunFile.explanation}")
+    content = found.as_dict()
+    wanted = None
     if sharpen is not None:
-        _sharpen(study, directory, records, subject, sharpen, num_trials)
+        wanted = _sharpen(study, records, subject, sharpen, num_trials or TRIALS_TO_SHARPEN)
+        write_wanted(directory, sharpen, wanted.compositions)
+        content["sharpen"] = {"effect": sharpen, **wanted.as_dict()}
+    if as_json:
+        print_line(json.dumps(content))
+        return
+    _show(found)
+    if is_own:
+        print_line(f"wrote {directory / RunFile.explanation}")
+    if wanted is not None:
+        _show_wanted(str(sharpen), wanted)
 
 
 def _key(text: str, study: Study) -> Key:
@@ -109,20 +130,20 @@ def _key(text: str, study: Study) -> Key:
 
 def _same_data(directory: RunDir, other: RunDir) -> list[Record]:
     """Records of another study, if its scores may stand beside this one's."""
-    one, two = _foundation(directory), _foundation(other)
-    if one != two:
+    changed = list(differences(_foundation(directory), _foundation(other)))
+    if changed:
         raise UserError(
-            f"{other} is of other data, another backbone or another recipe than {directory}",
+            f"{other} is of other data, another backbone or another recipe than {directory}:\n    "
+            + "\n    ".join(changed),
             hint="only trials of the same store, backbone and recipe may be read together",
         )
     return other.read_trials()
 
 
-def _foundation(directory: RunDir) -> tuple[Any, ...]:
-    run = directory / RunFile.run
-    store = json.loads(run.read_text(encoding="utf-8")).get("store_fingerprint") if run.is_file() else None
-    spec = read_resolved(directory)
-    return store, spec.backbone, spec.recipe
+def _foundation(directory: RunDir) -> dict[str, Any]:
+    """What a score stands on; of the data and the weights by their fingerprints, which a study that runs has, too."""
+    spec = read_resolved(directory).model_dump(mode="json", include={"backbone", "recipe"})
+    return {**spec, IDENTITY_KEY: read_identity(directory)}
 
 
 def _show(found: Explanation) -> None:
@@ -148,12 +169,11 @@ def _cells(effect: Effect) -> list[str]:
 
 def _sharpen(
     study: Study,
-    directory: RunDir,
     records: Sequence[Mapping[str, Any]],
     subject: Subject,
     wanted: str,
     num_trials: int,
-) -> None:
+) -> TopUp:
     trials, _ = explained_trials(records, subject)
     counted = row_counts(study)
     if counted:
@@ -161,16 +181,18 @@ def _sharpen(
     model = EffectsModel(trials)
     weights = _weights(model, wanted)
     taken = {frozenset(record["composition"]) for record in records}
-    found = top_up(
+    return top_up(
         model, weights, study.spec.space.composition, num_trials=num_trials, seed=study.spec.seed, taken=taken
     )
+
+
+def _show_wanted(wanted: str, found: TopUp) -> None:
     rows = [[str(k), str(composition)] for k, composition in enumerate(found.compositions, start=1)]
     print_table(f"Trials that sharpen the effect of {wanted}", ["trial", "composition"], rows)
     print_line(
         f"its interval: +-{100 * found.half_width_before:.1f} points now, "
         f"+-{100 * found.half_width_after:.1f} expected after these {len(rows)}"
     )
-    write_wanted(directory, wanted, found.compositions)
     print_line("`recombine run STUDY --topup` trains them")
 
 

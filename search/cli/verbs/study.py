@@ -227,7 +227,7 @@ def explain(
     sharpen: Annotated[
         str | None, typer.Option(metavar="EFFECT", help="a subset or an element: say which trials to run for it")
     ] = None,
-    num_trials: Annotated[int, typer.Option(min=1, help="trials that may be spent on that")] = 6,
+    num_trials: Annotated[int | None, typer.Option(min=1, help="trials that may be spent on that; default: 6")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Show what each subset, pair and element is worth, and what another dataset would bring; needs no cluster."""

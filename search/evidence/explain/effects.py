@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import Any, Final
 
@@ -12,9 +12,9 @@ import numpy as np
 from datasets_spec.catalog.keys import Key, TaskMap, shared_elements
 from datasets_spec.errors import UserError
 from search.evidence.explain.model import EffectsModel, Floats, Quantity, Trials
-from search.ledger.records import scored_on
+from search.ledger.records import each_training_once, scored_on
 from search.strategies.surrogate.extrapolation import extrapolated_number
-from search.study.score import score_of
+from search.study.score import ScoreSection, score_of
 from search.vocabulary import COUNTED, Estimator, Stage
 
 ELEMENT_NAMES: Final = ("modality", "area", "task", "ability")
@@ -87,6 +87,7 @@ class Subject:
         task_map: under which keys are compared.
         selected: the selection's subsets; none before there is one.
         new_keys: of datasets that are not in the study, by the name they shall be called.
+        score: what the study's answers count for.
     """
 
     keys: Mapping[str, Key]
@@ -95,6 +96,7 @@ class Subject:
     task_map: TaskMap
     selected: tuple[str, ...] = ()
     new_keys: Mapping[str, Key] | None = None
+    score: ScoreSection = field(default_factory=ScoreSection)
 
 
 def usable(records: Sequence[Mapping[str, Any]], subject: Subject) -> bool:
@@ -103,7 +105,7 @@ def usable(records: Sequence[Mapping[str, Any]], subject: Subject) -> bool:
 
 
 def _used(records: Sequence[Mapping[str, Any]], subject: Subject) -> list[Mapping[str, Any]]:
-    return [
+    used = [
         record
         for record in records
         if record["stage"] in (Stage.search, Stage.single, Stage.reused, Stage.top_up)
@@ -113,13 +115,15 @@ def _used(records: Sequence[Mapping[str, Any]], subject: Subject) -> list[Mappin
             for target in subject.targets
         )
     ]
+    return each_training_once(used)
 
 
 def explained_trials(records: Sequence[Mapping[str, Any]], subject: Subject) -> tuple[Trials, str]:
     """The finished trials that were scored on every target on `search`, and how they were chosen.
 
     Trials of the search, of single sources, reused ones and top-ups count; confirmations repeat the best and would
-    bend the picture. Trials that have seen a target's own key are left out.
+    bend the picture. Trials that have seen a target's own key are left out. A training that is a single source and a
+    proposal, or stands in two studies, is one trial.
 
     Raises:
         UserError: there are too few.
@@ -131,7 +135,7 @@ def explained_trials(records: Sequence[Mapping[str, Any]], subject: Subject) -> 
             hint="run the study on, with more trials (strategy.num_trials=...)",
         )
     presence = np.array([[float(s in record["composition"]) for s in subject.sources] for record in used])
-    scores = np.array([[score_of(scored_on(r, t, SPLIT) or {}) for t in subject.targets] for r in used])
+    scores = np.array([[score_of(scored_on(r, t, SPLIT) or {}, subject.score) for t in subject.targets] for r in used])
     names, shared = shared_table(subject, subject.sources)
     is_random = all(record["stage"] == Stage.single or record["strategy"] == "random" for record in used)
     trials = Trials(
@@ -256,13 +260,7 @@ def _new_datasets(model: EffectsModel, subject: Subject) -> list[Effect]:
     own = model.likeliest.own * model.unit
     found = []
     for name, key in (subject.new_keys or {}).items():
-        with_key = Subject(
-            keys={**subject.keys, name: key},
-            sources=subject.sources,
-            targets=subject.targets,
-            task_map=subject.task_map,
-        )
-        _, shared = shared_table(with_key, [name])
+        _, shared = shared_table(replace(subject, keys={**subject.keys, name: key}), [name])
         if len(model.trials.targets) < len(subject.targets):
             shared = shared.mean(axis=0, keepdims=True)
         elements = np.array([model.element_weights(e) for e in range(shared.shape[2])])  # [E, coefficients]

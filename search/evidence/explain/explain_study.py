@@ -30,6 +30,7 @@ def subject_of(study: KeyedStudy, run_dir: RunDir, new_keys: Mapping[str, Key] |
         task_map=study.task_map,
         selected=tuple(selected),
         new_keys=new_keys,
+        score=study.spec.score,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,10 @@ class TopUp:
     compositions: tuple[Composition, ...]
     half_width_before: float
     half_width_after: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**asdict(self), "compositions": [dict(composition) for composition in self.compositions]}
 
 
 def top_up(

@@ -116,11 +116,13 @@ def confirmation_sentence(records: RunRecords) -> str:
     seeds = ", ".join(map(str, records.run.get("confirm_seeds") or ())) or NOT_KNOWN
     number = selection.get("num_finalists")
     finalists = amount(number, "finalist") if is_number(number) else "Finalists"
-    raced = as_mapping(records.study.get("confirm")).get("racing")
-    given_up = " (finalists that fell behind with fewer of them)" if raced else ""
+    section = as_mapping(records.study.get("confirm"))
+    given_up = " (finalists that fell behind with fewer of them)" if section.get("racing") else ""
+    further = ", ".join(map(str, section.get("further_seeds") or ()))
+    alone = f", the selected one with {further} besides," if further else ""
     return (
-        f"{finalists} and the comparators that need training were trained anew with the fresh seeds {seeds}{given_up} "
-        f"and compared on the split confirm; {_sealed_part(records.run)}"
+        f"{finalists} and the comparators that need training were trained anew with the fresh seeds {seeds}{given_up}"
+        f"{alone} and compared on the split confirm; {_sealed_part(records.run)}"
     )
 
 

@@ -125,6 +125,20 @@ def test_the_order_of_rows_is_compared_between_backbones(tmp_path: Path) -> None
     assert carry_over_lines({"one": few, "two": few}) == []
 
 
+def test_a_training_that_rows_share_says_once_what_training_noise_is(tmp_path: Path) -> None:
+    made = MadeUpStudy(num_questions=400, seed_sd=0.02)
+    made.add("baseline", "baseline", {}, {("mr-lung", "confirm"): 0.5})
+    for arm in row("a").arms[1:]:
+        for seed in range(3):
+            made.add("design", f"a:{arm.name}", arm.composition, {("mr-lung", "confirm"): 0.6}, seed=seed)
+    shared = [{**record, "arm": record["arm"].replace("a:", f"{name}:")} for name in "bcd" for record in made.records]
+    spec = open_study(tmp_path, DESIGN).spec
+    alone = compute_design_table(made.records, Outcomes(made.load), [row("a")], spec)
+    together = compute_design_table([*made.records, *shared], Outcomes(made.load), [row(n) for n in "abcd"], spec)
+    found, expected = contrast(together, "a"), contrast(alone, "a")
+    assert (found.ci_low, found.ci_high) == (expected.ci_low, expected.ci_high)
+
+
 def test_what_is_not_scored_yet_is_said(tmp_path: Path) -> None:
     table = table_of(
         tmp_path, [row("half"), row("whole")], {"half": {"related": 0.7}, "whole": {"related": 0.6, "control": 0.6}}

@@ -359,6 +359,20 @@ def test_a_spent_budget_ends_a_search_until_there_is_another(tmp_path: Path) -> 
         assert [record["why"] for record in ledger.records(Kind.search_stopped)] == ["enough", "enough"]
 
 
+def test_no_budget_opens_a_search_whose_confirmation_has_begun(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path, writer=True) as ledger:
+        source = open_source(ledger, spent=lambda: "enough", limits={"budget_wall_h": 1.0})
+        assert source.next_trial() is None
+        assert isinstance(open_source(ledger, limits={"budget_wall_h": 2.0}).next_trial(), PlannedTrial)
+        ledger.append({"kind": "confirm_started", "num_trials": NUM_TRIALS})
+        larger = open_source(ledger, limits={"budget_wall_h": 3.0})
+        planned = larger.next_trial()
+        assert isinstance(planned, PlannedTrial)  # it was proposed before
+        end(ledger, planned)
+        assert larger.next_trial() is None
+        assert len(ledger.records(Kind.suggestion)) == 1
+
+
 def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
     small = SearchSpace(composition=CompositionSpace(sources=("a", "b"), num_samples=(4,), budget=8))
     with Ledger.open(tmp_path, writer=True) as ledger:

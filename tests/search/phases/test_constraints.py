@@ -107,7 +107,7 @@ def test_a_floor_on_an_ability_is_asked_of_a_trial_on_its_own_key_too(tmp_path: 
     scores = {"mr-brain-time": 0.9, "mr-lung": 0.8}
     trial: Record = {
         "kind": "trial", "stage": "reused", "status": "finished", "composition": {"xr-hand": 4}, "recipe": {},
-        "evaluations": [
+        "train_id": "a training", "evaluations": [
             {"eval_set": name, "split": "search", "exposure": "in_domain", "accuracy": score, "n": 10}
             for name, score in scores.items()
         ],

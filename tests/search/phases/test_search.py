@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from search.phases.search import with_recommended
+from search.ledger.ledger import Ledger
+from search.phases.search import run_search, with_recommended
 from search.space.candidate import Candidate, SearchSpace
 from search.space.composition_space import CompositionSpace
 from search.strategies.interface import Observation
@@ -12,6 +15,7 @@ from search.strategies.random import RandomStrategy
 from search.strategies.recombine import RecombineStrategy
 from search.study.objective import scores_of
 from search.vocabulary import Status
+from tests.makers.study_fixture import open_study, write_store
 
 SPACE = SearchSpace(composition=CompositionSpace(sources=tuple("abcdef"), num_samples=(10,), budget=60))
 
@@ -66,3 +70,25 @@ def test_the_models_pick_leads_and_the_best_results_follow() -> None:
 def test_a_strategy_without_a_model_changes_nothing() -> None:
     best = [o.candidate for o in history(3)]
     assert with_recommended(RandomStrategy(space=SPACE, seed=0), history(3), best) == (best, None)
+
+
+def test_a_repeated_single_source_is_ranked_by_its_mean(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    scores = {("ct-lung", 0): 0.60, ("ct-lung", 1): 0.80, ("ct-lung", 2): 0.59, ("ct-brain", 0): 0.70}
+    with Ledger.open(tmp_path / "ledger", writer=True) as ledger:
+        for (source, seed), accuracy in scores.items():
+            evaluation = {"eval_set": "mr-lung", "split": "search", "exposure": "held_out", "accuracy": accuracy}
+            evaluation |= {"score_id": "s"}
+            ledger.append(
+                {
+                    "kind": "trial", "stage": "single", "status": "finished", "train_id": f"{source} {seed}",
+                    "arm": f"single:{source}", "seed": seed, "composition": {source: 8},
+                    "recipe": {"learning_rate": 0.002}, "evaluations": [evaluation],
+                }
+            )  # fmt: skip
+        run: Any = SimpleNamespace(
+            study=study, spec=study.spec, store=write_store(study), ledger=ledger, run_source=lambda source: None,
+            decide=lambda text: None,
+        )  # fmt: skip
+        best = run_search(run)
+    assert [candidate.composition.subsets for candidate in best] == [("ct-brain",), ("ct-lung",)]

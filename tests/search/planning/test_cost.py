@@ -9,7 +9,7 @@ import pytest
 
 from search.cli.plan import relation_rows
 from search.ledger.ledger import Ledger
-from search.planning.cost import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, StudyPlan, compute_plan
+from search.planning.cost import ASSUMED_POOL_START_S, ASSUMED_STARTUP_S, StudyPlan, compute_plan, stop_when_line
 from search.planning.facts import read_facts
 from search.study.run_dir import RunDir
 from search.study.study import Study
@@ -113,3 +113,11 @@ def test_kinds_of_slots_are_counted(tmp_path: Path) -> None:
     by_kind = planned(open_study(tmp_path / "b", {"execution.slots": [{"count": 3}, {"cpus": 2}]}), tmp_path)
     assert by_kind.wall_s == usual.wall_s
     assert any(line.startswith("4 trials at a time") for line in by_kind.assumptions)
+
+
+@pytest.mark.parametrize(("strategy", "is_said"), [("random", True), ("recombine", False)])
+def test_a_strategy_without_a_model_is_said_to_end_by_no_gain(tmp_path: Path, strategy: str, is_said: bool) -> None:
+    study = open_study(tmp_path, {"strategy": {"name": strategy, "num_trials": 6, "stop_when": 0.2}})
+    assert (stop_when_line(study.spec) is not None) == is_said
+    assert ("makes all its trials" in str(planned(study, tmp_path).assumptions)) != is_said
+    assert stop_when_line(open_study(tmp_path, {"strategy.name": strategy}).spec) is None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from search.space.candidate import Candidate
 from search.space.composition import Composition
 from search.strategies.interface import Observation
-from search.strategies.ranking import ranked
+from search.strategies.ranking import one_each, ranked
 from search.vocabulary import Status
 
 accuracies = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
@@ -27,6 +27,13 @@ def test_one_objective_ranks_by_value_then_by_proposal() -> None:
 def test_a_front_comes_before_what_it_dominates_even_if_that_has_a_higher_mean() -> None:
     found = ranked([observation(i, v) for i, v in enumerate([(0.5, 0.55), (1.0, 0.0), (0.6, 0.6)])])
     assert [o.proposal_index for o in found] == [2, 1, 0]
+
+
+def test_a_candidate_with_several_results_has_their_mean_and_no_result_is_left_out_of_it() -> None:
+    results = [observation(3, (0.5,)), observation(0, (0.7,)), observation(0, None), observation(0, (0.8,))]
+    other, mean = one_each(results)
+    assert (other, mean.values, mean.proposal_index) == (results[0], (0.75,), 0)
+    assert one_each([observation(0, None), observation(0, None)]) == [observation(0, None)]
 
 
 @given(st.lists(st.none() | st.tuples(accuracies, accuracies), max_size=12))

@@ -32,15 +32,20 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
-def fill(study: Path, run_dir: Path, *, backbone: str = "b") -> None:
-    claim_run_dir(RunDir(run_dir), load_study(study).spec, {"store": "s", "backbone": backbone})
-    (run_dir / "run.json").write_text(json.dumps({"store_fingerprint": "s"}))
+def fill(study: Path, run_dir: Path, *, store: str = "s", backbone: str = "b", seed: int = 0) -> None:
+    claim_run_dir(RunDir(run_dir), load_study(study).spec, {"store": store, "backbone": backbone})
     for subsets, score in SCORES.items():
-        _add(run_dir, subsets, score)
+        _add(run_dir, subsets, score, seed=seed)
 
 
 def _add(
-    run_dir: Path, subsets: tuple[str, ...], score: float = 0.7, *, stage: str = "search", strategy: str = "random"
+    run_dir: Path,
+    subsets: tuple[str, ...],
+    score: float = 0.7,
+    *,
+    stage: str = "search",
+    strategy: str = "random",
+    seed: int = 0,
 ) -> None:
     evaluation = {"eval_set": "mr-lung", "split": "search", "exposure": "held_out", "accuracy": score}
     evaluation |= {"n": 4, "correct": 2, "score_id": "s"}
@@ -48,8 +53,8 @@ def _add(
         ledger.append(
             {
                 "kind": "trial", "stage": stage, "status": "finished", "strategy": strategy, "arm": "p",
-                "composition": dict.fromkeys(subsets, 4), "evaluations": [evaluation], "train_id": "+".join(subsets),
-                "seed": 0,
+                "composition": dict.fromkeys(subsets, 4), "evaluations": [evaluation], "train_id": f"{subsets} {seed}",
+                "seed": seed,
             }
         )  # fmt: skip
 
@@ -81,6 +86,9 @@ def test_a_new_dataset_and_a_top_up(study: Path) -> None:
     run_dir = RunDir(study.parent / "runs" / "tiny")
     effect, compositions = read_wanted(run_dir)
     assert (effect, len(compositions)) == ("ct-brain", 1)  # of the seven compositions six have been tried
+    found = json.loads(call(study, "--json", "--sharpen", "ct-brain")[1])
+    assert found["sharpen"]["compositions"] == [dict(composition) for composition in compositions]
+    assert found["sharpen"]["half_width_after"] < found["sharpen"]["half_width_before"]
 
 
 def test_a_top_up_counts_among_the_trials_and_is_said_to_be_chosen(study: Path) -> None:
@@ -90,14 +98,19 @@ def test_a_top_up_counts_among_the_trials_and_is_said_to_be_chosen(study: Path) 
 
 def test_mistakes_name_what_is_near(study: Path) -> None:
     assert "Did you mean 'ct-brain'" in call(study, "--sharpen", "ct-brian")[2]
+    assert "no effect was named" in call(study, "--num-trials", "2")[2]
     assert "neither a subset of the catalog nor a key" in call(study, "--new", "ct-lugn")[2]
     assert "is no key" in call(study, "--new", "MR/lung/nodule/tempral")[2]
 
 
-def test_trials_of_other_data_do_not_count(study: Path, tmp_path: Path) -> None:
-    same, other = tmp_path / "same", tmp_path / "other"
-    fill(study, same)
-    fill(study, other)
-    (other / "run.json").write_text(json.dumps({"store_fingerprint": "t"}))
+def test_trials_of_other_data_or_weights_do_not_count_while_studies_run_either(study: Path, tmp_path: Path) -> None:
+    same, other, weights = tmp_path / "same", tmp_path / "other", tmp_path / "weights"
+    fill(study, same, seed=1)
+    fill(study, other, store="t")
+    fill(study, weights, backbone="c")
     assert "12 trials" in call(study, "--also", same)[1]
-    assert "is of other data" in call(study, "--also", other)[2]
+    assert "6 trials" in call(study, "--also", study.parent / "runs" / "tiny")[1]  # each counts once
+    (same / "run.json").write_text(json.dumps({"store_fingerprint": "s"}))  # it has ended
+    assert "12 trials" in call(study, "--also", same)[1]
+    assert 'identity.store: was "s", is "t"' in call(study, "--also", other)[2]
+    assert 'identity.backbone: was "b", is "c"' in call(study, "--also", weights)[2]

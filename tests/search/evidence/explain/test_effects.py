@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,12 @@ from search.evidence.explain.effects import (
     explained_trials,
     shared_table,
 )
+from search.evidence.explain.explain_study import subject_of
 from search.evidence.explain.model import EffectsModel, Trials
 from search.evidence.explain.top_up import top_up
 from search.space.composition_space import CompositionSpace
+from search.study.run_dir import RunDir
+from tests.makers.study_fixture import open_study
 
 SOURCES = tuple(f"s{k}" for k in range(6))
 KEYS = {
@@ -50,11 +54,12 @@ def draw(rng: np.random.Generator, num: int, *, noise: float = 0.02) -> Trials:
 
 
 def record(
-    presence: np.ndarray, score: float, *, strategy: str = "random", exposure: str = "held_out"
+    presence: np.ndarray, score: float, place: int, *, strategy: str = "random", exposure: str = "held_out"
 ) -> dict[str, Any]:
     evaluation = {"eval_set": "t", "split": "search", "exposure": exposure, "accuracy": score, "n": 100, "correct": 50}
     return {
         "kind": "trial",
+        "train_id": f"training {place}",
         "stage": "search",
         "status": "finished",
         "strategy": strategy,
@@ -65,7 +70,8 @@ def record(
 
 def records(num: int, **change: Any) -> list[dict[str, Any]]:
     trials = draw(np.random.default_rng(0), num)
-    return [record(p, float(s), **change) for p, s in zip(trials.presence, trials.scores[:, 0], strict=True)]
+    made = zip(trials.presence, trials.scores[:, 0], strict=True)
+    return [record(p, float(s), place, **change) for place, (p, s) in enumerate(made)]
 
 
 def test_banzhaf_values_are_those_of_the_whole_table() -> None:
@@ -131,6 +137,23 @@ def test_adaptive_trials_and_seen_targets_are_told_apart() -> None:
     assert explain(records(30, strategy="recombine"), SUBJECT).estimator == "adaptive"
     with pytest.raises(UserError, match="0 trials were scored"):
         explained_trials(records(30, exposure="in_domain"), SUBJECT)
+
+
+def test_trials_are_scored_as_the_study_scores_them(tmp_path: Path) -> None:
+    spec = {"score": {"open": "exact"}, "targets": ["mr-lung"]}
+    subject = replace(SUBJECT, score=subject_of(open_study(tmp_path, spec), RunDir(tmp_path)).score)
+    made = records(6)
+    for one in made:
+        one["evaluations"][0] |= {"correct": 10, "free_answers": {"open": {"n": 100, "correct": 10, "token_f1": 0.6}}}
+    assert explained_trials(made, subject)[0].scores.tolist() == [[0.1]] * 6
+
+
+def test_one_training_with_several_records_is_one_trial() -> None:
+    once = records(24)
+    again = [{**record, "stage": stage, "strategy": ""} for record in once for stage in ("single", "reused")]
+    assert explain([*once, *again], SUBJECT) == explain(once, SUBJECT)
+    with pytest.raises(UserError, match="5 trials were scored"):
+        explained_trials([*once[:5], *again[:10]], SUBJECT)
 
 
 def test_the_same_trials_give_the_same_explanation() -> None:

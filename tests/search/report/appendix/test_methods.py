@@ -44,6 +44,8 @@ def test_published_test_files_are_no_draw_and_a_leak_is_no_copy(records: RunReco
 def test_the_untrained_backbone_is_no_trial_that_was_trained(records: RunRecords) -> None:
     assert training_sentence(records).startswith("Every trained trial fine-tuned")
     assert "the comparators that need training were trained anew" in confirmation_sentence(records)
+    further = confirmation_sentence(replace(records, study={"confirm": {"further_seeds": [111, 112]}}))
+    assert "the selected one with 111, 112 besides, and compared on the split confirm" in further
     raced = replace(records, study={"confirm": {"racing": True}})
     assert "with fewer of them" in confirmation_sentence(raced)
     assert "with fewer of them" not in confirmation_sentence(records)
