@@ -8,7 +8,7 @@ from typing import Any
 
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
-from search.ledger.records import Kind, role_of
+from search.ledger.records import NOT_ITS_OWN, Kind, role_of
 from search.ledger.tries import to_try_again
 from search.study.run_dir import RunDir, RunFile
 from search.vocabulary import Stage
@@ -37,7 +37,7 @@ class Recorder:
         this start of the study tries it again.
         """
         mine = self._tries(planned)
-        if mine and role_of(mine[-1]) not in to_try_again(self._ledger.records()):
+        if mine and not self._is_tried_again(mine[-1]):
             return True
         result = self._stored(planned)
         if result is None:
@@ -90,6 +90,9 @@ class Recorder:
         """Return the result in the trial's folder, or None when it has none with the scores that were asked for."""
         folder = self._run_dir / RunFile.trials / planned.spec.folder_name
         return scored_result(folder, planned.spec.train_id, planned.spec.score_ids)
+
+    def _is_tried_again(self, record: Mapping[str, Any]) -> bool:
+        return record["status"] in NOT_ITS_OWN and role_of(record) in to_try_again(self._ledger.records())
 
     def _tries(self, planned: PlannedTrial) -> list[Mapping[str, Any]]:
         return [record for record in self._ledger.records() if _is_same_role(record, planned)]

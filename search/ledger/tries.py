@@ -17,8 +17,8 @@ _NEEDED = (Stage.baseline, Stage.control, Stage.confirm, Stage.design)
 def to_try_again(records: Sequence[Record]) -> set[TrialRole]:
     """The trials that failed before the last start of the study, and have not been tried since.
 
-    Once a start: a cause that is still there costs no second try. A study that has ended stays as it is, and a search
-    whose best are being confirmed.
+    Once a start: a cause that is still there costs no second try. A study that has ended stays as it is, but for a
+    confirmation of which nothing came, and a search whose best are being confirmed.
 
     Args:
         records: the ledger's, in their order.
@@ -27,6 +27,9 @@ def to_try_again(records: Sequence[Record]) -> set[TrialRole]:
     started = max((place for place, kind in enumerate(kinds) if kind == Kind.writer), default=0)
     ended = max((place for place, kind in enumerate(kinds) if kind == Kind.ended), default=-1)
     failed = [record for record in trials_of(records[ended + 1 : started]) if _gets_another_try(record)]
+    confirming = trials_of(records[:started], Stage.confirm)
+    if not any(record["status"] == Status.finished for record in confirming):
+        failed += [record for record in confirming if _gets_another_try(record)]
     if Kind.confirm_started in kinds:
         failed = [record for record in failed if record["stage"] != Stage.search]
     return {role_of(record) for record in failed} - {role_of(record) for record in trials_of(records[started:])}

@@ -20,8 +20,8 @@ from search.vocabulary import Stage
 from trainers.recipe import Recipe
 
 NOTHING_SCORED = (
-    "WARNING: no finalist was scored on confirm, so that nothing is selected. Failures are not tried again (`recombine "
-    "status RUN` lists them); in another --run-dir, `reuse` takes over what this search has trained"
+    "WARNING: no finalist was scored on confirm, so that nothing is selected; `recombine status RUN` lists the "
+    "failures, and `recombine run` tries once more what failed, or ran out of memory or time"
 )
 
 

@@ -217,8 +217,8 @@ def _failed_confirmation(records: RunRecords) -> tuple[str, ...]:
     if not failed:
         return ()
     return (
-        f"No finalist has been scored on confirm: {amount(failed, 'trial')} of the confirmation failed. Failures are "
-        "not tried again; in another --run-dir, `reuse` takes over what this search has trained.",
+        f"No finalist has been scored on confirm: {amount(failed, 'trial')} of the confirmation failed. "
+        "`recombine run` tries once more what failed, or ran out of memory or time.",
     )
 
 

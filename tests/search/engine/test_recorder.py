@@ -148,11 +148,24 @@ def test_a_proposal_that_made_no_step_is_tried_again_until_the_best_are_confirme
 
 
 def test_a_study_that_has_ended_tries_nothing_again(desk: Desk) -> None:
-    planned = desk.plan(**FINALIST)
+    planned, other = desk.plan(**FINALIST), desk.plan(**FINALIST | {"arm": "finalist-2"})
     desk.recorder.record(planned, trial_result(planned, status="oom"))
+    desk.recorder.record(other, trial_result(other))
     desk.ledger.append({"kind": "ended"})
     desk.start_again()
     assert desk.recorder.is_done(planned)
+
+
+def test_a_confirmation_of_which_nothing_came_is_tried_again_after_the_end(desk: Desk) -> None:
+    planned, single = desk.plan(**FINALIST), desk.plan()
+    desk.recorder.record(planned, trial_result(planned, status="oom"))
+    desk.recorder.record_death(single, "its rows could not be read")
+    desk.ledger.append({"kind": "ended"})
+    desk.start_again()
+    assert not desk.recorder.is_done(planned)
+    assert desk.recorder.is_done(single)
+    desk.recorder.record(planned, trial_result(planned, status="oom"))
+    assert desk.recorder.is_done(planned), "again in the same start"
 
 
 def test_a_second_arm_of_the_same_training_is_recorded_without_a_run(desk: Desk) -> None:
