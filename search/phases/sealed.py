@@ -13,6 +13,7 @@ from datasets_spec.canonical import content_hash
 from datasets_spec.errors import StorageError, UserError
 from datasets_spec.storage.files import names_in
 from datasets_spec.storage.place import Place
+from search.engine.setup import require_slots, slots_of
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.records import Kind, finished_of
@@ -80,11 +81,12 @@ def _score(run: StudyRun, missing: Sequence[PlannedTrial]) -> None:
 
 
 def _scored(run: StudyRun, specs: Sequence[TrialSpec], rows: StoredRows) -> list[TrialResult]:
-    """Score trials in as many processes as the study has slots."""
+    """Score trials in as many processes as the study has slots, each on what its slot occupied."""
     from trainers.executors.rescore import rescore_trials
 
-    num_tasks = run.spec.execution.num_slots
-    return rescore_trials(specs, rows, run.run_dir.root, run.resources, num_tasks=num_tasks)
+    slots = slots_of(run)[: len(specs)]
+    require_slots(run, slots)  # nodes may have gone since the search began
+    return rescore_trials(specs, rows, run.run_dir.root, slots)
 
 
 def _note_opening(run: StudyRun) -> int:

@@ -160,20 +160,24 @@ def test_what_could_not_be_scored_is_scored_by_the_same_command(
     assert len(run.ledger.records("sealed_opened")) == 1
 
 
-def test_it_is_scored_by_as_many_processes_as_there_are_slots(
+def test_it_is_scored_on_what_the_slots_occupy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
+    from cluster.nodes import room
     from trainers.executors import rescore
 
-    asked: list[int] = []
+    asked: list[TrialResources] = []
 
-    def rescore_trials(*given: Any, num_tasks: int) -> list[Any]:
-        asked.append(num_tasks)
+    def rescore_trials(specs: Any, rows: Any, run_dir: Path, slots: Sequence[TrialResources]) -> list[Any]:
+        asked.extend(slots)
         return []
 
     monkeypatch.setattr(rescore, "rescore_trials", rescore_trials)
+    monkeypatch.setattr(room, "require_room", lambda wanted, num_wanted: f"{num_wanted} of {wanted['CPU']:g} wait")
     run = open_run(tmp_path, tmp_path / "run", said)
-    kinds = ExecutionSection.model_validate({"slots": [{"count": 3}, {"cpus": 2}]})
+    kinds = ExecutionSection.model_validate({"slots": [{"count": 3}, {"cpus": 2}, {"cpus": 8}]})
     study = replace(run.study, spec=run.spec.model_copy(update={"execution": kinds}))
-    assert _scored(replace(run, study=study), [], StoredRows(store=run.store)) == []
-    assert asked == [4]
+    specs = [plan_trial(run.factory, {"ct-lung": 8}, seed=seed).spec for seed in range(4)]
+    assert _scored(replace(run, study=study), specs, StoredRows(store=run.store)) == []
+    assert [slot.cpus_per_worker for slot in asked] == [1.0, 1.0, 1.0, 2.0]
+    assert said == ["3 of 1 wait", "1 of 2 wait"]
