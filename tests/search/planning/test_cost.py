@@ -113,3 +113,11 @@ def test_kinds_of_slots_are_counted(tmp_path: Path) -> None:
     by_kind = planned(open_study(tmp_path / "b", {"execution.slots": [{"count": 3}, {"cpus": 2}]}), tmp_path)
     assert by_kind.wall_s == usual.wall_s
     assert any(line.startswith("4 trials at a time") for line in by_kind.assumptions)
+
+
+def test_gpu_hours_are_those_of_the_slots(tmp_path: Path) -> None:
+    slots = [{"count": 3, "gpus": 4}, {}]
+    one = planned(open_study(tmp_path / "a", {"execution.gpus_per_worker": 1}), tmp_path)
+    more = planned(open_study(tmp_path / "b", {"execution": {"gpus_per_worker": 1, "slots": slots}}), tmp_path)
+    assert more.gpu_s[0] == pytest.approx(one.gpu_s[0] * (3 * 4 + 1) / 4)
+    assert "4 trials at a time, 3 with 1 CPU and 4 GPU, 1 with 1 CPU and 1 GPU" in more.assumptions
