@@ -240,13 +240,13 @@ class Broker:
         """Return the slots that must be ended, and why."""
         late: dict[str, Overdue] = {}
         for slot, lease in self._leases.items():
-            limit = lease.work.timeout_s
+            since, limit = lease.training_since, lease.work.timeout_s
             if now - lease.heard_at > LEASE_S:
                 late[slot] = Overdue(reason=f"nothing was heard of its slot for {LEASE_S:.0f} s", is_timeout=False)
-            elif limit is not None:
-                started = lease.heard_at if lease.training_since is None else lease.training_since
-                if now - started > limit * len(lease.work.specs) + DEADLINE_MARGIN_S:
-                    late[slot] = Overdue(reason="past the deadline", is_timeout=True)
+            elif limit is None or since is None:
+                continue
+            elif now - since > limit * len(lease.work.specs) + DEADLINE_MARGIN_S:
+                late[slot] = Overdue(reason="past the deadline", is_timeout=True)
         return late
 
     def end_slot(self, slot: str, overdue: Overdue, *, now: float) -> None:

@@ -125,6 +125,7 @@ def test_a_trial_past_its_deadline_ends_and_its_neighbours_go_on() -> None:
     at.finish("a", first)
     alone = leased(at, "a", 30.0)
     assert list(alone.specs) == ["hangs"]
+    assert at.heartbeat("a", alone, is_training=True, now=30.0)
     assert at.overdue(now=30.0 + 5.0 + DEADLINE_MARGIN_S) == {}
     at.end_slot("a", at.overdue(now=30.1 + 5.0 + DEADLINE_MARGIN_S)["a"], now=46.0)
     events, is_over = at.events("t") or ([], False)
@@ -152,6 +153,17 @@ def test_scoring_has_no_deadline_but_silence_has() -> None:
         assert at.heartbeat("a", held, is_training=False, now=float(now))
         assert at.overdue(now=now + 10.0) == {}
     assert "a" in at.overdue(now=90.0 + LEASE_S + 1.0)
+
+
+def test_what_comes_before_and_between_training_has_no_deadline() -> None:
+    """Cold images, first kernels, a batch of generated answers: each may take longer than a short limit."""
+    at = broker("a")
+    at.submit(work("t", "x", timeout_s=5.0))
+    held = leased(at, "a")
+    assert at.overdue(now=LEASE_S) == {}
+    assert at.heartbeat("a", held, is_training=True, now=100.0)
+    assert at.heartbeat("a", held, is_training=False, now=101.0)
+    assert at.overdue(now=101.0 + LEASE_S) == {}
 
 
 def test_a_trial_whose_slot_falls_silent_is_tried_again_and_is_no_timeout() -> None:
