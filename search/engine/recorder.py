@@ -42,7 +42,10 @@ class Recorder:
         result = self._stored(planned)
         if result is None:
             return False
-        self.record(planned, result, reused=True)
+        # What ended just before the driver was killed was trained here, and is paid for here.
+        training = (result.train_id, result.started_at)
+        is_known = any((r.get("train_id"), r.get("started_at")) == training for r in self._ledger.records())
+        self.record(planned, result, reused=is_known or planned.stage is Stage.reused)
         return True
 
     def record(self, planned: PlannedTrial, result: TrialResult, *, reused: bool = False) -> None:
@@ -69,7 +72,7 @@ class Recorder:
             "startup_s": result.startup_s,
             "slot": result.slot,
             "pack_size": result.pack_size,
-            "started_at": min((s.started_at for s in result.spans if s.phase != "queue"), default=None),
+            "started_at": result.started_at,
             "seconds": {phase: round(s, 4) for phase, s in sorted(result.seconds.items())},
             "trial_dir": f"{RunFile.trials}/{planned.spec.folder_name}",
             "evaluations": [e.model_dump(mode="json") for e in result.evaluations if e.score_id in wanted],

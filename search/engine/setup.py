@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,17 +28,11 @@ MEASURED_ROWS = 64  # that packs are measured with: a step's and more of most re
 
 def build_engine(opened: OpenStudy) -> Engine:
     """Choose the executor, load the rows and return an engine that has not started anything else."""
-    from cluster.nodes.room import require_room
-    from trainers.executors.resources import worker_resources
-
     execution = opened.spec.execution
     name, why = execution.chosen_executor
     opened.decide(f"executor: {name} ({why})")
     one_trial = [opened.resources] * execution.max_concurrent * max(1, execution.num_workers)
-    wanted = Counter(slots_of(opened) if name == "pooled" else one_trial)
-    for resources, number in wanted.items():
-        if waiting := require_room(worker_resources(resources), number):
-            opened.say(waiting)
+    require_slots(opened, slots_of(opened) if name == "pooled" else one_trial)
     if name == "pooled":
         return _pooled(opened)
     from search.engine.nested import NestedEngine
@@ -52,6 +46,20 @@ def build_engine(opened: OpenStudy) -> Engine:
         on_running=opened.on_running,
         label=opened.spec.name,
     )
+
+
+def require_slots(opened: OpenStudy, slots: Sequence[TrialResources]) -> None:
+    """Say which slots must wait for nodes.
+
+    Raises:
+        ClusterError: no node can hold one, and none that could will come.
+    """
+    from cluster.nodes.room import require_room
+    from trainers.executors.resources import worker_resources
+
+    for resources, number in Counter(slots).items():
+        if waiting := require_room(worker_resources(resources), number):
+            opened.say(waiting)
 
 
 def slots_of(opened: OpenStudy) -> list[TrialResources]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from search.ledger.records import Record
-from search.study.sections.execution import ExecutionSection
+from search.study.sections.execution import ExecutionSection, of_slot
 
 
 @dataclass(kw_only=True)
@@ -41,14 +41,8 @@ class Spent:
         hours = num_workers * busy_s / 3600
         self.busy_h += hours
         if self.cost is not None:
-            self.cost += hours * self._price_per_h(record.get("slot"))
+            self.cost += hours * of_slot(self.execution.slot_prices_per_h, record.get("slot"))
         return True
-
-    def _price_per_h(self, slot: str | None) -> float:
-        """Of a slot, or of a worker; a slot that the study has no longer costs what slots do on average."""
-        prices = self.execution.slot_prices_per_h
-        by_slot = {f"slot-{number}": price for number, price in enumerate(prices)}
-        return by_slot.get(slot or "", sum(prices) / len(prices))
 
 
 def compute_spent(execution: ExecutionSection, trials: Iterable[Record]) -> Spent:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from search.ledger.records import ENDS, Kind, Record, tries_of
+from search.study.sections.execution import ExecutionSection
 from search.study.spec import StudySpec
 from search.vocabulary import Stage
 
@@ -19,6 +20,11 @@ def trial_seconds(record: Record) -> float:
     seconds = record.get("seconds") or {}
     held = sum(s for phase, s in seconds.items() if phase != "queue")
     return float(held or record["train_s"] + record["startup_s"])
+
+
+def trial_gpu_seconds(record: Record, execution: ExecutionSection) -> float:
+    """Seconds of GPUs that a trial held: those of its slot, each for as long."""
+    return trial_seconds(record) * execution.gpus_of(record.get("slot"))
 
 
 def wall_seconds(records: Sequence[Record], now: datetime) -> float:
@@ -60,16 +66,18 @@ def spent_budget(spec: StudySpec, records: Callable[[], Sequence[Record]], now: 
         return None
     every = records()
     trials = [record for record in tries_of(every) if not record["reused"]]
-    trained = [trial_seconds(r) for r in trials if r["stage"] in (Stage.search, Stage.single) and r["num_steps"]]
-    mean_s = sum(trained) / len(trained) if trained else 0.0
+    trained = [r for r in trials if r["stage"] in (Stage.search, Stage.single) and r["num_steps"]]
     # The controls of a study without a matrix first, and sealed questions, take something too: one trial more.
-    left_s = mean_s * (num_confirm_trials(spec) + 2)
-    gpus = spec.execution.gpus_per_worker * max(1, spec.execution.num_workers)
+    share = (num_confirm_trials(spec) + 2) / max(1, len(trained))  # what is left, of what these took
+
+    def gpu_seconds(some: Sequence[Record]) -> float:
+        return sum(trial_gpu_seconds(record, spec.execution) for record in some)
+
     needed = {
-        "budget_gpu_hours": (spec.budget_gpu_hours, gpus * (sum(map(trial_seconds, trials)) + left_s)),
+        "budget_gpu_hours": (spec.budget_gpu_hours, gpu_seconds(trials) + share * gpu_seconds(trained)),
         "budget_wall_h": (
             spec.budget_wall_h,
-            wall_seconds(every, now()) + left_s / spec.execution.num_slots,
+            wall_seconds(every, now()) + share * sum(map(trial_seconds, trained)) / spec.execution.num_slots,
         ),
     }
     for name, (hours, seconds) in needed.items():

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.canonical import content_hash
-from datasets_spec.errors import StorageError
+from datasets_spec.errors import StorageError, UserError
 from datasets_spec.storage.files import names_in
 from datasets_spec.storage.place import Place
+from search.engine.setup import require_slots, slots_of
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.records import Kind, finished_of
 from search.space.composition import Composition
-from search.vocabulary import Stage
+from search.vocabulary import Stage, Status
 
 if TYPE_CHECKING:
     from trainers.rows.stored_rows import StoredRows
@@ -33,9 +34,10 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
 
     Returns:
         Whether these trials have sealed figures now.
-    """
-    from trainers.rows.stored_rows import StoredRows
 
+    Raises:
+        UserError: some could not be scored; the same command goes on with these.
+    """
     planned = _sealed_trials(run, arms)
     train_ids = sorted({p.spec.train_id for p in planned})
     openings = run.ledger.records(Kind.sealed_opened)
@@ -55,20 +57,36 @@ def open_sealed(run: StudyRun, arms: Mapping[str, Sequence[PlannedTrial]]) -> bo
     missing = [p for p in planned if not run.recorder.is_done(p)]
     if missing:
         run.engine.close()  # its slots hold the processors that reading and scoring need
-        rows = StoredRows(store=run.store)
-        specs = list({p.spec.train_id: p.spec for p in missing}.values())
-        results = {r.train_id: r for r in _scored(run, specs, rows)}
-        for p in missing:
-            run.recorder.record(p, results[p.spec.train_id])
+        _score(run, missing)
     return True
 
 
+def _score(run: StudyRun, missing: Sequence[PlannedTrial]) -> None:
+    """Score trials and record those that were; the weights are there, so that a failure is not the end of a trial."""
+    from trainers.rows.stored_rows import StoredRows
+
+    specs = list({p.spec.train_id: p.spec for p in missing}.values())
+    results = {r.train_id: r for r in _scored(run, specs, StoredRows(store=run.store))}
+    scored = [p for p in missing if results[p.spec.train_id].status == Status.finished]
+    for p in scored:
+        run.recorder.record(p, results[p.spec.train_id])
+    if left := [p for p in missing if p not in scored]:
+        result = results[left[0].spec.train_id]
+        raise UserError(
+            f"sealed: {len(left)} of {len(missing)} trials could not be scored; {left[0].arm} with seed "
+            f"{left[0].spec.seed}: {result.status}, {result.error}",
+            hint="what was scored is kept, and `sealed` counts as opened once: the same command scores the others. "
+            "`recombine doctor` checks the machine, `recombine data check` the data",
+        )
+
+
 def _scored(run: StudyRun, specs: Sequence[TrialSpec], rows: StoredRows) -> list[TrialResult]:
-    """Score trials in as many processes as the study has slots."""
+    """Score trials in as many processes as the study has slots, each on what its slot occupied."""
     from trainers.executors.rescore import rescore_trials
 
-    num_tasks = run.spec.execution.num_slots
-    return rescore_trials(specs, rows, run.run_dir.root, run.resources, num_tasks=num_tasks)
+    slots = slots_of(run)[: len(specs)]
+    require_slots(run, slots)  # nodes may have gone since the search began
+    return rescore_trials(specs, rows, run.run_dir.root, slots)
 
 
 def _note_opening(run: StudyRun) -> int:

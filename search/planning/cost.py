@@ -12,6 +12,7 @@ from search.planning.facts import PlanFacts
 from search.strategies.opening import results_to_begin
 from search.strategies.registry import WITH_MODEL
 from search.study.sections.design import DesignSection
+from search.study.sections.execution import ExecutionSection
 from search.study.spec import StudySpec
 from search.study.study import Study
 from trainers.backbone_spec import PHANTOM
@@ -80,12 +81,11 @@ def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
     wall_s = num_trials * trial_s / execution.num_slots
     wall_s += ASSUMED_POOL_START_S if executor == "pooled" else 0.0
     low, high = (1.0, 1.3) if measured else (1 / SPREAD, SPREAD)
-    gpu_s = num_trials * trial_s * execution.num_workers * execution.gpus_per_worker
+    gpu_s = num_trials * trial_s * execution.gpus_of()
     source = "measured in this study" if measured else "assumed; after the first trials `plan` uses measured figures"
     assumptions = (
         f"start-up {startup_s:.1f} s a trial, {step_s:.3f} s a step ({source})",
-        f"{execution.num_slots} trials at a time, each {execution.num_workers} worker(s) with "
-        f"{execution.cpus_per_worker:g} CPU and {execution.gpus_per_worker:g} GPU",
+        f"{execution.num_slots} trials at a time, {_slots_text(execution)}",
         f"executor: {executor} ({why})",
         "no trial fails, none is reused, none is stopped early"
         + (", and the search makes all its trials" if may_end_early(study.spec) else ""),
@@ -108,6 +108,13 @@ def compute_plan(study: Study, facts: PlanFacts) -> StudyPlan:
         disk_mib=_num_kept(phases, execution.keep_adapters) * ASSUMED_TRIAL_MIB.get(backbone, ASSUMED_TRIAL_OTHER_MIB),
         assumptions=assumptions,
     )
+
+
+def _slots_text(execution: ExecutionSection) -> str:
+    cpus, gpus = execution.cpus_per_worker, execution.gpus_per_worker
+    if not execution.slots:
+        return f"each {execution.num_workers} worker(s) with {cpus:g} CPU and {gpus:g} GPU"
+    return ", ".join(f"{s.count} with {s.cpus or cpus:g} CPU and {s.gpus or gpus:g} GPU" for s in execution.slots)
 
 
 def _num_kept(phases: Sequence[PhaseCost], keep_adapters: int | str) -> int:

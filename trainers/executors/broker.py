@@ -7,7 +7,7 @@ a ticket submits it again to a new broker, a slot tells it what it holds, and wh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -111,9 +111,7 @@ class Broker:
         held = {
             train_id for lease in self._leases.values() for train_id in lease.work.specs if train_id not in lease.ended
         }
-        left = {train_id: spec for train_id, spec in work.specs.items() if train_id not in held | ended}
-        if left:
-            self._waiting.append(replace(work, specs=left))
+        self._waiting.extend(_without([work], held | ended))
 
     def register(self, slot: str, process: str, about: Mapping[str, Any], *, now: float) -> None:
         """A slot's process is new: what its predecessor held is queued again."""
@@ -173,11 +171,12 @@ class Broker:
     def heartbeat(self, slot: str, work: Work, *, is_training: bool, now: float) -> bool:
         """A slot is alive and holds `work`; returns False when it must drop it."""
         lease = self._leases.get(slot)
-        if lease is None and slot not in self.slots and now < self._opens_at:
-            # This broker is younger than the lease.
+        is_older = slot not in self.slots and slot not in self._processes
+        if lease is None and is_older and (now < self._opens_at or self._is_waiting(work)):
+            # The lease is older than this broker too, and nobody has had its trials since.
             self.slots[slot] = {}
             lease = self._leases[slot] = Lease(work=work, heard_at=now)
-            self._waiting = deque(w for w in self._waiting if not set(w.specs) & set(work.specs))
+            self._waiting = deque(_without(self._waiting, work.specs.keys()))
         if lease is None or lease.work != work:
             return False
         lease.heard_at = now
@@ -240,13 +239,13 @@ class Broker:
         """Return the slots that must be ended, and why."""
         late: dict[str, Overdue] = {}
         for slot, lease in self._leases.items():
-            limit = lease.work.timeout_s
+            since, limit = lease.training_since, lease.work.timeout_s
             if now - lease.heard_at > LEASE_S:
                 late[slot] = Overdue(reason=f"nothing was heard of its slot for {LEASE_S:.0f} s", is_timeout=False)
-            elif limit is not None:
-                started = lease.heard_at if lease.training_since is None else lease.training_since
-                if now - started > limit * len(lease.work.specs) + DEADLINE_MARGIN_S:
-                    late[slot] = Overdue(reason="past the deadline", is_timeout=True)
+            elif limit is None or since is None:
+                continue
+            elif now - since > limit * len(lease.work.specs) + DEADLINE_MARGIN_S:
+                late[slot] = Overdue(reason="past the deadline", is_timeout=True)
         return late
 
     def end_slot(self, slot: str, overdue: Overdue, *, now: float) -> None:
@@ -262,6 +261,9 @@ class Broker:
     def held(self) -> dict[str, Sequence[str]]:
         """Return the train_ids in every slot's hands."""
         return {slot: list(lease.work.specs) for slot, lease in self._leases.items()}
+
+    def _is_waiting(self, work: Work) -> bool:
+        return work.specs.keys() <= {train_id for waiting in self._waiting for train_id in waiting.specs}
 
     def _lose(self, slot: str, *, reason: str, now: float, is_timeout: bool = False) -> None:
         lease = self._leases.pop(slot, None)
@@ -283,3 +285,10 @@ class Broker:
                 again = replace(work, specs={train_id: work.specs[train_id]}, attempt=work.attempt + 1)
                 self._waiting.appendleft(again)
                 self.num_retried += 1
+
+
+def _without(works: Iterable[Work], taken: Set[str]) -> Iterator[Work]:
+    """Works without some trials, those that have others."""
+    for work in works:
+        if left := {train_id: spec for train_id, spec in work.specs.items() if train_id not in taken}:
+            yield replace(work, specs=left)

@@ -12,8 +12,9 @@ import torch
 from datasets_spec.errors import RecombineError
 from trainers.backbone.adapters import add_adapter, load_adapter, save_adapter
 from trainers.backbone.backbone import Backbone, load_backbone
+from trainers.backbone.memory import free_memory, is_out_of_memory
 from trainers.rows.encoded_blocks import SampleRows
-from trainers.rows.feeds import SharedFeed, composition_feed, partition_feed
+from trainers.rows.feeds import Feed, SharedFeed, composition_feed, partition_feed
 from trainers.rows.stored_rows import StoredRows
 from trainers.scoring.outcome import Outcome, outcomes_table
 from trainers.scoring.scorer import score_rows
@@ -186,25 +187,42 @@ def score_requests(
     context: WorkerContext,
     on_batch: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[EvalRequest, Evaluation, list[Outcome]]]:
-    """Score each request, its questions shared out over the workers, and put the outcomes back in order."""
-    share = context.share
+    """Score each request, its questions shared out over the workers, and put the outcomes back in order.
+
+    Where `eval_batch_size` questions do not fit into memory, half as many are asked at a time, down to one.
+    """
+    share, batch_size = context.share, spec.eval_batch_size
     for request in requests:
         started = time.monotonic()
         feed = partition_feed(rows, backbone, request.eval_set, request.split)
         mine = SharedFeed(feed, range(share.rank, len(feed), share.num_workers))
-        outcomes = score_rows(
-            model,
-            backbone.encoder,
-            mine,
-            eval_set=request.eval_set,
-            split=request.split,
-            batch_size=spec.eval_batch_size,
-            generate=request.generate,
-            on_batch=on_batch,
-        )
+        while (outcomes := _scored_if_it_fits(model, backbone, mine, request, batch_size, on_batch)) is None:
+            free_memory(backbone.device)  # outside of `except`, which holds the failed pass's tensors
+            batch_size //= 2
         parts = context.gather(outcomes)
         merged = [parts[i % share.num_workers][i // share.num_workers] for i in range(len(feed))]
         yield request, summarise(spec, request, merged, time.monotonic() - started), merged
+
+
+def _scored_if_it_fits(
+    model: Any, backbone: Backbone, feed: Feed, request: EvalRequest, batch_size: int, on_batch: Callable[[], None]
+) -> list[Outcome] | None:
+    """Return the outcomes; None where fewer questions at a time may fit."""
+    try:
+        return score_rows(
+            model,
+            backbone.encoder,
+            feed,
+            eval_set=request.eval_set,
+            split=request.split,
+            batch_size=batch_size,
+            generate=request.generate,
+            on_batch=on_batch,
+        )
+    except Exception as error:
+        if batch_size == 1 or not is_out_of_memory(error):
+            raise
+    return None
 
 
 def _weights(

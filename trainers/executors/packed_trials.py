@@ -140,9 +140,13 @@ class PackRun:
             try:
                 feed = composition_feed(self._context.samples, self._context.backbone, spec.composition)
                 trial.member = Member(recipe=spec.recipe, feed=feed, seed=spec.seed)
-                states[trial.member] = load_checkpoint(self._checkpoint(spec), spec.train_id)
+                states[trial.member] = state = load_checkpoint(self._checkpoint(spec), spec.train_id)
             except Exception as error:  # noqa: BLE001 - its own rows: the other trials have nothing to do with it
                 self.fail(spec, failure_status(error), describe_error(error))
+                continue
+            if state is not None:  # when it was is not kept: it ended before this began
+                before = Span(phase="train", started_at=self._began_at - state.train_s, duration_s=state.train_s)
+                trial.spans.append(before)
         if not states:
             return None
         return Pack(self._context.backbone, list(states), states=list(states.values()))
@@ -157,7 +161,7 @@ class PackRun:
             raise
 
     def _train_members(self, pack: Pack, trial_of: Mapping[Member | None, _Trial]) -> None:
-        saved_s = dict.fromkeys(pack.members, 0.0)
+        saved_s = {member: member.train_s for member in pack.members}
         self._at_rungs(
             pack, trial_of
         )  # a checkpoint may stand at a rung whose decision its process did not live to see

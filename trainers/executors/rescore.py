@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets_spec.errors import RecombineError
 from trainers.executors.kept_memory import keep_freed_memory
-from trainers.executors.resources import TrialResources, worker_resources
+from trainers.executors.resources import TrialResources, task_options
 from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import TRIALS_DIR, attempt_name, finished_result
 from trainers.trial.result import TrialResult
@@ -15,16 +15,15 @@ from trainers.trial.spec import TrialSpec
 
 
 def rescore_trials(
-    specs: Sequence[TrialSpec], rows: StoredRows, run_dir: Path, resources: TrialResources, *, num_tasks: int = 1
+    specs: Sequence[TrialSpec], rows: StoredRows, run_dir: Path, slots: Sequence[TrialResources]
 ) -> list[TrialResult]:
-    """Add the missing scores of trained trials, in a few Ray tasks; nothing is trained.
+    """Add the missing scores of trained trials, in one Ray task a slot; nothing is trained.
 
     Args:
         specs: trials whose folders hold finished weights, of one backbone.
         rows: rows of every requested evaluation set.
         run_dir: the study directory.
-        resources: CPUs, GPUs and threads of one worker.
-        num_tasks: that share the trials; each loads the backbone.
+        slots: what each task occupies; they share the trials, and each loads the backbone.
 
     Raises:
         RecombineError: a trial's weights are missing or damaged.
@@ -36,13 +35,12 @@ def rescore_trials(
             raise RecombineError(
                 f"the weights of trial {spec.folder_name} are missing or damaged; they cannot be scored"
             )
-    if not specs:
-        return []
-    bundle = worker_resources(resources)
-    task = ray.remote(num_cpus=bundle["CPU"], num_gpus=bundle.get("GPU", 0))(_score_each)
     dumped = [spec.model_dump(mode="json") for spec in specs]
-    shares = [dumped[number::num_tasks] for number in range(min(num_tasks, len(dumped)))]
-    running = [task.remote(share, rows, str(run_dir), resources.num_threads) for share in shares]
+    running = [
+        ray.remote(**task_options(slot))(_score_each).remote(share, rows, str(run_dir), slot.num_threads)
+        for number, slot in enumerate(slots)
+        if (share := dumped[number :: len(slots)])
+    ]
     return [TrialResult.model_validate(result) for found in ray.get(running) for result in found]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 # What waits and works little occupies: next to nothing of any node; where idle nodes go, of the head, which stays.
 NEXT_TO_NOTHING = {"CPU": 0.0, "memory": 1.0}
@@ -34,6 +35,12 @@ def worker_resources(resources: TrialResources) -> dict[str, float]:
         # Ray gives a node 1 of it; a thousandth marks the kind and leaves room for as many slots as it has GPUs.
         bundle[f"accelerator_type:{resources.accelerator}"] = 0.001
     return bundle
+
+
+def task_options(resources: TrialResources) -> dict[str, Any]:
+    """Return the options of a Ray task that occupies what one worker does."""
+    others = worker_resources(resources)
+    return {"num_cpus": others.pop("CPU"), "num_gpus": others.pop("GPU", 0.0), "resources": others}
 
 
 def fits_fewer_nodes(one: TrialResources, other: TrialResources) -> bool:

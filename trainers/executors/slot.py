@@ -226,7 +226,7 @@ class _Server:
             backbone=self._backbone,
             on_batch=self._on_scored,
         )
-        self._on_end(spec, result.status)
+        self._on_end(spec, result.status, result.error)
 
     def _is_scored(self, spec: TrialSpec) -> bool:
         from trainers.trial.folder import scored_result
@@ -280,9 +280,9 @@ class _Server:
                 return bool(goes_on)
             self._on_publish()
 
-    def _on_end(self, spec: TrialSpec, status: str) -> None:
+    def _on_end(self, spec: TrialSpec, status: str, error: str | None = None) -> None:
         import ray
 
         assert self._work is not None
-        event = {"train_id": spec.train_id, "ended": status}
+        event = {"train_id": spec.train_id, "ended": status, "error": error}
         ray.get(self._slot.broker.report.remote(self._work.ticket, event))

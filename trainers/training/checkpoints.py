@@ -34,6 +34,9 @@ def save_checkpoint(file: Path, train_id: str, state: MemberState) -> None:
     about = {
         "train_id": train_id,
         "num_steps": state.optimizer.num_steps,
+        "train_s": state.train_s,
+        "num_tokens": state.num_tokens,
+        "data_s": state.data_s,
         "scaling": state.weights.scaling,
         "layers": names,
         "digest": _digest(tensors),
@@ -62,6 +65,7 @@ def load_checkpoint(file: Path, train_id: str) -> MemberState | None:
                 first=tuple(tensors[f"first.{i}"] for i in range(num_moments)),
                 second=tuple(tensors[f"second.{i}"] for i in range(num_moments)),
             ),
+            **{name: about[name] for name in ("train_s", "num_tokens", "data_s") if name in about},
         )
     except (OSError, SafetensorError, KeyError, ValueError):
         return None

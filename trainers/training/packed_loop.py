@@ -33,7 +33,7 @@ class Member:
         train_s: seconds of the pack's steps, shared out evenly over their members.
         loss: of the last step.
         diverged: why it was taken out, if it was.
-        num_tokens: tokens of the samples that this process has trained on in `train_s`.
+        num_tokens: tokens of the samples that it was trained on in `train_s`.
         data_s: the part of `train_s` in which the pack waited for its samples or joined them.
     """
 
@@ -54,11 +54,12 @@ class Member:
             len(self.feed), batch_size=self.recipe.batch_size, num_steps=self.recipe.num_steps, seed=self.seed
         )
 
-    def go_on_from(self, num_steps: int) -> None:
-        """Skip the batches of steps that were made before."""
-        while self.num_steps < num_steps:
+    def go_on_from(self, state: MemberState) -> None:
+        """Skip the batches of steps that were made before; what they took counts."""
+        while self.num_steps < state.optimizer.num_steps:
             next(self._order)
             self.num_steps += 1
+        self.train_s, self.num_tokens, self.data_s = state.train_s, state.num_tokens, state.data_s
 
     def take(self, num_samples: int) -> list[Any]:
         """Return the next samples of its batches; those that follow are prepared meanwhile."""
@@ -87,10 +88,14 @@ class MemberState:
     Attributes:
         weights: the adapter.
         optimizer: steps made and moments.
+        train_s: what these steps took, as `num_tokens` and `data_s` of a `Member`.
     """
 
     weights: AdapterWeights
     optimizer: OptimizerState
+    train_s: float = 0.0
+    num_tokens: int = 0
+    data_s: float = 0.0
 
 
 class Pack:
@@ -124,6 +129,9 @@ class Pack:
         return MemberState(
             weights=self._adapters.weights(place),
             optimizer=self._optimizer.state(place),
+            train_s=member.train_s,
+            num_tokens=member.num_tokens,
+            data_s=member.data_s,
         )
 
     def scoring(self, members: Sequence[Member]) -> AbstractContextManager[Any]:
@@ -222,7 +230,7 @@ class Pack:
                 weights.append(fresh_weights(self.backbone, member.recipe, seed=member.seed))
             else:
                 weights.append(state.weights)
-                member.go_on_from(state.optimizer.num_steps)
+                member.go_on_from(state)
         self._adapters = PackedAdapters(
             self.backbone,
             weights,

@@ -73,6 +73,11 @@ class TrialResult(BaseModel):
     spans: tuple[Span, ...] = ()
 
     @property
+    def started_at(self) -> float | None:
+        """Return `time.time()` when work on it began; None where no time of it is known."""
+        return min((span.started_at for span in self.spans if span.phase != "queue"), default=None)
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Return the seconds that this trial is charged, by phase."""
         charged: dict[str, float] = {}

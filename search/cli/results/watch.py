@@ -15,7 +15,7 @@ from rich.text import Text
 from search.cli.console import out
 from search.evidence.timeline import compute_slot_use
 from search.ledger.records import Kind, Record, of_kind, trials_of, tries_of
-from search.phases.budget import SECONDS_AN_HOUR, trial_seconds, wall_seconds
+from search.phases.budget import SECONDS_AN_HOUR, trial_gpu_seconds, trial_seconds, wall_seconds
 from search.results.study_end import has_ended, missing_end, parts_of
 from search.study.objective import objective_names, objective_values, scores_of
 from search.study.run_dir import RunDir, RunFile, read_resolved
@@ -97,11 +97,12 @@ def progress_lines(spec: StudySpec, records: Sequence[Record], now: datetime) ->
 
 
 def _budget_lines(spec: StudySpec, records: Sequence[Record], now: datetime) -> list[str]:
-    gpus = spec.execution.gpus_per_worker * max(1, spec.execution.num_workers)
-    held = sum(map(trial_seconds, tries_of(records)))
+    tries = tries_of(records)
+    held = sum(map(trial_seconds, tries))
     used: list[tuple[str, float | None, float]] = [("slot hours", None, held)]
     if spec.budget_gpu_hours is not None:
-        used.append(("GPU hours", spec.budget_gpu_hours, gpus * held))
+        on_gpus = sum(trial_gpu_seconds(record, spec.execution) for record in tries)
+        used.append(("GPU hours", spec.budget_gpu_hours, on_gpus))
     if spec.budget_wall_h is not None:
         used.append(("hours", spec.budget_wall_h, wall_seconds(records, now)))
     lines = []

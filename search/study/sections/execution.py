@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import (
@@ -121,6 +122,12 @@ class ExecutionSection(BaseModel):
             for _ in range(shape.count)
         )
 
+    def gpus_of(self, slot: str | None = None) -> float:
+        """How many GPUs a trial of a slot holds; without `slots`, all its workers together."""
+        if not self.slots:
+            return self.gpus_per_worker * max(1, self.num_workers)
+        return of_slot([shape.gpus or self.gpus_per_worker for shape in self.slots for _ in range(shape.count)], slot)
+
     def cost_text(self, *costs: float) -> str:
         """A cost, or a range of costs, as it is shown."""
         return " to ".join(f"{cost:,.2f}" for cost in costs) + (f" {self.currency}" if self.currency else "")
@@ -133,3 +140,9 @@ class ExecutionSection(BaseModel):
             raise ValueError("execution.slots ask for GPUs: set gpus_per_worker too, which decides on the device")
         _ = self.slot_prices_per_h  # raises where one is missing
         return self
+
+
+def of_slot(values: Sequence[float], slot: str | None) -> float:
+    """The value of a slot, by its name; the mean for one that the study does not have, or no longer."""
+    by_name = {f"slot-{number}": value for number, value in enumerate(values)}
+    return by_name.get(slot or "", sum(values) / len(values))

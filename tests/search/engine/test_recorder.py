@@ -17,6 +17,7 @@ from search.ledger.records import trials_of, tries_of
 from search.study.run_dir import RunDir
 from search.vocabulary import Stage
 from tests.makers.study_fixture import finish_trial, make_factory, plan_trial, trial_result
+from trainers.trial.result import Span
 
 COMPOSITION = {"ct-lung": 4, "mr-brain": 4}
 
@@ -90,7 +91,7 @@ def test_a_finished_trial_that_nobody_recorded_is_adopted(desk: Desk) -> None:
     finish_trial(desk.run_dir, planned, accuracy=0.25)
     assert desk.recorder.is_done(planned)
     (record,) = desk.trials
-    assert record["reused"]
+    assert not record["reused"]  # it was trained here: budgets and costs count it
     assert record["evaluations"][0]["accuracy"] == 0.25
     assert desk.recorder.is_done(planned)
     assert len(desk.trials) == len(desk.heard) == 1
@@ -175,6 +176,26 @@ def test_a_second_arm_of_the_same_training_is_recorded_without_a_run(desk: Desk)
     other = desk.plan(stage=Stage.control, arm="control:mr-lung", proposal_index=None)
     assert desk.recorder.is_done(other)
     assert [(r["arm"], r["reused"]) for r in desk.trials] == [("proposal-0", False), ("control:mr-lung", True)]
+
+
+def test_what_another_study_trained_is_taken_over(desk: Desk) -> None:
+    planned = desk.plan(stage=Stage.reused, arm="reused", proposal_index=None)
+    finish_trial(desk.run_dir, planned)
+    assert desk.recorder.is_done(planned)
+    assert desk.recorder.is_done(desk.plan())
+    assert [(r["arm"], r["reused"]) for r in desk.trials] == [("reused", True), ("proposal-0", True)]
+
+
+def test_a_failure_on_record_does_not_make_a_later_training_another_studys(desk: Desk) -> None:
+    planned = desk.plan()
+    desk.recorder.record_death(planned, "its process died (3 tries)")
+    span = Span(phase="train", started_at=1.0, duration_s=7200.0)
+    result = trial_result(planned).model_copy(update={"spans": (span,)})
+    folder = desk.run_dir / "trials" / planned.spec.folder_name
+    folder.mkdir(parents=True)
+    (folder / "trial.json").write_text(result.model_dump_json())
+    assert desk.recorder.is_done(desk.plan(stage=Stage.control, arm="control:mr-lung", proposal_index=None))
+    assert [(r["arm"], r["reused"]) for r in desk.trials] == [("proposal-0", False), ("control:mr-lung", False)]
 
 
 def test_another_proposal_of_the_same_training_is_its_own_record(desk: Desk) -> None:

@@ -83,6 +83,22 @@ def test_gpu_hours_are_those_of_all_gpus_of_trials_that_were_run(tmp_path: Path)
     assert "budget_gpu_hours 5" in (spent_budget(spec, lambda: [*three, trial(4)], lambda: now) or "")
 
 
+def test_gpu_hours_are_those_of_the_slot_that_a_trial_held(tmp_path: Path) -> None:
+    slots = [{"count": 1, "gpus": 4}, {"count": 1}]
+    changes = {"confirm.enabled": False, "execution": {"gpus_per_worker": 1, "slots": slots}, "budget_gpu_hours": 5.0}
+    spec = open_study(tmp_path, changes).spec
+    now = START + timedelta(hours=99)
+
+    def why(*slots: str) -> str | None:
+        records = [writer(0), *({**trial(number), "slot": slot} for number, slot in enumerate(slots))]
+        return spent_budget(spec, lambda: records, lambda: now)
+
+    assert why(*["slot-1"] * 8) is None  # 8 x 0.5 x 1, and two more at most
+    assert why(*["slot-1"] * 9) is not None
+    assert why("slot-0", "slot-1") is None  # 2 + 0.5, and two more of 1.25
+    assert why("slot-0") is not None  # 2, and two more of 2
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from datasets_spec.errors import UserError
 from datasets_spec.storage.place import S3Place
 from datasets_spec.storage.s3_bucket import forget_sessions
 from search.engine.recorder import Recorder
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import Ledger
+from search.phases import sealed
 from search.phases.sealed import FILE, _scored, earlier_openings, note_opening, open_sealed
 from search.study.run_dir import RunDir
 from search.study.sections.execution import ExecutionSection
@@ -23,6 +26,8 @@ from tests.makers.s3_server import S3Server
 from tests.makers.study_fixture import evaluations_of, make_factory, open_study, plan_trial, trial_result, write_store
 from trainers.executors.resources import TrialResources
 from trainers.rows.stored_rows import StoredRows
+from trainers.trial.result import TrialResult
+from trainers.trial.spec import TrialSpec
 
 
 class NoEngine:
@@ -118,20 +123,61 @@ def test_openings_are_noted_in_a_bucket_too(s3_anew: S3Server, monkeypatch: pyte
     assert not note_opening(root, {"a": "1"}, "you", "yours")
 
 
-def test_it_is_scored_by_as_many_processes_as_there_are_slots(
+class ClosedEngine(NoEngine):
+    """Scoring may have the processors."""
+
+    def close(self) -> None:
+        return
+
+
+def test_what_could_not_be_scored_is_scored_by_the_same_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    from trainers.executors import rescore
-
+    run = replace(open_run(tmp_path, tmp_path / "run", said), engine=ClosedEngine())
+    arms = {
+        f"finalist-{seed}": [plan_trial(run.factory, {"ct-lung": 8}, stage=Stage.confirm, arm="f", seed=seed)]
+        for seed in (101, 102)
+    }
+    for arm, (planned,) in arms.items():
+        run.recorder.record(replace(planned, arm=arm), trial_result(planned))
     asked: list[int] = []
 
-    def rescore_trials(*given: Any, num_tasks: int) -> list[Any]:
-        asked.append(num_tasks)
+    def scored(run: StudyRun, specs: Sequence[TrialSpec], rows: Any) -> list[TrialResult]:
+        is_tight = not asked
+        asked.append(len(specs))
+        planned = [PlannedTrial(spec=spec, stage=Stage.sealed, arm="f") for spec in specs]
+        return [trial_result(p, status="oom" if is_tight and p.spec.seed == 102 else "finished") for p in planned]
+
+    monkeypatch.setattr(sealed, "_scored", scored)
+    with pytest.raises(UserError, match=r"^sealed: 1 of 2 trials could not be scored; finalist-102 with seed 102: oom"):
+        open_sealed(run, arms)
+    assert [r["arm"] for r in run.records(Stage.sealed)] == ["finalist-101"]
+    assert open_sealed(run, arms)
+    assert [(r["arm"], r["status"]) for r in run.records(Stage.sealed)] == [
+        ("finalist-101", "finished"), ("finalist-102", "finished")
+    ]  # fmt: skip
+    assert asked == [2, 1]
+    assert len(run.ledger.records("sealed_opened")) == 1
+
+
+def test_it_is_scored_on_what_the_slots_occupy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    from cluster.nodes import room
+    from trainers.executors import rescore
+
+    asked: list[TrialResources] = []
+
+    def rescore_trials(specs: Any, rows: Any, run_dir: Path, slots: Sequence[TrialResources]) -> list[Any]:
+        asked.extend(slots)
         return []
 
     monkeypatch.setattr(rescore, "rescore_trials", rescore_trials)
+    monkeypatch.setattr(room, "require_room", lambda wanted, num_wanted: f"{num_wanted} of {wanted['CPU']:g} wait")
     run = open_run(tmp_path, tmp_path / "run", said)
-    kinds = ExecutionSection.model_validate({"slots": [{"count": 3}, {"cpus": 2}]})
+    kinds = ExecutionSection.model_validate({"slots": [{"count": 3}, {"cpus": 2}, {"cpus": 8}]})
     study = replace(run.study, spec=run.spec.model_copy(update={"execution": kinds}))
-    assert _scored(replace(run, study=study), [], StoredRows(store=run.store)) == []
-    assert asked == [4]
+    specs = [plan_trial(run.factory, {"ct-lung": 8}, seed=seed).spec for seed in range(4)]
+    assert _scored(replace(run, study=study), specs, StoredRows(store=run.store)) == []
+    assert [slot.cpus_per_worker for slot in asked] == [1.0, 1.0, 1.0, 2.0]
+    assert said == ["3 of 1 wait", "1 of 2 wait"]

@@ -121,3 +121,11 @@ def test_a_strategy_without_a_model_is_said_to_end_by_no_gain(tmp_path: Path, st
     assert (stop_when_line(study.spec) is not None) == is_said
     assert ("makes all its trials" in str(planned(study, tmp_path).assumptions)) != is_said
     assert stop_when_line(open_study(tmp_path, {"strategy.name": strategy}).spec) is None
+
+
+def test_gpu_hours_are_those_of_the_slots(tmp_path: Path) -> None:
+    slots = [{"count": 3, "gpus": 4}, {}]
+    one = planned(open_study(tmp_path / "a", {"execution.gpus_per_worker": 1}), tmp_path)
+    more = planned(open_study(tmp_path / "b", {"execution": {"gpus_per_worker": 1, "slots": slots}}), tmp_path)
+    assert more.gpu_s[0] == pytest.approx(one.gpu_s[0] * (3 * 4 + 1) / 4)
+    assert "4 trials at a time, 3 with 1 CPU and 4 GPU, 1 with 1 CPU and 1 GPU" in more.assumptions

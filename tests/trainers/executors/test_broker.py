@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.executors.broker import DEADLINE_MARGIN_S, LEASE_S, MAX_ATTEMPTS, Broker, Work
+from trainers.executors.broker import DEADLINE_MARGIN_S, LEASE_S, MAX_ATTEMPTS, Broker, Overdue, Work
 
 
 def work(ticket: str = "t", *names: str, timeout_s: float | None = None) -> Work:
@@ -125,6 +126,7 @@ def test_a_trial_past_its_deadline_ends_and_its_neighbours_go_on() -> None:
     at.finish("a", first)
     alone = leased(at, "a", 30.0)
     assert list(alone.specs) == ["hangs"]
+    assert at.heartbeat("a", alone, is_training=True, now=30.0)
     assert at.overdue(now=30.0 + 5.0 + DEADLINE_MARGIN_S) == {}
     at.end_slot("a", at.overdue(now=30.1 + 5.0 + DEADLINE_MARGIN_S)["a"], now=46.0)
     events, is_over = at.events("t") or ([], False)
@@ -154,6 +156,17 @@ def test_scoring_has_no_deadline_but_silence_has() -> None:
     assert "a" in at.overdue(now=90.0 + LEASE_S + 1.0)
 
 
+def test_what_comes_before_and_between_training_has_no_deadline() -> None:
+    """Cold images, first kernels, a batch of generated answers: each may take longer than a short limit."""
+    at = broker("a")
+    at.submit(work("t", "x", timeout_s=5.0))
+    held = leased(at, "a")
+    assert at.overdue(now=LEASE_S) == {}
+    assert at.heartbeat("a", held, is_training=True, now=100.0)
+    assert at.heartbeat("a", held, is_training=False, now=101.0)
+    assert at.overdue(now=101.0 + LEASE_S) == {}
+
+
 def test_a_trial_whose_slot_falls_silent_is_tried_again_and_is_no_timeout() -> None:
     """The slot may have waited for rows that only a lost node had, and whose return needs its processor (seen)."""
     at = broker("a")
@@ -179,6 +192,31 @@ def test_a_new_broker_lets_older_slots_keep_what_they_hold() -> None:
     assert at.lease("b", process_of(at, "b"), now=104.0) is None
     end(at, held)
     assert at.events("t") == ([{"train_id": n, "ended": "finished"} for n in ("x", "y")], True)
+
+
+def test_a_slot_that_tells_a_new_broker_late_keeps_what_nobody_has_taken() -> None:
+    """A micro-batch of a large backbone, or a batch of questions, takes longer than a new broker waits."""
+    held, other = work("t", "x"), work("u", "y")
+    at = Broker(now=100.0, grace_s=3.0)
+    at.submit(other)
+    at.submit(held)
+    at.register("b", "1", {}, now=100.0)
+    assert leased(at, "b", 103.0) == other
+    assert at.heartbeat("a", held, is_training=True, now=110.0)
+    assert not at.heartbeat("c", other, is_training=True, now=110.0)  # that was given away
+    at.finish("b", other)
+    assert list(leased(at, "b", 111.0).specs) == ["y"]
+    at.end_slot("a", Overdue(reason="silent", is_timeout=False), now=120.0)
+    at.register("a", "2", {}, now=130.0)
+    assert not at.heartbeat("a", held, is_training=True, now=131.0)  # its dead process
+
+
+def test_what_a_slot_holds_alone_of_a_ticket_leaves_the_others_in_the_queue() -> None:
+    """A pack that failed together is tried trial by trial; its proxy asks a new broker for all of it."""
+    at = Broker(now=100.0, grace_s=3.0)
+    at.submit(work("t", "x", "y", "z"))
+    assert at.heartbeat("a", replace(work("t", "y"), attempt=2), is_training=True, now=101.0)
+    assert list(leased(at, "b", 104.0).specs) == ["x", "z"]
 
 
 def test_an_end_that_comes_before_the_ticket_is_kept_for_it() -> None:

@@ -109,7 +109,7 @@ def test_known_weights_get_new_scores_without_training(ran: dict[int, Ran], rows
     before = (ran[0].folder / ADAPTER_DIR / "adapter_model.safetensors").read_bytes()
     sealed = EvalRequest(eval_set="toy", split="sealed", fingerprint="toy", exposure="in_domain", generate=True)
     spec = SPEC.model_copy(update={"evaluations": (sealed,)})
-    (result,) = rescore_trials([spec], rows, ran[0].folder.parents[1], TrialResources())
+    (result,) = rescore_trials([spec], rows, ran[0].folder.parents[1], [TrialResources()] * 2)
     assert {e.split for e in result.evaluations} == {"search", "sealed"}
     assert result.train_s == ran[0].result.train_s
     assert (ran[0].folder / ADAPTER_DIR / "adapter_model.safetensors").read_bytes() == before

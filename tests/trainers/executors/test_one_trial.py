@@ -198,6 +198,25 @@ def test_a_failure_to_add_scores_keeps_the_finished_trial(
     assert lora_names(backbone) == []
 
 
+def test_scores_are_added_with_fewer_questions_at_a_time_where_not_all_fit(
+    tmp_path: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, backbone)
+    tried: list[int] = []
+
+    def hungry(*args: Any, batch_size: int, **kwargs: Any) -> Any:
+        tried.append(batch_size)
+        if batch_size > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return score_rows(*args, batch_size=batch_size, **kwargs)
+
+    monkeypatch.setattr(one_trial, "score_rows", hungry)
+    more = make_spec(evaluations=(request("t"), request("u"), request("u", "confirm")), eval_batch_size=8)
+    result = run(tmp_path, backbone, more)
+    assert (result.status, len(result.evaluations)) == ("finished", 3)
+    assert tried == [8, 4, 2, 2]  # what did not fit once is not tried again
+
+
 def test_a_tampered_adapter_is_trained_again(tmp_path: Path, backbone: Backbone) -> None:
     first = run(tmp_path, backbone)
     path = folder_of(tmp_path) / "adapter" / "adapter_model.safetensors"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,42 @@ def test_who_must_leave_saves_after_the_step_and_another_goes_on(
     assert told.ends == []
     run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="2")
     assert told.ends == [(0, "finished")]
+
+
+def test_what_was_trained_before_a_hand_over_counts(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
+) -> None:
+    told, (spec,), (whole,) = Told(), specs(1), specs(1)
+    run_packed_trials(context(tmp_path / "whole", backbone, encoded), [whole], attempt="1")
+    answers = iter([False, True])
+    with pytest.raises(LeaseLostError):
+        run_packed_trials(context(tmp_path, backbone, encoded, is_leaving=lambda: next(answers)), [spec], attempt="1")
+    file = checkpoint_file(tmp_path, spec.train_id)
+    saved = load_checkpoint(file, spec.train_id)
+    assert saved is not None
+    assert (saved.train_s > 0, saved.data_s > 0) == (True, True)
+    hours_before = replace(saved, train_s=saved.train_s + 7200)  # as if its two steps had taken so long
+    save_checkpoint(file, spec.train_id, hours_before)
+    run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="2")
+    resumed, at_once = (read_result(folder_of(root / "trials", spec)) for root in (tmp_path, tmp_path / "whole"))
+    assert resumed.num_tokens == at_once.num_tokens
+    assert 7200 < resumed.train_s < 7260
+    assert resumed.seconds["train"] + resumed.seconds["data"] == pytest.approx(resumed.train_s, abs=1)
+
+
+def test_a_trial_that_was_handed_over_has_no_more_time_than_another(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
+) -> None:
+    told, (spec,) = Told(), specs(1, timeout_s=3600.0)
+    answers = iter([True])
+    with pytest.raises(LeaseLostError):
+        run_packed_trials(context(tmp_path, backbone, encoded, is_leaving=lambda: next(answers)), [spec], attempt="1")
+    file = checkpoint_file(tmp_path, spec.train_id)
+    saved = load_checkpoint(file, spec.train_id)
+    assert saved is not None
+    save_checkpoint(file, spec.train_id, replace(saved, train_s=3600.0))
+    run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="2")
+    assert told.ends == [(0, "timeout")]
 
 
 @pytest.mark.parametrize(("rungs", "num_steps"), [((), 3), ((2,), 2)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trainers.executors.resources import TrialResources, fits_fewer_nodes, most_on_node
+from trainers.executors.resources import TrialResources, fits_fewer_nodes, most_on_node, task_options
 
 NODES = [
     {"NodeID": "here", "Resources": {"CPU": 16.0, "GPU": 2.0, "accelerator_type:L4": 1.0}},
@@ -31,6 +31,13 @@ def test_the_scarcest_resource_decides(monkeypatch: pytest.MonkeyPatch, resource
     monkeypatch.setattr(ray, "nodes", lambda: NODES)
     monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "here"))
     assert most_on_node(resources) == most
+
+
+def test_a_task_occupies_what_a_worker_does() -> None:
+    slot = TrialResources(cpus_per_worker=4, gpus_per_worker=0.5, accelerator="A100")
+    kind = {"accelerator_type:A100": 0.001}
+    assert task_options(slot) == {"num_cpus": 4, "num_gpus": 0.5, "resources": kind}
+    assert task_options(TrialResources()) == {"num_cpus": 1.0, "num_gpus": 0.0, "resources": {}}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from search.cli.results.watch import progress_lines, screen
 from search.cli.verbs import app
 from search.results.study_end import has_ended
 from search.study.run_dir import RunDir, read_resolved
+from search.study.sections.execution import ExecutionSection
 from search.study.spec import StudySpec
 from tests.makers.finished_run import finished_study
 
@@ -45,6 +46,16 @@ def test_a_running_study_says_its_phase_what_waits_the_best_and_the_budget(run_d
     assert "with ct-lung:8 + mr-brain:8 (one seed, the best of 1" in lines[2]
     assert "hours of 2, " in lines[-1]
     assert lines[-1].endswith(" left")
+
+
+def test_gpu_hours_are_those_of_the_slots(spec: StudySpec) -> None:
+    section = ExecutionSection.model_validate({"gpus_per_worker": 1, "slots": [{"count": 2, "gpus": 4}]})
+    large = spec.model_copy(update={"execution": section, "budget_gpu_hours": 10.0, "budget_wall_h": None})
+    trial = {"kind": "trial", "stage": "search", "status": "failed", "reused": False, "proposal_index": 0}
+    records: list[Any] = [{**trial, "slot": "slot-0", "seconds": {"train": 3600.0}}]
+    assert progress_lines(large, records, NOW)[-2:] == [
+        "used: 1.00 slot hours", "used: 4.00 GPU hours of 10, 6.00 left",
+    ]  # fmt: skip
 
 
 def test_targets_have_their_untrained_and_best_score(run_dir: RunDir, spec: StudySpec) -> None:
