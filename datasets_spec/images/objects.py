@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
+from datasets_spec.errors import StorageError
 from datasets_spec.images.file_state import ABSENT, FileState
 from datasets_spec.images.limits import ImageLimits, ImageRefused
 from datasets_spec.sample import QuarantineReason
@@ -31,9 +32,10 @@ def object_state(place: S3Place) -> FileState:
         StorageError: Its bucket cannot be used.
     """
     ahead = _AHEAD.get()
-    if ahead is not None and (state := ahead.state(place)) is not None:
-        return state
-    found = place.storage.state(place.key) if place.key else None
+    with _bucket_named(place):
+        if ahead is not None and (state := ahead.state(place)) is not None:
+            return state
+        found = place.storage.state(place.key) if place.key else None
     return ABSENT if found is None else FileState(num_bytes=found.num_bytes, mtime_ns=found.mtime_ns)
 
 
@@ -49,21 +51,36 @@ def read_object(place: S3Place, limits: ImageLimits) -> bytes:
         StorageError: Its bucket cannot be used.
     """
     ahead = _AHEAD.get()
-    data = None if ahead is None else ahead.data(place)
-    if data is None:
-        if not place.key or (ahead is not None and ahead.state(place) == ABSENT):
-            raise ImageRefused(QuarantineReason.missing_image)
-        try:
-            fetched = _start(place, limits).result()
-        except FileNotFoundError:
-            place.storage.require_bucket()
-            raise ImageRefused(QuarantineReason.missing_image) from None
-        data = fetched.data
-        if fetched.state.num_bytes > limits.max_bytes:
-            raise ImageRefused(QuarantineReason.image_too_large, f"{fetched.state.num_bytes} bytes")
+    with _bucket_named(place):
+        data = None if ahead is None else ahead.data(place)
+        if data is None:
+            if not place.key or (ahead is not None and ahead.state(place) == ABSENT):
+                raise ImageRefused(QuarantineReason.missing_image)
+            data = _read_now(place, limits)
     if len(data) > limits.max_bytes:
         raise ImageRefused(QuarantineReason.image_too_large, f"more than {limits.max_bytes} bytes")
     return data
+
+
+def _read_now(place: S3Place, limits: ImageLimits) -> bytes:
+    try:
+        fetched = _start(place, limits).result()
+    except FileNotFoundError:
+        place.storage.require_bucket()
+        raise ImageRefused(QuarantineReason.missing_image) from None
+    if fetched.state.num_bytes > limits.max_bytes:
+        raise ImageRefused(QuarantineReason.image_too_large, f"{fetched.state.num_bytes} bytes")
+    return fetched.data
+
+
+@contextmanager
+def _bucket_named(place: S3Place) -> Iterator[None]:
+    """What a bucket refuses is told of the bucket, and not of the image: a path may name a patient."""
+    try:
+        yield
+    except StorageError as error:
+        told = error.message.replace(str(place), f"an image in s3://{place.bucket}")
+        raise StorageError(told, hint=error.hint) from None
 
 
 @contextmanager

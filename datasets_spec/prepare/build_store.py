@@ -116,7 +116,7 @@ def build_store(order: StoreOrder, hold: Hold) -> tuple[StoreManifest, AsideRows
     survey = survey_staging(order.staging, files, sources)
     survey = replace(survey, images=seen_images(opened.facts, survey.rows.images.names))
     groups = _find_copies(order, survey, hold)
-    links = tie_rows(survey.rows, groups)
+    links = tie_rows(survey.rows, groups, order.catalog.spec.leakage)
     plan = _plan(order, survey, links)
     parts = _write(order, plan, secret_path)
     replace_file(order.generation / IMAGES_NAME, partial(write_image_states, opened.facts, sources))

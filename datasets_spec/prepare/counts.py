@@ -56,7 +56,7 @@ def build_manifest(
     """
     contradictions = find_contradictions(links)
     subsets = {
-        name: _counts(catalog, name, plan, survey, parts, generation, contradictions.get(name))
+        name: _counts(catalog, name, plan, survey, links, parts, generation, contradictions.get(name))
         for name in sorted(catalog.names)
     }
     content = {
@@ -83,13 +83,14 @@ def _counts(
     name: str,
     plan: RowPlan,
     survey: Survey,
+    links: Links,
     parts: Sequence[Mapping[str, Any]],
     generation: str,
     contradictions: tuple[int, Contradiction] | None,
 ) -> SubsetCounts:
     by_split = {split: plan.partitions.get((name, split)) for split in SPLITS}
     kept = {split: rows.positions if rows else _NO_ROWS for split, rows in by_split.items()}
-    table, rows = survey.rows, np.concatenate(list(kept.values()))
+    table, rows = links.table, np.concatenate(list(kept.values()))
     num_grouped = int(np.count_nonzero(np.diff(table.groups.starts)[rows]))
     tally = survey.tallies[name]
     return SubsetCounts(

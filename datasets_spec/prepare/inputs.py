@@ -23,7 +23,8 @@ from datasets_spec.store.manifest import STORE_VERSION
 IMAGES_NAME = "images.parquet"
 # Raised when readers understand more, or what is written changes beside rows' content: stores are then prepared again,
 # while rows that stay the same keep their fingerprints. 1: options in more forms; keyed groups. 2: options marked "a)".
-# 3: copies found anew. 4: images in packs. 5: "C. albicans" is no option C.
+# 3: copies found anew. 4: images in packs. 5: "C. albicans" is no option C; patients are read in every format and go
+# with pictures.
 PREPARE_VERSION = 5
 
 

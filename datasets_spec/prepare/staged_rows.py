@@ -35,7 +35,7 @@ LIGHT_COLUMNS = [
 # What is stored, or needed to store it: texts, whole numbers and lists of these.
 LINE_COLUMNS = [
     *("index", "question", "options", "answer", "answer_index", "answer_kind", "label"),
-    *("image_hashes", "places", "groups", "row_hash", "flags"),
+    *("image_hashes", "places", "row_hash", "flags"),
 ]
 _KEY_COLUMNS = ["subset", "role", "file", "index"]
 BlockKey = tuple[str, str, str, int]

@@ -62,6 +62,7 @@ def order_table(subset: str, split: str, rows: Rows) -> pa.Table:
         "offsets": pa.array(table.offset[at]),
         "files": files.take(pa.array(table.place[at])),
         "indexes": pa.array(table.index[at]),
+        "groups": _groups(rows),
     }
     return pa.table(
         {
@@ -72,6 +73,15 @@ def order_table(subset: str, split: str, rows: Rows) -> pa.Table:
             **{name: pa.ListArray.from_arrays(pa.array(cuts, pa.int32()), values) for name, values in lists.items()},
         }
     )
+
+
+def _groups(rows: Rows) -> pa.Array:
+    """Patients of rows, whichever row names them for a picture that these show."""
+    import pyarrow as pa
+
+    groups = rows.table.groups.take(rows.positions)
+    texts = [text.decode() for part in hex_texts(groups.names, groups.codes) for text in part]
+    return pa.ListArray.from_arrays(pa.array(groups.starts), pa.array(texts, pa.string()))
 
 
 def write_row_list(plan: RowPlan, path: Path) -> None:
@@ -200,7 +210,7 @@ def _first_lost(order: Mapping[str, Any], found: Sequence[object]) -> str:
 def _stored_rows(order: dict[str, Any], staged: Sequence[dict[str, Any]], secret: bytes) -> list[dict[str, Any]]:
     names = [name for name in rows_schema().names if name in LINE_COLUMNS]
     rows = []
-    for offset, (file, row) in enumerate(zip(order["files"], staged, strict=True)):
+    for offset, (file, groups, row) in enumerate(zip(order["files"], order["groups"], staged, strict=True)):
         rows.append(
             {
                 **{name: row[name] for name in names},
@@ -209,7 +219,7 @@ def _stored_rows(order: dict[str, Any], staged: Sequence[dict[str, Any]], secret
                 "split": order["split"],
                 "order": order["start"] + offset,
                 "places": [dict(zip(PLACE_FIELDS, place, strict=True)) for place in row["places"]],
-                "group": "+".join(sorted(pseudonym(secret, group) for group in row["groups"])) or None,
+                "group": "+".join(sorted(pseudonym(secret, group) for group in groups)) or None,
             }
         )
     return rows

@@ -6,12 +6,13 @@ import csv
 import io
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from datasets_spec.errors import ReaderError
 from datasets_spec.readers.json_stream import iter_array, iter_lines
-from datasets_spec.readers.records import RowError, as_record
+from datasets_spec.readers.records import RowError, as_record, group_of
 from datasets_spec.sample import QuarantinedRow, QuarantineReason, RawSample
 from datasets_spec.storage.place import Place
 
@@ -24,7 +25,7 @@ _ROWS_PER_BATCH = 256
 def rows_of(
     path: Place, subset: str, build: Callable[[int, dict[str, Any]], RawSample]
 ) -> Iterator[RawSample | QuarantinedRow]:
-    """Yields every record of a file as a sample or a quarantined row, in order.
+    """Yields every record of a file as a sample with its patient or a quarantined row, in order.
 
     Args:
         path: The file.
@@ -38,7 +39,8 @@ def rows_of(
         try:
             if isinstance(value, RowError):
                 raise value
-            yield build(index, as_record(value))
+            record = as_record(value)
+            yield replace(build(index, record), group=group_of(record))
         except RowError as error:
             yield error.quarantined(path, subset, index)
 

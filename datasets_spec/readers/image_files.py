@@ -124,14 +124,14 @@ def _below(within: str, folder: str, path: str, above: tuple[str, ...]) -> Itera
     elif len(above) > _MOST_DEPTH:
         yield path, RowError(QuarantineReason.malformed_row, f"more than {_MOST_DEPTH} folders deep")
     else:
-        for name, is_folder in _listed(Path(folder)):
+        for name, is_folder in _listed(Path(folder), class_folder=(*above, folder)[1]):
             if is_folder:
                 yield from _below(within, os.path.join(real, name), f"{path}/{name}", (*above, real))
             elif is_image_name(name):
                 yield f"{path}/{name}", None
 
 
-def _listed(folder: Place) -> list[tuple[str, bool]]:
+def _listed(folder: Place, class_folder: str = "") -> list[tuple[str, bool]]:
     """Names in a folder and whether each is a folder, ordered by spelling: the same on every file system."""
     try:
         if isinstance(folder, S3Place):
@@ -142,9 +142,11 @@ def _listed(folder: Place) -> list[tuple[str, bool]]:
             with os.scandir(folder) as scanned:
                 entries = [(entry.name, entry.is_dir()) for entry in scanned]
     except OSError as error:
+        # A folder below may be called after a patient.
+        named = f"the folder {folder}" if class_folder in ("", str(folder)) else f"a folder in {class_folder}"
         raise ReaderError(
-            f"cannot read the folder {folder}: {error.strerror or type(error).__name__}",
-            hint="check the pool and test paths of the catalog",
+            f"cannot read {named}: {error.strerror or type(error).__name__}",
+            hint="check the pool and test paths of the catalog, and who may read there",
         ) from None
     found = [(name, is_folder) for name, is_folder in entries if not name.startswith((".", "__MACOSX"))]
     return sorted(found, key=lambda item: (unicodedata.normalize("NFC", item[0]), item[0]))

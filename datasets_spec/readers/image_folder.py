@@ -27,7 +27,7 @@ from datasets_spec.readers.class_questions import (
 )
 from datasets_spec.readers.files import iter_records, rows_of
 from datasets_spec.readers.image_files import IMAGE_SUFFIXES, class_folders, completed, find_images
-from datasets_spec.readers.records import GROUP_COLUMNS, RowError, as_record, cells_of, first_cell, paths_of
+from datasets_spec.readers.records import RowError, as_record, cells_of, first_cell, paths_of
 from datasets_spec.sample import QuarantinedRow, QuarantineReason, RawSample, option_text_key
 from datasets_spec.storage.place import Place, S3Place
 
@@ -149,7 +149,7 @@ def _table_rows(
         cells = _cells(record)
         (image,) = _images(cells)
         place = image if about.image_root is None else completed(about.image_root, image)
-        return _sample(index, place, _label(cells), image, about, classes, group=first_cell(cells, GROUP_COLUMNS))
+        return _sample(index, place, _label(cells), image, about, classes)
 
     return rows_of(path, subset, build)
 
@@ -161,7 +161,6 @@ def _sample(
     row: str,
     about: LabelledSubset,
     classes: Mapping[str, str],
-    group: str | None = None,
 ) -> RawSample:
     answer = classes[option_text_key(about.name_of(label))]
     options = options_for(answer, tuple(classes.values()), row)
@@ -174,7 +173,6 @@ def _sample(
         answer_kind="closed",
         label=answer,
         image_paths=(image,),
-        group=group,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,8 +10,8 @@ from datasets_spec.sample import QuarantinedRow, QuarantineReason
 from datasets_spec.storage.place import Place
 
 DUPLICATE_KEYS = "\0duplicate keys"
-# Columns of a table that name the patient or the study.
-GROUP_COLUMNS = ("group", "patient", "patient_id", "study", "study_id")
+# Fields that name the patient or the study.
+_GROUP_NAMES = ("group", "patient", "patient_id", "study", "study_id")
 
 
 class RowError(Exception):
@@ -86,10 +87,26 @@ def cells_of(record: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RowError: Two columns then have one name.
     """
-    cells = {" ".join(name.split()).casefold(): value for name, value in record.items()}
+    cells = _by_plain_name(record)
     if len(cells) < len(record):
         raise RowError(QuarantineReason.malformed_row, "two columns differ in case only")
     return cells
+
+
+def _by_plain_name(record: dict[str, Any]) -> dict[str, Any]:
+    return {" ".join(name.split()).casefold(): value for name, value in record.items()}
+
+
+def group_of(record: dict[str, Any]) -> str | None:
+    """Returns the patient or study that a record names, by the same names in every format; None where it names none.
+
+    Args:
+        record: The record.
+
+    Raises:
+        RowError: It is neither text nor a whole number.
+    """
+    return first_cell(_by_plain_name(record), _GROUP_NAMES)
 
 
 def first_cell(cells: dict[str, Any], names: tuple[str, ...]) -> str | None:
@@ -104,6 +121,9 @@ def first_cell(cells: dict[str, Any], names: tuple[str, ...]) -> str | None:
     """
     for name in names:
         value = cells.get(name)
+        if isinstance(value, float) and (math.isnan(value) or value.is_integer()):
+            # Whole numbers of a column with gaps, as pandas keeps them.
+            value = None if math.isnan(value) else int(value)
         if isinstance(value, bool) or (value is not None and not isinstance(value, str | int)):
             raise RowError(QuarantineReason.malformed_row, f"'{name}' is not text")
         if value is not None and str(value).strip():

@@ -26,7 +26,7 @@ from datasets_spec.readers.choices import (
 from datasets_spec.readers.files import rows_of
 from datasets_spec.readers.instructions import without_closing_lines, without_instruction
 from datasets_spec.readers.option_marks import with_capital_marks
-from datasets_spec.readers.records import GROUP_COLUMNS, RowError, cells_of, first_cell, paths_of, require_text
+from datasets_spec.readers.records import RowError, cells_of, first_cell, paths_of, require_text
 from datasets_spec.readers.regions import region_of
 from datasets_spec.sample import OPEN_ANSWER, Flag, QuarantinedRow, QuarantineReason, RawSample
 from datasets_spec.storage.place import Place
@@ -61,7 +61,6 @@ def _sample(index: int, record: dict[str, Any]) -> RawSample:
     common: dict[str, Any] = {
         "index": index,
         "image_paths": paths,
-        "group": first_cell(cells, GROUP_COLUMNS),
         "source": first_cell(cells, ("source",)),
     }
     region = region_of(cells)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import html
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasets_spec.atomic import replace_file
 from datasets_spec.images.decode import decode
 from datasets_spec.images.files import read_image, resolve_beneath
 from datasets_spec.images.limits import ImageLimits, ImageRefused
@@ -36,10 +36,13 @@ def leaks(study_file: Path, overrides: Sequence[str], *, num_pairs: int, sheet: 
     print_table(f"Rows that show the same ({len(chosen)} of {len(pairs)} pairs)", columns, [_line(p) for p in chosen])
     if sheet is not None:
         text = sheet_of(chosen, len(pairs))
-        descriptor = os.open(sheet, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        replace_file(sheet, lambda new: _write_private(new, text))
         print_line(f"wrote {sheet}: {len(chosen)} pairs with both pictures; it holds images of your data")
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=OWNER_ONLY)
+    path.write_text(text, encoding="utf-8")
 
 
 def _line(pair: TiedRows) -> list[str]:

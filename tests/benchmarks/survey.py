@@ -130,7 +130,7 @@ def columns(folder: Path) -> Iterator[tuple[str, int]]:
     survey = survey_staging(folder, FILES, SOURCES)
     yield "survey", len(survey.rows)
     known_patients(survey.rows)
-    links = tie_rows(survey.rows, NO_COPIES)
+    links = tie_rows(survey.rows, NO_COPIES, LeakagePolicy())
     plan = make_plan(links, SHARES, seed=0)
     survey.set_aside(plan.removed)
     require_balance(survey, plan)

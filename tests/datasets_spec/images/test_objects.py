@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -70,6 +71,20 @@ def test_absent_empty_and_large_objects(root: S3Place) -> None:
         read_image(root / "absent", LIMITS)
     with pytest.raises(StorageError, match="no bucket"):
         read_image(S3Place("never-made", "a"), LIMITS)
+
+
+@pytest.mark.parametrize("is_ahead", [False, True])
+@pytest.mark.parametrize("look", [file_state, lambda place: read_image(place, LIMITS)])
+def test_a_bucket_that_refuses_is_told_without_the_image(
+    s3_anew: S3Server, monkeypatch: pytest.MonkeyPatch, look: Callable[[S3Place], object], is_ahead: bool
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    place = S3Place(s3_anew.bucket, "images/DOE_JOHN/ct1.png")
+    with read_ahead([place] if is_ahead else [], LIMITS), pytest.raises(StorageError) as caught:
+        look(place)
+    assert f"an image in s3://{s3_anew.bucket}" in caught.value.message
+    assert "DOE" not in str(caught.value)
+    assert caught.value.hint is not None
 
 
 def test_read_ahead_or_not_the_same_is_seen(root: S3Place, requests: Counter[str]) -> None:

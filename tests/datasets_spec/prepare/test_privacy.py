@@ -129,6 +129,23 @@ def test_rows_are_named_in_place_of_images(twice: Twice, tmp_path: Path) -> None
     assert "patient4" not in str(caught.value)
 
 
+@pytest.mark.ray
+def test_a_patient_that_only_a_duplicate_names_is_stored_with_the_row_that_stays(
+    local_ray: None, tmp_path: Path
+) -> None:
+    pool = mat_pool(tmp_path, "pool", 12, first=0)
+    pool.append({**pool[3], "patient_id": "P7"})
+    pool[8]["patient_id"] = "P7"
+    write_json(tmp_path / "pool.json", pool)
+    prepare_store(write_catalog(tmp_path, [subset_lines("02", pool=["pool.json"])]), tmp_path / "store")
+    with open_store(tmp_path / "store") as store:
+        counts = store.manifest.subsets["02"]
+        groups = {row["sample_id"]: row["group"] for row in rows_of(store)}
+    assert (counts.duplicates, counts.num_grouped) == (1, 2)
+    assert groups["02/pool#3"] == groups["02/pool#8"] is not None
+    assert sum(group is not None for group in groups.values()) == 2
+
+
 def test_a_secret_is_made_once_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     path = on_disk(make_secret(tmp_path))
     secret = read_secret(path)

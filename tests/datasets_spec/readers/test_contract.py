@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -67,6 +68,26 @@ def test_a_record_says_the_same_in_every_format_and_file(name: str, suffix: str,
     assert (set(sample.options), sample.options[sample.answer_index]) == (set(LABELS), LABELS[1])
     assert sample.image_paths == ("im ages/1 (1).png",)
     assert sample.flags == ()
+
+
+@pytest.mark.parametrize(("name", "suffix"), CASES)
+@pytest.mark.parametrize("column", ["patient_id", "Patient", "study_id"])
+def test_a_patient_that_a_record_names_is_its_group(name: str, suffix: str, column: str, tmp_path: Path) -> None:
+    path = tmp_path / f"f{suffix}"
+    records = records_of(name, [None, None, None])
+    for record, patient in zip(records, ("P7", " P7 ", None), strict=True):
+        record[column] = patient
+    write_records(path, records)
+    rows = [row for row in FORMAT_CASES[name].reader(name)(path, subset="s") if isinstance(row, RawSample)]
+    assert [row.group for row in rows] == ["P7", "P7", None]
+
+
+def test_numbers_of_patients_with_gaps_are_whole(tmp_path: Path) -> None:
+    records = [{**record, "patient": n} for record, n in zip(records_of("llava", [None] * 2), (7, None), strict=True)]
+    path = tmp_path / "f.parquet"
+    pd.DataFrame(records).to_parquet(path)
+    rows = [row for row in FORMAT_CASES["llava"].reader("llava")(path, subset="s") if isinstance(row, RawSample)]
+    assert [row.group for row in rows] == ["7", None]
 
 
 @pytest.mark.parametrize(("name", "suffix"), CASES)

@@ -182,6 +182,30 @@ def test_hostile_names_are_read_as_they_are(tmp_path: Path) -> None:
     assert all((tmp_path / row.image_paths[0]).exists() for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("closed", "told"),
+    [
+        ("cyst", "the folder {top}/cyst"),
+        ("cyst/DOE_JOHN", "a folder in {top}/cyst"),
+        ("cyst/DOE_JOHN/2", "a folder in"),
+    ],
+)
+def test_a_folder_that_cannot_be_listed_is_told_by_its_class(tmp_path: Path, closed: str, told: str) -> None:
+    make(tmp_path, "cyst/DOE_JOHN/2/1.png", "stone/1.png")
+    plain = os.scandir
+
+    def scandir(folder: Any) -> Any:
+        if Path(folder) == tmp_path / closed:
+            raise PermissionError(13, "Permission denied")
+        return plain(folder)
+
+    with patch("os.scandir", scandir), pytest.raises(ReaderError) as caught:
+        samples(tmp_path)
+    assert caught.value.message.startswith(f"cannot read {told.format(top=tmp_path)}")
+    assert caught.value.message.endswith(": Permission denied")
+    assert "DOE" not in str(caught.value)
+
+
 def test_a_name_that_is_no_text_is_set_aside(tmp_path: Path) -> None:
     make(tmp_path, "a/1.png", "b/1.png")
     try:

@@ -39,7 +39,7 @@ def plan_for(policy: LeakagePolicy) -> RowPlan:
         slices=dict.fromkeys(map(hash_of, ("i5", "slice beside i5")), hash_of("i5")),
         search=CopySearch(),
     )
-    return make_plan(tie_rows(table_of(planted()), groups), TRAIN_ONLY, seed=0, policy=policy)
+    return make_plan(tie_rows(table_of(planted()), groups, policy), TRAIN_ONLY, seed=0, policy=policy)
 
 
 def removed(plan: RowPlan) -> list[int]:

@@ -12,21 +12,24 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import datasets_spec.splits.row_plan
+from datasets_spec.copies.groups import CopyGroups, CopySearch
 from datasets_spec.errors import LeakageError
+from datasets_spec.prepare.surveying.ties import tie_rows
 from datasets_spec.sample import SPLITS, QuarantineReason
 from datasets_spec.splits.assign import assign_splits, components, split_at
 from datasets_spec.splits.leak_guard import leaked_rows, require_no_leak
-from datasets_spec.splits.leak_levels import LEVELS
+from datasets_spec.splits.leak_levels import LEVELS, LeakagePolicy
 from datasets_spec.splits.links import Edges, Links
 from datasets_spec.splits.row_plan import POOL, TEST, make_plan
 from datasets_spec.splits.shares import SamplingSpec, SplitShares
 from tests.makers.rows import hash_of, named_links, table_of, untied
-from tests.reference_plan.rows import Row
+from tests.reference_plan.rows import GROUP_LINK, IMAGE_LINK, Row
 
 HALF = SplitShares(train=0.4, search=0.2, confirm=0.2, sealed=0.2)
 STRICT = SplitShares(train=0.2, search=0.3, confirm=0.3, sealed=0.2)
 SHARES = {"a": HALF, "b": HALF, "c": STRICT}
 TRAIN_ONLY = dict.fromkeys("abc", SplitShares(train=1.0, search=0.0, confirm=0.0, sealed=0.0))
+NO_COPIES = CopyGroups(search=CopySearch())
 
 
 def row(subset: str, index: int, images: Sequence[str], groups: Sequence[str] = (), role: str = POOL) -> Row:
@@ -46,7 +49,7 @@ def row(subset: str, index: int, images: Sequence[str], groups: Sequence[str] = 
 def pools(draw: st.DrawFn) -> list[Row]:
     names = st.sampled_from([f"i{n}" for n in range(12)])
     people = st.sampled_from([f"g{n}" for n in range(5)])
-    return [
+    rows = [
         row(
             draw(st.sampled_from("abc")),
             index,
@@ -56,6 +59,21 @@ def pools(draw: st.DrawFn) -> list[Row]:
         )
         for index in range(draw(st.integers(0, 25)))
     ]
+    # Half of them are asked the same, so that of those about the same images all but one are duplicates.
+    for item in rows:
+        if draw(st.booleans()):
+            item.content_hash = hash_of(",".join(sorted(images_of(item))))
+    return rows
+
+
+def images_of(item: Row) -> set[str]:
+    return {link for link in item.links if link.startswith(IMAGE_LINK)}
+
+
+def shown_by(rows: list[Row], shows: Row) -> set[str]:
+    """Images of a row, and the patients that it or any other names for one of them."""
+    named = [item.links for item in rows if item is shows or images_of(item) & images_of(shows)]
+    return images_of(shows) | {link for links in named for link in links if link.startswith(GROUP_LINK)}
 
 
 class Planned(NamedTuple):
@@ -72,7 +90,8 @@ def planned(
     seed: int,
     sampling: Mapping[str, SamplingSpec] | None = None,
 ) -> Planned:
-    plan = make_plan(untied(table_of(rows)), shares, seed=seed, sampling=sampling)
+    links = tie_rows(table_of(rows), NO_COPIES, LeakagePolicy())
+    plan = make_plan(links, shares, seed=seed, sampling=sampling)
     ordered = sorted(rows, key=lambda row: row.place)
     for item, split in zip(ordered, plan.split.tolist(), strict=True):
         item.split = SPLITS[split] if split >= 0 else ""
@@ -92,7 +111,7 @@ def test_no_image_and_no_patient_is_in_two_splits(rows: list[Row], seed: int) ->
     plan = planned(rows, SHARES, seed=seed)
     seen: dict[str, str] = {}
     for item in kept(plan):
-        for link in item.links:
+        for link in shown_by(rows, item):
             assert seen.setdefault(link, item.split) == item.split
     assert len(kept(plan)) + len(plan.removed) == len(rows)
     assert all(item.split == "sealed" for item in kept(plan) if item.role == TEST)
@@ -163,6 +182,24 @@ def test_a_planted_leak_is_removed_and_the_evaluation_row_stays() -> None:
     assert {(item.subset, item.index) for item, _ in plan.removed} == {("a", 7), ("c", 1)}
     assert {reason for _, reason in plan.removed} == {QuarantineReason.leaked_row}
     assert [item.subset for item in kept(plan) if item.role == TEST] == ["b", "c"]
+
+
+def test_a_patient_goes_with_the_picture_that_another_row_names_it_for() -> None:
+    """The patient of x is y's, which is sealed: whoever shows x goes, though x and y are not compared."""
+    named, unnamed, test = row("a", 0, ["x"], ["p"]), row("b", 1, ["x"]), row("a", 2, ["y"], ["p"], role=TEST)
+    plan = planned([named, unnamed, test, row("b", 3, ["z"])], TRAIN_ONLY, seed=0)
+    assert [(item.index, reason.value) for item, reason in plan.removed] == [(0, "leaked_row"), (1, "leaked_row")]
+
+
+@pytest.mark.parametrize("own", [["p1"], []])
+@pytest.mark.parametrize("role", [POOL, TEST])
+def test_a_duplicate_leaves_its_patient_with_the_row_that_stays(own: list[str], role: str) -> None:
+    for seed in range(20):
+        stays, goes, other = row("a", 0, ["x"], own), row("a", 1, ["x"], ["p2"]), row("a", 2, ["y"], ["p2"], role)
+        goes.content_hash = stays.content_hash
+        plan = planned([stays, goes, other], SHARES, seed=seed)
+        assert (goes, QuarantineReason.duplicate_row) in plan.removed
+        assert len({item.split for item in kept(plan)}) == 1
 
 
 def test_a_bypassed_guard_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,8 @@ def test_pairs_are_named_by_file_and_row_and_what_was_done(study: Path) -> None:
 
 def test_the_sheet_holds_both_pictures_and_neither_path_nor_link(study: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.html"
+    sheet.write_text("what others could read")
+    sheet.chmod(0o644)
     shown = CliRunner().invoke(app, ["data", "leaks", str(study), "--pairs", "3", "--sheet", str(sheet)])
     assert shown.exit_code == 0, shown.output
     page = sheet.read_text()

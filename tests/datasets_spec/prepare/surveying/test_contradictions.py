@@ -82,12 +82,17 @@ def test_both_are_counted_and_said(tmp_path: Path, local_ray: None) -> None:
     told: list[str] = []
     manifest = prepare_store(catalog, tmp_path / "store", on_event=told.append).manifest
     counts = manifest.subsets["s"]
-    assert (counts.kept, counts.num_grouped, counts.groups_known, counts.contradicting) == (35, 30, False, 2)
-    assert "s: patients of 30 of 35 rows are known; 5 rows name none" in told
+    assert (counts.kept, counts.num_grouped, counts.groups_known, counts.contradicting) == (
+        35,
+        31,
+        False,
+        2,
+    )  # the copy is row 7's patient's
+    assert "s: patients of 31 of 35 rows are known; 4 rows name none" in told
     assert any("2 rows show a picture that another row answers differently, such as pool.json row 7" in t for t in told)
     store = open_store(tmp_path / "store")
     found = check_store(store, catalog, sources=[], eval_sets=[])
-    assert any("patients of 30 of 35 rows are known" in note.text for note in found.advice)
+    assert any("patients of 31 of 35 rows are known" in note.text for note in found.advice)
     assert any("pool.json row 7 and pool.json row 34" in note.text for note in found.advice)
     splits: dict[str, set[str]] = {}
     for split in SPLITS:

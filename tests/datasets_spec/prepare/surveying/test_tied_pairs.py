@@ -11,11 +11,13 @@ from datasets_spec.copies.groups import CopyGroups, CopySearch
 from datasets_spec.prepare.quarantine import AsideRows
 from datasets_spec.prepare.survey import Survey
 from datasets_spec.prepare.surveying.tied_pairs import tied_rows
-from datasets_spec.prepare.surveying.ties import known_patients, tie_rows
+from datasets_spec.prepare.surveying.ties import MAX_PATIENTS_PER_IMAGE, known_patients, tie_rows
+from datasets_spec.splits.hashes import hex_text
+from datasets_spec.splits.leak_levels import LeakagePolicy
 from datasets_spec.splits.row_plan import make_plan
 from datasets_spec.store.secret import OWNER_ONLY
 from datasets_spec.store.tied_rows import read_tied_rows, write_tied_rows
-from tests.makers.rows import TRAIN_ONLY, hash_of, named_links, table_of, untied
+from tests.makers.rows import TRAIN_ONLY, group_of, hash_of, table_of, untied
 from tests.makers.rows import planned_row as item
 from tests.reference_plan.rows import Row
 
@@ -49,7 +51,7 @@ def test_rows_in_unequal_splits_come_first_and_the_least_alike_before_others(tmp
     )
     groups = CopyGroups(copies={b: b, b2: b, c: c, c2: c}, slices={c: c, d: c}, pairs=pairs, search=CopySearch())
     survey = survey_of(rows)
-    plan = make_plan(tie_rows(survey.rows, groups), TRAIN_ONLY, seed=0)
+    plan = make_plan(tie_rows(survey.rows, groups, LeakagePolicy()), TRAIN_ONLY, seed=0)
     found = tied_rows(survey, plan, groups)
     assert [(pair.level, pair.one.index, pair.two.index, pair.is_leak) for pair in found] == [
         ("bytes", 0, 0, True),
@@ -64,26 +66,31 @@ def test_rows_in_unequal_splits_come_first_and_the_least_alike_before_others(tmp
     assert path.stat().st_mode & 0o777 == OWNER_ONLY
 
 
-def test_images_are_tied_by_their_patients_directly_or_through_others() -> None:
+def test_images_are_tied_by_a_patient_that_both_are_named_for() -> None:
     rows = [item("pool", 0, "a", "p1"), item("pool", 1, "b", "p1"), item("pool", 2, "c"), item("pool", 3, "d", "p2")]
-    rows.append(
-        Row(
-            subset="pool",
-            role="pool",
-            file="f.json",
-            index=4,
-            content_hash=hash_of("4"),
-            row_hash=hash_of("4"),
-            label="x",
-            links=named_links(["d", "e"], ["p3"]),
-        )
-    )
+    rows += [item("pool", 4, "d", "p3"), item("pool", 5, "e", "p3"), item("pool", 6, "f", "p2")]
+    rows += [item("pool", 7 + n, "nobody's", f"p{n}") for n in range(MAX_PATIENTS_PER_IMAGE + 1)]
     known = known_patients(table_of(rows))
-    a, b, d, e = map(hash_of, "abde")
-    assert set(known) == {a, b, d, e}
+    a, b, d, e, f = map(hash_of, "abdef")
+    assert set(known) == {a, b, d, e, f}
     assert known[a] == known[b]
-    assert known[d] == known[e]
-    assert known[a] != known[d]
+    # What d shows is two patients', and no row that shows f is tied to one that shows e: these are compared.
+    assert known[d] in (known[e], known[f])
+    assert known[e] != known[f]
+
+
+@pytest.mark.parametrize(("action", "num_named"), [("drop", 2), ("warn", 1)])
+@pytest.mark.parametrize("level", ["near", "slices"])
+def test_a_patient_goes_with_an_edited_picture_where_that_is_acted_on(level: str, action: str, num_named: int) -> None:
+    table = table_of([item("pool", 0, "a", "p"), item("pool", 1, "edited"), item("pool", 2, "b")])
+    tied = dict.fromkeys(map(hash_of, ("a", "edited")), hash_of("a"))
+    groups = CopyGroups(
+        copies=tied if level == "near" else {}, slices=tied if level == "slices" else {}, search=CopySearch()
+    )
+    links = tie_rows(table, groups, LeakagePolicy.model_validate({level: action}))
+    edges = links.edges("group")
+    assert edges.rows.tolist() == [0, 1][:num_named]
+    assert [hex_text(name) for name in links.names("group")] == [group_of("p")]
 
 
 @pytest.mark.parametrize("level", ["near", "slices"])
