@@ -148,6 +148,7 @@ class _Server:
         self._was_training = False
         self._num_trials = 0
         self._is_leaving = False  # its node is reclaimed, or the study stops
+        self._is_spent = False  # what made a trial late, as a thread that never gets its image, would hold up the next
 
     def serve(self) -> None:
         """Lease, work, finish, until there is no more to do."""
@@ -162,7 +163,7 @@ class _Server:
                 self._do(work)
                 ray.get(self._slot.broker.finish.remote(self._slot.name, work, self._is_leaving))
                 growth.begin()
-            if self._is_leaving or _is_reclaimed():
+            if self._is_leaving or self._is_spent or _is_reclaimed():
                 return
 
     @property
@@ -284,5 +285,6 @@ class _Server:
         import ray
 
         assert self._work is not None
+        self._is_spent = self._is_spent or status == "timeout"
         event = {"train_id": spec.train_id, "ended": status, "error": error}
         ray.get(self._slot.broker.report.remote(self._work.ticket, event))
