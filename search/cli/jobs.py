@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from datasets_spec.errors import RecombineError, UserError
 from search.cli.console import print_line, print_note, print_table
 from search.designs.backbones import backbone_studies
+from search.ledger.records import Kind
+from search.ledger.tries import to_try_again
 from search.results.study_end import final_page, missing_end
 from search.study.load_study import load_study
 from search.study.run_dir import RunDir, holds_exactly, run_dir_of
@@ -57,11 +59,17 @@ def submit_study(
 
 
 def has_ended(directory: RunDir, study: Study) -> bool:
-    """Whether a directory holds this very study, over on all of its backbones and with a page to show for it."""
+    """Whether a directory holds this very study, over on all of its backbones and with a page to show for it.
+
+    One that another start would try something of again has not (`to_try_again`).
+    """
     several = backbone_studies(study)
     parts = [(directory.of_backbone(name), each) for name, each in several.items()] or [(directory, study)]
     try:
-        return missing_end(directory) is None and all(holds_exactly(place, each.spec) for place, each in parts)
+        return missing_end(directory) is None and all(
+            holds_exactly(place, each.spec) and not to_try_again([*place.read_records(), {"kind": Kind.writer}])
+            for place, each in parts
+        )
     except RecombineError:
         return False  # the job says what is wrong with it
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from datasets_spec.errors import UserError
 from search.ledger.records import Record
 from search.ledger.tries import failed_unbegun
@@ -20,7 +22,7 @@ class OutageWatch:
 
     def __init__(self, num_slots: int) -> None:
         self._limit = max(_LEAST, 2 * num_slots)
-        self._in_a_row = 0
+        self._num_packs = Fraction(0)
 
     def see(self, record: Record) -> None:
         """Count a trial that has ended.
@@ -31,12 +33,12 @@ class OutageWatch:
             UserError: so many in a row say that the next ones will fail, too.
         """
         if not failed_unbegun(record):
-            self._in_a_row = 0
+            self._num_packs = Fraction(0)
         elif record["tries"] == 1:
-            self._in_a_row += 1
-        if self._in_a_row == self._limit:
+            self._num_packs += Fraction(1, record["pack_size"])
+        if self._num_packs >= self._limit:
             raise UserError(
-                f"{self._limit} trials in a row failed before their first step, the last with: {record['error']}",
+                f"trials fail one after another without a step, the last with: {record['error']}",
                 hint="`recombine doctor` checks the machine, `recombine data check` the data; the same command then "
                 "tries these trials again and goes on",
             )

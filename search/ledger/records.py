@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -94,6 +94,12 @@ def trials_of(records: Iterable[Record], *stages: Stage) -> list[Record]:
         for place, record in enumerate(tries)
         if record.get("status") not in NOT_ITS_OWN or last[role_of(record)] == place
     ]
+
+
+def is_complete(records: Sequence[Record]) -> bool:
+    """Whether the study has ended, and no trial was added since."""
+    last = next((record["kind"] for record in reversed(records) if record["kind"] in (Kind.ended, Kind.trial)), None)
+    return last == Kind.ended
 
 
 def role_of(record: Record) -> TrialRole:

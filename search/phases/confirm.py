@@ -43,7 +43,7 @@ def run_confirm(run: StudyRun, best: Sequence[Candidate]) -> dict[str, list[Plan
     run_finalists(run, arms, lambda seen: finalists_left(_evidence(run, seen), names, len(spec.confirm.seeds)))
     chosen = best_finalist(_evidence(run, run.records()), names, within=spec.confirm.cheaper_within)
     if chosen is None:
-        run.decide(NOTHING_SCORED)
+        run.say(NOTHING_SCORED)
         return {}
     selected = finalists[names.index(chosen)]
     recipe = spec.recipe_of(dict(selected.recipe))
@@ -145,12 +145,11 @@ def comparator_of(run: StudyRun, name: str, evidence: comparators.ComparatorEvid
         run.decide(comparator_decision(name, what))
 
     composition, selected = comparators.MAKERS[name](evidence), evidence.selected
-    for record in trials_of(evidence.records, Stage.confirm):
-        if record["arm"] == name:
-            begun = Composition(record["composition"])
-            if composition != begun:
-                decide(f"it stays {begun}, as its confirmation began; now it would be {composition}")
-            return begun
+    confirmed = (record for record in trials_of(evidence.records, Stage.confirm) if record["arm"] == name)
+    if begun := next((Composition(record["composition"]) for record in confirmed), None):
+        if composition != begun:
+            decide(f"it stays {begun}, as its confirmation began; now it would be {composition}")
+        composition = begun
     if composition is None:
         decide("there is none in this study")
         return None

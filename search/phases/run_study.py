@@ -12,7 +12,7 @@ from datasets_spec.errors import UserError
 from datasets_spec.store.store import Store
 from search.engine.study_run import StudyRun
 from search.evidence.explain.wanted_trials import read_wanted
-from search.ledger.records import Kind, of_kind
+from search.ledger.records import Kind, is_complete, of_kind
 from search.phases.baseline import run_baseline
 from search.phases.confirm import run_confirm
 from search.phases.design import run_design
@@ -88,7 +88,7 @@ def run_study(
             run_design(run)
         if with_top_up:
             run_top_up(run)
-        if not run.ledger.records(Kind.ended):
+        if not is_complete(run.ledger.records()):
             ended_at = datetime.now(UTC).isoformat()
             run.ledger.append({"kind": Kind.ended.value, "ended_at": ended_at, "wall_s": time.time() - started})
         return write_results(study, run_dir, run.store, run.ledger)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from search.ledger.records import Kind, Record, is_control, of_arm, of_kind, trials_of
+from search.ledger.records import Kind, Record, is_complete, is_control, of_arm, of_kind, trials_of
 from search.vocabulary import Status
 
 IS_SELECTION = "it is the selection itself"
@@ -35,7 +35,7 @@ def missing_comparators(
             "comparator": name,
             "num_failed": sum(is_control(arm) if name == "control" else arm == name for arm in failed),
             "decided": _decided(name, decisions),
-            "may_come": not of_kind(records, Kind.ended),
+            "may_come": not is_complete(records),
         }
         for name in asked
         if name not in compared and comparator_decision(name, IS_SELECTION) not in decisions

@@ -42,6 +42,20 @@ def test_a_study_with_a_small_source_is_known_to_have_ended(tmp_path: Path) -> N
     assert not has_ended(run_dir, open_study(tmp_path / "other", {"seed": 7}))
 
 
+def test_a_study_whose_confirmation_failed_is_submitted_again(tmp_path: Path) -> None:
+    study, run_dir = open_study(tmp_path), RunDir(tmp_path / "run")
+    begin(study, run_dir)
+    role = {"kind": "trial", "stage": "confirm", "arm": "finalist-1", "proposal_index": None}
+    with Ledger.open(run_dir / RunFile.ledger, writer=True) as ledger:
+        ledger.append(role | {"train_id": "x", "status": "oom", "num_steps": 0, "evaluations": []})
+    end(run_dir)
+    assert not has_ended(run_dir, study)
+    with Ledger.open(run_dir / RunFile.ledger, writer=True) as ledger:
+        ledger.append(role | {"train_id": "x", "status": "finished", "num_steps": 2, "evaluations": []})
+    end(run_dir)
+    assert has_ended(run_dir, study)
+
+
 def test_a_study_on_several_backbones_has_ended_when_all_have(tmp_path: Path) -> None:
     study, run_dir = open_study(tmp_path, SEVERAL), RunDir(tmp_path / "run")
     several = backbone_studies(study)

@@ -10,8 +10,9 @@ from datasets_spec.errors import UserError
 from search.engine.outage import OutageWatch
 
 
-def ended(status: str = "failed", *, num_steps: int = 0, tries: int = 1) -> dict[str, Any]:
-    return {"status": status, "num_steps": num_steps, "tries": tries, "error": "StorageError: access denied"}
+def ended(status: str = "failed", *, num_steps: int = 0, tries: int = 1, pack_size: int = 1) -> dict[str, Any]:
+    about = {"tries": tries, "pack_size": pack_size, "error": "StorageError: access denied"}
+    return {"status": status, "num_steps": num_steps, **about}
 
 
 @pytest.mark.parametrize(("num_slots", "limit"), [(1, 3), (2, 4), (8, 16)])
@@ -19,8 +20,18 @@ def test_twice_what_runs_at_once_is_an_outage(num_slots: int, limit: int) -> Non
     watch = OutageWatch(num_slots)
     for _ in range(limit - 1):
         watch.see(ended())
-    with pytest.raises(UserError, match=f"{limit} trials in a row .*access denied"):
+    with pytest.raises(UserError, match=r"one after another .*access denied"):
         watch.see(ended())
+
+
+def test_a_pack_that_fails_together_counts_once() -> None:
+    watch = OutageWatch(1)
+    for _ in range(2 * 7):
+        watch.see(ended(pack_size=7))
+    for _ in range(6):
+        watch.see(ended(pack_size=7))
+    with pytest.raises(UserError):
+        watch.see(ended(pack_size=7))
 
 
 @pytest.mark.parametrize("other", [ended("finished", num_steps=4), ended("oom"), ended(num_steps=1)])

@@ -169,6 +169,15 @@ def test_a_confirmation_of_which_nothing_came_is_tried_again_after_the_end(desk:
     assert desk.recorder.is_done(planned), "again in the same start"
 
 
+def test_nothing_is_tried_again_once_sealed_is_opened(desk: Desk) -> None:
+    """Another seed of an arm would be another selection than `sealed` was opened for: it would stay closed."""
+    planned = desk.plan(**FINALIST)
+    desk.recorder.record(planned, trial_result(planned, status="oom"))
+    desk.ledger.append({"kind": "sealed_opened", "train_ids": []})
+    desk.start_again()
+    assert desk.recorder.is_done(planned)
+
+
 def test_a_second_arm_of_the_same_training_is_recorded_without_a_run(desk: Desk) -> None:
     planned = desk.plan()
     finish_trial(desk.run_dir, planned)

@@ -265,6 +265,7 @@ def test_what_was_asked_for_and_not_compared_is_told_and_recommended_only_once_t
         if record["arm"] == "all-data":
             record |= {"status": "oom", "evaluations": []}
     made.records.append({"kind": "decision", "text": "comparator best-single: there is none in this study"})
+    made.records.insert(0, {"kind": "ended"})  # of its search, before the confirmation was switched on
     going_on = select(made, comparators=ASKED)["finding"]
     assert (going_on["case"], going_on["recommends"]) == ("comparison_unfinished", False)
     assert going_on["headline"] == (

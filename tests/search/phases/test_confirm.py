@@ -52,6 +52,9 @@ def test_a_comparator_stays_what_its_confirmation_began_with_when_repeats_find_a
     assert run.decisions == [
         "comparator best-single: it stays ct-lung:8, as its confirmation began; now it would be ct-brain:8"
     ]
+    # A finalist that was tried again may be the selection by now, and the comparator's composition.
+    assert comparator_of(run, "best-single", evidence(tmp_path, {"ct-lung": 8}, [*singles, confirmed])) is None
+    assert run.decisions[-1] == "comparator best-single: it is the selection itself"
 
 
 class Rounds:
@@ -84,9 +87,11 @@ def test_finalists_that_all_fail_end_the_confirmation_without_comparators(tmp_pa
         role = {"kind": "trial", "stage": "confirm", "status": "oom", "evaluations": []}
         failed.extend(role | {"arm": p.arm, "seed": p.spec.seed, "train_id": p.spec.train_id} for p in planned)
 
-    run.run_list, run.records = fail, lambda *stages: list(failed)
+    said: list[str] = []
+    run.run_list, run.records, run.say = fail, lambda *stages: list(failed), said.append
     assert run_confirm(run, [candidate(4), candidate(8)]) == {}
-    assert run.decisions == [NOTHING_SCORED]
+    assert said == [NOTHING_SCORED]
+    assert not run.decisions  # a later start may select something
     assert {record["arm"] for record in failed} == {"finalist-1"}
 
 
