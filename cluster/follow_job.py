@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,8 @@ from cluster.errors import ClusterError
 from cluster.jobs_client import explained, is_from_proxy, lost_connection, open_client
 
 _RECONNECT_PAUSE_S = 2.0
+# What Ray (2.60) writes into a job's log before the job does: our command line, for the shell.
+_OF_RAY = re.compile(r"^\S+ \S+\s+INFO job_manager\.py:\d+ -- |^Running entrypoint for job ")
 # What a shell returns for a program ended by Ctrl-C, and by SIGTERM.
 EXIT_INTERRUPTED = 130
 EXIT_STOPPED = 143
@@ -56,7 +59,8 @@ def follow_job(*, address: str, job_id: str, on_line: Callable[[str], None], stu
 
 async def _pass_on(client: Any, address: str, job_id: str, on_line: Callable[[str], None]) -> Any:
     async for line in _lines(client, address, job_id):
-        on_line(line)
+        if not _OF_RAY.search(line):
+            on_line(line)
     return await asked(lambda: client.get_job_info(job_id), address)
 
 

@@ -54,8 +54,8 @@ def open_client(address: str, on_line: Callable[[str], None] | None = None) -> A
         raise ClusterError(f"No token for the cluster at {address}.", hint=TOKEN_HINT)
     from cluster.timed_client import TimedClient
 
-    for name in ("ray.dashboard.modules", "ray._private.runtime_env.packaging"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # uploads and closed sockets are told by on_line
+    for name in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
+        logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)  # uploads and closed sockets are told by on_line
     # The header is ours: Ray reads its own settings once, and only if RAY_AUTH_MODE was set by then.
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with explained(address):

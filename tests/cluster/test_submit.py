@@ -96,6 +96,7 @@ def test_job_joins_its_cluster_is_followed_and_its_exit_code_returned(
     joined = next(line for line in lines if line.startswith("joined"))
     assert joined.endswith(f":{head.gcs_address.rpartition(':')[2]} False 2.0")  # Ray names the host as it likes
     assert lines.count("last line without an end") == 1
+    assert not [line for line in lines if "job_manager" in line or "entrypoint" in line]  # of Ray
 
 
 @pytest.mark.ray

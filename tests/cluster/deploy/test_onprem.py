@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -226,9 +227,12 @@ def test_a_worker_that_is_stopped_hands_its_trial_over(machines: Machines, tmp_p
         assert machines.run("b", "stop").returncode == 0
         output, _ = job.communicate(timeout=400)
     assert job.returncode == 0, output
-    undisturbed, handed_over = (record["num_tokens"] for record in trial_records(run_dir) if record["num_tokens"])
-    # Of the last process alone. Every question of the phantom has as many tokens, so anew it would be as many.
-    assert 0 < handed_over < undisturbed
+    trained = [record for record in trial_records(run_dir) if record["num_tokens"]]
+    # Every question of the phantom has as many tokens: what the first process trained on counts, and its time, too.
+    assert trained[0]["num_tokens"] == trained[1]["num_tokens"]
+    results = [json.loads((run_dir / record["trial_dir"] / "trial.json").read_text()) for record in trained]
+    stretches = [[span for span in result["spans"] if span["phase"] == "train"] for result in results]
+    assert [len(each) for each in stretches] == [1, 2], "it began anew"
     for machine in ("c", "a"):
         assert machines.run(machine, "stop").returncode == 0
     assert not wait_until_gone(machines.mark)
