@@ -71,11 +71,7 @@ def submit(
     # (ray/_private/runtime_env/working_dir.py, overwrite=True), which MKL ends: "Cannot load libtorch_cpu.so".
     runtime_env = {"env_vars": {**_JOB_ENVIRONMENT, SUBMITTER: own_versions().to_text(), **(env_vars or {})}}
     with explained(address):
-        if not client.asks_for_token():
-            raise ClusterError(
-                f"The cluster at {address} asks for no token: whoever reaches its ports could run code there.",
-                hint=NO_TOKEN_ASKED_HINT,
-            )
+        _require_token_asked(client, address)
         running = _running(client, name)
         if running is not None:
             on_line(f"{running.job_id} runs this study already: attached to it.")
@@ -111,6 +107,14 @@ def to_shell(folder: Path, entrypoint: Sequence[str]) -> str:
     tests = (f"cd {place} 2>/dev/null", f"command -v {shlex.quote(program)} >/dev/null")
     checks = (f"{test} || {end}" for test, end in zip(tests, ends, strict=True))
     return "; ".join((*checks, f"exec {shlex.join(entrypoint)}"))  # exec: signals reach the command itself
+
+
+def _require_token_asked(client: Any, address: str) -> None:
+    if not client.asks_for_token():
+        raise ClusterError(
+            f"The cluster at {address} asks for no token: whoever reaches its ports could run code there.",
+            hint=NO_TOKEN_ASKED_HINT,
+        )
 
 
 def _running(client: Any, name: str | None) -> StudyJob | None:

@@ -244,9 +244,11 @@ def search_optimism(
         training_shift: by how much a run moves all answers, from replicated trials; whether it is known is said.
         seed: of the draws.
     """
-    found = [
-        r for r in trials if r["stage"] == Stage.search and all(_counts(scored_on(r, t, "search")) for t in targets)
-    ]
+    searched = sorted(
+        (r for r in trials if r["stage"] == Stage.search),
+        key=lambda r: (r["proposal_index"], r["train_id"]),  # draws go by place, and trials end in any order
+    )
+    found = [r for r in searched if all(_counts(scored_on(r, t, "search")) for t in targets)]
     arms = {t: [outcomes.of_arm([record], t, "search") for record in found] for t in targets}
     matrices = [np.concatenate([arm.right for arm in arms[t] if arm is not None]) for t in targets if found]
     curse = winners_curse(matrices, training_shift=training_shift.variance, seed=seed)
