@@ -307,3 +307,12 @@ def test_intervals_beside_verdicts_are_those_of_all_comparisons_together() -> No
         assert row["simultaneous_low"] < row["ci_low"] < row["ci_high"] < row["simultaneous_high"]
         excludes_zero = not row["simultaneous_low"] <= 0 <= row["simultaneous_high"]
         assert excludes_zero == (row["verdict"] != "no difference detected") == (row["p_adjusted"] < 0.05)
+
+
+def test_luck_of_the_search_hangs_on_no_order_in_which_trials_ended() -> None:
+    made = study({"finalist-1": 0.8}, {"baseline": 0.4})
+    for number, record in enumerate(made.records[:5]):
+        record["proposal_index"] = number
+    found = select(made)["optimism"]["search"]
+    made.records[:5] = reversed(made.records[:5])
+    assert select(made)["optimism"]["search"] == found
