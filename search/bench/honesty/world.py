@@ -101,6 +101,7 @@ class Campaign:
         expected = accuracy if isinstance(accuracy, Mapping) else dict.fromkeys(self.world.targets, accuracy)
         answers = {t: self._answers(t, split, composition, seed, expected[t] + noise) for t in self.world.targets}
         trial_dir = f"trials/{len(self.records)}"
+        num_searched = sum(record["stage"] == Stage.search for record in self.records)
         self._outcomes[trial_dir] = {
             "sample_id": [name for target in answers for name in self._names(target, split)],
             "eval_set": [target for target, right in answers.items() for _ in right],
@@ -119,6 +120,7 @@ class Campaign:
                 "status": Status.finished,
                 "num_train_samples": int(is_trained),
                 "num_steps": int(is_trained),
+                "proposal_index": num_searched if stage == Stage.search else None,
                 "trial_dir": trial_dir,
                 "evaluations": [_evaluation(target, split, right) for target, right in answers.items()],
             }
