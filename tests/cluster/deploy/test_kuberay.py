@@ -136,7 +136,7 @@ def test_mistakes_are_found(change: Callable[[dict[str, Any]], object]) -> None:
 def test_kubernetes_takes_what_they_share() -> None:
     shared = documents("storage-and-access.yaml")
     assert [document["kind"] for document in shared] == ["PersistentVolumeClaim", "NetworkPolicy"]  # and no Secret
-    for document in shared:
+    for document in (*shared, *documents("files.yaml")):
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
     policy = shared[1]
     policy["spec"]["egres"] = policy["spec"].pop("egress")
@@ -177,6 +177,30 @@ def test_a_worker_that_is_taken_away_has_its_grace_period_to_drain(name: str) ->
         drain_s = float(env[DRAIN_VARIABLE])
         assert hasattr(ray_constants, DRAIN_VARIABLE)
         assert 60 < drain_s < pod["terminationGracePeriodSeconds"]
+
+
+def test_a_job_that_is_over_is_deleted_before_it_goes_on() -> None:
+    """KubeRay ends with `Complete` and `Failed`, and `apply` of what is there changes nothing."""
+    (job,) = documents("rayjob.yaml")
+    for text in (GUIDE.read_text(encoding="utf-8"), (DEPLOY / "rayjob.yaml").read_text(encoding="utf-8")):
+        assert f"kubectl delete rayjob {job['metadata']['name']}" in text
+
+
+def test_the_pod_for_files_has_volume_and_token_and_reaches_the_head() -> None:
+    volume, policy = documents("storage-and-access.yaml")
+    (pod,), (cluster,), guide = documents("files.yaml"), documents("raycluster.yaml"), GUIDE.read_text(encoding="utf-8")
+    (container,) = pod["spec"]["containers"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    claim = next(v for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v)
+    assert claim["persistentVolumeClaim"]["claimName"] == volume["metadata"]["name"]
+    assert {"name": claim["name"], "mountPath": "/shared"} in container["volumeMounts"]
+    token = next(entry["valueFrom"] for entry in container["env"] if entry["name"] == "RAY_AUTH_TOKEN")
+    created = re.search(CREATE_SECRET, guide)
+    assert created is not None
+    assert token == {"secretKeyRef": created.groupdict()}
+    assert set(re.findall(r"kubectl exec (\S+) --", guide)) == {pod["metadata"]["name"]}
+    # The name that KubeRay gives the head's service (feeaf72, util.go).
+    assert f"--address http://{cluster['metadata']['name']}-head-svc:8265" in guide
 
 
 def test_names_agree_across_the_recipes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -21,6 +22,7 @@ from tests.makers.ray_head import MARK, end_marked, free_ports, wait_until_gone
 from tests.studies.tiny_study import command, trial_records, write_study
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+GUIDE = REPOSITORY / "docs" / "cluster.md"
 SCRIPT = REPOSITORY / "cluster" / "deploy" / "onprem" / "node.sh"
 NUM_STEPS = 2_500  # half a minute on a quiet processor: longer than it takes a slot to hear that its node goes
 STUB = """
@@ -54,7 +56,6 @@ class Machines:
         self.env = env | {
             MARK: self.mark,
             "HOME": str(folder),
-            "PYTHONPATH": str(REPOSITORY),
             "RECOMBINE_BIN": str(Path(sys.executable).parent),
             "RECOMBINE_PORT": str(gcs),
             "RECOMBINE_DASHBOARD_PORT": str(dashboard),
@@ -162,6 +163,13 @@ def test_rays_folder_is_out_of_reach_of_others(with_stub: Machines) -> None:
     assert (linked.returncode, "RECOMBINE_TEMP_DIR" in linked.stderr) == (2, True)
 
 
+def monitored_folder(temp_dir: Path) -> Path:
+    """What docs/cluster.md has Prometheus and Grafana read, where `RECOMBINE_TEMP_DIR` is another folder."""
+    named = re.search(r"export RAY_FOLDER=/tmp/recombine-ray-\$\(id -u\)(\S*)", GUIDE.read_text(encoding="utf-8"))
+    assert named is not None
+    return Path(f"{temp_dir}{named[1]}")
+
+
 def is_private(folder: Path) -> bool:
     """Whether only its owner can enter a folder that holds one of Ray."""
     return (folder / "r").is_dir() and stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -183,6 +191,9 @@ def test_two_machines_run_a_study_and_end(machines: Machines, tmp_path: Path) ->
         machines.begin(machine, *arguments)
         assert is_private(machines.temp_dir(machine))
     assert machines.run("a", "head", "127.0.0.1").returncode == 2  # it runs already
+    watched = monitored_folder(machines.temp_dir("a"))
+    wait_for_file(watched / "prom_metrics_service_discovery.json")
+    assert (watched / "session_latest" / "metrics" / "grafana" / "dashboards").is_dir()
     study = write_study(tmp_path, strategy={"name": "random", "num_trials": 2})
     less = ("confirm.enabled=false", "transfer.enabled=false")
     submitted = subprocess.run(
@@ -236,6 +247,13 @@ def test_a_worker_that_is_stopped_hands_its_trial_over(machines: Machines, tmp_p
     for machine in ("c", "a"):
         assert machines.run(machine, "stop").returncode == 0
     assert not wait_until_gone(machines.mark)
+
+
+def wait_for_file(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.is_file():
+        assert time.monotonic() < deadline, f"no {path}"
+        time.sleep(0.2)
 
 
 @contextmanager

@@ -79,7 +79,7 @@ def test_rays_launcher_takes_the_aws_recipe() -> None:
     text = (DEPLOY / "aws" / "cluster.yaml").read_text(encoding="utf-8")
     config = yaml.safe_load(text)
     assert any("CHANGE.efs" in command for command in config["initialization_commands"])
-    assert "set its id in `initialization_commands`" in text
+    assert "set id and region where it is mounted" in text
     launch(copy.deepcopy(config))
     mistyped = copy.deepcopy(config)
     mistyped["available_node_types"]["gpu-spot"]["max_worker"] = 8

@@ -1,22 +1,26 @@
-"""From nothing, by the commands of docs/cluster.md: nodes of a submitted study die and leave, its job is stopped."""
+"""By the commands of docs/cluster.md: nodes of a submitted study die and are drained, its job is stopped.
+
+Programs are those of the environment that runs this test: a clone's, or one in which the page's `pip install` was run.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.cluster.deploy.test_onprem import Machines
-from tests.cluster.nodes.test_study_on_nodes import DRAIN
+from tests.cluster.deploy.test_onprem import GUIDE, Machines
 from tests.makers.ray_head import MARK, end_marked, wait_until_gone
 from tests.studies.tiny_study import (
     command,
@@ -50,8 +54,28 @@ class Cluster(Machines):
 
     def recombine(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """The command line in an environment that holds nothing but where programs and the token are."""
-        env = {name: self.env[name] for name in ("PATH", "HOME", "PYTHONPATH")}
+        env = {name: self.env[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in self.env}
         return subprocess.run(command(*arguments), env=env, capture_output=True, text=True, check=False, timeout=900)
+
+    def drain(self, address: str) -> None:
+        """By the page's two commands of Ray, with the addresses of this cluster."""
+        text = re.sub(r"\\\n\s+", "", GUIDE.read_text(encoding="utf-8"))
+        listing, draining = re.search(r"^(ray list nodes .*)\n(ray drain-node .*)$", text, re.MULTILINE).groups()  # type: ignore[union-attr]
+        listed = self._ray(listing, {"http://127.0.0.1:8265": self.dashboard, "10.0.0.2": address})
+        (node,) = re.findall(r"\b[0-9a-f]{56}\b", listed)
+        gcs = f"127.0.0.1:{self.env['RECOMBINE_PORT']}"
+        self._ray(draining, {"10.0.0.1:6379": gcs, "NODE_ID": node})
+
+    def _ray(self, line: str, changes: Mapping[str, str]) -> str:
+        for there, here in changes.items():
+            assert there in line, line
+            line = line.replace(there, here)
+        program, *words = shlex.split(line, comments=True)
+        found = Path(sys.executable).parent / program
+        env = self.env | {"RAY_AUTH_MODE": "token"}
+        done = subprocess.run([found, *words], env=env, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
 
 @pytest.fixture
@@ -90,10 +114,7 @@ def test_it_ends_as_if_nothing_had_happened(cluster: Cluster, study: Path) -> No
     end_marked(cluster.mark_of("w1"))  # SIGKILL
     cluster.begin("w3", "worker", "127.0.0.4", "127.0.0.1", "--num-cpus=1")
     wait_for_trials(run_dir, 5, lambda: cluster.recombine("logs", study, *LEFT_OUT, *at).stdout)
-    drained = [sys.executable, "-c", DRAIN, f"127.0.0.1:{cluster.env['RECOMBINE_PORT']}", "127.0.0.3"]
-    env = cluster.env | {"RAY_AUTH_MODE": "token"}
-    told = subprocess.run(drained, env=env, capture_output=True, text=True, check=False)
-    assert "True" in told.stdout, told.stderr
+    cluster.drain("127.0.0.3")
     wait_for_trials(run_dir, 6, lambda: cluster.recombine("logs", study, *LEFT_OUT, *at).stdout)
     stopped = cluster.recombine("stop", study, *LEFT_OUT, *at)
     assert "has ended, after " in stopped.stdout, stopped.stdout + stopped.stderr

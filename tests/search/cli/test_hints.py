@@ -1,8 +1,8 @@
 """Every command that a message, a docstring, a page, a template or a document names is one that the parser takes.
 
-A command stands in backticks, on a code line of its own, or behind a colon; anywhere else it fails here. A name without
-arguments (`recombine run`) must be a verb; with arguments the whole line must parse, and a placeholder such as STUDY
-must be the verb's own.
+A command stands in backticks, on a code line of its own, behind a colon, or is run by another program; anywhere else
+it fails here. A name without arguments (`recombine run`) must be a verb; with arguments the whole line must parse, and
+a placeholder such as STUDY must be the verb's own.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ IN_BACKTICKS = re.compile(r"`((?:recombine|make)\s[^`]+)`")
 FENCE = re.compile(r"```[a-z]*\n(.*?)```", flags=re.DOTALL)
 ON_A_CODE_LINE = re.compile(r"^(?:#? {2,}|\t\$\(BIN\)/)?((?:recombine|make) (?:.*\\\n)*.*)$", flags=re.MULTILINE)
 BEHIND_A_COLON = re.compile(r"[:;] (recombine .+?)(?=;|\n|[.\"] |$| {3})")
+# In a pod or on a cluster's head: `kubectl exec POD -- recombine ...`, `ray exec CLUSTER "recombine ..."`.
+BY_ANOTHER_PROGRAM = re.compile(r'(?: -- |exec \S+ ")(recombine [^"\n]+)')
 METAVAR = re.compile(r"[A-Z]+(\.[a-z]+)?")
 ROOT = get_command(app)
 assert isinstance(ROOT, TyperGroup)
@@ -76,6 +78,8 @@ def _misnamed(command: Any, parsed: Any) -> str | None:
 
 def commands_of(text: str, *, is_document: bool = False) -> Iterator[str]:
     """The command lines in a text, in no order."""
+    yield from BY_ANOTHER_PROGRAM.findall(text)
+    text = BY_ANOTHER_PROGRAM.sub("", text)
     if is_document:
         for block in FENCE.findall(text):
             yield from (line for line in block.splitlines() if line.startswith(("recombine ", "make ")))
