@@ -62,7 +62,7 @@ class Cluster(Machines):
         text = re.sub(r"\\\n\s+", "", GUIDE.read_text(encoding="utf-8"))
         listing, draining = re.search(r"^(ray list nodes .*)\n(ray drain-node .*)$", text, re.MULTILINE).groups()  # type: ignore[union-attr]
         listed = self._ray(listing, {"http://127.0.0.1:8265": self.dashboard, "10.0.0.2": address})
-        (node,) = re.findall(r"\b[0-9a-f]{56}\b", listed)
+        (node,) = set(re.findall(r"\b[0-9a-f]{56}\b", listed))  # among its labels, too
         gcs = f"127.0.0.1:{self.env['RECOMBINE_PORT']}"
         self._ray(draining, {"10.0.0.1:6379": gcs, "NODE_ID": node})
 
