@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from search.bench.honesty.few_patients import NUMBERS, PATIENT_SCENARIOS, PatientScenario, run_patients
 from search.bench.honesty.figures import SCENARIOS as CAMPAIGN_SCENARIOS
 from search.bench.honesty.figures import HonestyFigure, Scenario, Workload, run_campaigns
 from search.bench.honesty.matrix_figures import MATRIX_SCENARIOS, run_matrices
 
-SCENARIOS: tuple[str, ...] = (*CAMPAIGN_SCENARIOS, *MATRIX_SCENARIOS)
+SCENARIOS: tuple[str, ...] = (*CAMPAIGN_SCENARIOS, *MATRIX_SCENARIOS, *PATIENT_SCENARIOS)
 
 
 def run_scenario(
@@ -17,6 +18,12 @@ def run_scenario(
 ) -> list[HonestyFigure]:
     """Run so many campaigns, or matrices, of one of `SCENARIOS` and measure them."""
     work = workload or Workload()
+    workers = work.num_workers
     if name in MATRIX_SCENARIOS:
-        return run_matrices(name, num_campaigns, seed=seed, num_workers=work.num_workers, on_event=on_event)
+        return run_matrices(name, num_campaigns, seed=seed, num_workers=workers, on_event=on_event)
+    if name in PATIENT_SCENARIOS:
+        patients, numbers = cast("PatientScenario", name), work.num_patients or NUMBERS
+        return run_patients(
+            patients, num_campaigns, numbers=numbers, seed=seed, num_workers=workers, on_event=on_event
+        )  # fmt: skip
     return run_campaigns(cast("Scenario", name), num_campaigns, seed=seed, workload=work, on_event=on_event)

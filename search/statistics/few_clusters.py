@@ -1,0 +1,60 @@
+"""What resampling lacks where questions come from few patients: its variance is too small, its tails are too light.
+
+The variance of a mean over G clusters, told from the clusters themselves, is too small by (G - 1) / G on average, and
+that of a Bayesian bootstrap by another G / (G + 1) (Rubin, Ann. Statist. 9, 1981). It is so uncertain beside that its
+quantiles are those of Student's t with G - 1 degrees of freedom (Cameron and Miller, J. Human Resources 50, 2015,
+section VI). Clusters of unequal size count as fewer: as Kish's number of them (Carter, Schnepel and Steigerwald,
+Rev. Econ. Statist. 99, 2017, where a cluster's questions stand or fall together).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets_spec.store.clusters import TOO_FEW_CLUSTERS, effective_clusters
+
+FloatArray = NDArray[np.float64]
+
+
+def tell_nothing(sizes: FloatArray) -> NDArray[np.bool_]:
+    """Which sets have several questions a cluster and so few clusters that they tell nothing of others, [num_sets].
+
+    Args:
+        sizes: questions of each cluster in each set, [num_sets, num_clusters].
+    """
+    too_few = np.array([effective_clusters(each) <= TOO_FEW_CLUSTERS for each in sizes])
+    return np.asarray(too_few & (sizes.max(axis=1) > 1))
+
+
+def widened(draws: FloatArray, sizes: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Draws of the means of several sets with what they lack; where each question is a cluster they stay as they are.
+
+    Args:
+        draws: of a Bayesian bootstrap over clusters, [num_draws, num_sets].
+        sizes: questions of each cluster in each set, [num_sets, num_clusters]; none in a set that tells nothing.
+        rng: source of randomness.
+    """
+    found = draws.copy()
+    for sets in _sharing(sizes):
+        if sizes[sets].sum(axis=0).max() <= 1:
+            continue
+        # Sets that share patients err together: they have one variance, which is uncertain once.
+        shares = sizes[sets] / sizes[sets].sum(axis=1, keepdims=True)
+        freedom = effective_clusters(shares.mean(axis=0)) - 1
+        tails = np.sqrt(freedom / rng.chisquare(freedom, len(draws)))
+        for number in sets:
+            count, centre = effective_clusters(sizes[number]), draws[:, number].mean()
+            too_small = np.sqrt((count + 1) / (count - 1))
+            found[:, number] = centre + too_small * tails * (draws[:, number] - centre)
+    return found
+
+
+def _sharing(sizes: FloatArray) -> list[NDArray[np.int_]]:
+    """The numbers of the sets that share clusters, directly or through others."""
+    is_in = (sizes > 0).astype(np.int_)
+    reaches = (is_in @ is_in.T + np.eye(len(sizes), dtype=np.int_)) > 0
+    for _ in range(len(sizes)):
+        reaches = reaches @ reaches
+    firsts = reaches.argmax(axis=1)
+    return [np.flatnonzero(firsts == first) for first in np.unique(firsts)]
