@@ -15,8 +15,9 @@ def bench_honesty(
     scenario: Annotated[
         list[str] | None,
         typer.Option(
-            help="signal, null, power, patients, few-patients, uneven-patients, two-kinds-of-patients, matrix-null, "
-            "matrix-signal or matrix-uneven; default: all"
+            help="signal, null, power, patients, few-patients, uneven-patients, two-kinds-of-patients, "
+            "compared-patients, design-shared-control, design-shared-training, matrix-null, matrix-signal or "
+            "matrix-uneven; default: all"
         ),
     ] = None,
     num_campaigns: Annotated[int, typer.Option(min=2, help="campaigns, matrices, designs ... of each scenario")] = 500,
