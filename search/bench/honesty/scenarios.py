@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import cast
 
 from search.bench.honesty.compared_patients import COMPARED, run_compared
-from search.bench.honesty.designs import DESIGN_SCENARIOS, DesignScenario, run_designs
-from search.bench.honesty.few_patients import NUMBERS, PATIENT_SCENARIOS, PatientScenario, run_patients
+from search.bench.honesty.designs import DESIGN_SCENARIOS, run_designs
+from search.bench.honesty.few_patients import NUMBERS, PATIENT_SCENARIOS, run_patients
 from search.bench.honesty.figures import SCENARIOS as CAMPAIGN_SCENARIOS
 from search.bench.honesty.figures import HonestyFigure, Scenario, Workload, run_campaigns
 from search.bench.honesty.matrix_figures import MATRIX_SCENARIOS, run_matrices
@@ -26,13 +26,16 @@ def run_scenario(
     if name in MATRIX_SCENARIOS:
         return run_matrices(name, num_campaigns, seed=seed, num_workers=workers, on_event=on_event)
     if name in PATIENT_SCENARIOS:
-        patients, numbers = cast("PatientScenario", name), work.num_patients or NUMBERS
         return run_patients(
-            patients, num_campaigns, numbers=numbers, seed=seed, num_workers=workers, on_event=on_event
-        )  # fmt: skip
+            name,
+            num_campaigns,
+            numbers=work.num_patients or NUMBERS,
+            seed=seed,
+            num_workers=workers,
+            on_event=on_event,
+        )
     if name in DESIGN_SCENARIOS:
-        design = cast("DesignScenario", name)
-        return run_designs(design, num_campaigns, seed=seed, num_workers=workers, on_event=on_event)
+        return run_designs(name, num_campaigns, seed=seed, num_workers=workers, on_event=on_event)
     if name == COMPARED:
         return run_compared(num_campaigns, seed=seed, on_event=on_event)
     return run_campaigns(cast("Scenario", name), num_campaigns, seed=seed, workload=work, on_event=on_event)
