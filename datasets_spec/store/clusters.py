@@ -38,6 +38,19 @@ def row_clusters(rows: Sequence[Mapping[str, Any]]) -> list[int]:
     return numbers
 
 
+def few_clusters(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """As how many clusters rows of one partition count, where these are few; 1 tells nothing of others.
+
+    None where there are ``FEW_CLUSTERS`` or more, and where each row is one: few questions are no matter of patients.
+
+    Args:
+        rows: As in `row_clusters`.
+    """
+    sizes = np.bincount(row_clusters(rows))
+    number = effective_clusters(sizes)
+    return number if sizes.max(initial=0) > 1 and number < FEW_CLUSTERS else None
+
+
 def effective_clusters(sizes: Sequence[float] | NDArray[Any]) -> float:
     """As how many clusters of one size these count (Kish's number); 0 for none.
 
