@@ -12,6 +12,7 @@ from search.statistics.verdicts import Verdict
 def test_a_design_is_a_pure_function_of_its_seed_and_claims_nothing(scenario: DesignScenario) -> None:
     table = judged_design(scenario, 3, seed_sd=0.028)
     assert table == judged_design(scenario, 3, seed_sd=0.028)
+    judged_design(scenario, 101, seed_sd=0.028)  # a seed of the confirmation, which a study's own must not be
     claims = [contrast for contrast in table.contrasts if contrast.is_claim]
     assert len(claims) == NUM_TARGETS * ROWS_OF_TARGET
     assert {contrast.verdict for contrast in claims} == {Verdict.no_difference_detected}
