@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from search.statistics.few_clusters import tell_nothing, widened
+from search.statistics.few_clusters import mean_of_sets, tell_nothing
 from search.statistics.intervals import Interval
 from search.statistics.training_noise import NOTHING_KNOWN, SeedVariance, answer_variance, moderated, own_seed_variance
 
@@ -212,8 +212,8 @@ def _item_draws(
         totals = weights @ sums.T + pseudo @ np.asarray(extremes)
         draws.append(totals / (weights @ sizes.T + pseudo.sum(axis=2)))
     # Numbers of its own, so that draws of questions that are a cluster each, and of seeds, are those without it.
-    found = widened(np.concatenate(draws), clusters, rng.spawn(1)[0])
-    return np.asarray(found.clip(min(extremes), max(extremes)).mean(axis=1))
+    found = mean_of_sets(np.concatenate(draws), clusters, rng.spawn(1)[0])
+    return found.clip(min(extremes), max(extremes))
 
 
 def _by_cluster(

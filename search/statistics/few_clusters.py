@@ -27,27 +27,35 @@ def tell_nothing(sizes: FloatArray) -> NDArray[np.bool_]:
     return np.asarray(too_few & (sizes.max(axis=1) > 1))
 
 
-def widened(draws: FloatArray, sizes: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Draws of the means of several sets with what they lack; where each question is a cluster they stay as they are.
+def mean_of_sets(draws: FloatArray, sizes: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Draws of the mean over sets, [num_draws], with what they lack: nothing, where each question is a cluster.
 
     Args:
-        draws: of a Bayesian bootstrap over clusters, [num_draws, num_sets].
+        draws: of a Bayesian bootstrap over clusters, of the mean of each set, [num_draws, num_sets].
         sizes: questions of each cluster in each set, [num_sets, num_clusters]; none in a set that tells nothing.
         rng: source of randomness.
     """
-    found = draws.copy()
+    deviations = draws - draws.mean(axis=0)
+    variance = uncertain = (
+        0.0  # of the sum over sets; and of that variance, by half (Satterthwaite, Biometrics 2, 1946)
+    )
     for sets in _sharing(sizes):
-        if sizes[sets].sum(axis=0).max() <= 1:
-            continue
-        # Sets that share patients err together: they have one variance, which is uncertain once.
-        shares = sizes[sets] / sizes[sets].sum(axis=1, keepdims=True)
-        freedom = effective_clusters(shares.mean(axis=0)) - 1
-        tails = np.sqrt(freedom / rng.chisquare(freedom, len(draws)))
-        for number in sets:
-            count, centre = effective_clusters(sizes[number]), draws[:, number].mean()
-            too_small = np.sqrt((count + 1) / (count - 1))
-            found[:, number] = centre + too_small * tails * (draws[:, number] - centre)
-    return found
+        has_clusters = sizes[sets].sum(axis=0).max() > 1
+        for number in sets if has_clusters else ():
+            count = effective_clusters(sizes[number])
+            deviations[:, number] *= np.sqrt((count + 1) / (count - 1))
+        own = float(deviations[:, sets].sum(axis=1).var())
+        variance += own
+        if has_clusters:
+            # Sets that share patients err together: they have one variance, which is uncertain once.
+            shares = sizes[sets] / sizes[sets].sum(axis=1, keepdims=True)
+            uncertain += own**2 / (effective_clusters(shares.mean(axis=0)) - 1)
+    mean = draws.mean(axis=1)
+    if uncertain == 0:
+        return np.asarray(mean)
+    freedom = variance**2 / uncertain
+    tails = np.sqrt(freedom / rng.chisquare(freedom, len(draws)))
+    return np.asarray(mean.mean() + tails * deviations.mean(axis=1))
 
 
 def _sharing(sizes: FloatArray) -> list[NDArray[np.int_]]:

@@ -7,34 +7,35 @@ import pytest
 from scipy.stats import t
 
 from search.statistics.bootstrap import PairedItems, mean_accuracy, paired_difference
-from search.statistics.few_clusters import tell_nothing, widened
+from search.statistics.few_clusters import mean_of_sets, tell_nothing
 
 NUM_QUESTIONS = 120
 
 
-def covered(num_patients: int, num_runs: int = 300) -> float:
+def covered(num_patients: int, num_sets: int, num_runs: int = 300) -> float:
     """Share of intervals that hold the mean of all patients there could be, who differ by 0.1 (standard deviation)."""
     patients = np.arange(NUM_QUESTIONS) * num_patients // NUM_QUESTIONS
     held = 0
     for run in range(num_runs):
         rng = np.random.default_rng(run)
-        chance = 0.6 + 0.1 * rng.normal(size=num_patients)[patients]
-        right = (rng.random((1, NUM_QUESTIONS)) < chance).astype(np.float64)
-        _, interval = mean_accuracy([right], groups=[patients.tolist()], seed=run, is_trained=False, num_resamples=800)
+        chances = 0.6 + 0.1 * rng.normal(size=(num_sets, 1, num_patients))[..., patients]
+        rights = list((rng.random(chances.shape) < chances).astype(np.float64))
+        groups = [[(number, patient) for patient in patients.tolist()] for number in range(num_sets)]
+        _, interval = mean_accuracy(rights, groups=groups, seed=run, is_trained=False, num_resamples=800)
         held += interval.low <= 0.6 <= interval.high
     return held / num_runs
 
 
-@pytest.mark.parametrize("num_patients", [3, 5, 8])
-def test_intervals_over_few_patients_hold_what_they_say(num_patients: int) -> None:
-    assert 0.925 <= covered(num_patients) <= 0.985  # 95 % and two binomial standard errors of 300 runs
+@pytest.mark.parametrize(("num_patients", "num_sets"), [(3, 1), (5, 1), (8, 1), (3, 6), (5, 2)])
+def test_intervals_over_few_patients_hold_what_they_say(num_patients: int, num_sets: int) -> None:
+    assert 0.925 <= covered(num_patients, num_sets) <= 0.975  # 95 % and two binomial standard errors of 300 runs
 
 
 @pytest.mark.parametrize("num_clusters", [3, 5, 41])
 def test_draws_get_students_tails_and_the_variance_that_few_clusters_hide(num_clusters: int) -> None:
     rng = np.random.default_rng(0)
     draws = rng.normal(0.2, 0.01, (200_000, 1))
-    found = widened(draws, np.full((1, num_clusters), 7.0), rng)
+    found = mean_of_sets(draws, np.full((1, num_clusters), 7.0), rng)
     half = t.ppf(0.975, num_clusters - 1) * 0.01 * ((num_clusters + 1) / (num_clusters - 1)) ** 0.5
     assert np.quantile(found, [0.025, 0.975]) == pytest.approx([0.2 - half, 0.2 + half], abs=0.03 * half)
 
@@ -59,7 +60,8 @@ def test_patients_that_two_sets_share_are_no_more_of_them() -> None:
         return found.ci_high - found.ci_low
 
     assert width("a", "a") == pytest.approx(width("a"), rel=0.1)
-    assert width("a", "b") < 0.75 * width("a")
+    # Twice as many patients have twice the degrees of freedom: 2.31 for 2.78, by the square root of two.
+    assert width("a", "b") == pytest.approx(width("a") * 2.31 / 2.78 / 2**0.5, rel=0.1)
 
 
 def test_two_patients_tell_nothing_and_two_questions_are_two() -> None:
