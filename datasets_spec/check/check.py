@@ -16,7 +16,7 @@ from datasets_spec.check.words_alone import TextOnly, read_questions, words_alon
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.sample import SPLITS, Flag
 from datasets_spec.splits.leak_levels import LeakCount
-from datasets_spec.store.clusters import row_clusters
+from datasets_spec.store.clusters import few_clusters
 from datasets_spec.store.remarks import contradicting_rows, patients_known_in_part
 from datasets_spec.store.store import Store
 
@@ -40,7 +40,8 @@ class SubsetCheck:
         num_questions: Distinct question texts.
         repeated_questions: Evaluation rows whose question text occurs in ``train`` too; told, not a leak.
         text_only: Accuracy from words alone, by evaluation split; for targets and abilities.
-        joined: Evaluation splits whose questions are one cluster (`row_clusters`); for targets and abilities.
+        few_clusters: As how many clusters (`row_clusters`) the questions of an evaluation split count, where these are
+            few; for targets and abilities.
         licence: Licence as the catalog says.
         origin: Origin as the catalog says.
     """
@@ -54,7 +55,7 @@ class SubsetCheck:
     num_questions: int
     repeated_questions: int
     text_only: dict[str, TextOnly] = field(default_factory=dict)
-    joined: tuple[str, ...] = ()
+    few_clusters: dict[str, float] = field(default_factory=dict)
     licence: str | None = None
     origin: str | None = None
 
@@ -154,6 +155,7 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
     seen = {row["question"] for row in rows["train"]}
     scored = _EVAL_SPLITS if is_scored else ()
     found = {split: words_alone(store, name, split) for split in scored}
+    few = {split: few_clusters(rows[split]) for split in scored}
     spec = catalog.subset(name)
     return SubsetCheck(
         audit=audit_subset(store, name),
@@ -165,7 +167,7 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
         num_questions=len({row["question"] for row in every}),
         repeated_questions=sum(row["question"] in seen for split in _EVAL_SPLITS for row in rows[split]),
         text_only={split: score for split, score in found.items() if score is not None},
-        joined=tuple(split for split in scored if len(rows[split]) > 1 and not any(row_clusters(rows[split]))),
+        few_clusters={split: number for split, number in few.items() if number is not None},
         licence=spec.licence,
         origin=spec.origin,
     )
@@ -215,9 +217,15 @@ def _oddities(subset: SubsetCheck) -> list[Remark]:
     told: list[tuple[str, str]] = []  # sentence, kind
     if audit.kept == 0:
         told.append(("nothing is stored of it", ""))
-    for split in subset.joined:
-        text = f"nearly all questions of '{split}' share patients or images, so that it can show no difference"
-        told.append((text, f"joined {split}"))
+    for split, number in subset.few_clusters.items():
+        if number <= 1:
+            text = f"nearly all questions of '{split}' share patients or images, so that it can show no difference"
+        else:
+            text = (
+                f"the {audit.splits.get(split, 0)} questions of '{split}' come from patients, or images, that count as "
+                f"{number:.3g}: intervals over so few are wide, and only more of them make them narrower"
+            )
+        told.append((text, f"{'joined' if number <= 1 else 'few'} {split}"))
     contradicting = audit.flags.get(Flag.gold_text_contradicts_option.value, 0)
     if contradicting:
         told.append((f"{contradicting} answers contradict the option their letter names", "letter"))

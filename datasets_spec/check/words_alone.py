@@ -31,7 +31,6 @@ _NUM_FOLDS: Final = 5
 _MAX_QUESTION_WORDS: Final = 40
 _WORD = re.compile(r"\w+")
 # Two-sided 95 %.
-_Z: Final = 1.96
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,9 +117,12 @@ def cluster_interval(values: Sequence[float], clusters: Sequence[str]) -> tuple[
         sums[cluster] = sums.get(cluster, 0.0) + value - mean
     if len(sums) < 2:
         return 0.0, 1.0
-    # The sandwich estimator with the usual correction for few clusters.
+    from scipy.stats import t
+
+    # The sandwich estimator with the usual correction for few clusters, and Student's quantile for them (Cameron and
+    # Miller, J. Human Resources 50, 2015, section VI).
     variance = sum(total**2 for total in sums.values()) / len(values) ** 2 * len(sums) / (len(sums) - 1)
-    half = _Z * math.sqrt(variance)
+    half = float(t.ppf(0.975, len(sums) - 1)) * math.sqrt(variance)
     return max(0.0, mean - half), min(1.0, mean + half)
 
 

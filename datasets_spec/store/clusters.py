@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets_spec.splits.assign import components
 from datasets_spec.splits.links import Edges
@@ -13,6 +14,8 @@ from datasets_spec.splits.links import Edges
 # An interval over one or two clusters claims what it cannot know; of unequal ones, Kish's number counts (Survey
 # Sampling, 1965): the square of the sum of sizes by the sum of their squares.
 TOO_FEW_CLUSTERS: Final = 2
+# With fewer an interval is wider by a quarter or more than it would be with many (search/statistics/few_clusters.py).
+FEW_CLUSTERS: Final = 10
 
 
 def row_clusters(rows: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -29,10 +32,34 @@ def row_clusters(rows: Sequence[Mapping[str, Any]]) -> list[int]:
     members, names = np.array(ties, np.int32).reshape(-1, 2).T
     found = components(len(rows), [Edges(members, names, len(codes))])
     sizes = np.bincount(found)
-    if sizes.max(initial=0) > 1 and len(rows) ** 2 <= TOO_FEW_CLUSTERS * int((sizes**2).sum()):
+    if sizes.max(initial=0) > 1 and effective_clusters(sizes) <= TOO_FEW_CLUSTERS:
         return [0] * len(rows)
     numbers: list[int] = found.tolist()
     return numbers
+
+
+def few_clusters(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """As how many clusters rows of one partition count, where these are few; 1 tells nothing of others.
+
+    None where there are ``FEW_CLUSTERS`` or more, and where each row is one: few questions are no matter of patients.
+
+    Args:
+        rows: As in `row_clusters`.
+    """
+    sizes = np.bincount(row_clusters(rows))
+    number = effective_clusters(sizes)
+    return number if sizes.max(initial=0) > 1 and number < FEW_CLUSTERS else None
+
+
+def effective_clusters(sizes: Sequence[float] | NDArray[Any]) -> float:
+    """As how many clusters of one size these count (Kish's number); 0 for none.
+
+    Args:
+        sizes: Questions of each, or their shares.
+    """
+    numbers = np.asarray(sizes, dtype=np.float64)
+    squares = float((numbers**2).sum())
+    return float(numbers.sum()) ** 2 / squares if squares else 0.0
 
 
 def _names(row: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from search.planning.constraints import constraint_lines
 from search.planning.cost import StudyPlan, compute_plan, stop_when_line
 from search.planning.detectable import compute_detectable, detectable_lines, needed_rows, trials_line
 from search.planning.facts import PlanFacts, read_facts
+from search.planning.few_patients import few_patients_lines
 from search.planning.gpu_slot import backbone_bytes, gpu_lines, look_at_rows
 from search.planning.loaded_rows import rows_line
 from search.planning.stages import compute_stages, stage_rows
@@ -111,6 +112,8 @@ def _print_sight(study: Study, facts: PlanFacts, detect: float | None) -> None:
     differences = compute_detectable(study, facts)
     for line in detectable_lines(differences):
         print_line(line)
+    for line in few_patients_lines(study):
+        print_line(f"note: {line}")
     if detect is not None:
         columns = ["questions a target", "seeds an arm needed"]
         print_table(f"To see {detect:g} points", columns, needed_rows(differences, detect / 100))

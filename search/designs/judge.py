@@ -83,7 +83,7 @@ def _outcomes_of(
 
 
 def _prior(scored: Mapping[tuple[str, str], ArmOutcomes], rows: Sequence[DesignRow], spec: StudySpec) -> SeedVariance:
-    """Training noise as all trainings of the design show it, on every target once, however many rows share them."""
+    """Training noise as all trainings of the design show it, each once, however many rows and targets share it."""
     distinct = {
         (row.target, training_of(arm, spec)): scored[row.name, arm.name]
         for row in rows
@@ -92,7 +92,11 @@ def _prior(scored: Mapping[tuple[str, str], ArmOutcomes], rows: Sequence[DesignR
     }
     arms = list(distinct.values())
     most = max((len(found.sample_ids) for found in arms), default=1)
-    return seed_variance_prior([found.right.mean(axis=1) for found in arms], resolution=1 / most)
+    return seed_variance_prior(
+        [found.right.mean(axis=1) for found in arms],
+        resolution=1 / most,
+        trainings=[training for _, training in distinct],
+    )
 
 
 def _score(

@@ -4,13 +4,13 @@ Two sources of chance, two treatments. Questions are many, so they are resampled
 Ann. Statist. 9, 1981) with half a pseudo-question for each way a question could still have come out (the Jeffreys
 prior; the paired-proportions remedy of Agresti and Min, Statist. Med. 24, 2005), because the plain bootstrap of
 30 questions that all agree would claim certainty. Where questions share a patient or study, patients are
-resampled (clustered errors: Miller, arXiv:2411.00640); one patient tells nothing of others. Seeds are two to
-five an arm, and resampling so few understates their variance by (k - 1) / k and knows no heavy tails; their part is
-therefore drawn from Student's t with the variance pooled over both arms, moderated by what a study's other arms show
-(`training_noise`). Arms are treated as independent given the questions. The residual (seeds that disagree on single
-questions) is in both parts, as in Owen's pigeonhole bootstrap (Ann. Appl. Statist. 1, 2007), which errs towards
-caution; it is taken out of the seeds' part to the extent that other arms support that part, because two seeds alone
-are too few to take anything from.
+resampled (clustered errors: Miller, arXiv:2411.00640), with what few of them lack (`few_clusters`); one patient tells
+nothing of others. Seeds are two to five an arm, and resampling so few understates their variance by (k - 1) / k and
+knows no heavy tails; their part is therefore drawn from Student's t with the variance pooled over both arms, moderated
+by what a study's other arms show (`training_noise`). Arms are treated as independent given the questions. The residual
+(seeds that disagree on single questions) is in both parts, as in Owen's pigeonhole bootstrap (Ann. Appl. Statist. 1,
+2007), which errs towards caution; it is taken out of the seeds' part to the extent that other arms support that part,
+because two seeds alone are too few to take anything from.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from search.statistics.few_clusters import mean_of_sets, tell_nothing
 from search.statistics.intervals import Interval
 from search.statistics.training_noise import NOTHING_KNOWN, SeedVariance, answer_variance, moderated, own_seed_variance
 
@@ -196,9 +197,9 @@ def _item_draws(
     sums, sizes = _by_cluster(per_item, groups)  # both [num_targets, num_clusters]
     num_targets = len(sums)
     # A set whose questions are one cluster says nothing of the next: what is left are the pseudo-questions.
-    is_one = (sizes > 0).sum(axis=1) == 1
-    is_one &= sizes.sum(axis=1) > 1
+    is_one = tell_nothing(sizes)
     sums[is_one] = sizes[is_one] = 0.0
+    clusters = sizes
     # Clusters that look alike are drawn as one: m weights of Exp(1) sum to one of Gamma(m). With three seeds an
     # arm a question has one of 13 differences, so hundreds of questions need a dozen draws. Exact, and fast.
     kinds, shapes = np.unique(np.concatenate([sums, sizes]).round(12), axis=1, return_counts=True)
@@ -209,8 +210,10 @@ def _item_draws(
         # [count, num_targets, 2]: the pseudo-questions at both extremes belong to one evaluation set each
         pseudo = rng.standard_gamma(PSEUDO_WEIGHT, (count, num_targets, 2))
         totals = weights @ sums.T + pseudo @ np.asarray(extremes)
-        draws.append((totals / (weights @ sizes.T + pseudo.sum(axis=2))).mean(axis=1))
-    return np.concatenate(draws)
+        draws.append(totals / (weights @ sizes.T + pseudo.sum(axis=2)))
+    # Numbers of its own, so that draws of questions that are a cluster each, and of seeds, are those without it.
+    found = mean_of_sets(np.concatenate(draws), clusters, rng.spawn(1)[0])
+    return found.clip(min(extremes), max(extremes))
 
 
 def _by_cluster(

@@ -8,7 +8,7 @@ that have solved a task and arms that guess do, little is borrowed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,34 +47,40 @@ def own_seed_variance(arms: Sequence[NDArray[np.float64]]) -> SeedVariance:
     return SeedVariance(variance=squares / freedom, freedom=float(freedom))
 
 
-def seed_variance_prior(arms: Sequence[NDArray[np.float64]], *, resolution: float) -> SeedVariance:
+def seed_variance_prior(
+    arms: Sequence[NDArray[np.float64]], *, resolution: float, trainings: Sequence[Hashable] | None = None
+) -> SeedVariance:
     """What the arms of a study say about the training noise of any of them.
 
     Args:
         arms: accuracy of each seed, [num_seeds] for each trained arm; arms of one seed say nothing.
         resolution: smallest step between two accuracies (1 / number of questions): seeds that agree exactly have
             not shown that there is no noise, only that it is finer than this.
+        trainings: which training each arm is, where one is scored on several evaluation sets: a run moves its answers
+            on all of them together, so they are no more degrees of freedom than one. None: each is its own.
 
     Returns:
         Its typical size as a variance, and as freedom how much the arms agree (Smyth's s0 and d0, by the moments of
-        the logarithms); nothing where fewer than `FEWEST_ARMS` arms have two seeds.
+        the logarithms); nothing where fewer than `FEWEST_ARMS` trainings have two seeds.
     """
     from scipy.special import polygamma, psi
 
     several = [arm for arm in arms if len(arm) > 1]
-    if len(several) < FEWEST_ARMS:
+    names = range(len(arms)) if trainings is None else trainings
+    freedoms = {name: float(len(arm) - 1) for name, arm in zip(names, arms, strict=True) if len(arm) > 1}
+    if len(freedoms) < FEWEST_ARMS:
         return NOTHING_KNOWN
     floor = _floor(resolution)
     logs = np.array([math.log(max(own_seed_variance([arm]).variance, floor)) for arm in several])
     half = np.array([(len(arm) - 1) / 2 for arm in several])
     centred = logs - psi(half) + np.log(half)
     spread = float(centred.var(ddof=1) - polygamma(1, half).mean())  # above what chance alone gives
-    together = own_seed_variance(several)  # the arms' number limits what can be known, however well they agree
+    most = sum(freedoms.values())  # the arms' number limits what can be known, however well they agree
     if spread <= 0:
-        return SeedVariance(variance=max(together.variance, floor), freedom=together.freedom)
+        return SeedVariance(variance=max(own_seed_variance(several).variance, floor), freedom=most)
     freedom = 2 * _inverse_trigamma(spread)
     variance = math.exp(float(centred.mean()) + float(psi(freedom / 2)) - math.log(freedom / 2))
-    return SeedVariance(variance=variance, freedom=min(freedom, together.freedom))
+    return SeedVariance(variance=variance, freedom=min(freedom, most))
 
 
 def borrowed_seed_variance(arms: Sequence[NDArray[np.float64]], *, resolution: float) -> SeedVariance:

@@ -93,14 +93,25 @@ def store_row(subset: str, split: str, order: int, images: Sequence[bytes] = (b"
     }  # fmt: skip
 
 
-def write_store(study: Study, num_rows: Mapping[str, int] | None = None, *, images: Sequence[bytes] = (b"",)) -> Store:
-    """Write `num_rows` of every split of every subset, all with these images; a subset may have its own number."""
+def write_store(
+    study: Study,
+    num_rows: Mapping[str, int] | None = None,
+    *,
+    images: Sequence[bytes] = (b"",),
+    num_patients: int | None = None,
+) -> Store:
+    """Write `num_rows` of every split of every subset, all with these images; a subset may have its own number.
+
+    With `num_patients` a split's rows are theirs in turn, each with images of its own.
+    """
     numbers = {**NUM_ROWS, **(num_rows or {})}
     counts: dict[str, SubsetCounts] = {}
     for name in study.catalog.names:
         splits = {split: numbers.get(f"{name}/{split}", numbers[split]) for split in SPLITS}
         files = {
-            split: _write_part(on_disk(study.store_dir), name, split, n, images) for split, n in splits.items() if n
+            split: _write_part(on_disk(study.store_dir), name, split, n, images, num_patients)
+            for split, n in splits.items()
+            if n
         }
         counts[name] = SubsetCounts(
             key=study.catalog.subset(name).key,
@@ -118,10 +129,15 @@ def write_store(study: Study, num_rows: Mapping[str, int] | None = None, *, imag
     return open_store(study.store_dir)
 
 
-def _write_part(store_dir: Path, name: str, split: str, num_rows: int, images: Sequence[bytes]) -> PartFile:
+def _write_part(
+    store_dir: Path, name: str, split: str, num_rows: int, images: Sequence[bytes], num_patients: int | None
+) -> PartFile:
     path = store_dir / "data" / f"{name}-{split}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [store_row(name, split, order, images) for order in range(num_rows)]
+    if num_patients is not None:
+        for order, row in enumerate(rows):
+            row |= {"group": f"{order % num_patients:x}", "image_hashes": [f"{order}"] * len(images)}
     pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema()), path, write_page_checksum=True)
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()

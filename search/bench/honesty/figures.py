@@ -74,11 +74,13 @@ class Workload:
         protocol: of their confirmation.
         difference: of the power scenario, as a share; None takes what the reports of a few campaigns state.
         num_workers: processes.
+        num_patients: of the scenarios about patients; none takes theirs.
     """
 
     protocol: Protocol = field(default_factory=Protocol)
     difference: float | None = None
     num_workers: int = 1
+    num_patients: tuple[int, ...] = ()
 
 
 def run_campaigns(
@@ -125,9 +127,9 @@ def measure(scenario: str, results: Sequence[CampaignResult]) -> list[HonestyFig
     covered = [inside for r in results for inside in r.covered.values()]
     claims = [any(word != Verdict.no_difference_detected for word in r.claims.values()) for r in results]
     figures = [
-        _share(scenario, "sealed 95 % interval covers the truth", sealed, n, (0.93, 0.97)),
-        _share(scenario, "95 % interval of a difference covers it", covered, n, (0.93, 0.99)),
-        _share(
+        share_figure(scenario, "sealed 95 % interval covers the truth", sealed, n, (0.93, 0.97)),
+        share_figure(scenario, "95 % interval of a difference covers it", covered, n, (0.93, 0.99)),
+        share_figure(
             scenario,
             "simultaneous 95 % intervals of a campaign all cover",
             [r.covered_together for r in results],
@@ -150,31 +152,39 @@ def measure(scenario: str, results: Sequence[CampaignResult]) -> list[HonestyFig
     if scenario == "signal":
         figures.append(_mean(scenario, "worth of what was chosen, points", [r.truth for r in results]))
     if scenario == "null":
-        figures.append(_claims(scenario, "campaigns that claim a difference where there is none", claims))
+        figures.append(claims_figure(scenario, "campaigns that claim a difference where there is none", claims))
         recommended = [r.recommends for r in results]
-        figures.append(_claims(scenario, "campaigns that say what to train on where nothing is better", recommended))
+        figures.append(
+            claims_figure(scenario, "campaigns that say what to train on where nothing is better", recommended)
+        )
     if scenario == "power":
         found = [r.claims["control"] == Verdict.better for r in results]
-        figures.append(_share(scenario, "power at the stated difference (control)", found, n, (0.75, 1.0)))
+        figures.append(share_figure(scenario, "power at the stated difference (control)", found, n, (0.75, 1.0)))
         every = [word == Verdict.better for r in results for word in r.claims.values()]
-        figures.append(_share(scenario, "the same of all comparators", every, n, (0.75, 1.0)))
+        figures.append(share_figure(scenario, "the same of all comparators", every, n, (0.75, 1.0)))
     return figures
 
 
-def _share(scenario: str, name: str, hits: Sequence[bool], n: int, aim: tuple[float, float]) -> HonestyFigure:
+def share_figure(
+    scenario: str, name: str, hits: Sequence[bool], n: int, aim: tuple[float, float] | None
+) -> HonestyFigure:
+    """A share of what was looked at in `n` campaigns, that should lie within `aim`; None for what is only told."""
     from search.statistics.intervals import wilson_interval
 
     value = float(np.mean(hits))
     # Several comparisons of one campaign are not independent: the interval is that of the campaigns.
     low, high = wilson_interval(round(value * n), n)
-    text = f"{100 * aim[0]:.0f} to {100 * aim[1]:.0f} %" if aim[1] < 1 else f">= {100 * aim[0]:.0f} %"
+    text = ""
+    if aim is not None:
+        text = f"{100 * aim[0]:.0f} to {100 * aim[1]:.0f} %" if aim[1] < 1 else f">= {100 * aim[0]:.0f} %"
     return HonestyFigure(
         scenario=scenario, figure=name, value=value, ci_low=low, ci_high=high, num_campaigns=n, aim=text,
-        is_reached=aim[0] <= value <= aim[1],
+        is_reached=None if aim is None else aim[0] <= value <= aim[1],
     )  # fmt: skip
 
 
-def _claims(scenario: str, name: str, claims: Sequence[bool]) -> HonestyFigure:
+def claims_figure(scenario: str, name: str, claims: Sequence[bool]) -> HonestyFigure:
+    """A share of campaigns that claim what is false, with the bound that it must not exceed."""
     from scipy.stats import binomtest
 
     found = binomtest(sum(claims), len(claims)).proportion_ci(confidence_level=0.90, method="exact")

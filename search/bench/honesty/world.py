@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from search.vocabulary import Stage, Status
 
+# Share of what makes questions hard that is their patient's.
+PATIENT_SHARE = 0.5
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
@@ -32,6 +35,12 @@ class World:
         question_share: share of answers that depends on the question alone.
         composition_share: share that depends on question and composition, not on the seed.
         patient_size: questions of one patient; 1 means that patients are not known.
+        num_patients: patients of each target in each split instead, who also share what a composition finds hard; 0
+            means that `patient_size` tells.
+        patient_skew: of how many questions each of them has: 1 for as many, 2 for a first one with as many as
+            sqrt(1 / num_patients) of all.
+        is_graded: whether patients differ by degrees, as a random intercept, and not in two kinds: with questions that
+            are half of them right, or half of them wrong, together.
     """
 
     candidates: Mapping[str, float]
@@ -43,6 +52,22 @@ class World:
     question_share: float = 0.6
     composition_share: float = 0.2
     patient_size: int = 1
+    num_patients: int = 0
+    patient_skew: float = 1.0
+    is_graded: bool = False
+
+    @property
+    def has_patients(self) -> bool:
+        """Whether it is known whose questions are whose."""
+        return self.patient_size > 1 or self.num_patients > 0
+
+    def patients(self, split: str) -> NDArray[np.int_]:
+        """The number of the patient of each question of a target, [num_items]."""
+        places = np.arange(self.num_items[split])
+        if not self.num_patients:
+            return np.asarray(places // self.patient_size)
+        shares = (places + 0.5) / len(places)
+        return np.asarray(self.num_patients * shares**self.patient_skew, dtype=np.int_)
 
 
 class Campaign:
@@ -67,13 +92,13 @@ class Campaign:
     @property
     def groups(self) -> dict[str, str] | None:
         """Patient by question; None where they are not known."""
-        if self.world.patient_size == 1:
+        if not self.world.has_patients:
             return None
         return {
-            name: f"{name.split('#')[0]}/{int(name.split('#')[1]) // self.world.patient_size}"
+            name: f"{target}/{split}/{patient}"
             for split in self.world.num_items
             for target in self.world.targets
-            for name in self._names(target, split)
+            for name, patient in zip(self._names(target, split), self.world.patients(split), strict=True)
         }
 
     def run(
@@ -136,18 +161,25 @@ class Campaign:
     def _answers(self, target: str, split: str, composition: str, seed: int, accuracy: float) -> NDArray[np.bool_]:
         n = self.world.num_items[split]
         source = self._rng("source", target, split, composition).random(n)
-        hardness = self._hardness(target, split, n)
-        own = self._rng("own", target, split, composition).random(n)
+        hardness = self._by_patient(self._rng("hardness", target, split), split)
+        of_own = self._rng("own", target, split, composition)
+        own = self._by_patient(of_own, split) if self.world.num_patients else of_own.random(n)
         luck = self._rng("luck", target, split, composition, seed).random(n)
         question, both = self.world.question_share, self.world.question_share + self.world.composition_share
         drawn = np.where(source < question, hardness, np.where(source < both, own, luck))
         return np.asarray(drawn < accuracy)
 
-    def _hardness(self, target: str, split: str, n: int) -> NDArray[np.float64]:
-        rng = self._rng("hardness", target, split)
-        each = rng.random(n)
-        of_patient = np.repeat(rng.random(-(-n // self.world.patient_size)), self.world.patient_size)[:n]
-        is_shared = rng.random(n) < (0.5 if self.world.patient_size > 1 else 0.0)
+    def _by_patient(self, rng: np.random.Generator, split: str) -> NDArray[np.float64]:
+        """A uniform number each question, half of which is their patients'."""
+        patients = self.world.patients(split)
+        if self.world.is_graded:
+            from scipy.special import ndtr
+
+            shared, own = rng.normal(size=patients[-1] + 1)[patients], rng.normal(size=len(patients))
+            return np.asarray(ndtr(PATIENT_SHARE**0.5 * shared + (1 - PATIENT_SHARE) ** 0.5 * own))
+        each = rng.random(len(patients))
+        of_patient = rng.random(patients[-1] + 1)[patients]
+        is_shared = rng.random(len(patients)) < (PATIENT_SHARE if self.world.has_patients else 0.0)
         return np.where(is_shared, of_patient, each)
 
     def _names(self, target: str, split: str) -> list[str]:

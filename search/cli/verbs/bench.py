@@ -14,9 +14,13 @@ bench_app = typer.Typer(no_args_is_help=True, help="Strategies replayed on table
 def bench_honesty(
     scenario: Annotated[
         list[str] | None,
-        typer.Option(help="signal, null, power, patients, matrix-null, matrix-signal or matrix-uneven; default: all"),
+        typer.Option(
+            help="signal, null, power, patients, few-patients, uneven-patients, two-kinds-of-patients, "
+            "compared-patients, design-shared-control, design-shared-training, matrix-null, matrix-signal or "
+            "matrix-uneven; default: all"
+        ),
     ] = None,
-    num_campaigns: Annotated[int, typer.Option(min=2, help="whole campaigns, or matrices, of each scenario")] = 500,
+    num_campaigns: Annotated[int, typer.Option(min=2, help="campaigns, matrices, designs ... of each scenario")] = 500,
     seed: int = 0,
     num_finalists: Annotated[int, typer.Option(min=1, help="confirm.num_finalists of the campaigns")] = 2,
     num_seeds: Annotated[int, typer.Option(min=2, help="seeds of their confirmation")] = 2,
@@ -25,17 +29,22 @@ def bench_honesty(
     difference: Annotated[
         float | None, typer.Option(help="points at which power is measured; default: what reports state")
     ] = None,
+    num_patients: Annotated[
+        list[int] | None, typer.Option(min=3, help="of each target in worlds of few patients; default: 3 to 40")
+    ] = None,
     num_workers: Annotated[int, typer.Option(min=1, help="processes, one core each")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
 ) -> None:
-    """Simulate whole campaigns and transfer matrices in worlds of known truth: coverage, bias, false claims, power."""
+    """Simulate whole campaigns, matrices and designs in worlds of known truth: coverage, bias, false claims, power."""
     from search.bench.honesty.campaign import Protocol
     from search.bench.honesty.figures import Workload
     from search.cli.bench import bench_honesty
 
     protocol = Protocol(num_finalists=num_finalists, num_seeds=num_seeds, num_further=num_further, racing=racing)
     share = None if difference is None else difference / 100
-    workload = Workload(protocol=protocol, difference=share, num_workers=num_workers)
+    workload = Workload(
+        protocol=protocol, difference=share, num_workers=num_workers, num_patients=tuple(num_patients or ())
+    )
     bench_honesty(scenario or [], num_campaigns, seed=seed, workload=workload, as_json=as_json)
 
 

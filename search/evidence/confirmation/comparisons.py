@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_spec.store.clusters import effective_clusters
 from search.evidence.confirmation.training_cost import TrainingCost, cost_of
 from search.evidence.outcomes import ArmOutcomes, Outcomes
 from search.ledger.records import BASELINE_ARM, Record, control_arm, finished_of, of_arm, training_size
@@ -152,7 +154,10 @@ class SplitEvidence:
         return [len(arm.sample_ids) for arm in self.arms(name).values()]
 
     def estimates(self, name: str, *, confidence: float = 1 - ALPHA) -> list[dict[str, Any]]:
-        """The entries of selection.json: each target, then the mean over them when all were scored."""
+        """The entries of selection.json: each target, then the mean over them when all were scored.
+
+        `clusters` is as how many patients or images a target's questions count; None where these are not known.
+        """
         arms = self.arms(name)
         places = {target: {target: arm} for target, arm in arms.items()}
         if set(arms) == set(self._targets):
@@ -161,9 +166,10 @@ class SplitEvidence:
 
     def _estimate(self, name: str, place: str, arms: dict[str, ArmOutcomes], confidence: float) -> dict[str, Any]:
         trimmed = _same_number_of_seeds(list(arms.values()))
+        groups = [self._outcomes.groups_of(arm.sample_ids) for arm in trimmed]
         accuracy, interval = mean_accuracy(
             [arm.right for arm in trimmed],
-            groups=[self._outcomes.groups_of(arm.sample_ids) for arm in trimmed],
+            groups=groups,
             seed=derived_seed(self._seed, "estimate", name, place, self.split),
             is_trained=trimmed[0].is_trained,
             prior=self._prior(tuple(arms)),
@@ -176,6 +182,9 @@ class SplitEvidence:
             "ci_high": interval.high,
             "n": sum(len(arm.sample_ids) for arm in trimmed),
             "seeds": len(trimmed[0].seeds),
+            "clusters": None
+            if place == MEAN or groups[0] is None
+            else effective_clusters([*Counter(groups[0]).values()]),
         }
 
     def cross_fitted(self, finalists: Sequence[str]) -> float | None:

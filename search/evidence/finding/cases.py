@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from datasets_spec.store.clusters import FEW_CLUSTERS
 from search.evidence.confirmation.comparisons import MEAN
 from search.statistics.verdicts import Verdict
 from search.vocabulary import COMPARATORS
@@ -81,6 +82,7 @@ class FindingFacts:
         left_behind: targets whose accuracy is not above what is reached without their images.
         lost: retained evaluation sets that it is worse on than the untrained backbone.
         missing: what it was to be compared with and was not.
+        few_clusters: estimates of targets whose questions come from few patients, or images.
     """
 
     composition: Mapping[str, int]
@@ -93,6 +95,7 @@ class FindingFacts:
     left_behind: tuple[NoImage, ...]
     lost: tuple[Mapping[str, Any], ...]
     missing: tuple[Mapping[str, Any], ...] = ()
+    few_clusters: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def beats_untrained(self) -> bool:
@@ -144,6 +147,11 @@ def facts_of(selection: Mapping[str, Any], no_image: Mapping[str, Mapping[str, f
         left_behind=tuple(found for found in beside.values() if not found.is_above),
         lost=tuple(entry for entry in selection.get("retained") or () if entry["verdict"] == Verdict.worse),
         missing=tuple(selection.get("not_compared") or ()),
+        few_clusters=tuple(
+            scored[t]
+            for t in targets
+            if (number := scored[t].get("clusters")) is not None and number < min(FEW_CLUSTERS, scored[t]["n"])
+        ),
     )
 
 

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.evidence.finding.cases import CAUTIONS, FindingCase, cases_of, facts_of
-from search.evidence.finding.headline import compared_sentence, headline_of, missing_sentence
+from search.evidence.finding.headline import (
+    compared_sentence,
+    few_clusters_sentence,
+    headline_of,
+    missing_sentence,
+)
 from search.evidence.finding.next_step import next_step_of
 from search.evidence.finding.prospects import Prospects
 
@@ -22,7 +27,7 @@ class Finding:
         recommends: whether the headline says what to train on.
         headline: one sentence.
         detail: each comparison over all targets, with its simultaneous interval.
-        cautions: a sentence for each other case that warns of something.
+        cautions: a sentence for each other case that warns of something, and for what qualifies all of them.
         next_step: what to do now, with its number.
     """
 
@@ -69,6 +74,7 @@ def finding_of(
         cautions=(
             *(headline_of(other, facts) for other in also if other in CAUTIONS),
             *([missing_sentence(facts)] if facts.missing else []),
+            *([few_clusters_sentence(facts)] if facts.few_clusters else []),
         ),
         next_step=next_step_of(case, facts, prospects),
     )

@@ -156,6 +156,15 @@ def _better_than_all(facts: FindingFacts) -> str:
     return f"{better}, which leaves out {_names(facts.missing)}." if facts.missing else f"{better}."
 
 
+def few_clusters_sentence(facts: FindingFacts) -> str:
+    """Which targets' questions come from too few patients for narrow intervals, however many questions there are."""
+    listing = [f"{e['clusters']:.3g} ({e['eval_set']}, {e['n']} questions)" for e in facts.few_clusters]
+    return (
+        f"Few patients, or images: the questions on {facts.split} count as {shortened(listing)}. Intervals allow for "
+        "that; more questions about the same ones do not make them narrower."
+    )
+
+
 def missing_sentence(facts: FindingFacts) -> str:
     """What was asked for and not compared, with what is known of the reason."""
     return f"Asked for and not compared: {listed([f'{phrase(entry)} ({_reason(entry)})' for entry in facts.missing])}."

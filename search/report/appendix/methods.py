@@ -152,8 +152,8 @@ def statistics_sentence(records: RunRecords) -> str:
         "Accuracy is the share of questions that are answered rightly (of words and boxes, the mean mark); what could "
         "not be scored counts as wrong. "
         "Differences are paired by question; intervals are from a bootstrap over questions (patients, where they are "
-        "known) and training seeds; comparisons that share the selection are judged together by one step of "
-        f"Dunnett's procedure at the level {alpha}{of_several}."
+        "known, with Student's t for their number) and training seeds; comparisons that share the selection are judged "
+        f"together by one step of Dunnett's procedure at the level {alpha}{of_several}."
     )
 
 

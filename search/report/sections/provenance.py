@@ -27,10 +27,11 @@ RECOMPUTE = (
      "below 5 %."),
     ("Right answers by class", "the sum of correct over the questions whose answer it is (inputs/questions.parquet)."),
     ("A difference between arms", "paired by sample_id: both arms answered the same questions. Interval: bootstrap "
-     "over questions and seeds. The means that are compared on a split (or all single targets) are judged together by "
-     "one step of Dunnett's procedure, because all share the selected arm: their simultaneous 95 % intervals all hold "
-     "at once, and one that excludes zero is what better and worse mean. On confirm the level is divided by the number "
-     "of finalists that the selected one was chosen among."),
+     "over questions (patients, where they are known, as wide as their number asks) and seeds. The means that are "
+     "compared on a split (or all single targets) are judged together by one step of Dunnett's procedure, because all "
+     "share the selected arm: their simultaneous 95 % intervals all hold at once, and one that excludes zero is what "
+     "better and worse mean. On confirm the level is divided by the number of finalists that the selected one was "
+     "chosen among."),
     ("\"Could have seen\"", "the smallest true difference that this many questions and seeds would detect with "
      "80 % power, judged together with the others."),
     ("The whole page", "`recombine report STUDY` writes it again from ledger and outcomes, without training."),

@@ -82,6 +82,12 @@ def test_intervals_hold_the_mean_and_widen_when_rows_are_repeated(rows: list[tup
     assert cluster_interval(values * 2, clusters * 2) == pytest.approx((low, high))
 
 
+def test_few_patients_have_students_quantile() -> None:
+    low, high = cluster_interval([0.4, 0.5, 0.6] * 10, ["one", "two", "three"] * 10)
+    # Means of 0.4, 0.5 and 0.6: 0.5 +- 4.303 * 0.1 / sqrt(3), Student's t with two degrees of freedom.
+    assert (low, high) == pytest.approx((0.5 - 0.2484, 0.5 + 0.2484), abs=1e-4)
+
+
 def test_one_patient_says_nothing_about_the_next() -> None:
     assert cluster_interval([1.0] * 50, ["one"] * 50) == (0.0, 1.0)
 

@@ -49,6 +49,21 @@ def test_the_screen_names_every_subset_and_says_first_what_must_be_fixed(
     assert sum("patients are unknown" in line for line in advice) == 8
 
 
+def test_few_patients_are_told_before_a_gpu_is_paid_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = open_study(tmp_path)
+    store = write_store(study, {"sealed": 30}, num_patients=3)
+    found = check_store(store, study.catalog, sources=(), eval_sets=study.spec.eval_sets)
+    show_check(found, study.spec.eval_sets)
+    shown = capsys.readouterr().out
+    assert "the 30 questions of 'sealed' come from patients, or images, that count as 3: intervals over so few" in shown
+    assert "the 4 questions of 'confirm' come from patients, or images, that count as 2.67" in shown  # of 2, 1 and 1
+    assert "share patients or images" not in shown
+    many = check_store(
+        write_store(study, {"sealed": 30}, num_patients=12), study.catalog, sources=(), eval_sets=study.spec.eval_sets
+    )
+    assert not any("'sealed' come from patients" in line for line in as_plain(many)["advice"])
+
+
 def test_a_leak_that_is_kept_is_on_the_screen_and_in_the_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,17 @@ def test_few_arms_or_single_seeds_say_nothing() -> None:
     assert moderated(NOTHING_KNOWN, SeedVariance(variance=1.0, freedom=5.0)) == NOTHING_KNOWN
 
 
+def test_a_training_on_several_targets_is_one() -> None:
+    rng = np.random.default_rng(0)
+    runs = rng.normal(0.6, 0.03, (5, 3))
+    arms = [run + rng.normal(0, 0.001, 3) for run in runs for _ in range(4)]
+    names = [f"training {number}" for number in range(5) for _ in range(4)]
+    found = seed_variance_prior(arms, resolution=1e-4, trainings=names)
+    assert found.freedom <= 5 * 2 < seed_variance_prior(arms, resolution=1e-4).freedom
+    few = seed_variance_prior(arms[:12], resolution=1e-4, trainings=names[:12])
+    assert few == NOTHING_KNOWN
+
+
 def test_seeds_that_agree_exactly_do_not_prove_that_there_is_no_noise() -> None:
     prior = seed_variance_prior([np.array([0.5, 0.5])] * 6, resolution=0.01)
     assert prior.variance > 0

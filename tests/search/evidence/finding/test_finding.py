@@ -224,6 +224,19 @@ def test_several_cases_hold_and_each_that_warns_is_told() -> None:
     assert "better than its matched controls" in finding.detail
 
 
+def test_few_patients_are_told_beside_the_headline() -> None:
+    content = selection(BETTER)
+    for entry, clusters in zip(content["estimates"]["sealed"], (4.6, 40.0, None, None), strict=True):
+        entry |= {"n": 300, "clusters": clusters}
+    finding = found(content)
+    assert finding.case is FindingCase.better_than_all
+    (caution,) = finding.cautions
+    assert caution.startswith("Few patients, or images: the questions on sealed count as 4.6 (t1, 300 questions).")
+    # Eight questions of eight patients are few questions, which is no matter of patients.
+    content["estimates"]["sealed"][0] |= {"n": 8, "clusters": 8.0}
+    assert not found(content).cautions
+
+
 def test_an_older_selection_is_read_without_numbers() -> None:
     old = selection(BETTER)
     for entry in old["comparisons"]:

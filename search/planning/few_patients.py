@@ -1,0 +1,32 @@
+"""Which of a study's questions come from few patients: what a plan says it sees is said of questions of many."""
+
+from __future__ import annotations
+
+from datasets_spec.store.clusters import few_clusters
+from datasets_spec.store.manifest import read_manifest
+from datasets_spec.store.store import open_store
+from search.study.study import Study
+
+
+def few_patients_lines(study: Study) -> list[str]:
+    """A line for each evaluation set and split that verdicts rest on whose patients, or images, are few.
+
+    Args:
+        study: the study; nothing is said before its data are prepared.
+    """
+    manifest = read_manifest(study.store_dir)
+    if manifest is None:
+        return []
+    splits = ("confirm", "sealed") if study.spec.design is None else (study.spec.design.split,)
+    lines = []
+    with open_store(study.store_dir) as store:
+        for name in (name for name in study.spec.objective_sets if name in manifest.subsets):
+            for split in splits:
+                rows = store.read(name, split, columns=["group", "image_hashes"]).to_pylist()
+                number = few_clusters(rows)
+                if number is not None:
+                    lines.append(
+                        f"the {len(rows)} questions of {name} on {split} come from patients, or images, that count as "
+                        f"{number:.3g}: " + ("they show no difference" if number <= 1 else "they see less than that")
+                    )
+    return lines
