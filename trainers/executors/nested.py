@@ -42,6 +42,7 @@ def run_nested_trial(
     *,
     submitted_at: float,
     label: str = "recombine",
+    nodes_go: bool = False,
 ) -> TrialResult:
     """Run one trial as a Ray Train run and return its result.
 
@@ -52,6 +53,7 @@ def run_nested_trial(
         resources: workers, CPUs and GPUs of this trial.
         submitted_at: `time.time()` when the trial was asked for.
         label: what the dashboard shows before the trial's name.
+        nodes_go: whether idle nodes of the cluster go.
 
     Raises:
         TrialDiedError: weights that exist could not be scored. Any other death becomes a `failed` result.
@@ -74,7 +76,7 @@ def run_nested_trial(
             "is_local": resources.num_workers == 0,
             "submitted_at": submitted_at,
         },
-        torch_config=torch_config(resources.num_workers),
+        torch_config=torch_config(resources.num_workers, nodes_go=nodes_go),
         scaling_config=ray.train.ScalingConfig(
             num_workers=resources.num_workers,
             use_gpu=resources.gpus_per_worker > 0,
