@@ -110,23 +110,16 @@ def connect(
     end_on_sigterm = _sigterm_handler()
     if ray.is_initialized():  # by someone else, who also ends it
         return _describe(was_started=False, notes=())
-    if target == "local":
-        options = LocalOptions(
-            num_cpus=num_cpus,
-            num_gpus=num_gpus,
-            resources=resources or {},
-            object_store_gib=object_store_gib,
-            dashboard=dashboard,
-            temp_dir=temp_dir,
-            log_to_driver=log_to_driver,
-        )
-        runtime_dir, notes = start_local(options)
-        _session = _Session(connection=_describe(was_started=True, notes=notes), runtime_dir=runtime_dir)
-    else:
-        sized = any(value is not None for value in (num_cpus, num_gpus, resources, object_store_gib))
-        _join(target, log_to_driver=log_to_driver)
-        notes = [f"joined {target}: its size is its own, the sizes given are not used."] if sized else []
-        _session = _Session(connection=_describe(was_started=False, notes=notes), runtime_dir=None)
+    options = LocalOptions(
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        resources=resources or {},
+        object_store_gib=object_store_gib,
+        dashboard=dashboard,
+        temp_dir=temp_dir,
+        log_to_driver=log_to_driver,
+    )
+    _session = _started(options) if target == "local" else _joined(target, options)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, end_on_sigterm)
     # Registered after Ray's own, hence run before it: the folder goes when the processes have gone.
@@ -156,6 +149,19 @@ def _sigterm_handler() -> _Handler:
 
 def _exit_on_signal(number: int, _: FrameType | None) -> None:
     raise SystemExit(128 + number)
+
+
+def _started(options: LocalOptions) -> _Session:
+    runtime_dir, notes = start_local(options)
+    return _Session(connection=_describe(was_started=True, notes=notes), runtime_dir=runtime_dir)
+
+
+def _joined(address: str, options: LocalOptions) -> _Session:
+    _join(address, log_to_driver=options.log_to_driver)
+    sizes = (options.num_cpus, options.num_gpus, options.resources or None, options.object_store_gib)
+    is_sized = any(size is not None for size in sizes)
+    notes = [f"joined {address}: its size is its own, the sizes given are not used."] if is_sized else []
+    return _Session(connection=_describe(was_started=False, notes=notes), runtime_dir=None)
 
 
 def _join(address: str, *, log_to_driver: bool) -> None:

@@ -72,20 +72,13 @@ def submit(
     runtime_env = {"env_vars": {**_JOB_ENVIRONMENT, SUBMITTER: own_versions().to_text(), **(env_vars or {})}}
     with explained(address):
         _require_token_asked(client, address)
-        running = _running(client, name)
-        if running is not None:
-            on_line(f"{running.job_id} runs this study already: attached to it.")
-        job_id = (
-            running.job_id
-            if running
-            else _submit_when_ready(
-                client,
-                name,
-                on_line,
-                entrypoint=to_shell(folder, entrypoint),
-                runtime_env=runtime_env,
-                metadata=dict(metadata or {}),
-            )
+        job_id = _attach_or_submit(
+            client,
+            name,
+            on_line,
+            entrypoint=to_shell(folder, entrypoint),
+            runtime_env=runtime_env,
+            metadata=dict(metadata or {}),
         )
     if not follow:
         say_how_to_go_on(address, job_id, on_line, study)
@@ -115,6 +108,14 @@ def _require_token_asked(client: Any, address: str) -> None:
             f"The cluster at {address} asks for no token: whoever reaches its ports could run code there.",
             hint=NO_TOKEN_ASKED_HINT,
         )
+
+
+def _attach_or_submit(client: Any, name: str | None, on_line: Callable[[str], None], **job: Any) -> str:
+    running = _running(client, name)
+    if running is None:
+        return _submit_when_ready(client, name, on_line, **job)
+    on_line(f"{running.job_id} runs this study already: attached to it.")
+    return running.job_id
 
 
 def _running(client: Any, name: str | None) -> StudyJob | None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,60 +107,22 @@ def _clock(num_calls: int) -> Any:
     return ask
 
 
-def _teller(packages: tuple[str, ...], probe: str, digest: str, num_mib: int) -> Any:
-    versions = _version_teller(COMPARED)
+# What follows is defined inside functions, so that it travels by value: a node without our packages answers too.
 
-    # Defined inside, so that it travels by value: a node without our packages answers too.
-    def tell() -> Mapping[str, Any]:
-        import hashlib
-        import importlib.util
+
+def _teller(packages: tuple[str, ...], probe: str, digest: str, num_mib: int) -> Callable[[], dict[str, Any]]:
+    versions, folder = _version_teller(COMPARED), _folder_teller(probe, digest, num_mib)
+    origins, gpus, token_mode, models = _origin_teller(packages), _gpu_teller(), _token_mode_teller(), _model_teller()
+
+    def tell() -> dict[str, Any]:
         import os
         import platform
         import shutil
-        import socket
-        import subprocess
-        import time
         from pathlib import Path
 
         import ray
 
-        def origin(name: str) -> str:
-            spec = importlib.util.find_spec(name)
-            return (spec.origin or "") if spec else ""
-
-        def seen() -> dict[str, Any]:
-            """How fast the folder is read and written here, in MiB a second; an error's words where it is not."""
-            try:
-                started = time.monotonic()
-                is_same = hashlib.sha256(Path(probe).read_bytes()).hexdigest() == digest
-                read_s = time.monotonic() - started
-                own = f"{probe}-{socket.gethostname()}-{os.getpid()}"
-                started = time.monotonic()
-                with open(own, "wb") as file:
-                    file.write(os.urandom(num_mib * 2**20))
-                    file.flush()
-                    os.fsync(file.fileno())
-                write_s = time.monotonic() - started
-            except OSError as error:
-                return {"folder_error": error.strerror or type(error).__name__}
-            speeds = {"read_mib_s": num_mib / max(read_s, 1e-6), "write_mib_s": num_mib / max(write_s, 1e-6)}
-            return {"is_same": is_same, "written": own, **speeds}
-
-        def gpus() -> list[str]:
-            asked = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-            try:
-                found = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
-            except (OSError, subprocess.SubprocessError):
-                return []
-            return [line.strip() for line in found.splitlines() if line.strip()]
-
-        def token_mode() -> int | None:
-            path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-            return path.stat().st_mode & 0o777 if path.exists() else None
-
-        session = ray._private.worker.global_worker.node.get_session_dir_path()
-        hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface") / "hub")
-        shm = Path("/dev/shm")
+        session, shm = ray._private.worker.global_worker.node.get_session_dir_path(), Path("/dev/shm")
         num_gpus = sum(
             node["Resources"].get("GPU", 0)
             for node in ray.nodes()
@@ -168,15 +130,98 @@ def _teller(packages: tuple[str, ...], probe: str, digest: str, num_mib: int) ->
         )
         return {
             "versions": {**versions(), "python": platform.python_version()},
-            "origins": {name: origin(name) for name in packages},
+            "origins": origins(),
             "disk_gib": shutil.disk_usage(session).free / 2**30,
             "shm_gib": shutil.disk_usage(shm).free / 2**30 if shm.is_dir() else None,
             "gpus": gpus(),
             "num_gpus": num_gpus,
             "is_token_mode": os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
             "token_mode": token_mode(),
-            "models": sorted(path.name for path in hub.expanduser().glob("models--*")),
-            **seen(),
+            "models": models(),
+            **folder(),
         }
 
     return tell
+
+
+def _origin_teller(packages: tuple[str, ...]) -> Callable[[], dict[str, str]]:
+    """Where each package comes from; "" for one that is not there."""
+
+    def origins() -> dict[str, str]:
+        import importlib.util
+
+        specs = {name: importlib.util.find_spec(name) for name in packages}
+        return {name: (spec.origin or "") if spec else "" for name, spec in specs.items()}
+
+    return origins
+
+
+def _folder_teller(probe: str, digest: str, num_mib: int) -> Callable[[], dict[str, Any]]:
+    """How fast the probe's folder is read and written, in MiB a second; an error's words where it is not."""
+
+    def seen() -> dict[str, Any]:
+        import hashlib
+        import os
+        import socket
+        import time
+        from pathlib import Path
+
+        try:
+            started = time.monotonic()
+            is_same = hashlib.sha256(Path(probe).read_bytes()).hexdigest() == digest
+            read_s = time.monotonic() - started
+            own = f"{probe}-{socket.gethostname()}-{os.getpid()}"
+            started = time.monotonic()
+            with open(own, "wb") as file:
+                file.write(os.urandom(num_mib * 2**20))
+                file.flush()
+                os.fsync(file.fileno())
+            write_s = time.monotonic() - started
+        except OSError as error:
+            return {"folder_error": error.strerror or type(error).__name__}
+        speeds = {"read_mib_s": num_mib / max(read_s, 1e-6), "write_mib_s": num_mib / max(write_s, 1e-6)}
+        return {"is_same": is_same, "written": own, **speeds}
+
+    return seen
+
+
+def _gpu_teller() -> Callable[[], list[str]]:
+    """A line a GPU that the driver shows: name, version of the driver, memory."""
+
+    def gpus() -> list[str]:
+        import subprocess
+
+        asked = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+        try:
+            found = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
+        except (OSError, subprocess.SubprocessError):
+            return []
+        return [line.strip() for line in found.splitlines() if line.strip()]
+
+    return gpus
+
+
+def _token_mode_teller() -> Callable[[], int | None]:
+    """Who may read the token's file, as its mode; None without one."""
+
+    def token_mode() -> int | None:
+        import os
+        from pathlib import Path
+
+        path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+        return path.stat().st_mode & 0o777 if path.exists() else None
+
+    return token_mode
+
+
+def _model_teller() -> Callable[[], list[str]]:
+    """The models in Hugging Face's cache."""
+
+    def models() -> list[str]:
+        import os
+        from pathlib import Path
+
+        hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface") / "hub")
+        return sorted(path.name for path in hub.expanduser().glob("models--*"))
+
+    return models

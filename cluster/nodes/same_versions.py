@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
 from cluster.errors import ClusterError
-from cluster.nodes.ask_nodes import ask_every_node
 
 # In a job's environment: what the process that submitted it runs.
 SUBMITTER: Final = "RECOMBINE_SUBMITTER"
@@ -39,22 +38,25 @@ class Versions:
 
 def own_versions() -> Versions:
     """The versions of this process."""
-    return Versions(**_teller()())
+    return Versions(**version_teller()())
 
 
-def require_same_versions(say: Callable[[str], None], *, allow_patch: bool = False) -> None:
+def require_same_versions(
+    nodes: Mapping[str, Versions], say: Callable[[str], None], *, allow_patch: bool = False
+) -> None:
     """Compare this driver with its submitter and with every node of the cluster it has joined.
 
     Args:
+        nodes: What each node runs, by its name.
         say: Told of each difference that is let through.
         allow_patch: Whether versions may differ in their third number.
 
     Raises:
-        ClusterError: They differ, or a node does not say; both sides are named.
+        ClusterError: They differ; both sides are named.
     """
     ours = own_versions()
     others = {"submitter": Versions.from_text(os.environ[SUBMITTER])} if SUBMITTER in os.environ else {}
-    others |= {f"node {node}": Versions(**found) for node, found in ask_every_node(_teller()).items()}
+    others |= {f"node {node}": theirs for node, theirs in nodes.items()}
     patches: list[str] = []
     rest: list[str] = []
     for place, theirs in others.items():
@@ -79,7 +81,9 @@ def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def _teller() -> Callable[[], dict[str, str]]:
+def version_teller() -> Callable[[], dict[str, str]]:
+    """A question to a node: what it runs, by the names of :class:`Versions`."""
+
     # Defined inside, so that it travels by value: a node without our packages answers too.
     def tell() -> dict[str, str]:
         import importlib.metadata

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cluster.auth import NO_TOKEN_ASKED_HINT
 from cluster.errors import ClusterError
-from cluster.nodes.ask_nodes import ask_every_node
 
 
-def require_token_asked() -> None:
-    """Refuse a cluster with a node whose Ray asks for no token; Ray must be connected.
+def require_token_asked(nodes: Mapping[str, bool]) -> None:
+    """Refuse a cluster with a node whose Ray asks for no token.
+
+    Args:
+        nodes: Whether each does, by its name.
 
     Raises:
-        ClusterError: Naming these nodes, or one that does not answer.
+        ClusterError: Naming these nodes.
     """
-    bare = [node for node, is_asked in ask_every_node(_teller()).items() if not is_asked]
+    bare = [node for node, is_asked in nodes.items() if not is_asked]
     if bare:
         raise ClusterError(
             f"Ray asks for no token on {', '.join(bare)}: whoever reaches its ports could run code there.",
@@ -23,7 +25,9 @@ def require_token_asked() -> None:
         )
 
 
-def _teller() -> Callable[[], bool]:
+def token_teller() -> Callable[[], bool]:
+    """A question to a node: whether its Ray asks for a token."""
+
     # Defined inside, so that it travels by value: a node with a version of ours that is let through may lack this file.
     def tell() -> bool:
         import os

@@ -12,8 +12,7 @@ from types import FrameType
 
 from cluster.connect import ClusterConnection, connect, disconnect
 from cluster.nodes.head_watch import EXIT_HEAD_LOST, LOST_AFTER_S, watched_head
-from cluster.nodes.same_versions import require_same_versions
-from cluster.nodes.token_asked import require_token_asked
+from cluster.nodes.joining import require_sound_nodes
 
 # Ray's libraries print tables and paths of their own; the study's progress is ours to tell.
 _QUIET_ENVIRONMENT = {
@@ -71,8 +70,7 @@ def connected(
         try:
             if not connection.was_started:
                 watching.enter_context(watched_head(connection.address, lambda: _end_without_head(say, connection)))
-                require_same_versions(say, allow_patch=allow_mismatch)
-                require_token_asked()
+                require_sound_nodes(say, allow_patch=allow_mismatch)
             yield connection
         except InterruptedBySignalError as stop:
             is_left_to_caller = stop.has_joined = not connection.was_started

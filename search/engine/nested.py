@@ -30,6 +30,7 @@ class NestedEngine:
         max_concurrent: trials at a time.
         on_running: told how many trials run, whenever that changes.
         label: what the dashboard shows before the phase and the name of a trial.
+        nodes_go: whether idle nodes of the cluster go.
         run_trial: runs one; None for `run_nested_trial`.
     """
 
@@ -43,6 +44,7 @@ class NestedEngine:
         max_concurrent: int,
         on_running: Callable[[int], None],
         label: str = "recombine",
+        nodes_go: bool = False,
         run_trial: Callable[..., TrialResult] | None = None,
     ) -> None:
         self._recorder = recorder
@@ -52,6 +54,7 @@ class NestedEngine:
         self._max_concurrent = max_concurrent
         self._on_running = on_running
         self._label = label
+        self._nodes_go = nodes_go
         self._run_trial = run_trial
         self._tune: TuneRun | None = None
 
@@ -99,11 +102,12 @@ class NestedEngine:
             run_dir=str(self._run_dir),
             resources=self._resources,
             label=self._label,
+            nodes_go=self._nodes_go,
         )
         return TuneRun(
             searcher=PackSearcher(self._recorder, on_running=self._on_running, max_lost=max_lost),
             trainable=trainable,
-            bundle=proxy_bundle(self._resources),
+            bundle=proxy_bundle(self._resources, nodes_go=self._nodes_go),
             max_packs=self._max_concurrent,
             storage=self._run_dir / RunFile.cache / "tune",
         )
@@ -117,6 +121,7 @@ def _run_one(
     run_dir: str,
     resources: TrialResources,
     label: str,
+    nodes_go: bool,
 ) -> None:
     """Tune's function trainable: a pack of one nested trial."""
     from ray import tune
@@ -127,7 +132,8 @@ def _run_one(
     shown = f"{label}-{config['stage']}"
     event: dict[str, Any] = {"train_id": spec.train_id}
     try:
-        result = run(spec, rows, Path(run_dir), resources, submitted_at=config["submitted_at"], label=shown)
+        options = {"submitted_at": config["submitted_at"], "label": shown, "nodes_go": nodes_go}
+        result = run(spec, rows, Path(run_dir), resources, **options)
         event["ended"] = result.status
     except Exception as error:  # noqa: BLE001 - the process lives: its trial has failed, and would again
         event |= {"ended": "failed", "error": describe_error(error)}

@@ -35,6 +35,7 @@ def build_engine(opened: OpenStudy) -> Engine:
     require_slots(opened, slots_of(opened) if name == "pooled" else one_trial)
     if name == "pooled":
         return _pooled(opened)
+    from cluster.nodes.room import may_start_nodes
     from search.engine.nested import NestedEngine
 
     return NestedEngine(
@@ -45,6 +46,8 @@ def build_engine(opened: OpenStudy) -> Engine:
         max_concurrent=opened.spec.execution.max_concurrent,
         on_running=opened.on_running,
         label=opened.spec.name,
+        # In local mode a trial is a process of Tune's: its place goes with it, and Train asks for none.
+        nodes_go=execution.num_workers > 0 and may_start_nodes(),
     )
 
 

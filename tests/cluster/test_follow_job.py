@@ -84,66 +84,58 @@ def _pump(source: socket.socket, sink: socket.socket, silent: threading.Event) -
             each.shutdown(socket.SHUT_RDWR)
 
 
-def followed(network: Network, folder: Path, on_line: Callable[[str], None]) -> int:
+@pytest.fixture
+def network(head: HeadNode, monkeypatch: pytest.MonkeyPatch) -> Network:
+    """What lies between a follower that soon tries again and the dashboard."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
+    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.3)
+    return Network(head.address_http)
+
+
+def followed(network: Network, folder: Path, lines: list[str], disturb: Callable[[Network], None]) -> int:
+    """Follow a job whose network is disturbed after its second line; returns its exit code."""
     folder.mkdir()
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if line == "line 2":
+            disturb(network)
+
     return submit(address=network.address, folder=folder, entrypoint=["sh", "-c", PROGRAM], on_line=on_line)
 
 
-@pytest.mark.ray
-def test_a_connection_that_comes_back_loses_no_line(
-    head: HeadNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
-    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.3)
-    network, lines = Network(head.address_http), list[str]()
-
-    def on_line(line: str) -> None:
-        lines.append(line)
-        if line == "line 2":
-            network.cut()
-            threading.Timer(2.0, network.mend).start()
-
-    assert followed(network, tmp_path / "empty", on_line) == 4
-    assert [line for line in lines if line.startswith("line")] == [f"line {number}" for number in range(1, 9)]
+def cut_for_a_while(network: Network) -> None:
+    network.cut()
+    threading.Timer(2.0, network.mend).start()
 
 
 @pytest.mark.ray
-def test_a_connection_that_falls_silent_is_made_again(
-    head: HeadNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("disturb", "lost_after_s"),
+    [(cut_for_a_while, jobs_client.LOST_AFTER_S), (Network.forget, 3.0)],  # nothing closes what is forgotten
+)
+def test_a_connection_that_is_made_again_loses_no_line(
+    network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    disturb: Callable[[Network], None],
+    lost_after_s: float,
 ) -> None:
-    """Nothing closes it: the follower waited for ever, though the job ended."""
-    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
-    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.3)
-    monkeypatch.setattr(jobs_client, "LOST_AFTER_S", 3.0)
-    network, lines = Network(head.address_http), list[str]()
-
-    def on_line(line: str) -> None:
-        lines.append(line)
-        if line == "line 2":
-            network.forget()
-
-    assert followed(network, tmp_path / "empty", on_line) == 4
+    monkeypatch.setattr(jobs_client, "LOST_AFTER_S", lost_after_s)
+    lines = list[str]()
+    assert followed(network, tmp_path / "empty", lines, disturb) == 4
     assert [line for line in lines if line.startswith("line")] == [f"line {number}" for number in range(1, 9)]
 
 
 @pytest.mark.ray
 @pytest.mark.parametrize("fail", [Network.cut, Network.fall_silent])
 def test_a_cluster_that_stays_away_is_given_up_with_its_own_code(
-    head: HeadNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fail: Callable[[Network], None]
+    network: Network, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fail: Callable[[Network], None]
 ) -> None:
-    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
-    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.2)
     monkeypatch.setattr(jobs_client, "LOST_AFTER_S", 2.0)
-    network, lines = Network(head.address_http), list[str]()
-
-    def on_line(line: str) -> None:
-        lines.append(line)
-        if line == "line 2":
-            fail(network)
-
-    started = time.monotonic()
+    lines, started = list[str](), time.monotonic()
     with pytest.raises(ConnectionLostError, match="Nobody has answered") as caught:
-        followed(network, tmp_path / "empty", on_line)
+        followed(network, tmp_path / "empty", lines, fail)
     assert time.monotonic() - started >= 2.0
     assert caught.value.exit_code == 75
     assert any("the job itself may go on" in line for line in lines)

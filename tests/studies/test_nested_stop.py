@@ -25,17 +25,21 @@ CHANGES = {
 STOP_WITHIN_S = 60.0  # 10 s on a quiet machine
 
 
+def is_at_a_trial(run_dir: Path) -> bool:
+    """Whether a worker has begun one: it makes a hidden folder, which it renames in the end."""
+    return any(run_dir.glob("trials/.*"))
+
+
 def run_until_stopped(study: Path, run_dir: Path, sent: signal.Signals, num_trials: int) -> tuple[int, str]:
-    """Run a study, stop it once so many trials have ended; returns its exit code and what it said."""
+    """Run a study, stop it at a trial once so many have ended; returns its exit code and what it said."""
     process = subprocess.Popen(
         command("run", study, "--run-dir", run_dir),
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # as from a terminal
     )  # fmt: skip
     try:
-        while process.poll() is None and len(trial_records(run_dir)) < num_trials:
-            time.sleep(0.5)
-        time.sleep(3.0)  # the next ones are on their way
+        while process.poll() is None and not (len(trial_records(run_dir)) >= num_trials and is_at_a_trial(run_dir)):
+            time.sleep(0.1)
         process.send_signal(sent)
         said, _ = process.communicate(timeout=STOP_WITHIN_S)
     finally:

@@ -5,11 +5,13 @@ and publishes the trial's folder; the Tune trial around it only waits. Measured 
 docs/benchmarks.md.
 """
 
+from __future__ import annotations
+
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import RecombineError
 from trainers.executors.kept_memory import keep_freed_memory
@@ -29,6 +31,9 @@ from trainers.trial.folder import (
 from trainers.trial.result import TrialResult, failed_result
 from trainers.trial.spec import TrialSpec
 
+if TYPE_CHECKING:
+    from ray.train.torch import TorchTrainer
+
 
 class TrialDiedError(RecombineError):
     """A trial ended without a result of its own."""
@@ -42,6 +47,7 @@ def run_nested_trial(
     *,
     submitted_at: float,
     label: str = "recombine",
+    nodes_go: bool = False,
 ) -> TrialResult:
     """Run one trial as a Ray Train run and return its result.
 
@@ -52,41 +58,25 @@ def run_nested_trial(
         resources: workers, CPUs and GPUs of this trial.
         submitted_at: `time.time()` when the trial was asked for.
         label: what the dashboard shows before the trial's name.
+        nodes_go: whether idle nodes of the cluster go.
 
     Raises:
         TrialDiedError: weights that exist could not be scored. Any other death becomes a `failed` result.
     """
-    import ray.train
-    from ray.train.torch import TorchTrainer
-
-    from trainers.executors.process_group import torch_config
-
     final = run_dir / TRIALS_DIR / spec.folder_name
     if finished_result(final, spec.train_id) is None and scores_without_weights(final, spec.train_id) is None:
         shutil.rmtree(final, ignore_errors=True)  # an earlier failure must not be read as this attempt's result
-    trainer = TorchTrainer(
-        train_worker,
-        train_loop_config={
-            "spec": spec.model_dump(mode="json"),
-            "rows": rows,
-            "trials_dir": str(run_dir / TRIALS_DIR),
-            "num_threads": resources.num_threads,
-            "is_local": resources.num_workers == 0,
-            "submitted_at": submitted_at,
-        },
-        torch_config=torch_config(resources.num_workers),
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=resources.num_workers,
-            use_gpu=resources.gpus_per_worker > 0,
-            resources_per_worker=worker_resources(resources),
-        ),
-        # A reused run name silently resumes stale state in Train V2, so every attempt has a fresh one.
-        run_config=ray.train.RunConfig(
-            name=f"{label}-{spec.folder_name}-{uuid.uuid4().hex[:8]}",
-            storage_path=str(run_dir / CACHE_DIR / "train"),
-            failure_config=ray.train.FailureConfig(max_failures=resources.max_failures, controller_failure_limit=3),
-        ),
-    )
+    given = {
+        "spec": spec.model_dump(mode="json"),
+        "rows": rows,
+        "trials_dir": str(run_dir / TRIALS_DIR),
+        "num_threads": resources.num_threads,
+        "is_local": resources.num_workers == 0,
+        "submitted_at": submitted_at,
+    }
+    # A reused run name silently resumes stale state in Train V2, so every attempt has a fresh one.
+    name = f"{label}-{spec.folder_name}-{uuid.uuid4().hex[:8]}"
+    trainer = _trainer(given, resources, name=name, storage=run_dir / CACHE_DIR / "train", nodes_go=nodes_go)
     try:
         trainer.fit()
     except Exception as error:  # noqa: BLE001 - in local mode Ray Train raises whatever the train function raised
@@ -97,6 +87,32 @@ def run_nested_trial(
         commit_attempt(begin_attempt(run_dir / TRIALS_DIR, spec.folder_name, attempt_name()), final, failure)
         return failure
     return _published(final, spec)
+
+
+def _trainer(
+    given: Mapping[str, Any], resources: TrialResources, *, name: str, storage: Path, nodes_go: bool
+) -> TorchTrainer:
+    """Return the Train run that gives its workers what a trial needs."""
+    import ray.train
+    from ray.train.torch import TorchTrainer
+
+    from trainers.executors.process_group import torch_config
+
+    return TorchTrainer(
+        train_worker,
+        train_loop_config=dict(given),
+        torch_config=torch_config(resources.num_workers, nodes_go=nodes_go),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=resources.num_workers,
+            use_gpu=resources.gpus_per_worker > 0,
+            resources_per_worker=worker_resources(resources),
+        ),
+        run_config=ray.train.RunConfig(
+            name=name,
+            storage_path=str(storage),
+            failure_config=ray.train.FailureConfig(max_failures=resources.max_failures, controller_failure_limit=3),
+        ),
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -112,15 +112,19 @@ def run_trial(
             progress.adapted.unload()  # leaves the backbone as it was, for the next trial of this process
     result = progress.result(spec, status, error, working)
     if status != "finished" and context.share.num_workers > 1:
-        working = working or begin_attempt(trials_dir, spec.folder_name, attempt)
-        if is_lost:  # no failure of the trial's own: if the other died without a word, Ray Train starts all again
-            shutil.rmtree(working)
-        else:
-            commit_first_failure(working, final, result)
+        _publish_first(working or begin_attempt(trials_dir, spec.folder_name, attempt), final, result, is_lost=is_lost)
         raise RecombineError(error or status)  # the other workers wait for this one: Ray Train must end them all
     if working is not None:
         _publish(working, final, result, is_known=known is not None)
     return result
+
+
+def _publish_first(working: Path, final: Path, result: TrialResult, *, is_lost: bool) -> None:
+    """Publish why one of several workers failed, unless another has said so or was lost."""
+    if is_lost:  # no failure of the trial's own: if the other died without a word, Ray Train starts all again
+        shutil.rmtree(working)
+    else:
+        commit_first_failure(working, final, result)
 
 
 def _publish(working: Path, final: Path, result: TrialResult, *, is_known: bool) -> None:

@@ -214,15 +214,14 @@ class SlotPool:
         import ray.train
         from ray.train.torch import TorchTrainer
 
-        from trainers.executors.process_group import LoneWorker
-        from trainers.executors.standing_request import PlacedWorker
+        from trainers.executors.process_group import torch_config
 
         measured = ray.get(self.broker.state.remote())["measured"].get(name)
         slot = replace(self.make_config(name, self.broker), measured=measured, resources=resources)
         trainer = TorchTrainer(
             serve_slot,
             train_loop_config={"slot": slot},
-            torch_config=LoneWorker() if self.spare_s is None else PlacedWorker(),
+            torch_config=torch_config(1, nodes_go=self.spare_s is not None),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=1,
                 use_gpu=resources.gpus_per_worker > 0,

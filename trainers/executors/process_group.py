@@ -7,6 +7,8 @@ from typing import Any
 from ray.train.backend import Backend
 from ray.train.torch import TorchConfig
 
+from trainers.executors.standing_request import Withdrawing, WithdrawingGroup
+
 
 class LoneWorker(TorchConfig):  # type: ignore[misc]
     """Torch in one worker, without the process group that `TorchTrainer` otherwise starts there, too.
@@ -20,6 +22,31 @@ class LoneWorker(TorchConfig):  # type: ignore[misc]
         return Backend
 
 
-def torch_config(num_workers: int) -> TorchConfig:
-    """Return what joins so many workers; 0 is Ray Train's local mode."""
-    return TorchConfig() if num_workers > 1 else LoneWorker()
+class PlacedWorker(LoneWorker):
+    """A lone worker on a cluster whose nodes come and go."""
+
+    @property
+    def backend_cls(self) -> Any:
+        """Train's backend that withdraws the request and starts nothing."""
+        return Withdrawing
+
+
+class PlacedGroup(TorchConfig):  # type: ignore[misc]
+    """Several workers on such a cluster."""
+
+    @property
+    def backend_cls(self) -> Any:
+        """Torch's own backend, which withdraws the request besides."""
+        return WithdrawingGroup
+
+
+def torch_config(num_workers: int, *, nodes_go: bool) -> TorchConfig:
+    """Return what joins so many workers.
+
+    Args:
+        num_workers: 0 is Ray Train's local mode.
+        nodes_go: whether idle nodes go.
+    """
+    if num_workers > 1:
+        return PlacedGroup() if nodes_go else TorchConfig()
+    return PlacedWorker() if nodes_go else LoneWorker()

@@ -59,6 +59,8 @@ def most_on_node(resources: TrialResources) -> int:
     return max(1, int(min(held, default=1)))
 
 
-def proxy_bundle(resources: TrialResources) -> dict[str, float]:
-    """Return what the Tune trial itself occupies: nothing while its workers work, everything in local mode."""
-    return worker_resources(resources) if resources.num_workers == 0 else NEXT_TO_NOTHING
+def proxy_bundle(resources: TrialResources, *, nodes_go: bool) -> dict[str, float]:
+    """Return what the Tune trial itself occupies: next to nothing while its workers work, everything in local mode."""
+    if resources.num_workers == 0:
+        return worker_resources(resources)
+    return OF_THE_HEAD if nodes_go else NEXT_TO_NOTHING

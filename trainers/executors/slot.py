@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import RecombineError
 from trainers.backbone_spec import BackboneSpec
@@ -21,6 +21,9 @@ from trainers.rows.prepared_questions import memory_for_questions
 from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import TRIALS_DIR, attempt_name
 from trainers.trial.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from trainers.executors.packed_trials import SlotContext
 
 HEARTBEAT_S = 1.0
 RECYCLE_TRIALS = 1_000  # trials after which a slot starts anew: leaks of libraries end with its process
@@ -175,7 +178,6 @@ class _Server:
         import ray
 
         from trainers.executors.memory_ladder import run_packed_trials, within_micro_batch
-        from trainers.executors.packed_trials import PackListener, SlotContext
         from trainers.trial.failures import LeaseLostError
         from trainers.trial.folder import finished_result
 
@@ -184,7 +186,25 @@ class _Server:
             within_micro_batch(TrialSpec.model_validate(spec), self._micro_batch_size) for spec in work.specs.values()
         ]
         self._num_trials += len(specs)
-        context = SlotContext(
+        try:
+            # Work may come again after its end (a lost proxy): what is scored already is neither trained nor scored.
+            for spec in (scored := [s for s in specs if self._is_scored(s)]):
+                self._on_end(spec, "finished")
+            specs = [spec for spec in specs if spec not in scored]
+            known = [s for s in specs if finished_result(self._folder(s), s.train_id) is not None]
+            for spec in known:
+                self._score_known(spec, work)
+            if fresh := [spec for spec in specs if spec not in known]:
+                run_packed_trials(self._context(work), fresh, attempt=attempt_name())
+        except LeaseLostError:
+            return
+        finally:
+            ray.get(self._slot.broker.heartbeat.remote(self._slot.name, work, False, self._this))
+
+    def _context(self, work: Work) -> SlotContext:
+        from trainers.executors.packed_trials import PackListener, SlotContext
+
+        return SlotContext(
             backbone=self._backbone,
             samples=self._slot.rows,
             run_dir=self._slot.run_dir,
@@ -199,20 +219,6 @@ class _Server:
             ),
             checkpoint_s=self._slot.checkpoint_s,
         )
-        try:
-            # Work may come again after its end (a lost proxy): what is scored already is neither trained nor scored.
-            for spec in (scored := [s for s in specs if self._is_scored(s)]):
-                self._on_end(spec, "finished")
-            specs = [spec for spec in specs if spec not in scored]
-            known = [s for s in specs if finished_result(self._folder(s), s.train_id) is not None]
-            for spec in known:
-                self._score_known(spec, work)
-            if fresh := [spec for spec in specs if spec not in known]:
-                run_packed_trials(context, fresh, attempt=attempt_name())
-        except LeaseLostError:
-            return
-        finally:
-            ray.get(self._slot.broker.heartbeat.remote(self._slot.name, work, False, self._this))
 
     def _score_known(self, spec: TrialSpec, work: Work) -> None:
         """Add the scores that finished weights lack."""

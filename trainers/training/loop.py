@@ -89,20 +89,11 @@ def finetune(
     if recipe.num_steps == 0 or len(feed) == 0:
         return FinetuneResult(num_steps=0, train_s=0.0, final_loss=None)
     trainable = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        trainable,
-        lr=recipe.learning_rate,
-        betas=ADAM_BETAS,
-        weight_decay=recipe.weight_decay,
-        fused=trainable[0].is_cuda,  # one kernel instead of one an operation and parameter
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, recipe))
+    optimizer, schedule = _optimizer(trainable, recipe)
     dropout = place_dropout(model, rate=recipe.lora_dropout, seed=seed)
     model.train()
     loss, num_tokens = math.nan, 0
-    batches = batch_indices(len(feed), batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
-    mine = (int(index) for indices in batches for index in indices[share.rank :: share.num_workers])
-    samples = Lookahead(feed, mine, num_threads=torch.get_num_threads())
+    samples = _samples(feed, recipe, seed, share)
     for step in range(1, recipe.num_steps + 1):
         is_late = deadline_s is not None and time.monotonic() > deadline_s
         if _any_worker(is_late, share):
@@ -124,6 +115,24 @@ def finetune(
         final_loss=loss,
         num_tokens=num_tokens if share.num_workers == 1 else None,
     )
+
+
+def _optimizer(trainable: list[Any], recipe: Recipe) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
+    optimizer = torch.optim.AdamW(
+        trainable,
+        lr=recipe.learning_rate,
+        betas=ADAM_BETAS,
+        weight_decay=recipe.weight_decay,
+        fused=trainable[0].is_cuda,  # one kernel instead of one an operation and parameter
+    )
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, recipe))
+
+
+def _samples(feed: Feed, recipe: Recipe, seed: int, share: WorkerShare) -> Lookahead:
+    """Return the samples of this worker's share of every batch, batch after batch, read ahead."""
+    batches = batch_indices(len(feed), batch_size=recipe.batch_size, num_steps=recipe.num_steps, seed=seed)
+    mine = (int(index) for indices in batches for index in indices[share.rank :: share.num_workers])
+    return Lookahead(feed, mine, num_threads=torch.get_num_threads())
 
 
 def rate_factor(step: int, recipe: Recipe) -> float:

@@ -1,4 +1,4 @@
-"""A study on a cluster that starts with its head alone: nodes come for its slots, go with them, and come again."""
+"""A study on a cluster that starts with its head alone: nodes come for its trials, go with them, and come again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ NUM_NODES = 2
 # Three trials on two slots: the third is alone for far longer than an idle node stays (6 s, `start_head`); then the
 # finalist's two seeds want both slots again. Kept features would lie on the nodes that made them, which are never
 # idle then.
-CHANGES = {
+CHANGES: dict[str, dict[str, Any]] = {
     "recipe": {"num_steps": 3000, "batch_size": 4},
     "strategy": {"name": "random", "num_trials": 3},
     "confirm": {"num_finalists": 1, "seeds": [101, 102], "comparators": ["all-data"]},
@@ -78,17 +79,20 @@ def run_watched(study: Path, run_dir: Path, head: HeadNode) -> tuple[int, str, l
     return done.returncode, done.stdout + done.stderr, seen(counts)
 
 
-def test_nodes_come_for_slots_go_with_them_and_come_again(tmp_path: Path) -> None:
-    study, run_dir = write_study(tmp_path, **CHANGES), tmp_path / "run"
+@pytest.mark.parametrize("executor", ["pooled", "nested"])
+def test_nodes_come_for_trials_go_with_them_and_come_again(tmp_path: Path, executor: str) -> None:
+    changes = CHANGES | {"execution": {**CHANGES["execution"], "executor": executor}}
+    study, run_dir = write_study(tmp_path, **changes), tmp_path / "run"
     with start_head(num_cpus=0, max_nodes=NUM_NODES) as head:
-        code, said, changes = run_watched(study, run_dir, head)
+        code, said, counts = run_watched(study, run_dir, head)
     assert code == 0, said
     assert "Traceback" not in said
-    assert said.count("its place is given back") >= 1, said
-    assert said.count("it asks for a place") >= 1, said
+    if executor == "pooled":
+        assert said.count("its place is given back") >= 1, said
+        assert said.count("it asks for a place") >= 1, said
     # From the head alone to both, to the one that still works, to both, and back.
-    assert holds_in_order(changes, [(0, 0), (2, 2), (1, 1), (2, 2), (0, 0)]), changes
-    assert changes[-1] == (0, 0), changes
+    assert holds_in_order(counts, [(0, 0), (2, 2), (1, 1), (2, 2), (0, 0)]), counts
+    assert counts[-1] == (0, 0), counts
     roles = Counter((record["train_id"], record["stage"], record["arm"]) for record in trial_records(run_dir))
     assert max(roles.values()) == 1
     assert {record["status"] for record in trial_records(run_dir)} == {"finished"}

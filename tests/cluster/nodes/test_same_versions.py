@@ -29,10 +29,8 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         if submitter is not None:
             monkeypatch.setenv(SUBMITTER, submitter.to_text())
         told: list[str] = []
-        answer = {name: getattr(node, name) for name in ("recombine", "python", "ray")}
         monkeypatch.setattr(same_versions, "own_versions", lambda: OURS)
-        monkeypatch.setattr(same_versions, "ask_every_node", lambda question: {"10.0.0.2": answer})
-        require_same_versions(told.append, allow_patch=allow_patch)
+        require_same_versions({"10.0.0.2": node}, told.append, allow_patch=allow_patch)
         return told
 
     return run
@@ -94,8 +92,8 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
 @pytest.mark.ray
 def test_a_node_with_another_version_stops_the_driver(two_nodes: RayNodes) -> None:
     program = (
-        "import sys, ray; from cluster.connect import connect; from cluster.nodes.same_versions import *\n"
-        "connect(sys.argv[1]); require_same_versions(print, allow_patch=True)\n"
+        "import sys, ray; from cluster.connect import connect; from cluster.nodes.joining import require_sound_nodes\n"
+        "connect(sys.argv[1]); require_sound_nodes(print, allow_patch=True)\n"
     )
     command = [sys.executable, "-c", program, two_nodes.head.gcs_address]
     done = subprocess.run(command, env=two_nodes.env, cwd=REPOSITORY, capture_output=True, text=True, check=False)

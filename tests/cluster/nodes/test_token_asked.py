@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.nodes import token_asked
-from cluster.nodes.token_asked import require_token_asked
+from cluster.nodes.token_asked import require_token_asked, token_teller
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PROGRAM = """
@@ -40,11 +39,14 @@ def test_a_cluster_of_plain_ray_is_not_joined(tmp_path: Path) -> None:
     assert "joined" not in done.stdout
 
 
-def test_only_rays_one_word_for_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("mode", "is_asked"), [("Token", True), ("k8s", False), ("", False)])
+def test_only_rays_one_word_for_it_counts(monkeypatch: pytest.MonkeyPatch, mode: str, is_asked: bool) -> None:
     """By any other (`k8s` is none of 2.60's) Ray asks for nothing."""
-    monkeypatch.setattr(token_asked, "ask_every_node", lambda question: {"10.0.0.1": True, "10.0.0.2": question()})
-    monkeypatch.setenv("RAY_AUTH_MODE", "Token")
-    require_token_asked()
-    monkeypatch.setenv("RAY_AUTH_MODE", "k8s")
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    assert token_teller()() is is_asked
+
+
+def test_the_nodes_that_ask_for_no_token_are_named() -> None:
+    require_token_asked({"10.0.0.1": True})
     with pytest.raises(ClusterError, match=r"no token on 10\.0\.0\.2:"):
-        require_token_asked()
+        require_token_asked({"10.0.0.1": True, "10.0.0.2": False})

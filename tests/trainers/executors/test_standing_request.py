@@ -1,4 +1,4 @@
-"""A slot that has its place leaves no request with Ray's autoscaler; without an autoscaler it leaves Train's alone."""
+"""Workers that have their place leave no request with Ray's autoscaler; without one, Train's is left alone."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import Any
 
 import pytest
 
-from trainers.executors.process_group import LoneWorker
-from trainers.executors.standing_request import PlacedWorker
+from trainers.executors.process_group import torch_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 
 def _wait_for(config: dict[str, Any]) -> None:
+    import ray.train
+    import torch.distributed
+
+    assert torch.distributed.is_initialized() is (ray.train.get_context().get_world_size() > 1)
     Path(config["begun"]).touch()
     while not Path(config["gate"]).exists():
         time.sleep(0.05)
 
 
-def _begun(worker: LoneWorker, folder: Path) -> Path:
-    return folder / f"{type(worker).__name__}.begun"
-
-
-def _run(worker: LoneWorker, folder: Path) -> None:
+def _run(num_workers: int, nodes_go: bool, folder: Path) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    name = f"{num_workers}-{nodes_go}"
     TorchTrainer(
         _wait_for,
-        train_loop_config={"begun": str(_begun(worker, folder)), "gate": str(folder / "gate")},
-        torch_config=worker,
-        scaling_config=ScalingConfig(num_workers=1, resources_per_worker={"CPU": 0.5}),
-        run_config=RunConfig(name=type(worker).__name__, storage_path=str(folder)),
+        train_loop_config={"begun": str(folder / f"{name}.begun"), "gate": str(folder / "gate")},
+        torch_config=torch_config(num_workers, nodes_go=nodes_go),
+        scaling_config=ScalingConfig(num_workers=num_workers, resources_per_worker={"CPU": 0.5}),
+        run_config=RunConfig(name=name, storage_path=str(folder)),
     ).fit()
 
 
@@ -47,13 +47,16 @@ def _num_requests() -> int:
     return sum(name.startswith("train-") for name in names)
 
 
-def test_a_worker_that_has_its_place_withdraws_its_request(local_ray: None, tmp_path: Path) -> None:
-    workers = [LoneWorker(), PlacedWorker()]
-    runs = [threading.Thread(target=_run, args=(worker, tmp_path)) for worker in workers]
+@pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_workers_that_have_their_place_withdraw_their_request(
+    local_ray: None, tmp_path: Path, num_workers: int
+) -> None:
+    kinds = ((1, False), (num_workers, True))
+    runs = [threading.Thread(target=_run, args=(*kind, tmp_path)) for kind in kinds]
     for run in runs:
         run.start()
     try:
-        while not all(_begun(worker, tmp_path).exists() for worker in workers):
+        while len(list(tmp_path.glob("*.begun"))) < len(kinds) and all(run.is_alive() for run in runs):
             time.sleep(0.05)
         assert _num_requests() == 1
     finally:
