@@ -79,15 +79,6 @@ def open_run(
             say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")
         if again := len(to_try_again(ledger.records())):
             say(f"{again} trials failed in an earlier run, and are tried again where they are still wanted")
-        kept = KeptAdapters(spec, run_dir)
-        kept.see_all(trials_of(ledger.records()))
-        outage = OutageWatch(spec.execution.num_slots)
-
-        def told(record: Mapping[str, Any]) -> None:
-            kept.see(record)
-            on_record(record)
-            outage.see(record)
-
         opened = OpenStudy(
             study=study,
             run_dir=run_dir,
@@ -95,7 +86,7 @@ def open_run(
             backbone=backbone,
             factory=TrialFactory(study, store, backbone, fingerprint),
             ledger=ledger,
-            recorder=Recorder(run_dir, ledger, told),
+            recorder=_recorder(spec, run_dir, ledger, on_record),
             resources=_trial_resources(spec.execution),
             needed_rows=needed_rows(spec, store.count, _design_arms(study, store)),
             say=say,
@@ -106,6 +97,22 @@ def open_run(
         place_backbone(backbone, fingerprint)
         with _running(fit_to_cards(opened)) as run:
             yield run
+
+
+def _recorder(
+    spec: StudySpec, run_dir: RunDir, ledger: Ledger, on_record: Callable[[Mapping[str, Any]], None]
+) -> Recorder:
+    """What writes records, each of which lets adapters go that are not kept, and may end a study in an outage."""
+    kept = KeptAdapters(spec, run_dir)
+    kept.see_all(trials_of(ledger.records()))
+    outage = OutageWatch(spec.execution.num_slots)
+
+    def told(record: Mapping[str, Any]) -> None:
+        kept.see(record)
+        on_record(record)
+        outage.see(record)
+
+    return Recorder(run_dir, ledger, told)
 
 
 def _prepared_store(study: Study, say: Say) -> Store:
