@@ -114,19 +114,12 @@ def group_copies(
     Raises:
         StoreError: An image cannot be opened any more.
     """
-    from datasets_spec.copies.looks import from_numbers
-    from datasets_spec.copies.shortlist import shortlist
-
     names = sorted(name for name, image in images.items() if image.numbers)
     num_flat, known = len(images) - len(names), known or {}
     if len(names) < 2:
         return CopyGroups(search=CopySearch(num_images=len(images), num_flat=num_flat))
-    numbers: dict[str, int] = {}
-    tied = np.array([numbers.setdefault(known.get(name, name), len(numbers)) for name in names])
-    looks = from_numbers([images[name].numbers for name in names])
-    pairs = (find_pairs or shortlist)(looks, with_mirrored=flips, tied=tied)
+    listed, num_cut = _look_alike(names, images, flips, known, find_pairs)
     budget = max(MIN_PAIRS, MAX_PAIRS_PER_IMAGE * len(names))
-    listed = [(names[one], names[two]) for one, two in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)]
     chosen, num_over = listed[:budget], max(0, len(listed) - budget)
     before = known_pairs(chosen) if known_pairs else {}
     if on_event is not None and chosen:
@@ -148,10 +141,29 @@ def group_copies(
         num_known=sum(name in known for name in names),
         num_over_budget=num_over,
         num_expected=_expected(found, chosen, num_over),
-        num_cut=pairs.num_cut,
+        num_cut=num_cut,
         largest_group=max(Counter(copies.values()).values(), default=0),
     )
     return CopyGroups(copies=copies, slices=slices, pairs=tuple(found), compared=tuple(compared), search=search)
+
+
+def _look_alike(
+    names: Sequence[str],
+    images: Mapping[str, SeenImage],
+    flips: bool,
+    known: Mapping[str, str],
+    find_pairs: FindPairs | None,
+) -> tuple[list[tuple[str, str]], int]:
+    """Pairs of images that look alike, most alike first, and how many images did not meet all of a crowd."""
+    from datasets_spec.copies.looks import from_numbers
+    from datasets_spec.copies.shortlist import shortlist
+
+    numbers: dict[str, int] = {}
+    tied = np.array([numbers.setdefault(known.get(name, name), len(numbers)) for name in names])
+    looks = from_numbers([images[name].numbers for name in names])
+    pairs = (find_pairs or shortlist)(looks, with_mirrored=flips, tied=tied)
+    listed = [(names[one], names[two]) for one, two in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)]
+    return listed, pairs.num_cut
 
 
 def _compared(

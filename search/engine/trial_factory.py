@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 
+from datasets_spec.store.answer_kinds import has_words
 from datasets_spec.store.store import Store
 from search.ledger.records import BASELINE_ARM
 from search.space.composition import Composition, share_out
@@ -55,6 +57,7 @@ class TrialFactory:
         self._backbone = backbone
         self._fingerprint = backbone_fingerprint
         self._exposures = study.exposures
+        self._has_words = cache(partial(has_words, store))
 
     def within(self, backbone: BackboneSpec, *, micro_batch_size: int | None) -> TrialFactory:
         """Return the factory of the same trials, that go through a GPU in other parts."""
@@ -102,6 +105,7 @@ class TrialFactory:
             fingerprint=self._store.partition_fingerprint(eval_set, split),
             exposure=self._exposures.of(composition, eval_set).value,
             generate=split in GENERATED_SPLITS,
+            has_words=self._has_words(eval_set, split),
         )
 
     def baseline(self) -> PlannedTrial:

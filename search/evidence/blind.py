@@ -106,12 +106,15 @@ def constant_marks(
     """
     marks = {}
     for kind in ("open", "box"):
+        read, mark = _marker(kind, score)
         golds = [str(row["answer"]) for row in asked if row["answer_kind"] == kind]
         seen = [str(row["answer"]) for row in learned if row["answer_kind"] == kind] or golds
         if golds:
-            mark = _marker(kind, score)
-            best = max(_candidates(kind, seen), key=lambda answer: sum(mark(answer, gold) for gold in seen))
-            marks[kind] = sum(mark(best, gold) for gold in golds) / len(golds)
+            words_or_boxes = [read(answer) for answer in seen]
+            best = max(
+                map(read, _candidates(kind, seen)), key=lambda one: sum(mark(one, other) for other in words_or_boxes)
+            )
+            marks[kind] = sum(mark(best, read(gold)) for gold in golds) / len(golds)
     return marks
 
 
@@ -124,17 +127,18 @@ def _candidates(kind: str, answers: Sequence[str]) -> list[str]:
     return frequent
 
 
-def _marker(kind: str, score: ScoreSection) -> Callable[[str, str], float]:
-    from trainers.scoring.marks import mark_box, mark_text
+def _marker(kind: str, score: ScoreSection) -> tuple[Callable[[str], Any], Callable[[Any, Any], float]]:
+    """How an answer is read, and what one so read counts for against the gold one."""
+    from trainers.scoring.answer_words import answer_words
+    from trainers.scoring.marks import mark_box, mark_words
 
     chosen = score.figure_of(kind)
     if kind == "open":
         name = "is_exact" if chosen == "correct" else chosen
-        return lambda answer, gold: float(getattr(mark_text(answer, gold), name))
+        return answer_words, lambda answer, gold: float(getattr(mark_words(answer, gold), name))
 
-    def mark(answer: str, gold: str) -> float:
-        wanted = parse_box(gold)
-        found = mark_box(parse_box(answer), wanted or Box(0, 0, GRID, GRID))
+    def mark(answer: Box | None, gold: Box | None) -> float:
+        found = mark_box(answer, gold or Box(0, 0, GRID, GRID))
         return float(found.is_right if chosen == "correct" else found.iou)
 
-    return mark
+    return parse_box, mark

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets_spec.catalog.divided_tests import divided_tests_line
 from datasets_spec.errors import UserError
+from datasets_spec.store.answer_kinds import has_words
 from search.designs.registry import build_rows
 from search.engine.gpu_memory import fit_to_cards
 from search.engine.kept_adapters import KeptAdapters
@@ -68,7 +69,9 @@ def open_run(
     require_rows(study, store.count)
     study = with_rows(study, store.count)
     spec = study.spec
-    claim_run_dir(run_dir, spec, study_identity(spec, backbone, store=store.fingerprint, weights=fingerprint))
+    in_words = _scores_words(spec, store)
+    identity = study_identity(spec, backbone, store=store.fingerprint, weights=fingerprint, has_words=in_words)
+    claim_run_dir(run_dir, spec, identity)
     # As long as the study runs, no other study's preparation removes the rows that its workers read.
     with store, Ledger.open(run_dir / RunFile.ledger, writer=True, accept_loss=accept_loss) as ledger:
         remove_dead_attempts(run_dir / RunFile.trials)
@@ -76,15 +79,6 @@ def open_run(
             say(f"ledger: cut off {ledger.recovered_tail_bytes} bytes of a record that was being written")
         if again := len(to_try_again(ledger.records())):
             say(f"{again} trials failed in an earlier run, and are tried again where they are still wanted")
-        kept = KeptAdapters(spec, run_dir)
-        kept.see_all(trials_of(ledger.records()))
-        outage = OutageWatch(spec.execution.num_slots)
-
-        def told(record: Mapping[str, Any]) -> None:
-            kept.see(record)
-            on_record(record)
-            outage.see(record)
-
         opened = OpenStudy(
             study=study,
             run_dir=run_dir,
@@ -92,7 +86,7 @@ def open_run(
             backbone=backbone,
             factory=TrialFactory(study, store, backbone, fingerprint),
             ledger=ledger,
-            recorder=Recorder(run_dir, ledger, told),
+            recorder=_recorder(spec, run_dir, ledger, on_record),
             resources=_trial_resources(spec.execution),
             needed_rows=needed_rows(spec, store.count, _design_arms(study, store)),
             say=say,
@@ -103,6 +97,22 @@ def open_run(
         place_backbone(backbone, fingerprint)
         with _running(fit_to_cards(opened)) as run:
             yield run
+
+
+def _recorder(
+    spec: StudySpec, run_dir: RunDir, ledger: Ledger, on_record: Callable[[Mapping[str, Any]], None]
+) -> Recorder:
+    """What writes records, each of which lets adapters go that are not kept, and may end a study in an outage."""
+    kept = KeptAdapters(spec, run_dir)
+    kept.see_all(trials_of(ledger.records()))
+    outage = OutageWatch(spec.execution.num_slots)
+
+    def told(record: Mapping[str, Any]) -> None:
+        kept.see(record)
+        on_record(record)
+        outage.see(record)
+
+    return Recorder(run_dir, ledger, told)
 
 
 def _prepared_store(study: Study, say: Say) -> Store:
@@ -163,21 +173,35 @@ def _design_arms(study: Study, store: Store) -> list[Mapping[str, int]]:
     return [arm.composition for row in rows for arm in row.arms if arm.composition]
 
 
-def study_identity(spec: StudySpec, backbone: BackboneSpec, *, store: str, weights: str) -> dict[str, str]:
+def _scores_words(spec: StudySpec, store: Store) -> bool:
+    """Whether any question that the study scores is answered in words."""
+    asked = ((name, split) for split in ("search", "confirm", "sealed") for name in spec.sets_on(split))
+    return any(has_words(store, name, split) for name, split in asked if store.count(name, split))
+
+
+def study_identity(
+    spec: StudySpec, backbone: BackboneSpec, *, store: str, weights: str, has_words: bool
+) -> dict[str, str]:
     """Return what a study stands on besides its spec, by name.
 
-    The trainer is named where it gives other weights than its first version, which said nothing of itself.
+    Trainer and scorer are named where they give other weights and scores than their first versions, which said nothing
+    of themselves.
 
     Args:
         spec: the study.
         backbone: resolved.
         store: fingerprint of the data.
         weights: fingerprint of the backbone.
+        has_words: whether any question that is scored is answered in words.
     """
-    from trainers.trial.spec import trainer_version
+    from trainers.trial.spec import scorer_version, trainer_version
 
-    version = trainer_version(backbone, spec.widest_recipe)
-    return {"store": store, "backbone": weights, **({"trainer": str(version)} if version > 1 else {})}
+    versions = {
+        "trainer": trainer_version(backbone, spec.widest_recipe),
+        "scorer": scorer_version(has_words=has_words),
+    }
+    later = {name: str(version) for name, version in versions.items() if version > 1}
+    return {"store": store, "backbone": weights, **later}
 
 
 def _trial_resources(execution: ExecutionSection) -> TrialResources:

@@ -46,10 +46,10 @@ def compare_runs(run_dirs: Sequence[RunDir]) -> Compared:
         raise UserError("one study has nothing to stand beside", hint="give two study directories or more")
     specs = [read_resolved(run_dir).model_dump(mode="json") for run_dir in run_dirs]
     runs = [_json(run_dir / RunFile.run) for run_dir in run_dirs]
+    identities = [read_identity(place) for place in run_dirs]
     # run.json is written at the end only; a study that has not come there was begun on known data, too.
     stores = [
-        run.get("store_fingerprint") or read_identity(place).get("store")
-        for place, run in zip(run_dirs, runs, strict=True)
+        run.get("store_fingerprint") or identity.get("store") for identity, run in zip(identities, runs, strict=True)
     ]
     selections = [_json(run_dir / RunFile.selection) for run_dir in run_dirs]
     names = [str(spec["name"]) for spec in specs]
@@ -64,7 +64,7 @@ def compare_runs(run_dirs: Sequence[RunDir]) -> Compared:
             for name in subsets
         },
         figures=_figures(runs, selections),
-        cautions=tuple(_cautions(specs, stores)),
+        cautions=tuple(_cautions(specs, stores, [identity.get("scorer") for identity in identities])),
     )
 
 
@@ -112,7 +112,9 @@ def _accuracy(entry: Mapping[str, Any] | None) -> str:
     return f"{100 * entry['accuracy']:.1f} %{bounds}"
 
 
-def _cautions(specs: Sequence[Mapping[str, Any]], stores: Sequence[str | None]) -> list[str]:
+def _cautions(
+    specs: Sequence[Mapping[str, Any]], stores: Sequence[str | None], scorers: Sequence[str | None]
+) -> list[str]:
     told = []
     if len({store for store in stores if store is not None}) > 1:
         told.append("the studies have other data: their questions are not the same, so no difference is a comparison")
@@ -120,5 +122,7 @@ def _cautions(specs: Sequence[Mapping[str, Any]], stores: Sequence[str | None]) 
         told.append("the studies have other backbones")
     if len({json.dumps([spec["targets"], spec["abilities"], spec["objective"]]) for spec in specs}) > 1:
         told.append("the studies ask for other targets")
+    elif len(set(scorers)) > 1:
+        told.append("answers in words were compared by the rules of another version in one of the studies")
     told.append("intervals are each study's own; no test has judged a difference between studies")
     return told

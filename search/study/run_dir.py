@@ -207,6 +207,12 @@ def _hint(changed: Sequence[str]) -> str:
             "projector, 16 bits, a named attention), and one ledger must not mix both: start it anew in another "
             "directory with --run-dir; `recombine report STUDY` still shows this one"
         )
+    if all(line.startswith(f"{IDENTITY_KEY}.scorer:") for line in changed):
+        return (
+            "this version compares answers in words otherwise than the one that began the study, and one ledger must "
+            "not mix both: start it anew in another directory with --run-dir (the field `reuse` takes over what "
+            "was trained, and scores it anew); `recombine report STUDY` still shows this one"
+        )
     return "undo the change, or give another directory with --run-dir"
 
 

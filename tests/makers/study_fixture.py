@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -83,13 +83,16 @@ def open_study(root: Path, changes: Mapping[str, Any] | None = None) -> Study:
     return load_study(write_study(root, changes))
 
 
-def store_row(subset: str, split: str, order: int, images: Sequence[bytes] = (b"",)) -> dict[str, Any]:
+def store_row(
+    subset: str, split: str, order: int, images: Sequence[bytes] = (b"",), *, in_words: bool = False
+) -> dict[str, Any]:
     sample = f"{subset}/{split}#{order}"
+    own = {"options": [], "answer_index": -1, "answer_kind": "open", "label": "open"} if in_words else {}
     return {
         "sample_id": sample, "subset": subset, "split": split, "order": order, "question": "which ?",
         "options": ["yes", "no"], "answer": "yes", "answer_index": 0, "answer_kind": "closed", "label": "yes",
         "images": list(images), "image_hashes": [""] * len(images), "group": None,
-        "row_hash": hashlib.sha256(sample.encode()).hexdigest(), "flags": [],
+        "row_hash": hashlib.sha256(sample.encode()).hexdigest(), "flags": [], **own,
     }  # fmt: skip
 
 
@@ -99,17 +102,27 @@ def write_store(
     *,
     images: Sequence[bytes] = (b"",),
     num_patients: int | None = None,
+    in_words: Collection[str] = (),
 ) -> Store:
     """Write `num_rows` of every split of every subset, all with these images; a subset may have its own number.
 
-    With `num_patients` a split's rows are theirs in turn, each with images of its own.
+    With `num_patients` a split's rows are theirs in turn, each with images of its own. The first row of each split of
+    the subsets `in_words` is answered in words.
     """
     numbers = {**NUM_ROWS, **(num_rows or {})}
     counts: dict[str, SubsetCounts] = {}
     for name in study.catalog.names:
         splits = {split: numbers.get(f"{name}/{split}", numbers[split]) for split in SPLITS}
         files = {
-            split: _write_part(on_disk(study.store_dir), name, split, n, images, num_patients)
+            split: _write_part(
+                on_disk(study.store_dir),
+                name,
+                split,
+                n,
+                images,
+                num_patients=num_patients,
+                num_words=int(name in in_words),
+            )
             for split, n in splits.items()
             if n
         }
@@ -130,11 +143,18 @@ def write_store(
 
 
 def _write_part(
-    store_dir: Path, name: str, split: str, num_rows: int, images: Sequence[bytes], num_patients: int | None
+    store_dir: Path,
+    name: str,
+    split: str,
+    num_rows: int,
+    images: Sequence[bytes],
+    *,
+    num_patients: int | None,
+    num_words: int,
 ) -> PartFile:
     path = store_dir / "data" / f"{name}-{split}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [store_row(name, split, order, images) for order in range(num_rows)]
+    rows = [store_row(name, split, order, images, in_words=order < num_words) for order in range(num_rows)]
     if num_patients is not None:
         for order, row in enumerate(rows):
             row |= {"group": f"{order % num_patients:x}", "image_hashes": [f"{order}"] * len(images)}

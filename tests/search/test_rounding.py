@@ -16,11 +16,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # Kernels that every x86-64 of the last ten years has; the other vector units of numpy's own loops come with one.
-SETTINGS = (
-    {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1"},
-    {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "2"},
-    {"OPENBLAS_CORETYPE": "Sandybridge", "OPENBLAS_NUM_THREADS": "1", "NPY_DISABLE_CPU_FEATURES": "all"},
-)
+ONE_THREAD = {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1"}
+TWO_THREADS = {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "2"}
+OTHER_KERNEL = {"OPENBLAS_CORETYPE": "Sandybridge", "OPENBLAS_NUM_THREADS": "1", "NPY_DISABLE_CPU_FEATURES": "all"}
+SETTINGS = (ONE_THREAD, TWO_THREADS, OTHER_KERNEL)
+# Of the parts of `decisions`, those with matrices so large that OpenBLAS divides them; the others, which take most of
+# the time, came out equal to the bit under two threads.
+DIVIDED = ("of_explain", "of_evidence", "of_features")
 LARGEST_DIFFERENCE = 1e-9  # of the largest magnitude; 4e-12 was measured
 
 
@@ -31,8 +33,9 @@ def found_under(setting: Mapping[str, str]) -> dict[str, Any]:
         simd: Mapping[str, Any] = np.show_config(mode="dicts")["SIMD Extensions"]
         changed["NPY_DISABLE_CPU_FEATURES"] = " ".join(simd.get("found", ()))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "OMP_"))}
+    parts = DIVIDED if setting == TWO_THREADS else ()
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.search.decisions"],
+        [sys.executable, "-m", "tests.search.decisions", *parts],
         env=environment | changed, cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
@@ -55,14 +58,14 @@ def found() -> list[dict[str, Any]]:
 
 def test_decisions_are_the_same(found: list[dict[str, Any]]) -> None:
     first = found[0]["decisions"]
-    differing = {name for other in found[1:] for name in first if other["decisions"][name] != first[name]}
+    differing = {name for other in found[1:] for name, said in other["decisions"].items() if said != first[name]}
     assert differing == set()
 
 
 def test_numbers_are_the_same(found: list[dict[str, Any]]) -> None:
     first = {name: np.array(values) for name, values in found[0]["numbers"].items()}
-    assert any(other["numbers"] != found[0]["numbers"] for other in found[1:]), "no kernel rounds otherwise"
+    assert found[-1]["numbers"] != found[0]["numbers"], "no kernel rounds otherwise"
     for other in found[1:]:
-        for name, values in first.items():
-            difference = np.abs(np.array(other["numbers"][name]) - values).max()
-            assert difference <= LARGEST_DIFFERENCE * np.abs(values).max(), name
+        for name, values in other["numbers"].items():
+            difference = np.abs(np.array(values) - first[name]).max()
+            assert difference <= LARGEST_DIFFERENCE * np.abs(first[name]).max(), name

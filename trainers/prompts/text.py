@@ -37,9 +37,3 @@ def parse_letter(text: str, num_options: int) -> int | None:
         return None
     index = LETTERS.index(match.group(1) or match.group(2))
     return index if index < num_options else None
-
-
-def normalise_answer(text: str) -> str:
-    """Return an open answer lower-cased, without articles, punctuation and extra spaces (SQuAD's normalisation)."""
-    words = re.sub(r"[^\w\s]", " ", text.casefold()).split()
-    return " ".join(word for word in words if word not in {"a", "an", "the"})

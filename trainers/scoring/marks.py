@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from datasets_spec.boxes import GRID, Box, overlap
-from trainers.prompts.text import normalise_answer
+from trainers.scoring.answer_words import answer_words
 
 # From where on a box is right: the usual threshold of visual grounding (Kazemzadeh et al., EMNLP 2014).
 RIGHT_IOU: Final = 0.5
@@ -51,8 +51,12 @@ class BoxMark:
 
 def mark_text(answer: str, gold: str) -> TextMark:
     """Mark an open answer."""
-    mine, wanted = normalise_answer(answer).split(), normalise_answer(gold).split()
-    if mine == wanted:  # two empty texts included: "A." against "a" normalises to nothing on both sides
+    return mark_words(answer_words(answer), answer_words(gold))
+
+
+def mark_words(mine: Sequence[str], wanted: Sequence[str]) -> TextMark:
+    """Mark the words of an open answer (`answer_words`) against those of the gold one."""
+    if mine == wanted:
         return TextMark(is_exact=True, token_f1=1.0, rouge_l=1.0)
     common = sum((Counter(mine) & Counter(wanted)).values())
     total = len(mine) + len(wanted)

@@ -11,8 +11,9 @@ from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
 
 ExposureName = Literal["held_out", "few_shot", "in_domain"]
-# Part of a score's identity: raise it when the meaning of an outcome changes.
-SCORER_VERSION = 1
+# Part of a score's identity: raise it when the meaning of an outcome changes. 2: words as Unicode folds them, with the
+# signs that they change their meaning by.
+SCORER_VERSION = 2
 # Part of the identity of weights: raise it when the same recipe gives other weights. 2: dropout by place, adapters on
 # 16 bits multiply in 16 bits, image tokens of a pack go to their own projector.
 TRAINER_VERSION = 2
@@ -28,6 +29,7 @@ class EvalRequest(BaseModel):
     fingerprint: str = Field(description="of the rows (Store.partition_fingerprint)")
     exposure: ExposureName
     generate: bool = False
+    has_words: bool = Field(default=False, description="whether any of the questions is answered in words")
 
 
 class TrialSpec(BaseModel):
@@ -70,7 +72,7 @@ class TrialSpec(BaseModel):
                 "train_id": self.train_id,
                 "step": self.recipe.num_steps if step is None else step,
                 "rows": request.fingerprint,
-                "scorer": SCORER_VERSION,
+                "scorer": scorer_version(has_words=request.has_words),
                 "generate": request.generate,
             }
         )
@@ -96,6 +98,15 @@ def trainer_version(backbone: BackboneSpec, recipe: Recipe) -> int:
     """
     is_plain = backbone.dtype == "float32" and backbone.attention == "auto"
     return 1 if is_plain and not recipe.lora_dropout and "projector" not in recipe.lora_modules else TRAINER_VERSION
+
+
+def scorer_version(*, has_words: bool) -> int:
+    """Return the first version of the scorer since which outcomes mean what they mean today.
+
+    Args:
+        has_words: whether any of the questions is answered in words; letters and boxes are scored as they always were.
+    """
+    return SCORER_VERSION if has_words else 1
 
 
 def rows_digest(row_hashes: Sequence[str]) -> str:

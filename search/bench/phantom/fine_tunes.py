@@ -15,11 +15,12 @@ from typing import Any
 import pyarrow as pa
 
 from datasets_spec.canonical import content_hash
+from datasets_spec.phantom.free_answers import NAMING
 from datasets_spec.phantom.world import WORLD_VERSION
-from search.bench.phantom.rows import make_rows
+from search.bench.phantom.rows import key_of, make_rows
 from trainers.backbone_spec import BackboneSpec
 from trainers.recipe import Recipe
-from trainers.trial.spec import SCORER_VERSION
+from trainers.trial.spec import scorer_version
 
 SCORING_BATCH = 100
 QUESTIONS_SEED = 0  # questions are the same for every trial; their split is no trial's training split
@@ -60,7 +61,7 @@ class PhantomTrial:
                 "base": _fingerprint(self.base),
                 "recipe": Recipe().identity(),
                 "world": WORLD_VERSION,
-                "scorer": SCORER_VERSION,
+                "scorer": scorer_version(has_words=any(key_of(target).task == NAMING for target in self.targets)),
             }
         )
 

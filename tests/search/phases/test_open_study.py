@@ -13,7 +13,7 @@ from search.engine.trial_factory import PlannedTrial
 from search.ledger.ledger import RECORDS_FILE, LedgerError
 from search.phases import open_study as opening
 from search.phases.open_study import open_run
-from search.study.run_dir import RunDir
+from search.study.run_dir import RunDir, RunFile
 from tests.makers.study_fixture import open_study, plan_trial, write_store
 
 
@@ -76,9 +76,32 @@ def test_a_study_stands_on_the_trainer_only_where_that_has_changed(tmp_path: Pat
     spec = open_study(tmp_path).spec
     backbone = spec.backbone.resolved(gpus_per_worker=0)
 
-    def named(**update: object) -> set[str]:
+    def named(*, has_words: bool = False, **update: object) -> set[str]:
         changed = spec.model_copy(update={"recipe": spec.recipe.model_copy(update=update)})
-        return set(opening.study_identity(changed, backbone, store="s", weights="w"))
+        return set(opening.study_identity(changed, backbone, store="s", weights="w", has_words=has_words))
 
     assert named() == {"store", "backbone"}
     assert named(lora_dropout=0.1) == named(lora_modules="language+projector") == {"store", "backbone", "trainer"}
+    assert named(has_words=True) == {"store", "backbone", "scorer"}
+
+
+def test_answers_in_words_are_not_compared_by_two_rules_in_one_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = open_study(tmp_path)
+    prepared = SimpleNamespace(was_current=True, manifest=write_store(study, in_words=["mr-lung"]).manifest)
+    monkeypatch.setattr(prepare_store, "prepare_store", Mock(return_value=prepared))
+    monkeypatch.setattr(opening, "build_engine", Mock())
+    run_dir = RunDir(tmp_path / "run")
+    given = {"say": Mock(), "on_record": Mock(), "on_running": Mock()}
+    for _ in range(2):
+        with open_run(study, run_dir, **given, accept_loss=False) as run:
+            assert [request.has_words for request in run.factory.baseline().spec.evaluations] == [True, True]
+    path = run_dir / RunFile.study
+    path.write_text(path.read_text().replace("  scorer: '2'\n", ""))  # begun by a version with one scorer
+    with (
+        pytest.raises(UserError, match=r'identity.scorer: was null, is "2"') as caught,
+        open_run(study, run_dir, **given, accept_loss=False),
+    ):
+        pass
+    assert "`reuse` takes over" in str(caught.value.hint)

@@ -60,6 +60,15 @@ def test_an_unfinished_study_on_the_same_data_is_not_said_to_have_others(two: li
     assert compare_runs([two[0], begun]).cautions[0].startswith("the studies have other data")
 
 
+def test_answers_that_were_compared_by_other_rules_are_said(two: list[RunDir], tmp_path: Path) -> None:
+    later = RunDir(tmp_path)
+    resolved = (two[1] / "study.resolved.yaml").read_text().rstrip()
+    (later / "study.resolved.yaml").write_text(resolved.replace(f"{IDENTITY_KEY}:", f"{IDENTITY_KEY}:\n  scorer: '2'"))
+    assert (
+        compare_runs([two[0], later]).cautions[0].startswith("answers in words were compared by the rules of another")
+    )
+
+
 def test_the_command_prints_three_tables_and_needs_two(two: list[RunDir]) -> None:
     done = CliRunner().invoke(app, ["compare", *map(str, two)])
     assert done.exit_code == 0, done.output

@@ -10,7 +10,6 @@ from trainers.prompts.text import (
     LETTER_INSTRUCTION,
     LETTERS,
     chat_messages,
-    normalise_answer,
     parse_letter,
     render_prompt,
 )
@@ -61,22 +60,3 @@ def test_a_message_holds_every_image_before_the_text() -> None:
     assert turn["role"] == "user"
     assert [part["type"] for part in turn["content"]] == ["image", "image", "image", "text"]
     assert turn["content"][-1]["text"] == "Where ?"
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "is_same"),
-    [
-        ("A left-sided Mass.", "left sided mass", True),
-        ("the  cat", "cat", True),
-        ("no mass", "mass", False),
-        ("left", "right", False),
-        ("another", "other", False),  # the article stands alone, or it is none
-    ],
-)
-def test_open_answers_are_compared_without_trimmings(one: str, other: str, is_same: bool) -> None:
-    assert (normalise_answer(one) == normalise_answer(other)) is is_same
-
-
-@given(st.text(max_size=20))
-def test_normalising_twice_changes_nothing(text: str) -> None:
-    assert normalise_answer(normalise_answer(text)) == normalise_answer(text)

@@ -118,10 +118,13 @@ def test_a_new_trainer_makes_new_weights_of_what_it_trains_otherwise(changes: di
     assert (bare.train_id, SPEC.train_id) == before[1:]
 
 
-def test_a_new_scorer_makes_new_scores(monkeypatch: Any) -> None:
-    before = SPEC.score_id(REQUEST)
+def test_a_new_scorer_makes_new_scores_of_words_alone(monkeypatch: Any) -> None:
+    words = REQUEST.model_copy(update={"has_words": True})
+    before = SPEC.score_id(REQUEST), SPEC.score_id(words)
+    assert before[0] != before[1]  # which both were by the first scorer
     monkeypatch.setattr("trainers.trial.spec.SCORER_VERSION", SCORER_VERSION + 1)
-    assert SPEC.score_id(REQUEST) != before
+    assert SPEC.score_id(REQUEST) == before[0]
+    assert SPEC.score_id(words) not in before
 
 
 def test_a_folder_is_readable_and_unique() -> None:

@@ -26,7 +26,7 @@ def trial(**changes: object) -> PhantomTrial:
     return PhantomTrial(**{**spec, **changes})  # type: ignore[arg-type]
 
 
-def test_a_trial_is_a_function_of_its_spec() -> None:
+def test_a_trial_is_a_function_of_its_spec(short_training: None) -> None:
     first, again = run_phantom_trial(trial()), run_phantom_trial(trial())
     assert first["correct"] == again["correct"]
     assert {name: len(values) for name, values in first["correct"].items()} == dict.fromkeys(trial().targets, 6)

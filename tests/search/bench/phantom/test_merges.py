@@ -22,7 +22,7 @@ ALONE = replace(PAIR, sources=("ct-lung-staging",))
 
 
 def test_a_merge_of_one_is_its_own_fine_tune_and_nothing_is_scored_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, short_training: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     trained: list[tuple[str, ...]] = []
@@ -34,6 +34,7 @@ def test_a_merge_of_one_is_its_own_fine_tune_and_nothing_is_scored_twice(
     monkeypatch.setattr(merges, "train_phantom", train)
     alone, pair = run_phantom_merges([ALONE, PAIR], tmp_path / "merges.jsonl", on_event=said.append)
     assert alone["correct"] == run_phantom_trial(ALONE)["correct"]
+    assert alone["correct"] != run_phantom_trial(replace(ALONE, sources=()))["correct"], "nothing was learned"
     assert pair["sources"] == list(PAIR.sources)
     assert trained == [ALONE.sources, PAIR.sources[1:]], "each source alone, and once"
     monkeypatch.setattr(merges, "train_phantom", None)  # training again would raise
