@@ -82,7 +82,6 @@ def _pooled(opened: OpenStudy) -> Engine:
     from search.engine.pooled import PooledEngine
 
     spec, execution = opened.spec, opened.spec.execution
-    rows = _pooled_rows(opened)
     book = RungBook(opened.ledger, spec)
 
     def on_rung(planned: PlannedTrial, step: int, correct: Mapping[str, str]) -> bool:
@@ -90,7 +89,8 @@ def _pooled(opened: OpenStudy) -> Engine:
 
     return PooledEngine(
         opened.recorder,
-        make_pool=lambda: _make_pool(opened, rows),
+        # Rows are encoded then, too: a study with nothing left to train encodes nothing.
+        make_pool=lambda: _make_pool(opened, _pooled_rows(opened)),
         run_dir=opened.run_dir,
         pack=None if execution.pack == "auto" else execution.pack,
         is_deterministic=spec.deterministic,
@@ -148,9 +148,23 @@ def _choose_features(opened: OpenStudy) -> tuple[bool, str]:
         return False, "a recipe trains the projector"
     if asked != "auto":
         return asked, "asked for"
-    needed, room = _feature_bytes(opened), _room()
+    needed = _feature_bytes(opened)
+    if needed > _room():
+        _await_room(opened, needed)
+    room = _room()
     size = f"about {needed / 2**30:.2f} GiB; {room / 2**30:.2f} GiB of the object store may be used"
     return needed <= room, size
+
+
+def _await_room(opened: OpenStudy, needed: float) -> None:
+    """Where nodes come by need, let those of the slots come first: the head alone has little room."""
+    from cluster.nodes.room import await_nodes, may_start_nodes
+    from trainers.executors.resources import worker_resources
+
+    if may_start_nodes():
+        opened.say("vision features: the nodes that are there have no room for them; those of the slots are asked for")
+        slots = [worker_resources(slot) for slot in slots_of(opened)]
+        await_nodes(slots, is_enough=lambda: needed <= _room(), say=opened.say)
 
 
 def _feature_bytes(opened: OpenStudy) -> float:
