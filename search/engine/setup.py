@@ -17,12 +17,14 @@ from search.study.run_dir import RunFile
 from trainers.rows.stored_rows import StoredRows
 
 if TYPE_CHECKING:
+    from search.study.spec import StudySpec
     from trainers.executors.pool import SlotPool
     from trainers.executors.resources import TrialResources
     from trainers.rows.encoded_blocks import SampleRows
 
 # Shared blocks may take this share of Ray's object store; the rest is for Ray Data's own work and what trials read.
 STORE_SHARE = 0.5
+_LONGEST_NAME = 40  # of a study, and of a target: Train makes a folder of the whole, and a name there ends at 255 bytes
 MEASURED_ROWS = 64  # that packs are measured with: a step's and more of most recipes
 
 
@@ -44,8 +46,15 @@ def build_engine(opened: OpenStudy) -> Engine:
         resources=opened.resources,
         max_concurrent=opened.spec.execution.max_concurrent,
         on_running=opened.on_running,
-        label=opened.spec.name,
+        label=shown_name(opened.spec),
     )
+
+
+def shown_name(spec: StudySpec) -> str:
+    """Return what the dashboard shows before phases, trials and slots: the study and its first target, of how many."""
+    first, *others = spec.eval_sets
+    more = f"-and-{len(others)}-more" if others else ""
+    return f"{spec.name[:_LONGEST_NAME]}-{first[:_LONGEST_NAME]}{more}"
 
 
 def require_slots(opened: OpenStudy, slots: Sequence[TrialResources]) -> None:
@@ -220,7 +229,7 @@ def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
         make_config=make_config,
         storage=str(opened.run_dir.absolute() / RunFile.cache / "train"),
         say=opened.say,
-        label=spec.name,
+        label=shown_name(spec),
         on_state=opened.on_slots,
         spare_s=SPARE_S if may_start_nodes() else None,
     )
