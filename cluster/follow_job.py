@@ -13,6 +13,7 @@ from typing import Any
 from cluster import jobs_client
 from cluster.errors import ClusterError
 from cluster.jobs_client import explained, is_from_proxy, lost_connection, open_client
+from cluster.study_jobs import how_to_go_on
 
 _RECONNECT_PAUSE_S = 2.0
 # What Ray (2.60) writes into a job's log before the job does: our command line, for the shell.
@@ -53,7 +54,7 @@ def follow_job(*, address: str, job_id: str, on_line: Callable[[str], None], stu
         raise
     code = _exit_code(info, on_line)
     if code == EXIT_STOPPED and study is not None:
-        on_line(f"The study goes on from there: recombine submit {study} --address {shlex.quote(address)}")
+        on_line(how_to_go_on(job_id, study, address))
     return code
 
 

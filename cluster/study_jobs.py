@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, Final
 
 PREFIX: Final = "recombine-"
 _ATTEMPT: Final = re.compile(r"-try(\d+)$")
+# KubeRay's `GenerateRayJobId`: the RayJob's name and five of the characters that Kubernetes draws from, no vowels.
+_OF_RAYJOB: Final = re.compile(r"(.+)-[bcdfghjklmnpqrstvwxz2-9]{5}")
 # Shown beside a job in the dashboard, and read back here.
 _STUDY, _RUN_DIR = "study", "run_dir"
 _SHOWN_TARGETS, _LONGEST_TARGETS = 8, 400  # a study may have fifty, and the tab's cell grows with its text
@@ -90,6 +93,25 @@ def next_id(name: str, jobs: list[StudyJob]) -> str:
         jobs: Those that the cluster knows.
     """
     return f"{name}-try{max((job.attempt for job in jobs), default=0) + 1}"
+
+
+def how_to_go_on(job_id: str, study: str, address: str) -> str:
+    """Returns what a user does to go on with the study of a job that was stopped.
+
+    KubeRay ends a RayJob's cluster with its job, so that nothing is to be submitted there.
+
+    Args:
+        job_id: The job.
+        study: Arguments by which our verbs find the study, as a shell takes them.
+        address: The dashboard's address.
+    """
+    submit = f"recombine submit {study} --address {shlex.quote(address)}"
+    if _ATTEMPT.search(job_id):
+        return f"The study goes on from there: {submit}"
+    rayjob = _OF_RAYJOB.fullmatch(job_id)
+    again = f"kubectl delete rayjob {rayjob[1] if rayjob else 'NAME'}, then kubectl apply -f its file"
+    words = f"The study goes on from there as a new RayJob, for KubeRay ends this cluster: {again}"
+    return words if rayjob else f"{words}. Where no RayJob has started it: {submit}"
 
 
 def list_study_jobs(client: Any, name: str | None = None) -> list[StudyJob]:

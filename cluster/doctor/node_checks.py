@@ -150,7 +150,8 @@ def _models(facts: Facts) -> Check:
         if known - set(fact["models"])
     }
     fix = "Each node fetches a hub model once before slots start; without a network, copy the cache's folder."
-    return _found("node models", bad, "warn", f"{len(known)} in the cache of every node", fix)
+    none = "no node has one in its cache: each will fetch the study's from the hub, or load it from its folder"
+    return _found("node models", bad, "warn", f"in the cache of every node: {len(known)}" if known else none, fix)
 
 
 def _counted(words: Sequence[str]) -> str:

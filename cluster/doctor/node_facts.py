@@ -30,9 +30,9 @@ def gather(directory: Path, packages: Sequence[str]) -> dict[str, dict[str, Any]
         ClusterError: A node does not answer.
     """
     with _probe(directory) as (probe, digest):
-        facts = ask_every_node(_teller(tuple(packages), str(probe), digest, PROBE_MIB))
-        for node, clock in ask_every_node(_clock(_NUM_CLOCK_CALLS)).items():
-            facts[node]["skew_s"] = clock
+        tell, look_at_clock = _teller(tuple(packages), str(probe), digest, PROBE_MIB), _clock(_NUM_CLOCK_CALLS)
+        # One question for both: of a cluster whose nodes come and go two answers would name other nodes.
+        facts = ask_every_node(lambda: {**tell(), "skew_s": look_at_clock()})
         for fact in facts.values():
             written = fact.get("written")
             fact["is_seen_here"] = written is not None and Path(written).is_file()

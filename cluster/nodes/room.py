@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cluster.errors import ClusterError
 
 # A head's monitor says what it knows some seconds after it has started, and then every five.
 STATUS_WAIT_S = 30.0
+TOLD_EVERY_S = 30.0  # between two words to a user who waits for nodes
+LATER_S = 60.0  # for which nodes that were asked for together wait for one another; our choice
 # Ray's monitor, started without a configuration, calls each node a kind of its own (`format_readonly_node_type`, 2.60).
 _KIND_OF_ITS_OWN = re.compile(r"node_[0-9a-f]{56}")
 
@@ -82,6 +84,37 @@ def may_start_nodes() -> bool:
     from ray.autoscaler.v2.utils import is_autoscaler_v2
 
     return state.get_cluster_config() is not None or is_autoscaler_v2() or not _starts_no_nodes()
+
+
+def await_nodes(
+    wanted: Sequence[Mapping[str, float]], *, is_enough: Callable[[], bool], say: Callable[[str], None]
+) -> None:
+    """Ask for a place for each slot, so that nodes come, and give all back; the nodes stay for minutes without work.
+
+    Args:
+        wanted: What each slot holds, in Ray's words.
+        is_enough: Whether the nodes that are there are enough. Where they never are it ends when all slots had a place,
+            or some have had one for a minute.
+        say: Tells the user one line.
+    """
+    import ray
+
+    groups = [ray.util.placement_group([dict(bundle)]) for bundle in wanted]
+    told_at, first_at = time.monotonic(), float("inf")
+    try:
+        while not is_enough():
+            placed = [ray.util.placement_group_table(group)["state"] == "CREATED" for group in groups]
+            now = time.monotonic()
+            first_at = min(first_at, now) if any(placed) else float("inf")
+            if all(placed) or now - first_at > LATER_S:
+                return
+            if now - told_at > TOLD_EVERY_S:
+                told_at = now
+                say(f"waiting for nodes: {sum(placed)} of {len(placed)} slots have a place (`ray status`)")
+            time.sleep(0.5)
+    finally:
+        for group in groups:
+            ray.util.remove_placement_group(group)
 
 
 def _starts_no_nodes() -> bool:

@@ -110,16 +110,16 @@ def print_logs(study_file: Path, overrides: Sequence[str], run_dir: Path | None,
 
 
 def stop_study(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> None:
-    """Ask a study's job to end, and wait for that; the same study goes on from there when it is submitted again."""
+    """Ask a study's job to end, and wait for that; the same study goes on from there."""
     from cluster.stop_job import stop_job
+    from cluster.study_jobs import how_to_go_on
 
     job = _latest(study_file, overrides, run_dir, address)
     if job.has_ended:
         print_line(f"{job.job_id} has ended already ({job.status.lower()})")
         return
     stop_job(address=address, job_id=job.job_id, on_line=print_line)
-    about = _as_typed(study_file, overrides, run_dir)
-    print_line(f"the study goes on from there: recombine submit {about} --address {shlex.quote(address)}")
+    print_line(how_to_go_on(job.job_id, _as_typed(study_file, overrides, run_dir), address))
 
 
 def _latest(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> StudyJob:

@@ -17,12 +17,14 @@ from search.study.run_dir import RunFile
 from trainers.rows.stored_rows import StoredRows
 
 if TYPE_CHECKING:
+    from search.study.spec import StudySpec
     from trainers.executors.pool import SlotPool
     from trainers.executors.resources import TrialResources
     from trainers.rows.encoded_blocks import SampleRows
 
 # Shared blocks may take this share of Ray's object store; the rest is for Ray Data's own work and what trials read.
 STORE_SHARE = 0.5
+_LONGEST_NAME = 40  # of a study, and of a target: Train makes a folder of the whole, and a name there ends at 255 bytes
 MEASURED_ROWS = 64  # that packs are measured with: a step's and more of most recipes
 
 
@@ -45,10 +47,17 @@ def build_engine(opened: OpenStudy) -> Engine:
         resources=opened.resources,
         max_concurrent=opened.spec.execution.max_concurrent,
         on_running=opened.on_running,
-        label=opened.spec.name,
+        label=shown_name(opened.spec),
         # In local mode a trial is a process of Tune's: its place goes with it, and Train asks for none.
         nodes_go=execution.num_workers > 0 and may_start_nodes(),
     )
+
+
+def shown_name(spec: StudySpec) -> str:
+    """Return what the dashboard shows before phases, trials and slots: the study and its first target, of how many."""
+    first, *others = spec.eval_sets
+    more = f"-and-{len(others)}-more" if others else ""
+    return f"{spec.name[:_LONGEST_NAME]}-{first[:_LONGEST_NAME]}{more}"
 
 
 def require_slots(opened: OpenStudy, slots: Sequence[TrialResources]) -> None:
@@ -85,7 +94,6 @@ def _pooled(opened: OpenStudy) -> Engine:
     from search.engine.pooled import PooledEngine
 
     spec, execution = opened.spec, opened.spec.execution
-    rows = _pooled_rows(opened)
     book = RungBook(opened.ledger, spec)
 
     def on_rung(planned: PlannedTrial, step: int, correct: Mapping[str, str]) -> bool:
@@ -93,7 +101,8 @@ def _pooled(opened: OpenStudy) -> Engine:
 
     return PooledEngine(
         opened.recorder,
-        make_pool=lambda: _make_pool(opened, rows),
+        # Rows are encoded then, too: a study with nothing left to train encodes nothing.
+        make_pool=lambda: _make_pool(opened, _pooled_rows(opened)),
         run_dir=opened.run_dir,
         pack=None if execution.pack == "auto" else execution.pack,
         is_deterministic=spec.deterministic,
@@ -151,9 +160,23 @@ def _choose_features(opened: OpenStudy) -> tuple[bool, str]:
         return False, "a recipe trains the projector"
     if asked != "auto":
         return asked, "asked for"
-    needed, room = _feature_bytes(opened), _room()
+    needed = _feature_bytes(opened)
+    if needed > _room():
+        _await_room(opened, needed)
+    room = _room()
     size = f"about {needed / 2**30:.2f} GiB; {room / 2**30:.2f} GiB of the object store may be used"
     return needed <= room, size
+
+
+def _await_room(opened: OpenStudy, needed: float) -> None:
+    """Where nodes come by need, let those of the slots come first: the head alone has little room."""
+    from cluster.nodes.room import await_nodes, may_start_nodes
+    from trainers.executors.resources import worker_resources
+
+    if may_start_nodes():
+        opened.say("vision features: the nodes that are there have no room for them; those of the slots are asked for")
+        slots = [worker_resources(slot) for slot in slots_of(opened)]
+        await_nodes(slots, is_enough=lambda: needed <= _room(), say=opened.say)
 
 
 def _feature_bytes(opened: OpenStudy) -> float:
@@ -209,7 +232,7 @@ def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
         make_config=make_config,
         storage=str(opened.run_dir.absolute() / RunFile.cache / "train"),
         say=opened.say,
-        label=spec.name,
+        label=shown_name(spec),
         on_state=opened.on_slots,
         spare_s=SPARE_S if may_start_nodes() else None,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from search.engine.study_run import StudyRun
 from search.engine.trial_factory import PlannedTrial
 from search.evidence.confirmation.comparisons import SplitEvidence
-from search.evidence.confirmation.missing_comparators import IS_SELECTION, comparator_decision
+from search.evidence.confirmation.missing_comparators import comparator_decision, is_selection
 from search.evidence.confirmation.racing import FIRST_LOOK, best_finalist, finalists_left
 from search.evidence.outcomes import outcomes_of
 from search.ledger.records import Record, finalist_arm, finalist_rank, trials_of
@@ -154,7 +154,7 @@ def comparator_of(run: StudyRun, name: str, evidence: comparators.ComparatorEvid
         decide("there is none in this study")
         return None
     if composition == selected:
-        decide(IS_SELECTION)
+        decide(is_selection(selected))
         return None
     if leaked := comparators.leaks(evidence.study, name, composition):
         decide(f"refused, it trains on the own key of {', '.join(leaked)}, which is held out")

@@ -11,7 +11,7 @@ from search.study.run_dir import RunDir, RunFile
 def has_ended(records: Sequence[Record]) -> bool:
     """Whether the study of a ledger is over; one that goes on afterwards has opened its ledger again.
 
-    It ends once; whatever is added later is over when its results are listed.
+    What is added later has an end of its own; where nothing was, it is over again when its results are listed.
     """
     last = next((r["kind"] for r in reversed(records) if r["kind"] in (*ENDS, Kind.writer)), None)
     return bool(of_kind(records, Kind.ended)) and last != Kind.writer

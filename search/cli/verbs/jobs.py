@@ -68,7 +68,7 @@ def logs(study: StudyFile, address: Dashboard, overrides: Overrides = None, run_
 
 @job_app.command()
 def stop(study: StudyFile, address: Dashboard, overrides: Overrides = None, run_dir: RunDirOption = None) -> None:
-    """Ask the job of a study to save and end, and wait until it has; `recombine submit` goes on from there."""
+    """Ask the job of a study to save and end, and wait until it has; says how it goes on."""
     from search.cli.jobs import stop_study
 
     stop_study(study, overrides or [], run_dir, address)

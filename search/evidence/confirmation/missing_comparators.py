@@ -6,14 +6,20 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from search.ledger.records import Kind, Record, is_complete, is_control, of_arm, of_kind, trials_of
+from search.space.composition import Composition
 from search.vocabulary import Status
 
-IS_SELECTION = "it is the selection itself"
+_IS_SELECTION = "it is the selection itself"
 
 
 def comparator_decision(name: str, what: str) -> str:
     """How a decision about a comparator is written down."""
     return f"comparator {name}: {what}"
+
+
+def is_selection(selected: Composition) -> str:
+    """What is decided about a comparator that is the selection: which one, for another may be chosen later."""
+    return f"{_IS_SELECTION}, {selected}"
 
 
 def missing_comparators(
@@ -28,7 +34,10 @@ def missing_comparators(
         chosen: arm of the selection, whose seeds comparators have, too.
     """
     trials, decisions = trials_of(records), [str(record["text"]) for record in of_kind(records, Kind.decision)]
-    seeds = {record["seed"] for record in of_arm(trials, chosen)}
+    of_chosen = of_arm(trials, chosen)
+    seeds = {record["seed"] for record in of_chosen}
+    # Earlier versions did not name the selection.
+    itself = {_IS_SELECTION, *(is_selection(Composition(record["composition"])) for record in of_chosen)}
     failed = [str(r["arm"]) for r in trials if r["seed"] in seeds and r["status"] != Status.finished]
     return [
         {
@@ -38,7 +47,7 @@ def missing_comparators(
             "may_come": not is_complete(records),
         }
         for name in asked
-        if name not in compared and comparator_decision(name, IS_SELECTION) not in decisions
+        if name not in compared and not any(comparator_decision(name, what) in decisions for what in itself)
     ]
 
 

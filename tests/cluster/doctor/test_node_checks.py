@@ -86,6 +86,13 @@ def test_a_head_without_a_gpu_has_the_same_torch_as_its_workers() -> None:
     assert "torch 2.13.0," in found.detail
 
 
+def test_models_that_no_node_has_are_not_said_to_be_everywhere() -> None:
+    assert judged()["node models"].detail == "in the cache of every node: 1"
+    nowhere = FINE | {"models": []}
+    found = {check.name: check for check in judge_nodes({"a": nowhere, "b": nowhere}, OURS, Path("/shared"))}
+    assert found["node models"].detail.startswith("no node has one in its cache: each will fetch the study's")
+
+
 def test_a_clock_that_is_not_known_exactly_is_not_blamed() -> None:
     assert judged(skew_s=(4.0, 3.0))["node clocks"].status == "ok"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from cluster.errors import ClusterError
 from cluster.nodes import room
-from cluster.nodes.room import judge_room, require_room, tells_of_no_autoscaler
+from cluster.nodes.room import await_nodes, judge_room, require_room, tells_of_no_autoscaler
 from tests.makers.ray_head import HeadNode
 
 SMALL, GPU = {"CPU": 4.0, "memory": 1e9}, {"CPU": 8.0, "GPU": 2.0}
@@ -82,6 +83,29 @@ def test_a_study_that_an_autoscaler_may_make_room_for_waits(
         assert told is not None
         assert told.startswith("slots: 0 of 2 have room")
         assert told.endswith("the others wait for nodes")
+
+
+@pytest.mark.ray
+def test_slots_ask_for_nodes_until_these_are_enough_and_keep_no_place(
+    local_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That no place is kept is what `local_ray` ends with."""
+    monkeypatch.setattr(room, "LATER_S", 3.0)
+    monkeypatch.setattr(room, "TOLD_EVERY_S", 0.0)
+
+    def waited(wanted: list[dict[str, float]], enough_after: float) -> tuple[float, list[str]]:
+        said: list[str] = []
+        began = time.monotonic()
+        await_nodes(wanted, is_enough=lambda: time.monotonic() - began > enough_after, say=said.append)
+        return time.monotonic() - began, said
+
+    waited([{"CPU": 1.0}] * 2, 1e9)  # all have a place
+    took_s, said = waited([{"CPU": 1.0}] * 3, 1e9)  # one waits for a node, and the others no longer for it
+    assert took_s > 3.0
+    assert said[-1] == "waiting for nodes: 2 of 3 slots have a place (`ray status`)"
+    took_s, said = waited([{"CPU": 64.0}], 4.0)  # none comes: nothing but enough ends it
+    assert took_s > 4.0
+    assert set(said) == {"waiting for nodes: 0 of 1 slots have a place (`ray status`)"}
 
 
 @pytest.mark.ray

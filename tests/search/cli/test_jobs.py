@@ -1,4 +1,4 @@
-"""A study that has ended is not submitted again."""
+"""A study that has ended is not submitted again; one that was stopped says how it goes on."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from unittest.mock import Mock
 
 import pytest
 
+from cluster.jobs_client import open_client
+from cluster.study_jobs import metadata_of
 from search.cli import run
-from search.cli.jobs import has_ended
+from search.cli.jobs import has_ended, stop_study
 from search.designs.backbones import backbone_studies
 from search.ledger.ledger import Ledger
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
 from search.study.source_rows import with_rows
 from search.study.study import Study
+from tests.makers.ray_head import HeadNode
 from tests.makers.study_fixture import open_study, write_study
 
 SEVERAL = {"design": {"kind": "disruption", "backbones": [{"model": "a/small"}, {"model": "b/large"}]}}
@@ -80,3 +83,30 @@ def test_the_sign_that_all_backbones_have_ended_goes_when_the_study_goes_on(
     monkeypatch.setattr(run, "_run", Mock(side_effect=KeyboardInterrupt))
     assert run.run_command(path, [], run_dir.root, None) == 130
     assert not (run_dir / RunFile.backbones_markdown).exists()
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("job_id", "advice"),
+    [
+        ("recombine-chest-ct-try1", "recombine submit {study} --address {address}"),
+        ("recombine-chest-ct-x7k2p", "kubectl delete rayjob recombine-chest-ct, then kubectl apply -f its file"),
+        ("recombine-by-hand", "kubectl delete rayjob NAME, then kubectl apply -f its file. Where no RayJob"),
+    ],
+)
+def test_a_stopped_study_is_not_sent_to_a_cluster_that_kuberay_ends(
+    head: HeadNode,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    job_id: str,
+    advice: str,
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
+    study, run_dir, address = write_study(tmp_path), tmp_path / "run", head.address_http
+    told = metadata_of("mine", run_dir, ["ct-lung"])
+    open_client(address).submit_job(submission_id=job_id, entrypoint="exec sleep 60", metadata=told)
+    stop_study(study, [], run_dir, address)
+    said = " ".join(capsys.readouterr().out.split())
+    assert advice.format(study=f"{study} --run-dir {run_dir}", address=address) in said
+    assert ("recombine submit" in said) == (job_id != "recombine-chest-ct-x7k2p")

@@ -292,6 +292,23 @@ def test_a_comparator_that_is_the_selection_itself_is_not_missing() -> None:
     assert selection["finding"]["recommends"]
 
 
+def test_a_comparator_that_was_the_selection_of_an_earlier_start_is_missing_where_it_failed_since() -> None:
+    made = study({"finalist-1": 0.8}, {"baseline": 0.4, "control": 0.5, "all-data": 0.5, "best-single": 0.5})
+    for record in made.records:
+        if record["arm"] == "best-single":
+            record |= {"status": "oom", "evaluations": []}
+    made.records.append(
+        {"kind": "decision", "text": "comparator best-single: it is the selection itself, us-heart:100"}
+    )
+    made.records.append({"kind": "ended"})
+    finding = select(made, comparators=ASKED)["finding"]
+    assert finding["headline"].endswith("compared with, which leaves out the best single subset.")
+    assert finding["cautions"] == ["Asked for and not compared: the best single subset (6 trials failed)."]
+    mix = Composition(finalist_mix("finalist-1"))
+    made.records.append({"kind": "decision", "text": f"comparator best-single: it is the selection itself, {mix}"})
+    assert select(made, comparators=ASKED)["finding"]["cautions"] == []
+
+
 def test_what_is_worse_than_the_untrained_backbone_is_not_recommended() -> None:
     made = study({"finalist-1": 0.5}, {"baseline": 0.7, "control": 0.5})
     selection = select(made)

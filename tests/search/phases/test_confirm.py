@@ -54,7 +54,7 @@ def test_a_comparator_stays_what_its_confirmation_began_with_when_repeats_find_a
     ]
     # A finalist that was tried again may be the selection by now, and the comparator's composition.
     assert comparator_of(run, "best-single", evidence(tmp_path, {"ct-lung": 8}, [*singles, confirmed])) is None
-    assert run.decisions[-1] == "comparator best-single: it is the selection itself"
+    assert run.decisions[-1] == "comparator best-single: it is the selection itself, ct-lung:8"
 
 
 class Rounds:
