@@ -54,7 +54,7 @@ class Cluster(Machines):
 
     def recombine(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """The command line in an environment that holds nothing but where programs and the token are."""
-        env = {name: self.env[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in self.env}
+        env: dict[str, str] = {n: self.env[n] for n in ("PATH", "HOME", "PYTHONPATH") if n in self.env}
         return subprocess.run(command(*arguments), env=env, capture_output=True, text=True, check=False, timeout=900)
 
     def drain(self, address: str) -> None:
