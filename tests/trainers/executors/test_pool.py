@@ -30,7 +30,7 @@ from trainers.trial.spec import EvalRequest, TrialSpec
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 BACKBONE = BackboneSpec().resolved(gpus_per_worker=0)
 FINGERPRINT = backbone_fingerprint(BACKBONE)
-LONG = 400  # steps of a trial that is still training when something is killed: 4 s on an idle machine
+LONG = 200  # steps of a trial that is still training when something is killed: 3 s on an idle machine
 BATCH = 4
 NUM_SEEN: Counter[str] = Counter()  # samples by subset that this process has been asked for
 BACK_S = 120.0  # 30 s on an idle machine (measured by `make bench-trials`)
@@ -205,7 +205,8 @@ def test_a_killed_slot_is_back_and_its_trial_goes_on(pool: SlotPool, run_dir: Pa
     assert ends(pool, later) == [(other.train_id, "finished")]
     result = read_result(folder(run_dir, one))
     assert result.num_steps == LONG
-    assert result.train_s < 0.98 * (time.monotonic() - killed_at + result.train_s)  # it did not begin anew
+    phases = [span.phase for span in result.spans]
+    assert phases.index("train") < phases.index("startup")  # it did not begin anew, but where its checkpoint stood
 
 
 def test_a_killed_broker_loses_and_repeats_nothing(pool: SlotPool, run_dir: Path) -> None:
