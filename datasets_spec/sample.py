@@ -30,6 +30,7 @@ class QuarantineReason(StrEnum):
     image_undecodable = "image_undecodable"
     image_too_large = "image_too_large"
     image_format = "image_format"
+    image_not_opened = "image_not_opened"
     path_outside_root = "path_outside_root"
     malformed_row = "malformed_row"
     empty_question = "empty_question"

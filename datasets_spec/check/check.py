@@ -17,7 +17,7 @@ from datasets_spec.copies.groups import CopySearch
 from datasets_spec.sample import SPLITS, Flag
 from datasets_spec.splits.leak_levels import LeakCount
 from datasets_spec.store.clusters import few_clusters
-from datasets_spec.store.remarks import contradicting_rows, patients_known_in_part
+from datasets_spec.store.remarks import contradicting_rows, images_not_opened, patients_known_in_part
 from datasets_spec.store.store import Store
 
 # A shortcut this far above chance is told; what an image adds must be read against it.
@@ -235,6 +235,8 @@ def _oddities(subset: SubsetCheck) -> list[Remark]:
         told.append(("patients are unknown, so one may be in several splits", ""))
     if audit.contradiction is not None:
         told.append((f"{audit.contradiction}; one of each two is wrong: look at both", "contradiction"))
+    if audit.images_not_opened is not None:
+        told.append((audit.images_not_opened, "not opened"))
     if audit.kept and subset.licence is None:
         told.append(("the catalog names no licence", ""))
     return [Remark(subset=audit.name, text=text, kind=kind) for text, kind in told]
@@ -274,6 +276,7 @@ class SubsetAudit:
         contradicting: Rows of which a copy is asked the same and answered differently.
         patients_in_part: What is said where patients are known in part.
         contradiction: What is said where rows contradict each other, with an example by file and row.
+        images_not_opened: What is said where images could not be opened for the time being.
         num_labels: Distinct labels; None where they are as free as answers.
         blind: Baselines of each split that has rows.
     """
@@ -294,6 +297,7 @@ class SubsetAudit:
     contradicting: int
     patients_in_part: str | None
     contradiction: str | None
+    images_not_opened: str | None
     num_labels: int | None
     blind: dict[str, BlindBaselines] = field(default_factory=dict)
 
@@ -332,6 +336,7 @@ def audit_subset(store: Store, name: str) -> SubsetAudit:
         contradicting=counts.contradicting,
         patients_in_part=patients_known_in_part(counts),
         contradiction=contradicting_rows(counts, name),
+        images_not_opened=images_not_opened(counts),
         num_labels=labels,
         blind=blind,
     )

@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from datasets_spec.images.dicom import decode_dicom, is_dicom
-from datasets_spec.images.limits import ImageLimits, ImageRefused, quiet_warnings
+from datasets_spec.images.limits import NO_MEMORY, ImageLimits, ImageRefused, quiet_warnings
 from datasets_spec.sample import QuarantineReason
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _DECODER_ERRORS = (
     IndexError,
     EOFError,
     OverflowError,
-    MemoryError,
     struct.error,
     zlib.error,
 )
@@ -135,6 +134,8 @@ def decode(data: bytes, limits: ImageLimits) -> Image.Image:
     except UnidentifiedImageError:
         reason = QuarantineReason.image_format if data else QuarantineReason.image_undecodable
         raise ImageRefused(reason, "no allowed image format" if data else "empty file") from None
+    except MemoryError:
+        raise ImageRefused(QuarantineReason.image_not_opened, NO_MEMORY) from None
     except _DECODER_ERRORS as error:
         raise ImageRefused(_reason_of(error)) from None
 
@@ -148,8 +149,6 @@ def _check_header(size: tuple[int, int], mode: str, limits: ImageLimits) -> None
 
 
 def _reason_of(error: Exception) -> QuarantineReason:
-    if isinstance(error, MemoryError):
-        return QuarantineReason.image_too_large
     text = str(error).casefold()
     is_cut = "truncated" in text or isinstance(error, EOFError)
     return QuarantineReason.image_truncated if is_cut else QuarantineReason.image_undecodable

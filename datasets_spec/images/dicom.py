@@ -56,7 +56,7 @@ def decode_dicom(data: bytes, limits: ImageLimits) -> Image.Image:
         ImageRefused: pydicom is not installed, or the file has no picture, several, more pixels than allowed, no window
             for its greys, or pixels in a compression that cannot be read here.
     """
-    from datasets_spec.images.limits import ImageRefused, quiet_warnings
+    from datasets_spec.images.limits import NO_MEMORY, ImageRefused, quiet_warnings
 
     try:
         import pydicom
@@ -74,7 +74,7 @@ def decode_dicom(data: bytes, limits: ImageLimits) -> Image.Image:
     except ImageRefused:
         raise
     except MemoryError:
-        raise ImageRefused(QuarantineReason.image_too_large) from None
+        raise ImageRefused(QuarantineReason.image_not_opened, NO_MEMORY) from None
     except Exception as error:  # noqa: BLE001
         is_compressed = isinstance(error, NotImplementedError | RuntimeError)
         reason = QuarantineReason.image_format if is_compressed else QuarantineReason.image_undecodable

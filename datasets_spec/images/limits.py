@@ -16,6 +16,8 @@ DEFAULT_MAX_IMAGE_BYTES = 64 * 1024 * 1024
 # Seconds of processor time, not of the clock: a busy machine must not decide which rows are stored. 50 megapixels take
 # under 2 s in every allowed format.
 DEFAULT_MAX_DECODE_S = 5.0
+# Detail of an image that may well be opened another time.
+NO_MEMORY = "memory ran out while it was decoded"
 
 
 class ImageRefused(Exception):

@@ -39,7 +39,7 @@ from datasets_spec.storage.place import Place, as_place
 from datasets_spec.store.generations import GENERATIONS
 from datasets_spec.store.lock import Hold
 from datasets_spec.store.manifest import StoreManifest
-from datasets_spec.store.remarks import tell_patients_and_contradictions
+from datasets_spec.store.remarks import tell_remarks
 from datasets_spec.store.secret import make_secret
 from datasets_spec.store.store import ROWS_NAME
 from datasets_spec.store.tied_rows import TIED_ROWS_NAME, write_tied_rows
@@ -59,6 +59,7 @@ class StoreOrder:
         seed: Decides splits, row orders and option orders.
         quarantine_limit: Largest share of a subset's rows that may be unusable.
         limits: What an image may cost.
+        retry_images: Whether images that could not be opened for the time being make it worth building.
         fingerprint: Hash of the inputs.
         tell: Told what is being done.
         renew: Told how far it is; None where ``tell`` is told now and then.
@@ -70,6 +71,7 @@ class StoreOrder:
     seed: int
     quarantine_limit: float
     limits: ImageLimits
+    retry_images: bool
     fingerprint: str
     tell: Callable[[str], None]
     renew: Callable[[str], None] | None
@@ -135,7 +137,7 @@ def build_store(order: StoreOrder, hold: Hold) -> tuple[StoreManifest, AsideRows
         generation=f"{GENERATIONS}/{order.generation.name}",
         packs=opened.packs,
     )
-    tell_patients_and_contradictions(manifest.subsets, order.tell)
+    tell_remarks(manifest.subsets, order.tell)
     return manifest, survey.aside
 
 

@@ -11,6 +11,7 @@ from datasets_spec.errors import StoreError
 from datasets_spec.images.dicom import MISSING_READER
 from datasets_spec.images.file_state import ABSENT
 from datasets_spec.prepare.inputs import IMAGES_NAME, subset_sources
+from datasets_spec.prepare.opening.limited_process import ENDED
 from datasets_spec.prepare.quarantine import Tally
 from datasets_spec.readers.image_files import completed
 from datasets_spec.sample import QuarantineReason
@@ -45,6 +46,7 @@ def is_current(
     *,
     fingerprint: str,
     check_hashes: bool,
+    retry_images: bool,
     tell: Callable[[str], None],
 ) -> bool:
     """Says whether a store was made of these inputs, is whole, and would not be made otherwise now.
@@ -55,6 +57,7 @@ def is_current(
         store_dir: The store.
         fingerprint: Hash of the inputs as they are now.
         check_hashes: Whether files are compared with their hashes, not by size alone.
+        retry_images: Whether a store is written again where images could not be opened for the time being.
         tell: Told what is damaged.
     """
     import pyarrow as pa
@@ -79,8 +82,12 @@ def is_current(
     labelled = {as_place(source.image_root) for source in sources.values() if source.labelled is not None}
     if not images_unchanged(states, roots) or _found_with_an_ending(states, roots, labelled):
         return False
-    if _lacked_a_reader(manifest, store_dir) and find_spec("pydicom") is not None:
+    lacked_reader = _were_set_aside(manifest, store_dir, QuarantineReason.image_format, MISSING_READER)
+    if lacked_reader and find_spec("pydicom") is not None:
         tell("images were set aside for want of a reader that is there now: all files are written again")
+        return False
+    if retry_images and _were_not_opened(manifest, store_dir):
+        tell("images were set aside that ended their process or ran out of memory: they are opened again")
         return False
     return True
 
@@ -95,13 +102,18 @@ def _found_with_an_ending(states: pa.Table, roots: Mapping[str, str], labelled: 
     return any(root in labelled and completed(root, published) != published for root, published in places)
 
 
-def _lacked_a_reader(manifest: StoreManifest, store_dir: Place) -> bool:
-    """Whether rows were set aside because what reads their images was not installed."""
+def _were_not_opened(manifest: StoreManifest, store_dir: Place) -> bool:
+    """Whether images were set aside for what may pass; an earlier version called those that ended a process large."""
+    is_told = any(counts.quarantined.get(QuarantineReason.image_not_opened) for counts in manifest.subsets.values())
+    return is_told or _were_set_aside(manifest, store_dir, QuarantineReason.image_too_large, ENDED)
+
+
+def _were_set_aside(manifest: StoreManifest, store_dir: Place, reason: QuarantineReason, detail: str) -> bool:
+    """Whether rows were set aside for a reason, with these words in the detail."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    reason = QuarantineReason.image_format.value
     if not any(counts.quarantined.get(reason) for counts in manifest.subsets.values()):
         return False
     try:
@@ -109,7 +121,7 @@ def _lacked_a_reader(manifest: StoreManifest, store_dir: Place) -> bool:
             details = pq.read_table(source, columns=["detail"]).column("detail")
     except (OSError, pa.ArrowException):
         return False
-    return bool(pc.any(pc.match_substring(details, MISSING_READER)).as_py())
+    return bool(pc.any(pc.match_substring(details, detail)).as_py())
 
 
 def tally_of(manifest: StoreManifest, name: str) -> Tally:

@@ -57,6 +57,7 @@ def prepare_store(
     max_image_mpx: float = DEFAULT_MAX_IMAGE_MPX,
     max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES,
     check_hashes: bool = False,
+    retry_images: bool = False,
     on_event: Callable[[str], None] | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> PreparedStore:
@@ -73,6 +74,8 @@ def prepare_store(
         max_image_mpx: Largest image, in megapixels.
         max_image_bytes: Largest image file.
         check_hashes: Whether the files of a current store are compared with their hashes, not by size alone.
+        retry_images: Whether images that ended the process that opened them, or ran out of memory, are opened again:
+            what can be read now joins the rows, which changes the store's fingerprint.
         on_event: Told what is being done and decided, in words without row contents.
         on_progress: Told how far it is, with every block of rows, to replace what it was told before; where it is
             None, ``on_event`` is told now and then.
@@ -100,6 +103,7 @@ def prepare_store(
         seed=seed,
         quarantine_limit=quarantine_limit,
         limits=limits,
+        retry_images=retry_images,
         fingerprint=fingerprint,
         tell=tell,
         renew=on_progress,
@@ -141,6 +145,7 @@ def _is_current(manifest: StoreManifest, order: StoreOrder, check_hashes: bool) 
         order.store_dir,
         fingerprint=order.fingerprint,
         check_hashes=check_hashes,
+        retry_images=order.retry_images,
         tell=order.tell,
     ):
         return False

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from datasets_spec.sample import QuarantineReason
 from datasets_spec.store.manifest import SubsetCounts
 
 
-def tell_patients_and_contradictions(subsets: Mapping[str, SubsetCounts], tell: Callable[[str], None]) -> None:
-    """Says whose patients are known in part, and which subsets contradict themselves.
+def tell_remarks(subsets: Mapping[str, SubsetCounts], tell: Callable[[str], None]) -> None:
+    """Says whose patients are known in part, which subsets contradict themselves, and whose images were not opened.
 
     Args:
         subsets: Counts by subset.
         tell: Told a line each.
     """
     for name, counts in subsets.items():
-        for told in (patients_known_in_part(counts), contradicting_rows(counts, name)):
+        for told in (patients_known_in_part(counts), contradicting_rows(counts, name), images_not_opened(counts)):
             if told is not None:
                 tell(f"{name}: {told}")
 
@@ -46,4 +47,20 @@ def contradicting_rows(counts: SubsetCounts, name: str) -> str | None:
     return (
         f"{counts.contradicting} rows show a picture that another row answers differently, such as {example.file} "
         f"row {example.index} and {other} row {example.other_index}"
+    )
+
+
+def images_not_opened(counts: SubsetCounts) -> str | None:
+    """Returns what to say of a subset with images that could not be opened for the time being; None for any other.
+
+    Args:
+        counts: Its counts.
+    """
+    num = counts.quarantined.get(QuarantineReason.image_not_opened, 0)
+    if not num:
+        return None
+    return (
+        f"{num} rows are set aside because an image of theirs ended the process that opened it, alone too, or ran out "
+        "of memory; it may be damaged, or the machine was short (quarantine.parquet names the rows). "
+        "`recombine data prepare STUDY --retry-images` opens such images again"
     )

@@ -29,17 +29,22 @@ if TYPE_CHECKING:
 MIB = 2**20
 
 
-def prepare(study_file: Path, overrides: Sequence[str], address: str | None) -> None:
+def prepare(study_file: Path, overrides: Sequence[str], address: str | None, *, retry_images: bool = False) -> None:
     """Prepare the data of a study."""
     study = load_study(study_file, overrides)
     # Whoever asks for it by name may have been sent here by a damaged file, which has its size.
-    prepared = _prepared(study, address, print_line, check_hashes=True)
+    prepared = _prepared(study, address, print_line, check_hashes=True, retry_images=retry_images)
     done = "up to date, nothing done" if prepared.was_current else "prepared"
     print_line(f"{study.store_dir}: {done}; fingerprint {prepared.manifest.fingerprint[:12]}")
 
 
 def _prepared(
-    study: Study, address: str | None, say: Callable[[str], None], *, check_hashes: bool = False
+    study: Study,
+    address: str | None,
+    say: Callable[[str], None],
+    *,
+    check_hashes: bool = False,
+    retry_images: bool = False,
 ) -> PreparedStore:
     from datasets_spec.prepare.prepare_store import prepare_store
 
@@ -50,6 +55,7 @@ def _prepared(
             seed=study.spec.seed,
             quarantine_limit=study.spec.quarantine_limit,
             check_hashes=check_hashes,
+            retry_images=retry_images,
             on_event=say,
             on_progress=renew,
         )

@@ -22,6 +22,7 @@ _BYTES_PER_PIXEL: Final = 24
 _BESIDE_MIB: Final = 256
 # An innocent one may be ended too, where the machine runs out of memory.
 _NUM_TRIES: Final = 2
+ENDED: Final = "ended the process that opened it"
 
 
 def limit_mib(limits: ImageLimits) -> int:
@@ -71,8 +72,8 @@ class LimitedProcess:
                 return self._running().submit(open_one, path, state, self._limits).result()
             except BrokenProcessPool:
                 self._stop()
-        detail = f"ended the process that opened it, which may take {limit_mib(self._limits)} MiB"
-        return refused_image(ImageRefused(QuarantineReason.image_too_large, detail), state)
+        detail = f"{ENDED}, which may take {limit_mib(self._limits)} MiB"
+        return refused_image(ImageRefused(QuarantineReason.image_not_opened, detail), state)
 
     def _running(self) -> ProcessPoolExecutor:
         if self._pool is None:

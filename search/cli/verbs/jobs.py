@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from search.cli.verbs.arguments import Overrides, RunDirOption, StudyFile
+
 job_app = typer.Typer()
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="the study's YAML file")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="replace values of the file")]
-RunDirOption = Annotated[
-    Path | None, typer.Option("--run-dir", help="study directory; default: runs/NAME beside the file")
-]
 AllowMismatch = Annotated[
     bool,
     typer.Option("--allow-mismatch", help="nodes may run other patch versions of Recombine, Python or Ray"),

@@ -1,7 +1,7 @@
 """An image that ends the process which opens it is set aside, and only it; Ray alone would try it for ever.
 
 No image that is known to us does so. In its place stands a hook in the environment of the test's processes: what opens
-an image with a certain mark is killed, or asks for more memory than there is.
+an image with a certain mark is killed, or asks for more memory than there is, until a file says that all is well again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 
 from datasets_spec.errors import ReaderError
 from datasets_spec.images.files import file_state
-from datasets_spec.images.limits import ImageLimits
+from datasets_spec.images.limits import NO_MEMORY, ImageLimits
 from datasets_spec.prepare.opening.attempts import MAX_ATTEMPTS, begin, num_repeated
 from datasets_spec.prepare.opening.limited_process import LimitedProcess, limit_mib
 from datasets_spec.prepare.opening.open_image import open_image, open_mask
@@ -26,17 +26,18 @@ from tests.makers.corpus import mat_pool, mat_record, save_picture, subset_lines
 from tests.makers.staging import finish_in, read_into
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-# Blocks of 50 images: killers in more of them than a task is begun again.
-NUM_ROWS = 1600
-KILLERS, EATERS = (3, 300, 600, 900, 1200, 1500), (7,)
-KILLER, EATER = b"this one kills", b"this one eats memory"
+# Files of one size are one block: three blocks of equal files, of which two have killers, among images that do no harm.
+PER_BLOCK = 32
+NUM_ROWS = 3 * PER_BLOCK
+KILLERS, EATERS = (3, 20, 40), (50,)
+KILLER, EATER, HARMLESS = b"this one kills it", b"it eats all memory", b"this harms nothing"
 HOOK = f"""
 import os, signal
 from PIL import Image
 real = Image.open
 
 def opened(file, *args, **kwargs):
-    data = file.getvalue() if hasattr(file, "getvalue") else b""
+    data = file.getvalue() if hasattr(file, "getvalue") and not os.path.exists(os.environ["ALL_IS_WELL"]) else b""
     if {KILLER!r} in data:
         os.kill(os.getpid(), signal.SIGKILL)
     if {EATER!r} in data:
@@ -46,38 +47,60 @@ def opened(file, *args, **kwargs):
 Image.open = opened
 """
 PREPARE = """
-import sys, ray
+import os, shutil, sys, ray
 from pathlib import Path
 from datasets_spec.catalog.catalog import load_catalog
 from datasets_spec.prepare.prepare_store import prepare_store
 ray.init(address="local", num_cpus=1, log_to_driver=False, include_dashboard=False)
-prepare_store(load_catalog(sys.argv[1]), Path(sys.argv[2]), quarantine_limit=0.5, on_event=print)
+
+def prepare(**options):
+    print("preparing", options)
+    prepare_store(load_catalog(sys.argv[1]), Path(sys.argv[2]), quarantine_limit=0.5, on_event=print, **options)
+
+prepare()
+shutil.copy(Path(sys.argv[2]) / "quarantine.parquet", Path(sys.argv[2]).parent)
+Path(os.environ["ALL_IS_WELL"]).touch()
+prepare()
+prepare(retry_images=True)
+prepare(retry_images=True)
 """
 
 
-def spoil(path: Path, mark: bytes) -> None:
-    """Appends a mark behind a picture's end."""
-    path.write_bytes(path.read_bytes() + mark)
+def spoil(path: Path, mark: bytes, num_more: int) -> None:
+    """Appends a mark behind a picture's end, and some bytes, which make files of one size a block."""
+    path.write_bytes(path.read_bytes() + mark + b"." * (num_more + len(HARMLESS) - len(mark)))
 
 
 @pytest.mark.ray
-def test_images_that_end_their_process_are_set_aside_and_no_other(tmp_path: Path) -> None:
+def test_images_that_end_their_process_are_set_aside_and_no_other_until_they_are_asked_for(tmp_path: Path) -> None:
     write_json(tmp_path / "pool.json", mat_pool(tmp_path, "pool", NUM_ROWS, first=0))
-    for number, mark in [*((number, KILLER) for number in KILLERS), *((number, EATER) for number in EATERS)]:
-        spoil(tmp_path / "images" / f"pool/p{number}/im ({number}).png", mark)
+    for number in range(NUM_ROWS):
+        mark = KILLER if number in KILLERS else EATER if number in EATERS else HARMLESS
+        spoil(tmp_path / "images" / f"pool/p{number}/im ({number}).png", mark, number // PER_BLOCK)
     write_catalog(tmp_path, [subset_lines("pool", pool=["pool.json"])])
     (tmp_path / "hook").mkdir()
     (tmp_path / "hook" / "sitecustomize.py").write_text(HOOK)
     command = [sys.executable, "-c", PREPARE, str(tmp_path / "catalog.yaml"), str(tmp_path / "store")]
-    env = {**os.environ, "PYTHONPATH": f"{tmp_path / 'hook'}:{REPOSITORY}"}
-    done = subprocess.run(command, env=env, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
+    more = {"PYTHONPATH": f"{tmp_path / 'hook'}:{REPOSITORY}", "ALL_IS_WELL": str(tmp_path / "well")}
+    done = subprocess.run(
+        command, env=os.environ | more, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stderr
-    assert "tasks were begun again, for their process had ended" in done.stdout, done.stdout
+    first, again, retried, last = done.stdout.split("preparing ")[1:]
+    assert "\n2 tasks were begun again, for their process had ended" in first, first
     num_bad = len(KILLERS) + len(EATERS)
-    assert f"pool: {NUM_ROWS - num_bad} of {NUM_ROWS} rows kept (set aside: image_too_large {num_bad})" in done.stdout
-    aside = pq.read_table(tmp_path / "store" / "quarantine.parquet").to_pylist()
+    assert f"pool: {NUM_ROWS - num_bad} of {NUM_ROWS} rows kept (set aside: image_not_opened {num_bad})" in first
+    assert f"pool: {num_bad} rows are set aside because an image of theirs ended the process" in first
+    assert "`recombine data prepare STUDY --retry-images` opens such images again" in first
+    aside = pq.read_table(tmp_path / "quarantine.parquet").to_pylist()
     assert [row["index"] for row in aside] == sorted([*KILLERS, *EATERS])
     assert f"ended the process that opened it, which may take {limit_mib(ImageLimits())} MiB" in aside[0]["detail"]
+    assert NO_MEMORY in aside[-1]["detail"]
+    assert "is current: nothing to do" in again, "what trials are trained on changes by nothing but a word"
+    assert f"{NUM_ROWS - num_bad} of {NUM_ROWS} images are known from before; opening {num_bad} images" in retried
+    assert f"pool: {NUM_ROWS} of {NUM_ROWS} rows kept\n" in retried
+    assert "ended the process" not in last
+    assert "is current: nothing to do" in last
 
 
 def test_a_process_of_its_own_says_of_an_image_what_this_one_does(tmp_path: Path) -> None:
