@@ -62,5 +62,6 @@ def images_not_opened(counts: SubsetCounts) -> str | None:
     return (
         f"{num} rows are set aside because an image of theirs ended the process that opened it, alone too, or ran out "
         "of memory; it may be damaged, or the machine was short (quarantine.parquet names the rows). "
-        "`recombine data prepare STUDY --retry-images` opens such images again"
+        "`recombine data prepare STUDY --retry-images` opens such images again, and a study begun on this store cannot "
+        "go on with what it finds"
     )

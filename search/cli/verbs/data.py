@@ -18,7 +18,11 @@ def data_prepare(
     overrides: Overrides = None,
     address: Address = None,
     retry_images: Annotated[
-        bool, typer.Option("--retry-images", help="open images again that ended their process or ran out of memory")
+        bool,
+        typer.Option(
+            "--retry-images",
+            help="open images again that ended their process or ran out of memory; a study begun before cannot go on",
+        ),
     ] = False,
 ) -> None:
     """Read, check, split and store the study's data (does nothing when they are up to date and undamaged)."""

@@ -199,6 +199,8 @@ def test_the_pod_for_files_has_volume_and_token_and_reaches_the_head() -> None:
     assert created is not None
     assert token == {"secretKeyRef": created.groupdict()}
     assert set(re.findall(r"kubectl exec (\S+) --", guide)) == {pod["metadata"]["name"]}
+    # Into a folder that is there kubectl copies under the source's name: so the second time as the first.
+    assert f"kubectl cp my-study {pod['metadata']['name']}:/shared " in guide
     # The name that KubeRay gives the head's service (feeaf72, util.go).
     assert f"--address http://{cluster['metadata']['name']}-head-svc:8265" in guide
 
