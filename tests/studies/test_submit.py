@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.makers.ray_head import HeadNode
-from tests.studies.tiny_study import Runs, command, comparable_trials, environment, spoil_images, write_study
+from tests.studies.tiny_study import Runs, command, comparable_trials, environment, write_study
 
 # The first test that asks for `runs` also makes them: 413 s at a load of 30 on two cores.
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
@@ -23,16 +23,14 @@ def _submit(study: Path, run_dir: Path, head: HeadNode, token: str) -> subproces
 
 
 def test_a_submitted_study_has_the_outcome_of_a_local_one(head: HeadNode, runs: Runs, tmp_path: Path) -> None:
-    study = write_study(tmp_path)
-    spoil_images(tmp_path)
-    submitted = _submit(study, tmp_path / "submitted", head, head.token)
+    submitted = _submit(runs.study, tmp_path / "submitted", head, head.token)
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
     assert "search 4:" in submitted.stdout  # the job's own lines, followed
     mine, local = comparable_trials(tmp_path / "submitted"), comparable_trials(runs.calm)
     # The local study went on; up to the end of the search both are the same study.
     shared = local[local["stage"].isin(["baseline", "search"]) & (local["split"] != "sealed")]
     pd.testing.assert_frame_equal(mine, shared.reset_index(drop=True))
-    again = _submit(study, tmp_path / "submitted", head, head.token)
+    again = _submit(runs.study, tmp_path / "submitted", head, head.token)
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout == f"this study has ended; report: {tmp_path / 'submitted' / 'report' / 'index.html'}\n"
     env = environment() | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": head.token}
@@ -53,6 +51,7 @@ def test_a_wrong_token_is_said_and_nothing_runs(head: HeadNode, tmp_path: Path) 
 
 
 def test_a_job_that_fails_gives_its_exit_code(head: HeadNode, tmp_path: Path) -> None:
+    """This one prepares its data in the job; the first finds them prepared."""
     study = write_study(tmp_path, quarantine_limit=0.0)
     image = next((tmp_path / "phantom" / "images" / "ct-lung-grading").rglob("*.png"))
     image.write_bytes(b"cut")

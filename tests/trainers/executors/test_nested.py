@@ -131,12 +131,10 @@ def test_a_trial_that_fails_on_two_workers_is_not_trained_again(rows: TableRows,
     readers.mkdir()
     spec = SPEC.model_copy(update={"composition": {"toy": 400}})  # there are nine
     counted = NotedRows(tables=rows.tables, readers=readers)
-    result = run_nested_trial(
-        spec, counted, tmp_path, TrialResources(num_workers=2, max_failures=2), submitted_at=time.time()
-    )
+    result = run_nested_trial(spec, counted, tmp_path, TrialResources(num_workers=2), submitted_at=time.time())
     assert result.status == "failed"
     assert "400 were asked for" in (result.error or "")
-    assert len(list(readers.iterdir())) == 2  # one process a worker, not three
+    assert len(list(readers.iterdir())) == 2  # one process a worker, not two
 
 
 def test_the_dashboard_reads_study_and_phase_in_a_runs_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
