@@ -215,17 +215,36 @@ def slots_of(run_dir: Path) -> set[str]:
     return set(first_trials(run_dir))
 
 
-def test_slots_of_two_shapes_each_find_the_nodes_that_hold_them(study: Path, calm: pd.DataFrame) -> None:
-    """The small one must not take the only node that the large one fits on."""
-    run_dir = study.parent / "runs" / "shapes"
-    shapes = 'execution.slots=[{"cpus": 1}, {"cpus": 2}]'
+TWO_CPUS, GPU = ["--num-cpus=2"], ["--num-gpus=1"]
+A100 = [*GPU, '--resources={"accelerator_type:A100": 1}']
+ON_CPU = ("execution.gpus_per_worker=1", "backbone.device=cpu")  # Ray counts GPUs; there are none
+
+
+@pytest.mark.parametrize(
+    ("slots", "others", "nodes_options"),
+    [
+        ('[{"cpus": 1}, {"cpus": 2}]', (), (TWO_CPUS, [])),  # the first must not take the only node for the second
+        ('[{"gpus": 1}, {"gpus": 1, "accelerator": "A100"}]', ON_CPU, (A100, GPU)),
+        ('[{"cpus": 1, "count": 2}]', (), (TWO_CPUS, TWO_CPUS)),  # one node could hold both
+    ],
+    ids=["sizes", "kinds", "equal"],
+)
+def test_every_node_gets_the_slot_that_it_can_hold(
+    study: Path,
+    calm: pd.DataFrame,
+    tmp_path: Path,
+    slots: str,
+    others: tuple[str, ...],
+    nodes_options: tuple[list[str], list[str]],
+) -> None:
+    run_dir = tmp_path / "run"
     with start_nodes(0, head_cpus=0) as nodes:
-        nodes.join(options=["--num-cpus=2"])
-        nodes.join()
-        arguments = ("run", study, *LEFT_OUT, shapes, "--run-dir", run_dir, "--address", nodes.head.gcs_address)
-        done = subprocess.run(command(*arguments), env=nodes.env, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert slots_of(run_dir) == {"slot-0", "slot-1"}, done.stdout
+        for options in nodes_options:
+            nodes.join(options=options)
+        with running(study, run_dir, nodes, f"execution.slots={slots}", *others) as driver:
+            wait_for(lambda: all(map(has_slot, nodes.marks)), driver, run_dir)
+            assert driver.wait(timeout=900) == 0, log_of(run_dir)
+    assert slots_of(run_dir) == {"slot-0", "slot-1"}, log_of(run_dir)
     check_outcome(run_dir, calm)
 
 
