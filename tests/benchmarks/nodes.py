@@ -13,14 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
-
-from tests.makers.ray_head import marked_processes
-from tests.makers.ray_nodes import RayNodes, start_nodes
-from tests.studies.tiny_study import command, trial_records, write_study
+from tests.makers.ray_nodes import RayNodes, has_slot, start_nodes
+from tests.studies.tiny_study import command, first_trials, trial_records, write_study
 
 LEFT_OUT = ("confirm.enabled=false", "transfer.enabled=false")
 CHANGES = {"recipe": {"num_steps": 600, "batch_size": 4}, "strategy": {"name": "random", "num_trials": 6}}
@@ -72,30 +68,18 @@ def run_study(study: Path, nodes: RayNodes, *, features: bool) -> dict[str, floa
     asked_at = time.time()
     nodes.join()
     joined_at = time.time()
-    while not _has_slot(nodes.marks[-1]) and driver.poll() is None:
+    while not has_slot(nodes.marks[-1]) and driver.poll() is None:
         time.sleep(0.1)
     noticed_at = time.time()
     if driver.wait() != 0:
         raise RuntimeError(f"the study failed; see {run_dir}")
-    results = [json.loads(path.read_text()) for path in run_dir.glob("trials/[!.]*/trial.json")]
-    firsts: dict[str, float] = {}  # by slot: the later one has waited for the node
-    for result in results:
-        began = min(span["started_at"] for span in result["spans"] if span["phase"] != "queue")
-        firsts[result["slot"]] = min(began, firsts.get(result["slot"], began))
+    # Of the two slots the one that began later has waited for the node.
+    first_at = max(first_trials(run_dir).values())
     return {
         "join": joined_at - asked_at,
         "noticed": noticed_at - joined_at,
-        "first trial": max(firsts.values()) - joined_at,
+        "first trial": first_at - joined_at,
     }
-
-
-def _has_slot(mark: str) -> bool:
-    """Whether a process of a node is a slot's worker: Ray starts processes ahead, and names them by their use."""
-    for pid in marked_processes(mark):
-        with suppress(psutil.NoSuchProcess):
-            if "RayTrainWorker" in " ".join(psutil.Process(pid).cmdline()):
-                return True
-    return False
 
 
 def main() -> None:

@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.makers.ray_head import MARK, HeadNode, end_marked, free_ports, start_head
+import psutil  # type: ignore[import-untyped]
+
+from tests.makers.ray_head import MARK, HeadNode, end_marked, free_ports, marked_processes, start_head
 
 _START_TIMEOUT_S = 120.0
 _NUM_TRIES = 3  # on a busy machine the head may not answer a node within the 30 s that Ray gives it
@@ -81,6 +83,20 @@ class RayNodes:
             process.wait(timeout=15)
         for mark in self.marks:
             end_marked(mark)
+
+
+def has_slot(mark: str) -> bool:
+    """Whether a process of a node is a slot's worker: Ray starts processes ahead, and names them by their use."""
+    for pid in marked_processes(mark):
+        with suppress(psutil.NoSuchProcess):
+            if "RayTrainWorker" in " ".join(psutil.Process(pid).cmdline()):
+                return True
+    return False
+
+
+def slower_than_idle() -> float:
+    """By what a bound on seconds is multiplied on a host that has other work: processes a processor, 3 at most."""
+    return min(3.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
 def can_mount() -> bool:

@@ -114,6 +114,15 @@ def finished_trials(run_dir: Path) -> dict[str, tuple[float, float]]:
     return {name: (result["train_s"], result["startup_s"]) for name, result in results.items()}
 
 
+def first_trials(run_dir: Path) -> dict[str, float]:
+    """When the first of the trials that each slot has finished left the queue, in seconds since 1970."""
+    firsts: dict[str, float] = {}
+    for result in (json.loads(path.read_text()) for path in run_dir.glob("trials/[!.]*/trial.json")):
+        began = min(span["started_at"] for span in result["spans"] if span["phase"] != "queue")
+        firsts[result["slot"]] = min(began, firsts.get(result["slot"], began))
+    return firsts
+
+
 def comparable_trials(run_dir: Path) -> pd.DataFrame:
     """trials.parquet without the columns that hold measured times."""
     return pd.read_parquet(run_dir / "report" / "trials.parquet").drop(columns=list(MEASURED_TIMES))

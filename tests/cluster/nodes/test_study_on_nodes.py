@@ -9,19 +9,28 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from search.ledger.ledger import Ledger
 from search.ledger.records import Kind
-from tests.makers.ray_head import end_marked, wait_until_gone
-from tests.makers.ray_nodes import RayNodes, start_nodes
-from tests.studies.tiny_study import command, comparable_trials, environment, trial_records, write_study
+from tests.makers.ray_head import HeadNode, end_marked, wait_until_gone
+from tests.makers.ray_nodes import RayNodes, has_slot, slower_than_idle, start_nodes
+from tests.studies.tiny_study import (
+    command,
+    comparable_trials,
+    environment,
+    first_trials,
+    trial_records,
+    write_study,
+)
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(1800)]
 
@@ -65,13 +74,13 @@ def calm(study: Path) -> pd.DataFrame:
 
 
 @contextmanager
-def running(study: Path, run_dir: Path, nodes: RayNodes) -> Iterator[subprocess.Popen[str]]:
+def running(study: Path, run_dir: Path, nodes: RayNodes, *overrides: str) -> Iterator[subprocess.Popen[str]]:
     """The study on a cluster, in a process of its own."""
     log = run_dir.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
         driver = subprocess.Popen(
-            command("run", study, *LEFT_OUT, "--run-dir", run_dir, "--address", nodes.head.gcs_address),
+            command("run", study, *LEFT_OUT, *overrides, "--run-dir", run_dir, "--address", nodes.head.gcs_address),
             env=nodes.env,
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -141,42 +150,101 @@ def test_the_heads_death_ends_the_driver_and_another_cluster_goes_on(study: Path
     check_outcome(run_dir, calm)
 
 
-def test_two_studies_share_a_cluster_a_node_joins_and_one_is_stopped(study: Path, calm: pd.DataFrame) -> None:
+def test_two_studies_share_a_cluster_a_node_joins_and_one_is_stopped(study: Path) -> None:
     first, second = (study.parent / "runs" / name for name in ("first", "second"))
-    with start_nodes(1) as nodes:
-        with running(study, first, nodes) as one:
+    longer = "recipe.num_steps=800"  # the first is still at work when both of its slots are, and the second comes
+    with start_nodes(1, head_cpus=0) as nodes:
+        with running(study, first, nodes, longer) as one:
             wait_for(is_under_way(first), one, first)
-            nodes.join()  # the second slot waits for it
-            wait_for(lambda: "slot-1" in slots_of(first), one, first, timeout_s=300)
-            with running(study, second, nodes) as other:
+            check_joining(nodes, one, first)
+            check_names(nodes)
+            nodes.join()
+            with running(study, second, nodes, longer) as other:
                 one.send_signal(signal.SIGTERM)
                 stopped_at = time.monotonic()
-                assert one.wait(timeout=60) == 128 + signal.SIGTERM
-                assert time.monotonic() - stopped_at <= 10 + 5 * os.getloadavg()[0]  # of two processors
-                with running(study, first, nodes) as again:
+                assert one.wait(timeout=60) == 128 + signal.SIGTERM, log_of(first)
+                told("a study that is stopped has ended", time.monotonic() - stopped_at, aim_s=10)
+                with running(study, first, nodes, longer) as again:
                     assert again.wait(timeout=900) == 0, log_of(first)
                 assert other.wait(timeout=900) == 0, log_of(second)
-        for run_dir in (first, second):
-            check_outcome(run_dir, calm)
+        check_outcome(first, comparable_trials(second))
+
+
+def told(what: str, seconds: float, *, aim_s: float) -> None:
+    """Print what was measured, and hold it to its aim as far as the host's other work lets it."""
+    bound_s = aim_s * slower_than_idle()
+    sys.stdout.write(
+        f"{what} after {seconds:.1f} s (aim {aim_s:g}, bound {bound_s:.0f}, load {os.getloadavg()[0]:.0f})\n"
+    )
+    assert seconds <= bound_s, what
+
+
+def check_joining(nodes: RayNodes, driver: subprocess.Popen[str], run_dir: Path) -> None:
+    """The second slot waits for the node that joins."""
+    assert len(slots_of(run_dir)) == 1
+    nodes.join()
+    joined_at = time.time()
+    wait_for(lambda: has_slot(nodes.marks[-1]), driver, run_dir)
+    told("a node that joins is noticed", time.time() - joined_at, aim_s=10)
+    wait_for(lambda: len(slots_of(run_dir)) == 2, driver, run_dir)
+    told("and trains", max(first_trials(run_dir).values()) - joined_at, aim_s=90)
+
+
+def check_names(nodes: RayNodes) -> None:
+    """What Ray's dashboard shows of a study that runs: in the Train tab its slots, in the Actors tab its broker."""
+    shown = "tiny-xray-lung-grading-and-1-more"
+    found = {name for name in names_shown(nodes.head) if shown in name}
+    kinds = {re.sub(r"-[0-9a-f]{8}$", "", name).removeprefix(f"{shown}-") for name in found}
+    assert {"slot-0", "slot-1", "broker"} <= kinds, found
+
+
+def names_shown(head: HeadNode) -> list[str]:
+    """Names of Train runs and of actors, from where the dashboard's tabs have them."""
+
+    def answer(path: str) -> Any:
+        request = urllib.request.Request(head.address_http + path, headers={"Authorization": f"Bearer {head.token}"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)
+
+    runs, actors = answer("/api/train/v2/runs/v1")["train_runs"], answer("/logical/actors")["data"]["actors"].values()
+    return [str(entry["name"]) for entry in (*runs, *actors)]
 
 
 def slots_of(run_dir: Path) -> set[str]:
     """The slots that have finished a trial of the study."""
-    results = (json.loads(path.read_text()) for path in run_dir.glob("trials/[!.]*/trial.json"))
-    return {result["slot"] for result in results}
+    return set(first_trials(run_dir))
 
 
-def test_slots_of_two_shapes_each_find_the_nodes_that_hold_them(study: Path, calm: pd.DataFrame) -> None:
-    """The small one must not take the only node that the large one fits on."""
-    run_dir = study.parent / "runs" / "shapes"
-    shapes = 'execution.slots=[{"cpus": 1}, {"cpus": 2}]'
+TWO_CPUS, GPU = ["--num-cpus=2"], ["--num-gpus=1"]
+A100 = [*GPU, '--resources={"accelerator_type:A100": 1}']
+ON_CPU = ("execution.gpus_per_worker=1", "backbone.device=cpu")  # Ray counts GPUs; there are none
+
+
+@pytest.mark.parametrize(
+    ("slots", "others", "nodes_options"),
+    [
+        ('[{"cpus": 1}, {"cpus": 2}]', (), (TWO_CPUS, [])),  # the first must not take the only node for the second
+        ('[{"gpus": 1}, {"gpus": 1, "accelerator": "A100"}]', ON_CPU, (A100, GPU)),
+        ('[{"cpus": 1, "count": 2}]', (), (TWO_CPUS, TWO_CPUS)),  # one node could hold both
+    ],
+    ids=["sizes", "kinds", "equal"],
+)
+def test_every_node_gets_the_slot_that_it_can_hold(
+    study: Path,
+    calm: pd.DataFrame,
+    tmp_path: Path,
+    slots: str,
+    others: tuple[str, ...],
+    nodes_options: tuple[list[str], list[str]],
+) -> None:
+    run_dir = tmp_path / "run"
     with start_nodes(0, head_cpus=0) as nodes:
-        nodes.join(options=["--num-cpus=2"])
-        nodes.join()
-        arguments = ("run", study, *LEFT_OUT, shapes, "--run-dir", run_dir, "--address", nodes.head.gcs_address)
-        done = subprocess.run(command(*arguments), env=nodes.env, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert slots_of(run_dir) == {"slot-0", "slot-1"}, done.stdout
+        for options in nodes_options:
+            nodes.join(options=options)
+        with running(study, run_dir, nodes, f"execution.slots={slots}", *others) as driver:
+            wait_for(lambda: all(map(has_slot, nodes.marks)), driver, run_dir)
+            assert driver.wait(timeout=900) == 0, log_of(run_dir)
+    assert slots_of(run_dir) == {"slot-0", "slot-1"}, log_of(run_dir)
     check_outcome(run_dir, calm)
 
 

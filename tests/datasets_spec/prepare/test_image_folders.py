@@ -17,7 +17,7 @@ from datasets_spec.sample import SPLITS
 from datasets_spec.store.store import Store, open_store
 from tests.makers.image_folders import SETS, with_target, write_image_folders
 
-pytestmark = pytest.mark.usefixtures("local_ray")
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 CHOSEN = tuple(each for each in SETS if each.name in ("aptos", "colonoscopy", "chest-xray", "dermoscopy"))
 NUM_PER_PLACE = 8
 
