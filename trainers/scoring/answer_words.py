@@ -34,6 +34,8 @@ _RAISED: Final = ("<super>", "<sub>", "<fraction>")
 # What can be positive or negative has a letter: "ER", "HER2", "TTF-1"; "no" cannot.
 _NAME: Final = r"(?<![^\W_])(?!(?:no|yes)(?![^\W_]))\d*[^\W\d_][^\W_]*(?:-\d+)?"
 _MARKER: Final = r"(?<![^\W_])[^\W\d_]{2,}\d[^\W_]*"  # "HER2", "CD20"; neither sequence ("T1") nor vertebra ("L4")
+# Names without digits that are reported as positive or negative: receptors, blood and stain, viruses, genes.
+_REPORTED: Final = r"(?<![^\W_])(?:er|pr|ar|rh|gram|hpv|hiv|ebv|alk|egfr)"
 _PLUS: Final = r"-*\+[+-]*"
 _END: Final = r"(?=[\s.]*$)"
 _TYPED: Final = (  # where the mark is in a text, the pattern is looked for
@@ -49,8 +51,9 @@ _TYPED: Final = (  # where the mark is in a text, the pattern is looked for
     ("+", re.compile(rf"(?<=\w)\s+({_PLUS})(?=\s*(?:[,;.)]|$))"), r"\1"),
     ("-", re.compile(r"(?<=\w)\s*\(\s*-+\s*\)"), f"{_MINUS} "),
     ("-", re.compile(rf"({_NAME})(?:\s*-+(?=\s*[,;)])|-+(?=[.:\]/]|\s*$))"), rf"\1{_MINUS}"),
-    # Where it may be a pause ("no -") or a hyphen ("T1- and T2-weighted"), a dash is a minus behind such names alone,
-    ("-", re.compile(rf"({_MARKER})(?:\s+-+{_END}|-+(?=\s))"), rf"\1{_MINUS}"),
+    # Where it may be a hyphen ("T1- and T2-weighted") or a pause ("no -"), a dash is a minus behind such names alone,
+    ("-", re.compile(rf"({_MARKER})-+(?=\s)"), rf"\1{_MINUS}"),
+    ("-", re.compile(rf"({_MARKER}|{_REPORTED})\s+-+{_END}"), rf"\1{_MINUS}"),
     # or at the end of a list of signs.
     ("-", re.compile(rf"(?<=[+{_MINUS}])([,;]\s*(?:and\s+)?{_NAME})\s+-+{_END}"), rf"\1{_MINUS}"),
     # A dash inside of anything ("3-5", "5%-10%", "L4-5") is no minus.
