@@ -30,7 +30,6 @@ _LEARNING_RATE: Final = 0.3
 _NUM_FOLDS: Final = 5
 _MAX_QUESTION_WORDS: Final = 40
 _WORD = re.compile(r"\w+")
-# Two-sided 95 %.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datasets_spec.store.clusters import few_clusters
 from datasets_spec.store.manifest import read_manifest
 from datasets_spec.store.store import open_store
+from search.study.spec import StudySpec
 from search.study.study import Study
 
 
@@ -17,11 +18,10 @@ def few_patients_lines(study: Study) -> list[str]:
     manifest = read_manifest(study.store_dir)
     if manifest is None:
         return []
-    splits = ("confirm", "sealed") if study.spec.design is None else (study.spec.design.split,)
     lines = []
     with open_store(study.store_dir) as store:
         for name in (name for name in study.spec.objective_sets if name in manifest.subsets):
-            for split in splits:
+            for split in _judged_splits(study.spec):
                 rows = store.read(name, split, columns=["group", "image_hashes"]).to_pylist()
                 number = few_clusters(rows)
                 if number is not None:
@@ -30,3 +30,11 @@ def few_patients_lines(study: Study) -> list[str]:
                         f"{number:.3g}: " + ("they show no difference" if number <= 1 else "they see less than that")
                     )
     return lines
+
+
+def _judged_splits(spec: StudySpec) -> tuple[str, ...]:
+    if spec.design is not None:
+        return (spec.design.split,)
+    if not spec.confirm.enabled:
+        return ()
+    return ("confirm", "sealed") if spec.confirm.open_sealed else ("confirm",)

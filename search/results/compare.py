@@ -9,6 +9,7 @@ from typing import Any
 
 from datasets_spec.errors import UserError
 from search.study.run_dir import RunDir, RunFile, differences, read_identity, read_resolved
+from search.study.word_rules import word_rules
 
 # Fields that name a study and its folders, and say nothing of what was asked.
 _NAMES = ("name", "store")
@@ -41,6 +42,7 @@ def compare_runs(run_dirs: Sequence[RunDir]) -> Compared:
 
     Raises:
         UserError: a directory holds no study, or there is one only.
+        LedgerError: a ledger that says by which rules words were compared is damaged.
     """
     if len(run_dirs) < 2:
         raise UserError("one study has nothing to stand beside", hint="give two study directories or more")
@@ -64,7 +66,7 @@ def compare_runs(run_dirs: Sequence[RunDir]) -> Compared:
             for name in subsets
         },
         figures=_figures(runs, selections),
-        cautions=tuple(_cautions(specs, stores, [identity.get("scorer") for identity in identities])),
+        cautions=tuple(_cautions(specs, stores, word_rules(run_dirs))),
     )
 
 
@@ -113,7 +115,7 @@ def _accuracy(entry: Mapping[str, Any] | None) -> str:
 
 
 def _cautions(
-    specs: Sequence[Mapping[str, Any]], stores: Sequence[str | None], scorers: Sequence[str | None]
+    specs: Sequence[Mapping[str, Any]], stores: Sequence[str | None], rules: Sequence[str | None]
 ) -> list[str]:
     told = []
     if len({store for store in stores if store is not None}) > 1:
@@ -122,7 +124,7 @@ def _cautions(
         told.append("the studies have other backbones")
     if len({json.dumps([spec["targets"], spec["abilities"], spec["objective"]]) for spec in specs}) > 1:
         told.append("the studies ask for other targets")
-    elif len(set(scorers)) > 1:
+    elif len({each for each in rules if each is not None}) > 1:
         told.append("answers in words were compared by the rules of another version in one of the studies")
     told.append("intervals are each study's own; no test has judged a difference between studies")
     return told

@@ -1,11 +1,11 @@
-"""The first place where a stored file and the same file computed again differ, in words."""
+"""The places where a stored file and the same file computed again differ, in words."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,12 @@ class Tolerance:
 
 
 def find_difference(stored: Path, again: Path, tolerance: Tolerance) -> str:
-    """Say where a stored file differs from what it should hold; "" where it does not.
+    """Say where a stored file first differs from what it should hold; "" where it does not (`file_differences`)."""
+    return next(file_differences(stored, again, tolerance), NOTHING)
+
+
+def file_differences(stored: Path, again: Path, tolerance: Tolerance) -> Iterator[str]:
+    """Yield every place where a stored file differs from what it should hold.
 
     Args:
         stored: the study's file.
@@ -45,21 +50,22 @@ def find_difference(stored: Path, again: Path, tolerance: Tolerance) -> str:
         tolerance: for numbers; text must be equal.
     """
     if not stored.is_file():
-        return "it is missing"
+        yield "it is missing"
+        return
     suffix = stored.suffix
     readers = {".json": _read_json, ".csv": _read_csv, ".parquet": _read_parquet, ".pdf": _read_hash}
     read: Callable[[Path], Any] = readers.get(suffix, _read_lines)
     try:
         content = read(stored)
     except (OSError, ValueError) as error:
-        return f"it cannot be read: {type(error).__name__}"
-    return find_value_difference(content, read(again), tolerance)
+        yield f"it cannot be read: {type(error).__name__}"
+        return
+    yield from _differ(content, read(again), tolerance, "")
 
 
 def find_value_difference(stored: Any, again: Any, tolerance: Tolerance) -> str:
-    """Say where two plain structures differ; "" where they do not."""
-    found = _differ(stored, again, tolerance, "")
-    return NOTHING if found is None else found
+    """Say where two plain structures first differ; "" where they do not."""
+    return next(_differ(stored, again, tolerance, ""), NOTHING)
 
 
 def _read_json(path: Path) -> Any:
@@ -96,29 +102,27 @@ def _read_hash(path: Path) -> Any:
     return {"SHA-256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def _differ(stored: Any, again: Any, tolerance: Tolerance, where: str) -> str | None:
+def _differ(stored: Any, again: Any, tolerance: Tolerance, where: str) -> Iterator[str]:
     if isinstance(stored, Mapping) and isinstance(again, Mapping):
         for name in dict.fromkeys((*stored, *again)):
             place = f"{where} {name}".strip()
             if name not in stored and tolerance.may_add:
                 continue
             if name not in stored or name not in again:
-                return f"{place} is {'missing' if name not in stored else 'there'}, and computed it is otherwise"
-            if (found := _differ(stored[name], again[name], tolerance, place)) is not None:
-                return found
-        return None
+                yield f"{place} is {'missing' if name not in stored else 'there'}, and computed it is otherwise"
+            else:
+                yield from _differ(stored[name], again[name], tolerance, place)
+        return
     if isinstance(stored, Sequence) and isinstance(again, Sequence) and not isinstance(stored, str):
         for number, (one, other) in enumerate(zip(stored, again, strict=False), start=1):
-            if (found := _differ(one, other, tolerance, f"{where} {number}".strip())) is not None:
-                return found
+            yield from _differ(one, other, tolerance, f"{where} {number}".strip())
         has_more_columns = where == COLUMNS and tolerance.may_add and len(again) > len(stored)
         if len(stored) != len(again) and not has_more_columns:
-            return f"it has {len(stored)} of {where or 'its entries'}, and computed {len(again)}"
-        return None
+            yield f"it has {len(stored)} of {where or 'its entries'}, and computed {len(again)}"
+        return
     numbers = isinstance(stored, int | float) and isinstance(again, int | float)
-    if tolerance.holds(stored, again) if numbers else stored == again:
-        return None
-    return f"{where} is {_short(stored)}, and computed {_short(again)}"
+    if not (tolerance.holds(stored, again) if numbers else stored == again):
+        yield f"{where} is {_short(stored)}, and computed {_short(again)}"
 
 
 def _short(value: Any, most: int = 80) -> str:

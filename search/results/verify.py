@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +18,7 @@ from search.ledger.records import Kind
 from search.report.run_files import DATA_FILES
 from search.report.write import write_report
 from search.results.compute_results import compute_results
-from search.results.differences import NOTHING, Tolerance, find_difference
+from search.results.differences import Tolerance, file_differences
 from search.results.hash_list import ONLY_RESULTS, file_sha256, listed_hashes, result_files
 from search.results.recount import recount
 from search.study.run_dir import RunDir, RunFile
@@ -53,15 +53,18 @@ class Verification:
         num_records: of the ledger.
         num_files: files with a hash in the ledger.
         num_recomputed: files that were computed again.
-        problems: none where all is well.
+        problems: what was damaged or changed; none where all is well.
+        otherwise: each place where this version computes something else from files that are as another version wrote
+            them. What was changed together with its hash stands here, too: only the version that wrote it can tell.
         notes: what could not be compared, and why.
     """
 
     num_records: int
     num_files: int
     num_recomputed: int
-    problems: tuple[Problem, ...]
-    notes: tuple[str, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
+    otherwise: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def verify_run(run_dir: RunDir) -> Verification:
@@ -78,28 +81,33 @@ def verify_run(run_dir: RunDir) -> Verification:
         return _verify_one(run_dir)
     names = sorted(path.name for path in backbones.iterdir() if path.is_dir())
     found = {name: _verify_one(run_dir.of_backbone(name)) for name in names}
-    problems = [
-        Problem(file=f"{RunFile.backbones}/{name}/{problem.file}", what=problem.what)
-        for name, verification in found.items()
-        for problem in verification.problems
-    ]
-    if not problems:
-        problems += _compare_backbones(run_dir, names)
+    compared: list[Problem] = []
+    is_ours = True
+    if not any(v.problems for v in found.values()):
+        compared = _compare_backbones(run_dir, names)
+        is_ours = all(_is_of_this_version(_written_in(run_dir.of_backbone(name))) for name in names)
     return Verification(
         num_records=sum(v.num_records for v in found.values()),
         num_files=sum(v.num_files for v in found.values()),
         num_recomputed=sum(v.num_recomputed for v in found.values()) + 1,
-        problems=tuple(problems),
+        problems=(*_named({name: v.problems for name, v in found.items()}), *(compared if is_ours else ())),
+        otherwise=(*_named({name: v.otherwise for name, v in found.items()}), *(() if is_ours else compared)),
         notes=tuple(dict.fromkeys(note for v in found.values() for note in v.notes)),
     )
+
+
+def _named(by_backbone: Mapping[str, Iterable[Problem]]) -> Iterator[Problem]:
+    for name, problems in by_backbone.items():
+        for problem in problems:
+            yield Problem(file=f"{RunFile.backbones}/{name}/{problem.file}", what=problem.what)
 
 
 def _compare_backbones(run_dir: RunDir, names: list[str]) -> list[Problem]:
     with TemporaryDirectory() as folder:
         tables = {name: table for name in names if (table := read_design(run_dir.of_backbone(name))) is not None}
         again = write_comparison(tables, RunDir(Path(folder)))
-        what = find_difference(run_dir / RunFile.backbones_markdown, again, HERE)
-    return [Problem(file=RunFile.backbones_markdown, what=what)] if what != NOTHING else []
+        places = list(file_differences(run_dir / RunFile.backbones_markdown, again, HERE))
+    return [Problem(file=RunFile.backbones_markdown, what=what) for what in places]
 
 
 def _verify_one(run_dir: RunDir) -> Verification:
@@ -114,19 +122,12 @@ def _verify_one(run_dir: RunDir) -> Verification:
             hint=f"`recombine report STUDY --run-dir {run_dir}` writes and lists them",
         )
     problems = [*_ledger_problems(scan), *_file_problems(run_dir, listed)]
-    recomputed = 0
-    notes: list[str] = []
     if not problems:
         problems = [Problem(file=file, what=what) for file, what in recount(run_dir, scan.records)]
-    if not problems:
-        recomputed, problems, notes = _recompute(run_dir)
-    return Verification(
-        num_records=len(scan.records),
-        num_files=len(listed),
-        num_recomputed=recomputed,
-        problems=tuple(problems),
-        notes=tuple(notes),
+    found = Verification(
+        num_records=len(scan.records), num_files=len(listed), num_recomputed=0, problems=tuple(problems)
     )
+    return found if problems else _recompute(run_dir, found)
 
 
 def _ledger_problems(scan: Scan) -> Iterator[Problem]:
@@ -153,7 +154,7 @@ def _file_problems(run_dir: RunDir, listed: dict[str, str]) -> Iterator[Problem]
             yield Problem(file=name, what="the ledger lists no such file")
 
 
-def _recompute(run_dir: RunDir) -> tuple[int, list[Problem], list[str]]:
+def _recompute(run_dir: RunDir, found: Verification) -> Verification:
     """Compute tables from ledger and answers, and what is drawn from the stored tables; compare both with the files."""
     study = read_recorded(run_dir)
     written, here = study.facts.environment, this_environment()
@@ -166,17 +167,31 @@ def _recompute(run_dir: RunDir) -> tuple[int, list[Problem], list[str]]:
             compute_results(study, numbers)
             write_report(page, is_flat=(run_dir / RunFile.flat_page).is_file())
         except RecombineError as error:
-            return 0, [Problem(file=RunFile.trials, what=f"nothing can be computed from it: {error}")], []
+            problem = Problem(file=RunFile.trials, what=f"nothing can be computed from it: {error}")
+            return replace(found, problems=(problem,))
         tolerance = HERE if is_same else ELSEWHERE
         tables = _compare(run_dir, numbers, tolerance, lambda name: not name.endswith(RENDERED))
         drawn = _compare(run_dir, page, HERE, lambda name: name.endswith(RENDERED))
-    problems = [problem for problem in tables.values() if problem is not None]
-    notes = []
+    found = replace(found, num_recomputed=len(tables) + len(drawn))
     if is_same:
-        problems += [problem for problem in drawn.values() if problem is not None]
-    elif any(drawn.values()):
-        notes = [_elsewhere(written, here)]
-    return len(tables) + len(drawn), problems, notes
+        return replace(found, problems=tuple(_firsts(tables) + _firsts(drawn)))
+    notes = (_elsewhere(written, here),) if any(tables.values()) or any(drawn.values()) else ()
+    if _is_of_this_version(written):
+        return replace(found, problems=tuple(_firsts(tables)), notes=notes)
+    return replace(found, otherwise=tuple(problem for places in tables.values() for problem in places), notes=notes)
+
+
+def _firsts(compared: Mapping[str, list[Problem]]) -> list[Problem]:
+    return [places[0] for places in compared.values() if places]
+
+
+def _written_in(run_dir: RunDir) -> Environment:
+    return read_recorded(run_dir).facts.environment
+
+
+def _is_of_this_version(written: Environment) -> bool:
+    """Whether these very sources wrote it: others may compute otherwise what they were mended in."""
+    return written.source_sha256 == this_environment().source_sha256
 
 
 def _same_arithmetic(written: Environment, here: Environment) -> bool:
@@ -199,10 +214,11 @@ def _elsewhere(written: Environment, here: Environment) -> str:
         for name, version in _deciding(written).items()
         if now.get(name) != version
     ]
-    with_what = ", ".join(changed) or f"other sources of recombine ({written.source_sha256[:12]})"
+    if written.source_sha256 != here.source_sha256:
+        changed.append(f"other sources of recombine ({written.source_sha256[:12]}, here {here.source_sha256[:12]})")
     return (
-        f"written with {with_what}: numbers were compared up to {ELSEWHERE.absolute}, and page and pictures, whose "
-        "hashes hold, not letter by letter"
+        f"written with {', '.join(changed)}: numbers were compared up to {ELSEWHERE.absolute}, and page and pictures, "
+        "whose hashes hold, not letter by letter"
     )
 
 
@@ -215,16 +231,16 @@ def _link(run_dir: RunDir, there: RunDir, names: tuple[str, ...]) -> None:
 
 def _compare(
     run_dir: RunDir, again: RunDir, tolerance: Tolerance, is_meant: Callable[[str], bool]
-) -> dict[str, Problem | None]:
-    """What is wrong with each file that was made again; None where nothing is."""
+) -> dict[str, list[Problem]]:
+    """Where each file that was made again differs."""
     made = [path for path in again.root.rglob("*") if path.is_file() and not path.is_symlink()]
     names = sorted(path.relative_to(again.root).as_posix() for path in made)
-    found: dict[str, Problem | None] = {}
+    found: dict[str, list[Problem]] = {}
     for name in names:
         # What stands beneath a linked folder is the study's own.
         is_linked = any((again / parent.as_posix()).is_symlink() for parent in Path(name).parents)
         is_new = tolerance.may_add and not (run_dir / name).is_file()  # a listed file that is gone was found before
         if is_meant(name) and not is_linked and not is_new:
-            what = find_difference(run_dir / name, again / name, tolerance)
-            found[name] = Problem(file=name, what=what) if what != NOTHING else None
+            places = file_differences(run_dir / name, again / name, tolerance)
+            found[name] = [Problem(file=name, what=what) for what in places]
     return found

@@ -41,6 +41,19 @@ MUST_NOT_CHANGE = ("execution.gpus_per_worker",)  # decides device and number fo
 # A search that follows the matrix knows its trials.
 MUST_NOT_CHANGE_IF_DETERMINISTIC = ("execution.max_concurrent", "transfer.repeats", "transfer.repeat_seeds")
 
+# What of a study's identity may have changed though nobody changed the study.
+_OF_THE_VERSION = {
+    "backbone": "the backbone's files changed, or the study was begun by a version that did not look at all of them",
+    "trainer": "this version trains such recipes otherwise than the one that began the study (dropout, a trained "
+    "projector, 16 bits, a named attention), and one ledger must not mix both",
+    "scorer": "this version compares answers in words otherwise than the one that began the study, and one ledger must "
+    "not mix both",
+}
+_SCORED_ANEW = (
+    " (the field `reuse` takes over trials whose adapters were kept, `execution.keep_adapters`, and scores them anew; "
+    "others, and those with seeds of the confirmation, are trained again)"
+)
+
 
 class RunFile(StrEnum):
     """What a study directory holds, by names relative to it; a name without a suffix is a folder."""
@@ -196,24 +209,15 @@ def require_results_of(run_dir: RunDir, spec: StudySpec, store: str | None = Non
 
 
 def _hint(changed: Sequence[str]) -> str:
-    if all(line.startswith(f"{IDENTITY_KEY}.backbone:") for line in changed):
-        return (
-            "the backbone's files changed, or the study was begun by a version that did not look at all of them: "
-            "start it anew in another directory with --run-dir; `recombine report STUDY` still shows this one"
-        )
-    if all(line.startswith(f"{IDENTITY_KEY}.trainer:") for line in changed):
-        return (
-            "this version trains such recipes otherwise than the one that began the study (dropout, a trained "
-            "projector, 16 bits, a named attention), and one ledger must not mix both: start it anew in another "
-            "directory with --run-dir; `recombine report STUDY` still shows this one"
-        )
-    if all(line.startswith(f"{IDENTITY_KEY}.scorer:") for line in changed):
-        return (
-            "this version compares answers in words otherwise than the one that began the study, and one ledger must "
-            "not mix both: start it anew in another directory with --run-dir (the field `reuse` takes over what "
-            "was trained, and scores it anew); `recombine report STUDY` still shows this one"
-        )
-    return "undo the change, or give another directory with --run-dir"
+    places = {line.split(":", 1)[0] for line in changed}
+    reasons = [what for name, what in _OF_THE_VERSION.items() if f"{IDENTITY_KEY}.{name}" in places]
+    if len(reasons) < len(places):
+        return "undo the change, or give another directory with --run-dir"
+    reuse = _SCORED_ANEW if places == {f"{IDENTITY_KEY}.scorer"} else ""
+    return (
+        f"{'; '.join(reasons)}: start it anew in another directory with --run-dir{reuse}; "
+        "`recombine report STUDY` still shows this one"
+    )
 
 
 def _with_defaults(before: Mapping[str, Any]) -> dict[str, Any]:

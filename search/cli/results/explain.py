@@ -40,6 +40,7 @@ from search.study.run_dir import (
 )
 from search.study.source_rows import with_rows
 from search.study.study import Study, row_counts
+from search.study.word_rules import SCORER_KEY, word_rules
 from search.vocabulary import Estimator
 
 SHOWN_INTERACTIONS = 8
@@ -130,7 +131,11 @@ def _key(text: str, study: Study) -> Key:
 
 def _same_data(directory: RunDir, other: RunDir) -> list[Record]:
     """Records of another study, if its scores may stand beside this one's."""
-    changed = list(differences(_foundation(directory), _foundation(other)))
+    rules = word_rules([directory, other])
+    if None in rules:  # where one has no score of words, no rule is behind both
+        rules = [None, None]
+    here, there = (_foundation(place, of) for place, of in zip((directory, other), rules, strict=True))
+    changed = list(differences(here, there))
     if changed:
         raise UserError(
             f"{other} is of other data, another backbone or another recipe than {directory}:\n    "
@@ -140,10 +145,10 @@ def _same_data(directory: RunDir, other: RunDir) -> list[Record]:
     return other.read_trials()
 
 
-def _foundation(directory: RunDir) -> dict[str, Any]:
+def _foundation(directory: RunDir, rules: str | None) -> dict[str, Any]:
     """What a score stands on; of the data and the weights by their fingerprints, which a study that runs has, too."""
     spec = read_resolved(directory).model_dump(mode="json", include={"backbone", "recipe"})
-    return {**spec, IDENTITY_KEY: read_identity(directory)}
+    return {**spec, IDENTITY_KEY: {**read_identity(directory), SCORER_KEY: rules}}
 
 
 def _show(found: Explanation) -> None:

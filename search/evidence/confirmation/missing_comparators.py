@@ -52,5 +52,7 @@ def missing_comparators(
 
 
 def _decided(name: str, decisions: Sequence[str]) -> str | None:
+    """What was decided last; that it was the selection is no reason where another is selected since."""
     start = comparator_decision(name, "")
-    return next((text.removeprefix(start) for text in decisions if text.startswith(start)), None)
+    told = [text.removeprefix(start) for text in decisions if text.startswith(start)]
+    return next((what for what in reversed(told) if not what.startswith(_IS_SELECTION)), None)

@@ -292,6 +292,19 @@ def test_a_comparator_that_is_the_selection_itself_is_not_missing() -> None:
     assert selection["finding"]["recommends"]
 
 
+def test_the_reason_for_a_missing_comparator_is_what_was_decided_last_of_it() -> None:
+    made = study({"finalist-1": 0.8}, {"baseline": 0.4, "control": 0.5, "all-data": 0.5})
+    stays, refused = "it stays ct-lung:9, as its confirmation began", "refused, it trains on the own key of ct-lung"
+    for what in ("it is the selection itself, us-heart:100", stays, refused):
+        made.records.append({"kind": "decision", "text": f"comparator best-single: {what}"})
+    made.records.append({"kind": "ended"})
+    caution = "Asked for and not compared: the best single subset ({})."
+    assert select(made, comparators=ASKED)["finding"]["cautions"] == [caution.format(refused)]
+    # Another is selected since the last decision, and nothing was decided of it: it is a reason no more.
+    made.records[-3:] = [{"kind": "ended"}]
+    assert select(made, comparators=ASKED)["finding"]["cautions"] == [caution.format("not scored")]
+
+
 def test_a_comparator_that_was_the_selection_of_an_earlier_start_is_missing_where_it_failed_since() -> None:
     made = study({"finalist-1": 0.8}, {"baseline": 0.4, "control": 0.5, "all-data": 0.5, "best-single": 0.5})
     for record in made.records:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from datasets_spec.errors import UserError
 from search.cli.verbs import app
+from search.ledger.ledger import Ledger
 from search.results.compare import compare_runs
 from search.study.run_dir import IDENTITY_KEY, RunDir
 from tests.makers.finished_run import SELECTED, finished_study
@@ -61,12 +63,26 @@ def test_an_unfinished_study_on_the_same_data_is_not_said_to_have_others(two: li
 
 
 def test_answers_that_were_compared_by_other_rules_are_said(two: list[RunDir], tmp_path: Path) -> None:
-    later = RunDir(tmp_path)
+    later, earlier = RunDir(tmp_path / "later"), RunDir(tmp_path / "earlier")
+    later.root.mkdir()
+    shutil.copytree(two[0].root, earlier.root)
     resolved = (two[1] / "study.resolved.yaml").read_text().rstrip()
     (later / "study.resolved.yaml").write_text(resolved.replace(f"{IDENTITY_KEY}:", f"{IDENTITY_KEY}:\n  scorer: '2'"))
-    assert (
-        compare_runs([two[0], later]).cautions[0].startswith("answers in words were compared by the rules of another")
-    )
+    assert len(compare_runs([earlier, later]).cautions) == 1  # it has scored letters alone
+    score = {"score_id": "s", "eval_set": "mr-lung", "split": "search", "free_answers": {"open": {"n": 4}}}
+    with Ledger.open(earlier / "ledger", writer=True) as ledger:
+        ledger.append(
+            {
+                "kind": "trial",
+                "stage": "search",
+                "status": "finished",
+                "seed": 9,
+                "train_id": "t",
+                "evaluations": [score],
+            }
+        )
+    caution = compare_runs([earlier, later]).cautions[0]
+    assert caution.startswith("answers in words were compared by the rules of another")
 
 
 def test_the_command_prints_three_tables_and_needs_two(two: list[RunDir]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.results.differences import NOTHING, Tolerance, find_difference
+from search.results.differences import NOTHING, Tolerance, file_differences, find_difference
 
 STRICT = Tolerance(relative=1e-9, absolute=1e-12)
 LATER = Tolerance(relative=1e-3, absolute=5e-3, may_add=True)
@@ -42,6 +42,17 @@ def test_a_later_version_may_add_names_and_drops_none(tmp_path: Path) -> None:
     assert differ(tmp_path, ".json", few, many, LATER) == NOTHING
     assert differ(tmp_path, ".json", many, few, LATER) == "a c is there, and computed it is otherwise"
     assert differ(tmp_path, ".json", few, many, STRICT) == "a c is missing, and computed it is otherwise"
+
+
+def test_every_place_is_told(tmp_path: Path) -> None:
+    stored, again = tmp_path / "stored.json", tmp_path / "again.json"
+    stored.write_text(json.dumps({"a": [1, 2, 3], "b": {"c": "x"}, "d": 1}))
+    again.write_text(json.dumps({"a": [1, 3], "b": {"c": "y"}, "d": 1}))
+    assert list(file_differences(stored, again, STRICT)) == [
+        "a 2 is 2, and computed 3",
+        "it has 3 of a, and computed 2",
+        "b c is x, and computed y",
+    ]
 
 
 def test_printed_figures_are_compared_by_their_bytes(tmp_path: Path) -> None:

@@ -112,6 +112,39 @@ def test_changed_numbers_are_found_even_where_their_hashes_were_listed_anew(run_
     assert found["report/trials.parquet"].startswith("row 4 accuracy is ")
 
 
+def written_by_another_version(run_dir: RunDir) -> None:
+    """As the sources of a commit before would have left it, which computed one interval otherwise."""
+    for name in (RunFile.facts, RunFile.run, RunFile.transfer):
+        text = (run_dir / name).read_text().replace(this_environment().source_sha256, "0" * 64)
+        if name == RunFile.transfer:
+            head, row, *rest = text.splitlines(keepends=True)
+            values = dict(zip(head.rstrip().split(","), row.rstrip().split(","), strict=True))
+            values["ci_low"] = str(float(values["ci_low"]) - 0.03)
+            text = "".join([head, ",".join(values.values()) + "\n", *rest])
+        (run_dir / name).write_text(text)
+        listed_anew(run_dir, name)
+
+
+def test_what_another_version_computed_otherwise_is_not_called_damaged_and_damage_still_is(run_dir: RunDir) -> None:
+    written_by_another_version(run_dir)
+    found = verify_run(run_dir)
+    assert found.problems == ()
+    (place,) = found.otherwise
+    assert place.file == RunFile.transfer
+    assert place.what.startswith("row 1 ci_low is ")
+    result = CliRunner().invoke(app, ["verify", str(run_dir)])
+    assert result.exit_code == 1
+    said = " ".join(result.output.split())
+    assert "this version computes 1 figures otherwise; `recombine report STUDY --run-dir" in said
+    assert "other sources of recombine (000000000000" in said
+    assert "Restore" not in said
+    with (run_dir / RunFile.transfer).open("a") as file:
+        file.write("\n")
+    result = CliRunner().invoke(app, ["verify", str(run_dir)])
+    assert result.exit_code == 1
+    assert "Restore the files from a copy" in " ".join(result.output.split())
+
+
 def test_a_changed_answer_does_not_agree_with_the_ledger(run_dir: RunDir) -> None:
     path = next((run_dir / "trials").glob("finalist-1*/outcomes-sealed.parquet"))
     frame = pd.read_parquet(path)

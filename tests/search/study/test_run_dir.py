@@ -93,6 +93,23 @@ def test_a_study_of_another_trainer_is_refused_with_what_to_do(tmp_path: Path) -
     assert "start it anew in another directory" in (caught.value.hint or "")
 
 
+def test_a_study_of_another_version_is_told_so_whatever_of_it_changed_and_what_reuse_takes(tmp_path: Path) -> None:
+    claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY)
+
+    def hint(**later: str) -> str:
+        with pytest.raises(UserError) as caught:
+            claim_run_dir(RunDir(tmp_path), spec_of(), IDENTITY | later)
+        return caught.value.hint or ""
+
+    both = hint(trainer="2", scorer="2")
+    assert "trains such recipes otherwise" in both
+    assert "compares answers in words otherwise" in both
+    assert "start it anew in another directory" in both
+    assert "`reuse`" not in both  # what this version trains otherwise is another training
+    assert "takes over trials whose adapters were kept" in hint(scorer="2")
+    assert hint(store="other", scorer="2").startswith("undo the change")
+
+
 @pytest.mark.parametrize(
     ("changes", "identity", "named"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,19 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
-def fill(study: Path, run_dir: Path, *, store: str = "s", backbone: str = "b", seed: int = 0) -> None:
-    claim_run_dir(RunDir(run_dir), load_study(study).spec, {"store": store, "backbone": backbone})
+def fill(
+    study: Path,
+    run_dir: Path,
+    *,
+    store: str = "s",
+    backbone: str = "b",
+    seed: int = 0,
+    later: Mapping[str, str] | None = None,
+    has_words: bool = False,
+) -> None:
+    claim_run_dir(RunDir(run_dir), load_study(study).spec, {"store": store, "backbone": backbone, **(later or {})})
     for subsets, score in SCORES.items():
-        _add(run_dir, subsets, score, seed=seed)
+        _add(run_dir, subsets, score, seed=seed, has_words=has_words)
 
 
 def _add(
@@ -46,9 +56,12 @@ def _add(
     stage: str = "search",
     strategy: str = "random",
     seed: int = 0,
+    has_words: bool = False,
 ) -> None:
     evaluation = {"eval_set": "mr-lung", "split": "search", "exposure": "held_out", "accuracy": score}
     evaluation |= {"n": 4, "correct": 2, "score_id": "s"}
+    if has_words:
+        evaluation["free_answers"] = {"open": {"n": 4, "correct": 2, "token_f1": score, "invalid": 0}}
     with Ledger.open(run_dir / "ledger", writer=True) as ledger:
         ledger.append(
             {
@@ -114,3 +127,13 @@ def test_trials_of_other_data_or_weights_do_not_count_while_studies_run_either(s
     assert "12 trials" in call(study, "--also", same)[1]
     assert 'identity.store: was "s", is "t"' in call(study, "--also", other)[2]
     assert 'identity.backbone: was "b", is "c"' in call(study, "--also", weights)[2]
+
+
+def test_rules_for_words_part_studies_that_have_both_scored_words(study: Path, tmp_path: Path) -> None:
+    words, before = tmp_path / "words", tmp_path / "before"
+    fill(study, words, seed=1, later={"scorer": "2"}, has_words=True)
+    fill(study, before, seed=2, has_words=True)  # begun by a version that compared words by the first rules
+    assert "12 trials" in call(study, "--also", words)[1]
+    assert "12 trials" in call(study, "--also", before)[1]
+    refused = call(study, "--run-dir", before, "--also", words)[2]
+    assert 'identity.scorer: was "1", is "2"' in refused
