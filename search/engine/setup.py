@@ -47,6 +47,7 @@ def build_engine(opened: OpenStudy) -> Engine:
         resources=opened.resources,
         max_concurrent=opened.spec.execution.max_concurrent,
         on_running=opened.on_running,
+        say=opened.say,
         label=shown_name(opened.spec),
         # In local mode a trial is a process of Tune's: its place goes with it, and Train asks for none.
         nodes_go=execution.num_workers > 0 and may_start_nodes(),
