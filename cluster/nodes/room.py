@@ -87,15 +87,20 @@ def may_start_nodes() -> bool:
 
 
 def await_nodes(
-    wanted: Sequence[Mapping[str, float]], *, is_enough: Callable[[], bool], say: Callable[[str], None]
+    wanted: Sequence[Mapping[str, float]],
+    *,
+    is_enough: Callable[[], bool],
+    say: Callable[[str], None],
+    later_s: float = LATER_S,
 ) -> None:
     """Ask for a place for each slot, so that nodes come, and give all back; the nodes stay for minutes without work.
 
     Args:
         wanted: What each slot holds, in Ray's words.
         is_enough: Whether the nodes that are there are enough. Where they never are it ends when all slots had a place,
-            or some have had one for a minute.
+            or some have had one for so long as `later_s`.
         say: Tells the user one line.
+        later_s: For which nodes wait for one another.
     """
     import ray
 
@@ -106,7 +111,7 @@ def await_nodes(
             placed = [ray.util.placement_group_table(group)["state"] == "CREATED" for group in groups]
             now = time.monotonic()
             first_at = min(first_at, now) if any(placed) else float("inf")
-            if all(placed) or now - first_at > LATER_S:
+            if all(placed) or now - first_at > later_s:
                 return
             if now - told_at > TOLD_EVERY_S:
                 told_at = now

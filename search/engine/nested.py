@@ -29,6 +29,7 @@ class NestedEngine:
         resources: of one trial.
         max_concurrent: trials at a time.
         on_running: told how many trials run, whenever that changes.
+        say: tells the user one line.
         label: what the dashboard shows before the phase and the name of a trial.
         nodes_go: whether idle nodes of the cluster go.
         run_trial: runs one; None for `run_nested_trial`.
@@ -43,6 +44,7 @@ class NestedEngine:
         resources: TrialResources,
         max_concurrent: int,
         on_running: Callable[[int], None],
+        say: Callable[[str], None] = lambda line: None,
         label: str = "recombine",
         nodes_go: bool = False,
         run_trial: Callable[..., TrialResult] | None = None,
@@ -53,6 +55,7 @@ class NestedEngine:
         self._resources = resources
         self._max_concurrent = max_concurrent
         self._on_running = on_running
+        self._say = say
         self._label = label
         self._nodes_go = nodes_go
         self._run_trial = run_trial
@@ -105,7 +108,7 @@ class NestedEngine:
             nodes_go=self._nodes_go,
         )
         return TuneRun(
-            searcher=PackSearcher(self._recorder, on_running=self._on_running, max_lost=max_lost),
+            searcher=PackSearcher(self._recorder, on_running=self._on_running, max_lost=max_lost, say=self._say),
             trainable=trainable,
             bundle=proxy_bundle(self._resources, nodes_go=self._nodes_go),
             max_packs=self._max_concurrent,
@@ -131,8 +134,12 @@ def _run_one(
     (spec,) = (TrialSpec.model_validate(dumped) for dumped in config["specs"].values())
     shown = f"{label}-{config['stage']}"
     event: dict[str, Any] = {"train_id": spec.train_id}
+
+    def on_wait(words: str) -> None:
+        tune.report({"status": "waiting", "events": [event | {"waits": words}]})
+
     try:
-        options = {"submitted_at": config["submitted_at"], "label": shown, "nodes_go": nodes_go}
+        options = {"submitted_at": config["submitted_at"], "label": shown, "nodes_go": nodes_go, "on_wait": on_wait}
         result = run(spec, rows, Path(run_dir), resources, **options)
         event["ended"] = result.status
     except Exception as error:  # noqa: BLE001 - the process lives: its trial has failed, and would again

@@ -30,6 +30,7 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         on_rung: told of a trial's outcomes at a rung; returns whether it goes on.
         tell: passes a decision to the slot: (train_id, step, goes on).
         max_lost: deaths of processes that held one trial.
+        say: tells the user one line.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         on_rung: Callable[[PlannedTrial, int, Mapping[str, str]], bool] = lambda planned, step, correct: True,
         tell: Callable[[str, int, bool], None] = lambda train_id, step, goes_on: None,
         max_lost: int = MAX_LOST,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         super().__init__(metric="status", mode="max")
         self._recorder = recorder
@@ -49,6 +51,7 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._on_rung = on_rung
         self._tell = tell
         self._max_lost = max_lost
+        self._say = say
         self._changed = threading.Condition()
         self._source: TrialSource | None = None
         self._pack_size = 1
@@ -182,6 +185,8 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 is_good = event["ended"] in ("finished", "stopped_early")  # of a trial that nobody can read
                 self._recorder.record_death(planned, reason, status="failed" if is_good else event["ended"])
             self._tell_running()
+        elif "waits" in event:
+            self._say(f"{planned.arm} waits for room: it needs {event['waits']}")
         else:
             goes_on = self._on_rung(planned, event["step"], event["correct"])
             self._tell(planned.spec.train_id, event["step"], goes_on)

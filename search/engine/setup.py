@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +14,7 @@ from search.engine.interface import Engine
 from search.engine.rungs import RungBook
 from search.engine.study_run import OpenStudy
 from search.engine.trial_factory import PlannedTrial
+from search.ledger.records import Kind
 from search.space.composition import Composition, share_out
 from search.study.run_dir import RunFile
 from trainers.rows.stored_rows import StoredRows
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 # Shared blocks may take this share of Ray's object store; the rest is for Ray Data's own work and what trials read.
 STORE_SHARE = 0.5
 _LONGEST_NAME = 40  # of a study, and of a target: Train makes a folder of the whole, and a name there ends at 255 bytes
+_ONCE, _BY_EVERY_TRIAL = "computed once a study", "by every trial"  # in the ledger: the next start reads them
+_DECISION = re.compile(rf"vision features: (?P<way>{_ONCE}|{_BY_EVERY_TRIAL}) \((?P<why>.*)\)", re.DOTALL)
 MEASURED_ROWS = 64  # that packs are measured with: a step's and more of most recipes
 
 
@@ -47,6 +52,7 @@ def build_engine(opened: OpenStudy) -> Engine:
         resources=opened.resources,
         max_concurrent=opened.spec.execution.max_concurrent,
         on_running=opened.on_running,
+        say=opened.say,
         label=shown_name(opened.spec),
         # In local mode a trial is a process of Tune's: its place goes with it, and Train asks for none.
         nodes_go=execution.num_workers > 0 and may_start_nodes(),
@@ -121,7 +127,8 @@ def _pooled_rows(opened: OpenStudy) -> StoredRows | SampleRows:
     from trainers.rows.encoded_blocks import load_encoded_rows
     from trainers.rows.kept_features import FeaturesNotKeptError
 
-    with_features, why = _choose_features(opened)
+    earlier = _earlier_way(opened)
+    with_features, why = _choose_features(opened, earlier)
     if with_features:
         execution, slots = opened.spec.execution, slots_of(opened)
         try:
@@ -139,10 +146,26 @@ def _pooled_rows(opened: OpenStudy) -> StoredRows | SampleRows:
                 raise UserError(f"execution.vision_features: {error}", hint=hint) from error
             with_features, why = False, str(error)
         else:
-            opened.decide(f"vision features: computed once a study ({why})")
+            _decide_features(opened, _ONCE, why, earlier)
             return rows
-    opened.decide(f"vision features: by every trial ({why})")
+    _decide_features(opened, _BY_EVERY_TRIAL, why, earlier)
     return StoredRows(store=opened.store)
+
+
+def _earlier_way(opened: OpenStudy) -> tuple[str, str] | None:
+    """Return how an earlier start of the study came by its vision features, and why; None without one."""
+    said = [re.fullmatch(_DECISION, record["text"]) for record in opened.ledger.records(Kind.decision)]
+    ways = [(match["way"], match["why"]) for match in said if match]
+    return ways[-1] if ways else None
+
+
+def _decide_features(opened: OpenStudy, way: str, why: str, earlier: tuple[str, str] | None) -> None:
+    opened.decide(f"vision features: {way} ({why})")
+    if earlier is not None and way != earlier[0]:
+        opened.decide(
+            f"WARNING: vision features are {way} from here on, and were {earlier[0]} before: "
+            "trials before and after may differ in their last digits"
+        )
 
 
 def _room() -> float:
@@ -152,7 +175,7 @@ def _room() -> float:
     return float(STORE_SHARE * ray.cluster_resources().get("object_store_memory", 0.0))
 
 
-def _choose_features(opened: OpenStudy) -> tuple[bool, str]:
+def _choose_features(opened: OpenStudy, earlier: tuple[str, str] | None) -> tuple[bool, str]:
     spec, asked = opened.spec, opened.spec.execution.vision_features
     searched = spec.space.recipe.dimensions.get("lora_modules")
     modules = {spec.recipe.lora_modules, *map(str, (searched.options() if searched else None) or ())}
@@ -160,23 +183,36 @@ def _choose_features(opened: OpenStudy) -> tuple[bool, str]:
         return False, "a recipe trains the projector"
     if asked != "auto":
         return asked, "asked for"
+    if earlier is not None and earlier[0] == _BY_EVERY_TRIAL:
+        return False, earlier[1]
     needed = _feature_bytes(opened)
     if needed > _room():
-        _await_room(opened, needed)
+        _await_room(opened, needed, is_kept=earlier is not None)
     room = _room()
     size = f"about {needed / 2**30:.2f} GiB; {room / 2**30:.2f} GiB of the object store may be used"
     return needed <= room, size
 
 
-def _await_room(opened: OpenStudy, needed: float) -> None:
-    """Where nodes come by need, let those of the slots come first: the head alone has little room."""
-    from cluster.nodes.room import await_nodes, may_start_nodes
+def _await_room(opened: OpenStudy, needed: float, *, is_kept: bool) -> None:
+    """Where nodes come by need, let those of the slots come first: the head alone has little room.
+
+    A deterministic study whose trials had kept features waits for room for them until all slots have a place.
+    """
+    from cluster.nodes.room import LATER_S, await_nodes, may_start_nodes
     from trainers.executors.resources import worker_resources
 
-    if may_start_nodes():
-        opened.say("vision features: the nodes that are there have no room for them; those of the slots are asked for")
-        slots = [worker_resources(slot) for slot in slots_of(opened)]
-        await_nodes(slots, is_enough=lambda: needed <= _room(), say=opened.say)
+    if not may_start_nodes():
+        return
+    opened.say("vision features: the nodes that are there have no room for them; those of the slots are asked for")
+    waits = is_kept and opened.spec.deterministic
+    if waits:
+        opened.say(f"vision features: {_ONCE} so far, and `deterministic: true` waits for room for them")
+    await_nodes(
+        [worker_resources(slot) for slot in slots_of(opened)],
+        is_enough=lambda: needed <= _room(),
+        say=opened.say,
+        later_s=math.inf if waits else LATER_S,
+    )
 
 
 def _feature_bytes(opened: OpenStudy) -> float:

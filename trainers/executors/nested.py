@@ -8,14 +8,16 @@ docs/benchmarks.md.
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets_spec.errors import RecombineError
 from trainers.executors.kept_memory import keep_freed_memory
-from trainers.executors.resources import TrialResources, worker_resources
+from trainers.executors.resources import TrialResources, free_room, why_none_placed, worker_resources
+from trainers.executors.run_errors import has_no_room, reason_of
 from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import (
     CACHE_DIR,
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
     from ray.train.torch import TorchTrainer
 
 
+# In the folder of a Train run: its workers have had room. One that died then counts, whatever its run waits for next.
+_BEGUN = "begun"
+
+
 class TrialDiedError(RecombineError):
     """A trial ended without a result of its own."""
 
@@ -48,8 +54,9 @@ def run_nested_trial(
     submitted_at: float,
     label: str = "recombine",
     nodes_go: bool = False,
+    on_wait: Callable[[str], None] = lambda words: None,
 ) -> TrialResult:
-    """Run one trial as a Ray Train run and return its result.
+    """Run one trial as a Ray Train run and return its result; while no nodes have room for it, it waits.
 
     Args:
         spec: what to run.
@@ -59,6 +66,7 @@ def run_nested_trial(
         submitted_at: `time.time()` when the trial was asked for.
         label: what the dashboard shows before the trial's name.
         nodes_go: whether idle nodes of the cluster go.
+        on_wait: told once that it waits for room, and for what.
 
     Raises:
         TrialDiedError: weights that exist could not be scored. Any other death becomes a `failed` result.
@@ -66,27 +74,45 @@ def run_nested_trial(
     final = run_dir / TRIALS_DIR / spec.folder_name
     if finished_result(final, spec.train_id) is None and scores_without_weights(final, spec.train_id) is None:
         shutil.rmtree(final, ignore_errors=True)  # an earlier failure must not be read as this attempt's result
-    given = {
-        "spec": spec.model_dump(mode="json"),
-        "rows": rows,
-        "trials_dir": str(run_dir / TRIALS_DIR),
-        "num_threads": resources.num_threads,
-        "is_local": resources.num_workers == 0,
-        "submitted_at": submitted_at,
-    }
-    # A reused run name silently resumes stale state in Train V2, so every attempt has a fresh one.
-    name = f"{label}-{spec.folder_name}-{uuid.uuid4().hex[:8]}"
-    trainer = _trainer(given, resources, name=name, storage=run_dir / CACHE_DIR / "train", nodes_go=nodes_go)
-    try:
-        trainer.fit()
-    except Exception as error:  # noqa: BLE001 - in local mode Ray Train raises whatever the train function raised
-        if (final / RESULT_FILE).is_file():  # it failed, and could say why
+    storage, asked_at, num_lost = run_dir / CACHE_DIR / "train", submitted_at, 0
+    while True:
+        # A reused run name silently resumes stale state in Train V2, so every attempt has a fresh one.
+        name = f"{label}-{spec.folder_name}-{uuid.uuid4().hex[:8]}"
+        begun = storage / name / _BEGUN
+        given = {
+            "spec": spec.model_dump(mode="json"),
+            "rows": rows,
+            "trials_dir": str(run_dir / TRIALS_DIR),
+            "num_threads": resources.num_threads,
+            "is_local": resources.num_workers == 0,
+            "submitted_at": asked_at,
+            "queue_s": asked_at - submitted_at,
+            "begun": str(begun),
+        }
+        try:
+            _trainer(given, resources, name=name, storage=storage, nodes_go=nodes_go).fit()
+        except Exception as error:  # noqa: BLE001 - in local mode Ray Train raises whatever the train function raised
+            reason = reason_of(error)
+        else:
             return _published(final, spec)
-        reason = " <- ".join(dict.fromkeys(type(e).__name__ for e in _causes(error)))
-        failure = failed_result(spec, f"its worker processes died ({reason})")
-        commit_attempt(begin_attempt(run_dir / TRIALS_DIR, spec.folder_name, attempt_name()), final, failure)
-        return failure
-    return _published(final, spec)
+        num_lost += begun.is_file()
+        is_whole = (final / RESULT_FILE).is_file() and _is_whole(read_result(final), spec)
+        if is_whole or not has_no_room(reason) or num_lost > resources.max_failures:
+            return _ended(reason, final, spec)
+        # Where the cluster is full, or a node is on its way, the request for room is renewed, as that of a slot.
+        if asked_at == submitted_at:
+            wanted = f"{resources.num_workers} times {worker_resources(resources)}"
+            on_wait(f"{wanted}; free are {free_room()}; {why_none_placed([resources])}")
+        asked_at = time.time()
+
+
+def _ended(reason: str, final: Path, spec: TrialSpec) -> TrialResult:
+    """Return what a run that ended by an error has published, or publish that its processes died."""
+    if (final / RESULT_FILE).is_file():  # it failed, and could say why
+        return _published(final, spec)
+    failure = failed_result(spec, f"its worker processes died ({reason})")
+    commit_attempt(begin_attempt(final.parent, spec.folder_name, attempt_name()), final, failure)
+    return failure
 
 
 def _trainer(
@@ -115,19 +141,17 @@ def _trainer(
     )
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what caused it: types may be written down, messages may quote the data."""
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
 def _published(final: Path, spec: TrialSpec) -> TrialResult:
     """Return what the folder says; finished weights whose new scores are missing are a failure of this attempt."""
     result = read_result(final)
-    if result.status == "finished" and not spec.score_ids <= {e.score_id for e in result.evaluations}:
+    if not _is_whole(result, spec):
         raise TrialDiedError(f"the weights of trial {spec.folder_name} are kept, but could not be scored")
     return result
+
+
+def _is_whole(result: TrialResult, spec: TrialSpec) -> bool:
+    """Whether it is a failure, or has all scores."""
+    return result.status != "finished" or spec.score_ids <= {e.score_id for e in result.evaluations}
 
 
 def _published_failure(final: Path) -> TrialResult | None:
@@ -152,6 +176,8 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(config["num_threads"])
     share, context = WorkerShare(), WorkerContext.alone()
     if not config["is_local"]:  # inside a Tune function Train's own context is refused
+        Path(config["begun"]).parent.mkdir(parents=True, exist_ok=True)
+        Path(config["begun"]).touch()
         train_context = ray.train.get_context()
         share = WorkerShare(rank=train_context.get_world_rank(), num_workers=train_context.get_world_size())
     if share.num_workers > 1:
@@ -166,6 +192,7 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
         Path(config["trials_dir"]),
         attempt=attempt_name(),
         submitted_at=config["submitted_at"],
+        queue_s=config["queue_s"],
         context=context,
     )
     metrics = {"train_id": result.train_id, "status": result.status}

@@ -59,6 +59,7 @@ def run_trial(
     *,
     attempt: str,
     submitted_at: float,
+    queue_s: float = 0.0,
     context: WorkerContext | None = None,
     backbone: Backbone | None = None,
     on_batch: Callable[[], None] = lambda: None,
@@ -77,6 +78,7 @@ def run_trial(
         trials_dir: RUN/trials on storage that driver and workers share.
         attempt: name that no other attempt of this trial has.
         submitted_at: `time.time()` when the trial was asked for; start-up time counts from there.
+        queue_s: for which nothing had room for it before that.
         context: of this worker; None when alone.
         backbone: one that is loaded already, to score many trials in one process.
         on_batch: called after every batch of scoring and every token of a generated answer; may raise to stop.
@@ -89,7 +91,7 @@ def run_trial(
     final = trials_dir / spec.folder_name
     known = finished_result(final, spec.train_id)
     working = begin_attempt(trials_dir, spec.folder_name, attempt) if context.share.rank == 0 else None
-    progress = _Progress(known=known, submitted_at=submitted_at)
+    progress = _Progress(known=known, submitted_at=submitted_at, queue_s=queue_s)
     status: TrialStatus = "finished"
     error: str | None = None
     is_lost = False
@@ -143,6 +145,7 @@ class _Progress:
 
     known: TrialResult | None
     submitted_at: float
+    queue_s: float = 0.0
     startup_s: float = 0.0
     adapted: Any = None  # the PEFT model around the backbone, as soon as there is one
     trained: FinetuneResult | None = None
@@ -171,11 +174,13 @@ class _Progress:
         )
 
     def _spans(self) -> tuple[Span, ...]:
-        """Start-up, training and scoring, one after the other."""
+        """The wait for room, start-up, training and scoring, one after the other."""
         train_s = self.trained.train_s if self.trained else 0.0
         score_s = sum(evaluation.eval_s for evaluation in self.evaluations)
         trained_at = self.submitted_at + self.startup_s
+        queued = Span(phase="queue", started_at=self.submitted_at - self.queue_s, duration_s=self.queue_s)
         return (
+            *((queued,) if self.queue_s > 0 else ()),
             Span(phase="startup", started_at=self.submitted_at, duration_s=self.startup_s),
             Span(phase="train", started_at=trained_at, duration_s=train_s),
             Span(phase="score", started_at=trained_at + train_s, duration_s=score_s),

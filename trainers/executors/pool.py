@@ -6,12 +6,13 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasets_spec.errors import UserError
-from trainers.executors.resources import TrialResources, fits_fewer_nodes, worker_resources
+from trainers.executors.resources import TrialResources, fits_fewer_nodes, free_room, why_none_placed, worker_resources
+from trainers.executors.run_errors import has_no_room, reason_of
 from trainers.executors.slot import SlotConfig, serve_slot
 
 READY_WAIT_S = 30.0  # between two words to a user who waits for the first slot
@@ -23,7 +24,6 @@ HAND_OVER_S = 8.0  # of the ten seconds in which a study that is stopped ends
 # Processes of one slot that may end in a row before they have taken a trial: by then it is no accident. Deaths with a
 # trial in hand are counted against that trial (`broker.MAX_ATTEMPTS`), so that restarts come to an end either way.
 MAX_FAILED_STARTS = 3
-_NO_ROOM = "WorkerGroupStartupTimeoutError"  # Train's, when no node has had room for a worker for minutes
 
 
 @dataclass(kw_only=True)
@@ -76,8 +76,6 @@ class SlotPool:
         Raises:
             UserError: no slot can work, and why.
         """
-        import ray
-
         began = told_at = time.monotonic()
         while True:
             state = self.check()
@@ -87,9 +85,9 @@ class SlotPool:
             if time.monotonic() - told_at > READY_WAIT_S:
                 told_at = time.monotonic()
                 wanted = " or ".join(dict.fromkeys(str(worker_resources(each)) for each in self.slots))
-                self.say(f"waiting for a slot: each needs {wanted}; free are {_free(ray.available_resources())}")
+                self.say(f"waiting for a slot: each needs {wanted}; free are {free_room()}")
                 if told_at - began > LONG_WAIT_S:
-                    self.say(_say_why_none([node["Resources"] for node in ray.nodes() if node["Alive"]], self.slots))
+                    self.say(why_none_placed(self.slots))
             time.sleep(0.1)
 
     def check(self) -> Mapping[str, Any]:
@@ -155,7 +153,7 @@ class SlotPool:
                 self._await_use(name)
                 self._await_turn(resources)
                 reason = None if self._is_closing else self._run_once(name, resources)
-                if self._is_closing or (reason is not None and _NO_ROOM in reason):
+                if self._is_closing or (reason is not None and has_no_room(reason)):
                     continue  # where the cluster is full, or a node is on its way, the request for room is renewed
                 state = ray.get(self.broker.state.remote())
             except BaseException:  # noqa: BLE001 - Ray ends a thread by SystemExit when the cluster goes
@@ -239,32 +237,5 @@ class SlotPool:
         except Exception as error:
             if self._is_closing or not ray.is_initialized():
                 raise
-            of_workers = getattr(error, "worker_failures", {}).values()
-            of_controller = getattr(error, "controller_failure", None)
-            errors = (*_causes(error), *_causes(of_controller), *of_workers)
-            return " <- ".join(dict.fromkeys(type(e).__name__ for e in errors))
+            return reason_of(error)
         return None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what caused it: types may be written down, messages may quote the data."""
-    while error is not None:
-        yield error
-        error = error.__cause__
-
-
-def _say_why_none(nodes: Sequence[Mapping[str, float]], slots: Sequence[TrialResources]) -> str:
-    """Why there may be no slot after a long time: Ray says nothing of what it cannot place (KubeRay's autoscaler)."""
-    shapes = [worker_resources(slot) for slot in slots]
-    if any(all(node.get(name, 0.0) >= amount for name, amount in shape.items()) for node in nodes for shape in shapes):
-        return "nodes that hold one have other work, or its start takes long: `ray status` shows who uses them"
-    names = dict.fromkeys(name for shape in shapes for name in shape)
-    most = ", ".join(f"{max((node.get(name, 0.0) for node in nodes), default=0.0):g} {name}" for name in names)
-    return (
-        f"no node there is can hold one (at most {most}): unless `ray status` shows one on its way, "
-        "lower execution.cpus_per_worker or execution.gpus_per_worker, or start a larger node"
-    )
-
-
-def _free(resources: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(resources.get(name, 0.0), 2) for name in ("CPU", "GPU") if name in resources}

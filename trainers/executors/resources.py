@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +56,7 @@ def most_on_node(resources: TrialResources) -> int:
 
     here = ray.get_runtime_context().get_node_id()
     totals: dict[str, float] = next((node["Resources"] for node in ray.nodes() if node["NodeID"] == here), {})
-    held = [totals.get(name, 0.0) / amount for name, amount in worker_resources(resources).items() if amount]
-    return max(1, int(min(held, default=1)))
+    return max(1, _num_held(totals, resources))
 
 
 def proxy_bundle(resources: TrialResources, *, nodes_go: bool) -> dict[str, float]:
@@ -64,3 +64,40 @@ def proxy_bundle(resources: TrialResources, *, nodes_go: bool) -> dict[str, floa
     if resources.num_workers == 0:
         return worker_resources(resources)
     return OF_THE_HEAD if nodes_go else NEXT_TO_NOTHING
+
+
+def free_room() -> dict[str, float]:
+    """Return what of all nodes' processors and GPUs is free."""
+    import ray
+
+    there_are, free = ray.cluster_resources(), ray.available_resources()  # the second leaves out what is used up
+    return {name: round(free.get(name, 0.0), 2) for name in ("CPU", "GPU") if name in there_are}
+
+
+def why_none_placed(wanted: Sequence[TrialResources]) -> str:
+    """Return why none may have a place after a long time: Ray says nothing of what it cannot place.
+
+    Args:
+        wanted: slots, or one trial.
+    """
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    held, num_workers = max((sum(_num_held(node, each) for node in nodes), each.num_workers) for each in wanted)
+    if held >= num_workers:
+        return "nodes that hold one have other work, or its start takes long: `ray status` shows who uses them"
+    lower = "execution.cpus_per_worker or execution.gpus_per_worker, or start a larger node"
+    if held:
+        return (
+            f"the nodes there are hold {held} of a trial's {num_workers} workers: unless `ray status` shows one on its "
+            f"way, lower execution.num_workers, {lower}"
+        )
+    names = dict.fromkeys(name for each in wanted for name in worker_resources(each))
+    most = ", ".join(f"{max((node.get(name, 0.0) for node in nodes), default=0.0):g} {name}" for name in names)
+    return f"no node there is can hold one (at most {most}): unless `ray status` shows one on its way, lower {lower}"
+
+
+def _num_held(node: Mapping[str, float], resources: TrialResources) -> int:
+    """How many such workers a node can hold when it does nothing else."""
+    shares = [node.get(name, 0.0) / amount for name, amount in worker_resources(resources).items() if amount]
+    return int(min(shares, default=1))

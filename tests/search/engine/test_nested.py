@@ -44,6 +44,8 @@ class Run:
             os._exit(1)
         if planned.arm == "raises":
             raise OSError("the disk is full")
+        if planned.arm == "waits":
+            options["on_wait"]("2 times much")
         finish_trial(run_dir, planned)
         return failed_result(spec, "").model_copy(update={"status": "finished"})
 
@@ -56,7 +58,7 @@ class Desk:
 
     def __init__(self, root: Path, ledger: Ledger, *, cpus: float) -> None:
         self._factory = make_factory(root / "study")
-        self.ledger, self.ran = ledger, Run(root)
+        self.ledger, self.ran, self.said = ledger, Run(root), list[str]()
         run_dir = RunDir(root / "run")
         self.engine = NestedEngine(
             Recorder(run_dir, ledger, lambda record: None),
@@ -65,6 +67,7 @@ class Desk:
             resources=TrialResources(num_workers=0, cpus_per_worker=cpus, max_failures=MAX_FAILURES),
             max_concurrent=2,
             on_running=lambda number: None,
+            say=self.said.append,
             run_trial=self.ran,
         )
 
@@ -105,6 +108,13 @@ def test_phases_share_processes_and_one_that_dies_costs_its_trial_alone(make_des
     assert sum(arm == "raises" for arm, _ in tries) == 1
     pids = dict(tries)
     assert {pids["a"], pids["b"]} & {pids["c"], pids["d"]}
+
+
+def test_a_trial_that_waits_for_room_is_told_and_goes_on(make_desk: Any) -> None:
+    desk = make_desk(1)
+    desk.run("a", "waits")
+    assert desk.ends() == dict.fromkeys(("a", "waits"), "finished")
+    assert desk.said == ["waits waits for room: it needs 2 times much"]
 
 
 def test_trials_take_turns_where_fewer_have_room_than_may_run(make_desk: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+from ray.train.v2.api.exceptions import ControllerError
 from safetensors.torch import load_file
 
 from tests.makers.families import toy_rows
@@ -135,6 +138,57 @@ def test_a_trial_that_fails_on_two_workers_is_not_trained_again(rows: TableRows,
     assert result.status == "failed"
     assert "400 were asked for" in (result.error or "")
     assert len(list(readers.iterdir())) == 2  # one process a worker, not two
+
+
+def test_a_trial_waits_for_room_for_longer_than_train_does(
+    rows: TableRows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "0.5")  # of a minute, four times
+    others = ray.util.placement_group([{"CPU": 1.0}] * int(ray.cluster_resources()["CPU"]))
+    assert others.wait(60)
+    said: list[str] = []
+
+    def on_wait(words: str) -> None:
+        said.append(words)
+        threading.Timer(1.0, ray.util.remove_placement_group, [others]).start()
+
+    asked_at = time.time()
+    result = run_nested_trial(SPEC, rows, tmp_path, TrialResources(), submitted_at=asked_at, on_wait=on_wait)
+    assert result.status == "finished"
+    assert len(said) == 1
+    assert said[0].startswith("1 times {'CPU': 1.0}; free are {'CPU': 0.0}; nodes that hold one have other work")
+    queued = result.spans[0]
+    assert (queued.phase, queued.started_at) == ("queue", asked_at)
+    assert queued.duration_s > 4 * 0.5
+    assert sum(span.duration_s for span in result.spans) <= time.time() - asked_at
+    assert result.startup_s == result.seconds["startup"]
+
+
+class _NoRoomAfter:
+    """In place of a Train run: its workers have died so often, and it ends while it waits for room for new ones."""
+
+    num_runs = 0
+
+    def __init__(self, given: Any, *_: Any, **__: Any) -> None:
+        self._begun = Path(given["begun"])
+
+    def fit(self) -> None:
+        type(self).num_runs += 1
+        self._begun.parent.mkdir(parents=True)
+        self._begun.touch()
+        raise ControllerError(WorkerGroupStartupTimeoutError(1))
+
+
+def test_a_trial_whose_workers_die_does_not_wait_for_room_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.executors.nested._trainer", _NoRoomAfter)
+    resources = TrialResources(max_failures=2)
+    result = run_nested_trial(SPEC, TableRows(tables={}), tmp_path, resources, submitted_at=time.time())
+    assert _NoRoomAfter.num_runs == 3
+    assert result.error == "its worker processes died (ControllerError <- WorkerGroupStartupTimeoutError)"
 
 
 def test_the_dashboard_reads_study_and_phase_in_a_runs_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from trainers.executors.resources import TrialResources, fits_fewer_nodes, most_on_node, task_options
+from trainers.executors.resources import (
+    TrialResources,
+    fits_fewer_nodes,
+    most_on_node,
+    task_options,
+    why_none_placed,
+)
 
 NODES = [
     {"NodeID": "here", "Resources": {"CPU": 16.0, "GPU": 2.0, "accelerator_type:L4": 1.0}},
@@ -31,6 +37,26 @@ def test_the_scarcest_resource_decides(monkeypatch: pytest.MonkeyPatch, resource
     monkeypatch.setattr(ray, "nodes", lambda: NODES)
     monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "here"))
     assert most_on_node(resources) == most
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (TrialResources(cpus_per_worker=600), "nodes that hold one have other work"),
+        (
+            TrialResources(cpus_per_worker=999, gpus_per_worker=1),
+            "no node there is can hold one (at most 640 CPU, 2 GPU)",
+        ),
+        (TrialResources(gpus_per_worker=1, num_workers=2), "nodes that hold one have other work"),
+        (TrialResources(gpus_per_worker=1, num_workers=4), "the nodes there are hold 2 of a trial's 4 workers"),
+    ],
+)
+def test_why_none_has_a_place(monkeypatch: pytest.MonkeyPatch, wanted: TrialResources, why: str) -> None:
+    import ray
+
+    monkeypatch.setattr(ray, "nodes", lambda: [node | {"Alive": True} for node in NODES])
+    assert why_none_placed([wanted]).startswith(why)
+    assert why_none_placed([wanted, TrialResources()]).startswith("nodes that hold one have other work")
 
 
 def test_a_task_occupies_what_a_worker_does() -> None:
