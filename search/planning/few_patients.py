@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datasets_spec.store.clusters import few_clusters
+from datasets_spec.store.clusters import few_clusters, set_clusters
 from datasets_spec.store.manifest import read_manifest
-from datasets_spec.store.store import open_store
+from datasets_spec.store.store import Store, open_store
 from search.study.study import Study
 
 
@@ -20,13 +20,21 @@ def few_patients_lines(study: Study) -> list[str]:
     splits = ("confirm", "sealed") if study.spec.design is None else (study.spec.design.split,)
     lines = []
     with open_store(study.store_dir) as store:
-        for name in (name for name in study.spec.objective_sets if name in manifest.subsets):
-            for split in splits:
-                rows = store.read(name, split, columns=["group", "image_hashes"]).to_pylist()
-                number = few_clusters(rows)
-                if number is not None:
-                    lines.append(
-                        f"the {len(rows)} questions of {name} on {split} come from patients, or images, that count as "
-                        f"{number:.3g}: " + ("they show no difference" if number <= 1 else "they see less than that")
-                    )
+        clusters = {split: _clusters(store, study, split) for split in splits}
+    for name in study.spec.objective_sets:
+        for split in splits:
+            numbers = clusters[split].get(name, [])
+            count = few_clusters(numbers)
+            if count is not None:
+                lines.append(
+                    f"the {len(numbers)} questions of {name} on {split} come from patients, or images, that count as "
+                    f"{count:.3g}: " + ("they show no difference" if count <= 1 else "they see less than that")
+                )
     return lines
+
+
+def _clusters(store: Store, study: Study, split: str) -> dict[str, list[int]]:
+    """The cluster of each question by evaluation set, as the study's intervals have them."""
+    names = [name for name in study.spec.sets_on(split) if name in store.manifest.subsets]
+    rows = [store.read(name, split, columns=["group", "image_hashes"]).to_pylist() for name in names]
+    return dict(zip(names, set_clusters(rows), strict=True))
