@@ -16,7 +16,7 @@ from datasets_spec.check.words_alone import TextOnly, read_questions, words_alon
 from datasets_spec.copies.groups import CopySearch
 from datasets_spec.sample import SPLITS, Flag
 from datasets_spec.splits.leak_levels import LeakCount
-from datasets_spec.store.clusters import few_clusters
+from datasets_spec.store.clusters import few_clusters, row_clusters
 from datasets_spec.store.remarks import contradicting_rows, images_not_opened, patients_known_in_part
 from datasets_spec.store.store import Store
 
@@ -155,7 +155,7 @@ def _check_subset(store: Store, catalog: Catalog, name: str, *, is_scored: bool)
     seen = {row["question"] for row in rows["train"]}
     scored = _EVAL_SPLITS if is_scored else ()
     found = {split: words_alone(store, name, split) for split in scored}
-    few = {split: few_clusters(rows[split]) for split in scored}
+    few = {split: few_clusters(row_clusters(rows[split])) for split in scored}
     spec = catalog.subset(name)
     return SubsetCheck(
         audit=audit_subset(store, name),

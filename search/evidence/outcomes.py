@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets_spec.errors import UserError
-from datasets_spec.store.clusters import row_clusters
+from datasets_spec.store.clusters import set_clusters
 from datasets_spec.store.store import Store
 from search.ledger.records import Record, scored_on
 from search.statistics.bootstrap import PairedItems
@@ -173,14 +173,15 @@ def question_groups(store: Store, spec: StudySpec, splits: tuple[str, ...]) -> d
     """Return the cluster of questions by sample id, where known: questions about one patient are not independent.
 
     Where patients are unknown, questions about one image are a cluster; what compares patients or images joins them.
+    A patient or an image of several sets is one cluster in all of them.
     """
     groups: dict[str, str] = {}
+    columns = ["sample_id", "group", "image_hashes"]
     for split in splits:
-        for name in spec.sets_on(split):
-            rows = store.read(name, split, columns=["sample_id", "group", "image_hashes"]).to_pylist()
-            clusters = row_clusters(rows)
-            sizes = Counter(clusters)
-            for row, cluster in zip(rows, clusters, strict=True):
-                if row["group"] is not None or sizes[cluster] > 1:
-                    groups[row["sample_id"]] = f"{name}/{split}/{cluster}"
+        sets = [store.read(name, split, columns=columns).to_pylist() for name in spec.sets_on(split)]
+        numbers = [number for found in set_clusters(sets) for number in found]
+        sizes = Counter(numbers)
+        for row, number in zip((row for rows in sets for row in rows), numbers, strict=True):
+            if row["group"] is not None or sizes[number] > 1:
+                groups[row["sample_id"]] = f"{split}/{number}"
     return groups

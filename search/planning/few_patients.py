@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datasets_spec.store.clusters import few_clusters
+from datasets_spec.store.clusters import few_clusters, set_clusters
 from datasets_spec.store.manifest import read_manifest
-from datasets_spec.store.store import open_store
+from datasets_spec.store.store import Store, open_store
 from search.study.spec import StudySpec
 from search.study.study import Study
 
@@ -18,17 +18,19 @@ def few_patients_lines(study: Study) -> list[str]:
     manifest = read_manifest(study.store_dir)
     if manifest is None:
         return []
+    splits = _judged_splits(study.spec)
     lines = []
     with open_store(study.store_dir) as store:
-        for name in (name for name in study.spec.objective_sets if name in manifest.subsets):
-            for split in _judged_splits(study.spec):
-                rows = store.read(name, split, columns=["group", "image_hashes"]).to_pylist()
-                number = few_clusters(rows)
-                if number is not None:
-                    lines.append(
-                        f"the {len(rows)} questions of {name} on {split} come from patients, or images, that count as "
-                        f"{number:.3g}: " + ("they show no difference" if number <= 1 else "they see less than that")
-                    )
+        clusters = {split: _clusters(store, study, split) for split in splits}
+    for name in study.spec.objective_sets:
+        for split in splits:
+            numbers = clusters[split].get(name, [])
+            count = few_clusters(numbers)
+            if count is not None:
+                lines.append(
+                    f"the {len(numbers)} questions of {name} on {split} come from patients, or images, that count as "
+                    f"{count:.3g}: " + ("they show no difference" if count <= 1 else "they see less than that")
+                )
     return lines
 
 
@@ -38,3 +40,10 @@ def _judged_splits(spec: StudySpec) -> tuple[str, ...]:
     if not spec.confirm.enabled:
         return ()
     return ("confirm", "sealed") if spec.confirm.open_sealed else ("confirm",)
+
+
+def _clusters(store: Store, study: Study, split: str) -> dict[str, list[int]]:
+    """The cluster of each question by evaluation set, as the study's intervals have them."""
+    names = [name for name in study.spec.sets_on(split) if name in store.manifest.subsets]
+    rows = [store.read(name, split, columns=["group", "image_hashes"]).to_pylist() for name in names]
+    return dict(zip(names, set_clusters(rows), strict=True))

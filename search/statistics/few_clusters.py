@@ -36,20 +36,20 @@ def mean_of_sets(draws: FloatArray, sizes: FloatArray, rng: np.random.Generator)
         rng: source of randomness.
     """
     deviations = draws - draws.mean(axis=0)
-    variance = uncertain = (
-        0.0  # of the sum over sets; and of that variance, by half (Satterthwaite, Biometrics 2, 1946)
-    )
+    # Of the sum over sets; and of that variance, by half (Satterthwaite, Biometrics 2, 1946).
+    variance = uncertain = 0.0
     for sets in _sharing(sizes):
         has_clusters = sizes[sets].sum(axis=0).max() > 1
         for number in sets if has_clusters else ():
             count = effective_clusters(sizes[number])
-            deviations[:, number] *= np.sqrt((count + 1) / (count - 1))
+            if count > 1:  # a set of one question has no variance of its own
+                deviations[:, number] *= np.sqrt((count + 1) / (count - 1))
         own = float(deviations[:, sets].sum(axis=1).var())
         variance += own
         if has_clusters:
             # Sets that share patients err together: they have one variance, which is uncertain once.
             shares = sizes[sets] / sizes[sets].sum(axis=1, keepdims=True)
-            uncertain += own**2 / (effective_clusters(shares.mean(axis=0)) - 1)
+            uncertain += own**2 / max(1.0, effective_clusters(shares.mean(axis=0)) - 1)
     mean = draws.mean(axis=1)
     if uncertain == 0:
         return np.asarray(mean)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
-from datasets_spec.store.clusters import row_clusters
+from datasets_spec.store.clusters import few_clusters, row_clusters, set_clusters
 
 
 def row(group: str | None, *images: str) -> dict[str, Any]:
@@ -48,3 +48,39 @@ def test_clusters_that_count_as_one_or_two_are_one() -> None:
     assert together([row("p", "1"), row("p", "2"), row("q", "3"), row("q", "4")]) == [[0, 1, 2, 3]]
     assert len(together([row(name, f"{name}{number}") for name in "pqr" for number in range(9)])) == 3
     assert len(together(alone(2))) == 2
+
+
+def patients(names: str, num_questions: int, where: str) -> list[dict[str, Any]]:
+    return [row(name, f"{where} {name}{number}") for name in names for number in range(num_questions)]
+
+
+def test_a_patient_and_an_image_have_one_number_in_all_sets() -> None:
+    first, second, third = set_clusters(
+        [patients("pqr", 2, "a"), patients("spq", 2, "b"), [row(None, "a p0"), *alone(3)]]
+    )
+    assert first[0] == second[2] == third[0]
+    assert first[2] == second[4]
+    assert len({*first, *second, *third}) == 7  # p, q, r, s and what stands alone
+
+
+def test_sets_that_share_nothing_are_numbered_as_each_by_itself() -> None:
+    sets = [patients("pqrs", 3, "a"), patients("tuvwx", 2, "b"), alone(4)]
+    for rows, numbers in zip(sets, set_clusters(sets), strict=True):
+        own = row_clusters(rows)
+        assert [own.index(number) for number in own] == [numbers.index(number) for number in numbers]
+
+
+def test_a_set_that_tells_nothing_takes_no_other_with_it() -> None:
+    compared = [row(f"{one}+{two}", f"{one}{two}") for one, two in combinations("pqrstuvwxy", 2)]
+    told, nothing, two = set_clusters([patients("pqrstuvwxy", 3, "a"), compared, patients("pq", 9, "b")])
+    assert len(set(told)) == 10
+    assert len(set(nothing)) == len(set(two)) == 1
+    assert not {*told} & {*nothing} | {*nothing} & {*two} | {*told} & {*two}
+    assert few_clusters(told) is None
+    assert few_clusters(nothing) == 1
+
+
+def test_sets_that_only_together_compare_nearly_all_tell_nothing() -> None:
+    pairs = [[row(f"{n}+{n + 1}", f"{n}") for n in range(start, 12, 2)] for start in (0, 1)]
+    assert [len(set(row_clusters(rows))) for rows in pairs] == [6, 6]
+    assert [len(set(found)) for found in set_clusters(pairs)] == [1, 1]

@@ -86,15 +86,22 @@ def test_questions_of_unknown_group_stand_alone() -> None:
     assert outcomes.groups_of(["c", "d"]) is None
 
 
-def clusters_of(rows: Sequence[tuple[str | None, list[str]]]) -> list[str | None]:
-    """The cluster of each question of one set, by patients and images."""
-    named: list[dict[str, Any]] = [
-        {"sample_id": str(n), "group": group, "image_hashes": images} for n, (group, images) in enumerate(rows)
+Row = tuple[str | None, list[str]]  # patient, images
+
+
+def clusters_of(*sets: Sequence[Row]) -> list[str | None]:
+    """The cluster of each question of these sets, by patients and images."""
+    named: list[list[dict[str, Any]]] = [
+        [
+            {"sample_id": f"{place}/{n}", "group": group, "image_hashes": images}
+            for n, (group, images) in enumerate(rows)
+        ]
+        for place, rows in enumerate(sets)
     ]
-    store: Any = SimpleNamespace(read=lambda *_place, columns: pa.Table.from_pylist(named).select(columns))
-    spec: Any = SimpleNamespace(sets_on=lambda _split: [TARGET])
+    store: Any = SimpleNamespace(read=lambda name, _split, columns: pa.Table.from_pylist(named[name]).select(columns))
+    spec: Any = SimpleNamespace(sets_on=lambda _split: range(len(named)))
     found = question_groups(store, spec, ("confirm",))
-    return [found.get(row["sample_id"]) for row in named]
+    return [found.get(row["sample_id"]) for rows in named for row in rows]
 
 
 def test_questions_that_compare_patients_are_one_cluster() -> None:
@@ -109,3 +116,12 @@ def test_a_question_is_in_a_cluster_where_its_patient_or_a_shared_image_is_known
     assert alone is None
     assert patient is not None
     assert shared == again != patient
+
+
+def test_a_patient_or_an_image_of_two_sets_is_one_cluster_in_both() -> None:
+    others: list[Row] = [(f"o{n}", [f"o{n}"]) for n in range(4)]
+    first, image, *_, again, also, alone = clusters_of(
+        [("p", ["1"]), (None, ["2"]), *others], [("p", ["3"]), (None, ["2"]), (None, ["4"])]
+    )
+    assert first == again != image == also is not None
+    assert alone is None

@@ -12,15 +12,17 @@ from search.statistics.few_clusters import mean_of_sets, tell_nothing
 NUM_QUESTIONS = 120
 
 
-def covered(num_patients: int, num_sets: int, num_runs: int = 300) -> float:
+def covered(num_patients: int, num_sets: int, *, is_shared: bool = False, num_runs: int = 300) -> float:
     """Share of intervals that hold the mean of all patients there could be, who differ by 0.1 (standard deviation)."""
     patients = np.arange(NUM_QUESTIONS) * num_patients // NUM_QUESTIONS
     held = 0
     for run in range(num_runs):
         rng = np.random.default_rng(run)
-        chances = 0.6 + 0.1 * rng.normal(size=(num_sets, 1, num_patients))[..., patients]
+        of_patient = rng.normal(size=(1 if is_shared else num_sets, 1, num_patients))
+        chances = np.broadcast_to(0.6 + 0.1 * of_patient[..., patients], (num_sets, 1, NUM_QUESTIONS))
         rights = list((rng.random(chances.shape) < chances).astype(np.float64))
-        groups = [[(number, patient) for patient in patients.tolist()] for number in range(num_sets)]
+        sets = [0] * num_sets if is_shared else range(num_sets)
+        groups = [[(number, patient) for patient in patients.tolist()] for number in sets]
         _, interval = mean_accuracy(rights, groups=groups, seed=run, is_trained=False, num_resamples=800)
         held += interval.low <= 0.6 <= interval.high
     return held / num_runs
@@ -29,6 +31,19 @@ def covered(num_patients: int, num_sets: int, num_runs: int = 300) -> float:
 @pytest.mark.parametrize(("num_patients", "num_sets"), [(3, 1), (5, 1), (8, 1), (3, 6), (5, 2)])
 def test_intervals_over_few_patients_hold_what_they_say(num_patients: int, num_sets: int) -> None:
     assert 0.925 <= covered(num_patients, num_sets) <= 0.975  # 95 % and two binomial standard errors of 300 runs
+
+
+def test_intervals_over_patients_that_sets_share_hold_what_they_say() -> None:
+    assert 0.925 <= covered(5, 4, is_shared=True) <= 0.975
+
+
+def test_one_question_of_a_patient_whom_another_set_shares_is_no_division_by_zero() -> None:
+    asked = [["p"], [name for name in "pqr" for _ in range(40)]]
+    rights = [np.ones((1, len(groups))) for groups in asked]
+    for some in ([0, 1], [0, 0]):
+        sets = [rights[number] for number in some]
+        _, interval = mean_accuracy(sets, groups=[asked[number] for number in some], seed=0, is_trained=False)
+        assert interval.low < interval.high == 1
 
 
 @pytest.mark.parametrize("num_clusters", [3, 5, 41])
