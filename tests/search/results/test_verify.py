@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from datasets_spec.errors import UserError
 from search.cli.verbs import app
+from search.designs.backbones import write_comparison
 from search.evidence.inputs.environment import this_environment
 from search.ledger.frames import encode_frame, scan_frames
 from search.ledger.ledger import Ledger
@@ -143,6 +144,25 @@ def test_what_another_version_computed_otherwise_is_not_called_damaged_and_damag
     result = CliRunner().invoke(app, ["verify", str(run_dir)])
     assert result.exit_code == 1
     assert "Restore the files from a copy" in " ".join(result.output.split())
+
+
+def test_a_design_on_several_backbones_is_judged_by_the_version_that_wrote_each(
+    finished_dir: RunDir, tmp_path: Path
+) -> None:
+    for name in ("large", "small"):
+        shutil.copytree(finished_dir.root, tmp_path / RunFile.backbones / name)
+    whole = RunDir(tmp_path)
+    write_comparison({}, whole)
+    assert verify_run(whole).problems == verify_run(whole).otherwise == ()
+    (whole / RunFile.backbones_markdown).write_text("changed")
+    assert {problem.file for problem in verify_run(whole).problems} == {RunFile.backbones_markdown}
+    written_by_another_version(whole.of_backbone("small"))
+    found = verify_run(whole)
+    assert found.problems == ()
+    assert {problem.file for problem in found.otherwise} == {
+        f"{RunFile.backbones}/small/{RunFile.transfer}",
+        RunFile.backbones_markdown,
+    }
 
 
 def test_a_changed_answer_does_not_agree_with_the_ledger(run_dir: RunDir) -> None:
