@@ -12,6 +12,7 @@ from cluster.errors import ClusterError
 # A head's monitor says what it knows some seconds after it has started, and then every five.
 STATUS_WAIT_S = 30.0
 TOLD_EVERY_S = 30.0  # between two words to a user who waits for nodes
+LONG_WAIT_S = 120.0  # after which it is said why some may have none: as of a slot (trainers/executors/pool.py)
 LATER_S = 60.0  # for which nodes that were asked for together wait for one another; our choice
 # Ray's monitor, started without a configuration, calls each node a kind of its own (`format_readonly_node_type`, 2.60).
 _KIND_OF_ITS_OWN = re.compile(r"node_[0-9a-f]{56}")
@@ -91,6 +92,7 @@ def await_nodes(
     *,
     is_enough: Callable[[], bool],
     say: Callable[[str], None],
+    why_none: Callable[[], str],
     later_s: float = LATER_S,
 ) -> None:
     """Ask for a place for each slot, so that nodes come, and give all back; the nodes stay for minutes without work.
@@ -100,12 +102,14 @@ def await_nodes(
         is_enough: Whether the nodes that are there are enough. Where they never are it ends when all slots had a place,
             or some have had one for so long as `later_s`.
         say: Tells the user one line.
+        why_none: Returns why slots may have no place, which is told after a long time.
         later_s: For which nodes wait for one another.
     """
     import ray
 
     groups = [ray.util.placement_group([dict(bundle)]) for bundle in wanted]
-    told_at, first_at = time.monotonic(), float("inf")
+    began = told_at = time.monotonic()
+    first_at = float("inf")
     try:
         while not is_enough():
             placed = [ray.util.placement_group_table(group)["state"] == "CREATED" for group in groups]
@@ -116,6 +120,8 @@ def await_nodes(
             if now - told_at > TOLD_EVERY_S:
                 told_at = now
                 say(f"waiting for nodes: {sum(placed)} of {len(placed)} slots have a place (`ray status`)")
+                if now - began > LONG_WAIT_S:
+                    say(why_none())
             time.sleep(0.5)
     finally:
         for group in groups:

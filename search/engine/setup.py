@@ -199,7 +199,7 @@ def _await_room(opened: OpenStudy, needed: float, *, is_kept: bool) -> None:
     A deterministic study whose trials had kept features waits for room for them until all slots have a place.
     """
     from cluster.nodes.room import LATER_S, await_nodes, may_start_nodes
-    from trainers.executors.resources import worker_resources
+    from trainers.executors.resources import why_none_placed, worker_resources
 
     if not may_start_nodes():
         return
@@ -207,10 +207,12 @@ def _await_room(opened: OpenStudy, needed: float, *, is_kept: bool) -> None:
     waits = is_kept and opened.spec.deterministic
     if waits:
         opened.say(f"vision features: {_ONCE} so far, and `deterministic: true` waits for room for them")
+    slots = slots_of(opened)
     await_nodes(
-        [worker_resources(slot) for slot in slots_of(opened)],
+        [worker_resources(slot) for slot in slots],
         is_enough=lambda: needed <= _room(),
         say=opened.say,
+        why_none=lambda: f"{why_none_placed(slots)}; with `execution.vision_features=false` it is not waited for here",
         later_s=math.inf if waits else LATER_S,
     )
 

@@ -92,20 +92,29 @@ def test_slots_ask_for_nodes_until_these_are_enough_and_keep_no_place(
     """That no place is kept is what `local_ray` ends with."""
     monkeypatch.setattr(room, "LATER_S", 3.0)
     monkeypatch.setattr(room, "TOLD_EVERY_S", 0.0)
+    monkeypatch.setattr(room, "LONG_WAIT_S", 6.0)
 
     def waited(wanted: list[dict[str, float]], enough_after: float) -> tuple[float, list[str]]:
         said: list[str] = []
         began = time.monotonic()
-        await_nodes(wanted, is_enough=lambda: time.monotonic() - began > enough_after, say=said.append)
+        await_nodes(
+            wanted,
+            is_enough=lambda: time.monotonic() - began > enough_after,
+            say=said.append,
+            why_none=lambda: "too large",
+        )
         return time.monotonic() - began, said
 
     waited([{"CPU": 1.0}] * 2, 1e9)  # all have a place
     took_s, said = waited([{"CPU": 1.0}] * 3, 1e9)  # one waits for a node, and the others no longer for it
     assert took_s > 3.0
     assert said[-1] == "waiting for nodes: 2 of 3 slots have a place (`ray status`)"
-    took_s, said = waited([{"CPU": 64.0}], 4.0)  # none comes: nothing but enough ends it
-    assert took_s > 4.0
-    assert set(said) == {"waiting for nodes: 0 of 1 slots have a place (`ray status`)"}
+    assert "too large" not in said
+    took_s, said = waited([{"CPU": 64.0}], 8.0)  # none comes: nothing but enough ends it
+    assert took_s > 8.0
+    waiting = "waiting for nodes: 0 of 1 slots have a place (`ray status`)"
+    assert said[:3] == [waiting] * 3  # for a while nothing but this
+    assert said[-2:] == [waiting, "too large"]
 
 
 @pytest.mark.ray
