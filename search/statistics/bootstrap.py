@@ -4,12 +4,13 @@ Two sources of chance, two treatments. Questions are many, so they are resampled
 Ann. Statist. 9, 1981) with half a pseudo-question for each way a question could still have come out (the Jeffreys
 prior; the paired-proportions remedy of Agresti and Min, Statist. Med. 24, 2005), because the plain bootstrap of
 30 questions that all agree would claim certainty. Where questions share a patient or study, patients are
-resampled (clustered errors: Miller, arXiv:2411.00640), with what few of them lack (`few_clusters`); one patient tells
-nothing of others. Seeds are two to five an arm, and resampling so few understates their variance by (k - 1) / k and
-knows no heavy tails; their part is therefore drawn from Student's t with the variance pooled over both arms, moderated
-by what a study's other arms show (`training_noise`). Arms are treated as independent given the questions. The residual
-(seeds that disagree on single questions) is in both parts, as in Owen's pigeonhole bootstrap (Ann. Appl. Statist. 1,
-2007), which errs towards caution; it is taken out of the seeds' part to the extent that other arms support that part,
+resampled (clustered errors: Miller, arXiv:2411.00640), with what few of them lack (`few_clusters`), and where nearly
+all their questions come out alike pseudo-questions weigh up to a patient's; one patient tells nothing of others.
+Seeds are two to five an arm, and resampling so few understates their variance by (k - 1) / k and knows no heavy
+tails; their part is therefore drawn from Student's t with the variance pooled over both arms, moderated by what a
+study's other arms show (`training_noise`). Arms are treated as independent given the questions. The residual (seeds
+that disagree on single questions) is in both parts, as in Owen's pigeonhole bootstrap (Ann. Appl. Statist. 1, 2007),
+which errs towards caution; it is taken out of the seeds' part to the extent that other arms support that part,
 because two seeds alone are too few to take anything from.
 """
 
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from search.statistics.few_clusters import mean_of_sets, tell_nothing
+from search.statistics.few_clusters import mean_of_sets, pseudo_sizes, tell_nothing
 from search.statistics.intervals import Interval
 from search.statistics.training_noise import NOTHING_KNOWN, SeedVariance, answer_variance, moderated, own_seed_variance
 
@@ -199,7 +200,7 @@ def _item_draws(
     # A set whose questions are one cluster says nothing of the next: what is left are the pseudo-questions.
     is_one = tell_nothing(sizes)
     sums[is_one] = sizes[is_one] = 0.0
-    clusters = sizes
+    clusters, stands_for = sizes, pseudo_sizes(sums, sizes, extremes)
     # Clusters that look alike are drawn as one: m weights of Exp(1) sum to one of Gamma(m). With three seeds an
     # arm a question has one of 13 differences, so hundreds of questions need a dozen draws. Exact, and fast.
     kinds, shapes = np.unique(np.concatenate([sums, sizes]).round(12), axis=1, return_counts=True)
@@ -208,7 +209,7 @@ def _item_draws(
     for count in _chunks(num_resamples):
         weights = rng.standard_gamma(shapes, (count, len(shapes)))
         # [count, num_targets, 2]: the pseudo-questions at both extremes belong to one evaluation set each
-        pseudo = rng.standard_gamma(PSEUDO_WEIGHT, (count, num_targets, 2))
+        pseudo = rng.standard_gamma(PSEUDO_WEIGHT, (count, num_targets, 2)) * stands_for[:, None]
         totals = weights @ sums.T + pseudo @ np.asarray(extremes)
         draws.append(totals / (weights @ sizes.T + pseudo.sum(axis=2)))
     # Numbers of its own, so that draws of questions that are a cluster each, and of seeds, are those without it.

@@ -27,6 +27,24 @@ def tell_nothing(sizes: FloatArray) -> NDArray[np.bool_]:
     return np.asarray(too_few & (sizes.max(axis=1) > 1))
 
 
+def pseudo_sizes(sums: FloatArray, sizes: FloatArray, extremes: tuple[float, float]) -> FloatArray:
+    """How many questions a pseudo-question of each set stands for, [num_sets]: one, or up to those of a cluster.
+
+    Three patients who are right throughout do not show whether one could be wrong throughout. Where fewer questions
+    than a cluster's came out otherwise, what was not seen is a cluster; where each question is one, it is a question.
+
+    Args:
+        sums: of the values of each cluster in each set, [num_sets, num_clusters].
+        sizes: as in `mean_of_sets`.
+        extremes: the values that a question may have at most and at least.
+    """
+    num, total = sizes.sum(axis=1), sums.sum(axis=1)
+    counts = np.array([max(1.0, effective_clusters(each)) for each in sizes])
+    of_cluster = np.maximum(1.0, num / counts)
+    otherwise = np.minimum(max(extremes) * num - total, total - min(extremes) * num)
+    return np.asarray(1 + (of_cluster - 1) * np.clip(1 - otherwise / of_cluster, 0, 1))
+
+
 def mean_of_sets(draws: FloatArray, sizes: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Draws of the mean over sets, [num_draws], with what they lack: nothing, where each question is a cluster.
 
