@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datasets_spec.errors import StoreError
 from datasets_spec.store.clusters import few_clusters, set_clusters
 from datasets_spec.store.manifest import read_manifest
 from datasets_spec.store.store import Store, open_store
@@ -13,15 +14,18 @@ def few_patients_lines(study: Study) -> list[str]:
     """A line for each evaluation set and split that verdicts rest on whose patients, or images, are few.
 
     Args:
-        study: the study; nothing is said before its data are prepared.
+        study: the study; nothing is said before its data are prepared, or where they cannot be read: its start says so.
     """
     manifest = read_manifest(study.store_dir)
     if manifest is None:
         return []
     splits = _judged_splits(study.spec)
     lines = []
-    with open_store(study.store_dir) as store:
-        clusters = {split: _clusters(store, study, split) for split in splits}
+    try:
+        with open_store(study.store_dir) as store:
+            clusters = {split: _clusters(store, study, split) for split in splits}
+    except StoreError:
+        return []
     for name in study.spec.objective_sets:
         for split in splits:
             numbers = clusters[split].get(name, [])
