@@ -90,7 +90,6 @@ def test_slots_ask_for_nodes_until_these_are_enough_and_keep_no_place(
     local_ray: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That no place is kept is what `local_ray` ends with."""
-    monkeypatch.setattr(room, "LATER_S", 3.0)
     monkeypatch.setattr(room, "TOLD_EVERY_S", 0.0)
     monkeypatch.setattr(room, "LONG_WAIT_S", 6.0)
 
@@ -102,6 +101,7 @@ def test_slots_ask_for_nodes_until_these_are_enough_and_keep_no_place(
             is_enough=lambda: time.monotonic() - began > enough_after,
             say=said.append,
             why_none=lambda: "too large",
+            later_s=3.0,
         )
         return time.monotonic() - began, said
 
