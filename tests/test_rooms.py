@@ -22,7 +22,7 @@ ORDER = {
         "store",
         "prepare check",
     ],
-    "trainers": ["recipe backbone_spec prompts phantom", "backbone", "trial rows", "scoring training", "executors"],
+    "trainers": ["recipe backbone_spec prompts phantom", "backbone", "trial", "rows", "scoring training", "executors"],
     "search": [
         "vocabulary seeds space statistics",
         "ledger strategies",

@@ -247,6 +247,7 @@ def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
     from trainers.executors.broker import SPARE_S
     from trainers.executors.pool import SlotPool
     from trainers.executors.slot import SlotConfig
+    from trainers.rows.encoded_blocks import EncodedBlocks
 
     spec, execution = opened.spec, opened.spec.execution
     measure = opened.factory.spec(measured_composition(opened.needed_rows), spec.recipe, spec.seed, ())
@@ -272,5 +273,6 @@ def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
         say=opened.say,
         label=shown_name(spec),
         on_state=opened.on_slots,
+        num_away=rows.num_away if isinstance(rows, EncodedBlocks) else lambda: 0,
         spare_s=SPARE_S if may_start_nodes() else None,
     )

@@ -22,7 +22,7 @@ from trainers.scoring.summary import summarise
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 from trainers.training.packed_adapters import AdapterWeights, as_peft_model
 from trainers.training.packed_loop import Member, Pack
-from trainers.trial.failures import LeaseLostError, describe_error, failure_status
+from trainers.trial.failures import LeavingError, RowsAwayError, describe_error, failure_status
 from trainers.trial.folder import (
     ADAPTER_DIR,
     TRIALS_DIR,
@@ -35,10 +35,6 @@ from trainers.trial.result import Evaluation, Span, TrialResult, TrialStatus
 from trainers.trial.spec import EvalRequest, TrialSpec
 
 CHECKPOINT_S = 60.0  # training time that a dying slot may cost
-
-
-class _LeavingError(LeaseLostError):
-    """The slot has to go, but what it holds is still its own: it is saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +137,8 @@ class PackRun:
                 feed = composition_feed(self._context.samples, self._context.backbone, spec.composition)
                 trial.member = Member(recipe=spec.recipe, feed=feed, seed=spec.seed)
                 states[trial.member] = state = load_checkpoint(self._checkpoint(spec), spec.train_id)
+            except RowsAwayError:
+                raise
             except Exception as error:  # noqa: BLE001 - its own rows: the other trials have nothing to do with it
                 self.fail(spec, failure_status(error), describe_error(error))
                 continue
@@ -155,7 +153,7 @@ class PackRun:
         trial_of = {trial.member: trial for trial in self._open.values()}
         try:
             self._train_members(pack, trial_of)
-        except _LeavingError:
+        except LeavingError:
             for member in pack.members:
                 self._save(pack, trial_of[member])
             raise
@@ -259,7 +257,7 @@ class PackRun:
 
     def _leave_if_asked(self) -> None:
         if self._context.listener.is_leaving():
-            raise _LeavingError
+            raise LeavingError
 
     def _publish(
         self, trial: _Trial, status: TrialStatus, *, error: str | None = None, weights: AdapterWeights | None = None

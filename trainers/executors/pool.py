@@ -37,6 +37,7 @@ class SlotPool:
         say: tells the user one line.
         label: what the dashboard shows before the names of slots and broker.
         on_state: told the broker's state at every look at it.
+        num_away: how many blocks of rows went with their nodes and wait to be made anew.
         spare_s: after so long without work a slot gives its place back, and asks again when there is work; None where
             nodes do not come and go by need: there it would gain a restart.
     """
@@ -47,11 +48,13 @@ class SlotPool:
     say: Callable[[str], None]
     label: str = "recombine"
     on_state: Callable[[Mapping[str, Any]], None] = lambda state: None
+    num_away: Callable[[], int] = lambda: 0
     spare_s: float | None = None
     broker: Any = None
     _threads: list[threading.Thread] = field(default_factory=list)
     _untold: deque[str] = field(default_factory=deque)  # lines of the slots' threads
     _unplaced_since: dict[str, float] = field(default_factory=dict)  # slots that others let choose first
+    _away_told_at: float | None = None
     _is_closing: bool = False
 
     def start(self) -> None:
@@ -152,6 +155,7 @@ class SlotPool:
             try:
                 self._await_use(name)
                 self._await_turn(resources)
+                self._await_rows()
                 reason = None if self._is_closing else self._run_once(name, resources)
                 if self._is_closing or (reason is not None and has_no_room(reason)):
                     continue  # where the cluster is full, or a node is on its way, the request for room is renewed
@@ -204,6 +208,19 @@ class SlotPool:
                 self._unplaced_since.pop(name, None)
             if not any(now - self._unplaced_since.setdefault(name, now) < TURN_S for name in first - placed):
                 return
+            time.sleep(USE_POLL_S)
+
+    def _await_rows(self) -> None:
+        """Let rows that went with a node be made anew first: a slot might take the room for it, and wait for them."""
+        while not self._is_closing and (num_away := self.num_away()):
+            now = time.monotonic()
+            if self._away_told_at is None or now - self._away_told_at > READY_WAIT_S:
+                self._away_told_at = now
+                blocks = "1 block" if num_away == 1 else f"{num_away} blocks"
+                self._untold.append(
+                    f"{blocks} of kept vision features went with a node and are encoded anew before a slot starts; "
+                    f"free are {free_room()}"
+                )
             time.sleep(USE_POLL_S)
 
     def _run_once(self, name: str, resources: TrialResources) -> str | None:

@@ -71,6 +71,7 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     import torch
 
     from trainers.backbone.backbone import load_backbone
+    from trainers.trial.failures import RowsAwayError
 
     slot: SlotConfig = config["slot"]
     keep_freed_memory()
@@ -86,6 +87,8 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     process = uuid.uuid4().hex
     try:
         packs = measured_packs(slot, backbone)
+    except RowsAwayError:
+        return  # the pool starts another when they are there again
     except Exception as error:  # noqa: BLE001 - no slot could train it, and a new process would fail as this one
         ray.get(slot.broker.fail.remote(f"measuring packs ended in {_words(error)}"))
         return
@@ -150,7 +153,7 @@ class _Server:
         self._beaten_at = 0.0
         self._was_training = False
         self._num_trials = 0
-        self._is_leaving = False  # its node is reclaimed, or the study stops
+        self._is_leaving = False  # its node is reclaimed, its rows went with theirs, or the study stops
         self._is_spent = False  # what made a trial late, as a thread that never gets its image, would hold up the next
 
     def serve(self) -> None:
@@ -178,7 +181,7 @@ class _Server:
         import ray
 
         from trainers.executors.memory_ladder import run_packed_trials, within_micro_batch
-        from trainers.trial.failures import LeaseLostError
+        from trainers.trial.failures import LeaseLostError, LeavingError
         from trainers.trial.folder import finished_result
 
         self._work, self._beaten_at = work, 0.0
@@ -196,6 +199,8 @@ class _Server:
                 self._score_known(spec, work)
             if fresh := [spec for spec in specs if spec not in known]:
                 run_packed_trials(self._context(work), fresh, attempt=attempt_name())
+        except LeavingError:
+            self._is_leaving = True
         except LeaseLostError:
             return
         finally:

@@ -13,7 +13,7 @@ from datasets_spec.errors import RecombineError, UserError
 from trainers.backbone_spec import BackboneSpec
 from trainers.rows.encoded_table import SharedSamples, encoded_table
 from trainers.rows.kept_features import FeaturesNotKeptError, check_kept
-from trainers.rows.shared_blocks import Piece, index_blocks, read_pieces
+from trainers.rows.shared_blocks import Piece, index_blocks, num_away, read_pieces
 from trainers.rows.stored_rows import COLUMNS, Place
 
 if TYPE_CHECKING:
@@ -53,11 +53,16 @@ class EncodedBlocks:
 
         Raises:
             RecombineError: the partition was not loaded or is shorter than asked for.
+            RowsAwayError: a node took some of them with it, and nobody has made them anew yet.
         """
         place = (subset, split)
         if place not in self._opened:
             self._opened[place] = SharedSamples(read_pieces(self.parts, place, None))
         return first_rows(self._opened[place], num_rows, f"{subset}/{split}")
+
+    def num_away(self) -> int:
+        """Return how many blocks went with their nodes and wait to be made anew; asked by who loaded them."""
+        return num_away(self.parts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _encoded_blocks, (dict(self.parts),)
@@ -134,7 +139,11 @@ def partition_dataset(store: Store, wanted: Mapping[Place, int]) -> Any:
 
     requests = [{"subset": subset, "split": split, "num_rows": n} for (subset, split), n in wanted.items()]
     return ray.data.from_items(requests, override_num_blocks=len(requests)).map_batches(
-        read_partitions, fn_kwargs={"store": store}, batch_size=1, batch_format="pyarrow", num_cpus=READER_CPUS
+        read_partitions,
+        fn_kwargs={"store": store},
+        batch_size=1,
+        batch_format="pyarrow",
+        num_cpus=READER_CPUS,
     )
 
 

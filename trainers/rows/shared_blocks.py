@@ -9,6 +9,9 @@ from typing import Any
 from datasets_spec.errors import RecombineError
 from trainers.rows.stored_rows import Place
 
+# How long a slot waits for rows that lie nowhere: Ray misses a dead node after 15 s (measured with 2.60).
+ROWS_WAIT_S = 30.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
@@ -30,9 +33,9 @@ def read_pieces(parts: Mapping[Place, Sequence[Piece]], place: Place, num_rows: 
 
     Raises:
         RecombineError: the partition was not loaded or is shorter than asked for.
+        RowsAwayError: a node took rows with it, and nobody has made them anew for `ROWS_WAIT_S`.
     """
     import pyarrow as pa
-    import ray
 
     if place not in parts:
         raise RecombineError(f"rows of {'/'.join(place)} were not loaded for this study")
@@ -45,9 +48,35 @@ def read_pieces(parts: Mapping[Place, Sequence[Piece]], place: Place, num_rows: 
         if missing > 0 or not needed:
             needed.append((piece, min(missing, piece.num_rows)))
             missing -= piece.num_rows
-    blocks = ray.get([piece.block for piece, _ in needed])
+    blocks = _brought([piece.block for piece, _ in needed])
     tables = [block.slice(piece.offset, count) for block, (piece, count) in zip(blocks, needed, strict=True)]
     return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _brought(blocks: Sequence[Any]) -> Any:
+    """Return what references stand for. On its way it may be for long; what lies nowhere is not awaited for ever."""
+    import ray
+    from ray.experimental import get_object_locations
+
+    from trainers.trial.failures import RowsAwayError
+
+    while True:
+        try:
+            return ray.get(blocks, timeout=ROWS_WAIT_S)
+        except ray.exceptions.GetTimeoutError:
+            if not all(found["node_ids"] for found in get_object_locations(blocks).values()):
+                raise RowsAwayError from None
+
+
+def num_away(parts: Mapping[Place, Sequence[Piece]]) -> int:
+    """Return how many blocks lie on no node; asked by the process that had them made, which alone can say."""
+    import ray
+
+    blocks = list({piece.block for pieces in parts.values() for piece in pieces})
+    if not blocks:
+        return 0
+    there, _ = ray.wait(blocks, num_returns=len(blocks), timeout=0, fetch_local=False)
+    return len(blocks) - len(there)
 
 
 def index_blocks(blocks: Sequence[Any], wanted: Mapping[Place, int]) -> dict[Place, list[Piece]]:

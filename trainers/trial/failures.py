@@ -17,6 +17,14 @@ class LeaseLostError(Exception):
     """The trial is someone else's by now: drop it and write nothing."""
 
 
+class LeavingError(LeaseLostError):
+    """The slot has to go, but what it holds is still its own: it is saved."""
+
+
+class RowsAwayError(LeavingError):
+    """Kept rows went with their node: the slot gives its place back, for who makes them anew may need it."""
+
+
 class TrialTimeoutError(RecombineError):
     """The trial ran past its deadline: it ends as `timeout`."""
 

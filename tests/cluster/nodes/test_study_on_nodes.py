@@ -133,6 +133,19 @@ def test_a_node_that_is_killed_and_one_that_is_drained_lose_nothing(study: Path,
     assert "Traceback" not in log_of(run_dir)
 
 
+def test_rows_of_the_only_node_are_made_anew_on_the_one_that_takes_its_place(study: Path, calm: pd.DataFrame) -> None:
+    run_dir = study.parent / "runs" / "replaced"
+    with start_nodes(1, head_cpus=0) as nodes, running(study, run_dir, nodes) as driver:
+        wait_for(is_under_way(run_dir), driver, run_dir)
+        end_marked(nodes.marks[0])
+        wait_for(lambda: "it is started again" in log_of(run_dir), driver, run_dir)
+        time.sleep(5)  # in which a slot that is started again has asked for a place
+        nodes.join()
+        assert driver.wait(timeout=300) == 0, log_of(run_dir)
+    assert "of kept vision features went with a node" in log_of(run_dir)
+    check_outcome(run_dir, calm)
+
+
 def test_the_heads_death_ends_the_driver_and_another_cluster_goes_on(study: Path, calm: pd.DataFrame) -> None:
     run_dir = study.parent / "runs" / "headless"
     with start_nodes(1) as nodes, running(study, run_dir, nodes) as driver:

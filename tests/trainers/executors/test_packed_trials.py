@@ -35,7 +35,7 @@ from trainers.rows.encoded_table import SharedSamples, encoded_table
 from trainers.scoring.outcome import Outcome
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 from trainers.training.packed_loop import Member, Pack
-from trainers.trial.failures import LeaseLostError
+from trainers.trial.failures import LeaseLostError, RowsAwayError
 from trainers.trial.folder import read_outcomes, read_result
 from trainers.trial.spec import TrialSpec
 
@@ -230,6 +230,37 @@ def test_who_must_leave_saves_after_the_step_and_another_goes_on(
     assert told.ends == []
     run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="2")
     assert told.ends == [(0, "finished")]
+
+
+class RowsWithoutOne(EncodedInMemory):
+    """Rows of which a node has taken one partition with it."""
+
+    def __init__(self, backbone: Backbone, away: tuple[str, str]) -> None:
+        super().__init__(backbone)
+        self._away = away
+
+    def samples(self, subset: str, split: str, num_rows: int | None = None) -> Sequence[Any]:
+        if (subset, split) == self._away:
+            raise RowsAwayError
+        return super().samples(subset, split, num_rows)
+
+
+@pytest.mark.parametrize(
+    ("away", "num_steps"), [(("b", "train"), None), (("u", "search"), 3)], ids=["to train on", "to be asked"]
+)
+def test_a_trial_whose_rows_went_with_a_node_fails_nowhere_and_goes_on_later(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, away: tuple[str, str], num_steps: int | None
+) -> None:
+    told, trials = Told(), specs(2)
+    with pytest.raises(RowsAwayError):
+        run_packed_trials(context(tmp_path, backbone, RowsWithoutOne(backbone, away), told), trials, attempt="1")
+    assert told.ends == []
+    assert not list(tmp_path.glob("trials/[!.]*"))
+    for spec in trials:
+        saved = load_checkpoint(checkpoint_file(tmp_path, spec.train_id), spec.train_id)
+        assert (saved and saved.optimizer.num_steps) == num_steps
+    run_packed_trials(context(tmp_path, backbone, encoded, told), trials, attempt="2")
+    assert sorted(told.ends) == [(0, "finished"), (1, "finished")]
 
 
 def test_what_was_trained_before_a_hand_over_counts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,23 +21,39 @@ from trainers.executors.broker import Broker, Overdue, Work
 from trainers.executors.pool import MAX_FAILED_STARTS, SlotPool
 from trainers.executors.resources import TrialResources
 from trainers.executors.slot import SlotConfig, measured_packs
+from trainers.trial.failures import RowsAwayError
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
+@dataclass(frozen=True, kw_only=True)
 class DeadlyRows(TableRows):
-    """Rows that end whoever reads them."""
+    """Rows that end whoever reads them, and rows that lie nowhere when they are asked for first."""
+
+    away_once: Path | None = None  # a file that is written then
 
     def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
         if subset == "deadly":
             os._exit(1)
+        if subset == "away" and self.away_once is not None:
+            if not self.away_once.exists():
+                self.away_once.touch()
+                raise RowsAwayError
+            subset = "toy"
         return super().read(subset, split, num_rows)
 
 
 def make_pool(
-    folder: Path, measured: str, said: list[str], kind: type[SlotPool] = SlotPool, *, recycle_trials: int = 100
+    folder: Path,
+    measured: str,
+    said: list[str],
+    kind: type[SlotPool] = SlotPool,
+    *,
+    recycle_trials: int = 100,
+    away_once: Path | None = None,
 ) -> SlotPool:
-    rows = DeadlyRows(tables={("toy", split): toy_rows(9) for split in ("train", "search")})
+    tables = {("toy", split): toy_rows(9) for split in ("train", "search")}
+    rows = DeadlyRows(tables=tables, away_once=away_once)
 
     def make_config(name: str, broker: Any) -> SlotConfig:
         return SlotConfig(
@@ -68,6 +85,28 @@ def test_a_slot_that_dies_before_it_takes_a_trial_is_given_up_aloud(local_ray: N
     finally:
         pool.close()
     assert len([line for line in said if "it is started again" in line]) == MAX_FAILED_STARTS - 1
+
+
+@pytest.mark.slow
+def test_a_slot_whose_rows_went_with_a_node_hands_over_and_comes_back_when_they_are_there(
+    local_ray: None, tmp_path: Path
+) -> None:
+
+    said: list[str] = []
+    pool, numbers = make_pool(tmp_path, "toy", said, away_once=tmp_path / "asked"), iter([0, 2, 2])
+    pool.num_away = lambda: next(numbers, 0)
+    pool.start()
+    try:
+        first = pool.wait_ready()
+        one = spec(3, subset="away")
+        assert ends(pool, submit(pool, [one])) == [(one.train_id, "finished")]
+        state = pool.check()
+    finally:
+        pool.close()
+    assert (state["num_handed_over"], state["num_retried"]) == (1, 0)  # no attempt of its is spent
+    assert state["slots"]["slot-0"]["pid"] != first["pid"]
+    assert next(numbers, "all") == "all"
+    assert len([line for line in said if line.startswith("2 blocks of kept vision features went with a node")]) == 1
 
 
 @pytest.mark.slow

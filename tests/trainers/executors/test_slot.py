@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from tests.makers.families import tiny_backbone
+from tests.makers.table_rows import TableRows
 from tests.trainers.executors.test_one_trial import ROWS, make_spec, request
+from trainers.backbone_spec import BackboneSpec
 from trainers.executors import one_trial
 from trainers.executors.broker import Work
 from trainers.executors.one_trial import run_trial
-from trainers.executors.slot import SlotConfig, _Server
+from trainers.executors.slot import SlotConfig, _Server, serve_slot
+from trainers.trial.failures import RowsAwayError
 
 
 def test_scores_that_could_not_be_added_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +42,49 @@ def test_scores_that_could_not_be_added_say_why(tmp_path: Path, monkeypatch: pyt
     (event,) = told
     assert (event["train_id"], event["ended"]) == (more.train_id, "failed")
     assert event["error"].startswith("OSError at test_slot.py:")
+
+
+class AwayRows(TableRows):
+    """Rows that went with their node."""
+
+    def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
+        raise RowsAwayError
+
+
+def config_of(tmp_path: Path, broker: Any, **changes: Any) -> SlotConfig:
+    usual = {"rows": AwayRows(tables={}), "measure": None, "max_pack": 1, "backbone": make_spec().backbone}
+    return SlotConfig(
+        name="a", broker=broker, run_dir=tmp_path, num_threads=1, checkpoint_s=60.0, **(usual | changes)
+    )  # fmt: skip
+
+
+def test_a_slot_whose_rows_went_with_a_node_gives_its_trial_back_and_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    spec = make_spec()
+    work = Work(ticket="t", specs={spec.train_id: spec.model_dump(mode="json")}, submitted_at=0.0)
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(ray, "get", lambda answer: answer)
+    broker = SimpleNamespace(
+        lease=SimpleNamespace(remote=lambda *asked: work),
+        heartbeat=SimpleNamespace(remote=lambda *beat: "held"),
+        finish=SimpleNamespace(remote=lambda *finished: calls.append(finished)),
+    )
+    _Server(config_of(tmp_path, broker), tiny_backbone("llava"), "process", None, None).serve()
+    assert calls == [("a", work, True)]  # as work that was saved: no attempt of it has failed
+    assert not list(tmp_path.glob("trials/[!.]*"))
+
+
+def test_rows_that_went_with_a_node_while_packs_are_measured_end_the_slot_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    failed: list[str] = []
+    phantom = BackboneSpec().resolved(gpus_per_worker=0)
+    monkeypatch.setattr(ray, "get", lambda answer: answer)
+    broker = SimpleNamespace(fail=SimpleNamespace(remote=failed.append))
+    serve_slot({"slot": config_of(tmp_path, broker, measure=make_spec({"a": 2}), max_pack=2, backbone=phantom)})
+    assert failed == []
