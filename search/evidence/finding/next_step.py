@@ -54,22 +54,26 @@ def _after_nothing_told_apart(case: _Case) -> str:
 
 def _see_more(case: _Case) -> str:
     now_seen = 0.0 if case.facts.is_one_seed else case.facts.detectable
-    return _takes(case.prospects, f"{points_text(WORTH_SEEING, signed=False)} points", now_seen)
+    return _takes(case, case.prospects, f"{points_text(WORTH_SEEING, signed=False)} points", now_seen)
 
 
-def _takes(prospects: Prospects, what: str, now_seen: float = 0.0) -> str:
+def _takes(case: _Case, prospects: Prospects, what: str, now_seen: float = 0.0) -> str:
     """The questions or the seeds that show a difference worth seeing, or both together where neither does."""
     is_one_seed = prospects.num_seeds < 2  # more questions cannot replace the second seed
     questions = None if is_one_seed else prospects.questions_to_see(now_seen=now_seen)
     seeds, both = prospects.seeds_to_see(now_seen=now_seen), prospects.both_to_see()
+    if case.facts.few_clusters:
+        seeds, who = None, ", each of another patient or image"  # a seed more asks the same few again
+    else:
+        who = ""
     ways = []
     if questions is not None:
-        ways.append(f"{questions} questions a target (now {prospects.num_questions})")
+        ways.append(f"{questions} questions a target{who} (now {prospects.num_questions})")
     if seeds is not None:
         ways.append(f"{seeds} seeds an arm (now {prospects.num_seeds})")
     if not ways and both is not None:
         now = f"(now {prospects.num_seeds} and {prospects.num_questions})"
-        ways.append(f"{both[0]} seeds an arm and {both[1]} questions a target {now}")
+        ways.append(f"{both[0]} seeds an arm and {both[1]} questions a target{who} {now}")
     if not ways:
         noise = f"{points_text(prospects.noise.shift_sd, signed=False)} points"
         return f"Training noise of {noise} a run hides {what} even from 20 seeds: first a recipe that varies less."
@@ -98,7 +102,7 @@ def _after_not_above_no_image(case: _Case) -> str:
     if mean.is_below:
         return f"{check} {_other_trials(case, mean.no_image - mean.accuracy)}"
     above = f"{points_text(WORTH_SEEING, signed=False)} points above what needs no image"
-    return f"{check} {_takes(case.prospects.judged_alone, above)}"
+    return f"{check} {_takes(case, case.prospects.judged_alone, above)}"
 
 
 def _after_worse_than_some(case: _Case) -> str:
@@ -110,7 +114,7 @@ def _after_left_behind(case: _Case) -> str:
     names = shortened([found.eval_set for found in case.facts.left_behind])
     gain = f"a gain of {points_text(WORTH_SEEING, signed=False)} points there"
     alone = f"Search for {names} alone, or add sources that share an element with it."
-    return f"{alone} {_takes(case.prospects.on_one_target, gain)}"
+    return f"{alone} {_takes(case, case.prospects.on_one_target, gain)}"
 
 
 def _after_forgetting(case: _Case) -> str:

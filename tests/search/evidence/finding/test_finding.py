@@ -237,6 +237,16 @@ def test_few_patients_are_told_beside_the_headline() -> None:
     assert not found(content).cautions
 
 
+def test_where_patients_are_few_other_patients_are_needed_and_not_seeds_alone() -> None:
+    content = selection(dict.fromkeys(COMPARED))
+    content["estimates"]["sealed"][0] |= {"n": 350, "clusters": 4.6}
+    assert re.fullmatch(
+        r"To see 5\.0 points four times in five takes \d+ questions a target, each of another patient or image "
+        r"\(now 350\)\.",
+        found(content, num_questions=350).next_step,
+    )
+
+
 def test_an_older_selection_is_read_without_numbers() -> None:
     old = selection(BETTER)
     for entry in old["comparisons"]:
