@@ -161,6 +161,7 @@ def _running(opened: OpenStudy) -> Iterator[StudyRun]:
         engine.hand_over()
         raise  # the cluster ends with its slots; what has finished is recorded
     except BaseException:
+        engine.hand_over()  # what runs is saved rather than finished: nodes are paid while the user hears nothing
         engine.close()
         raise
 

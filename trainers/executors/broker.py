@@ -21,7 +21,9 @@ DEADLINE_MARGIN_S = 10.0
 # For how long a slot may have nothing to do before its place is given back, where nodes come and go by need: twice what
 # a slot takes to start (docs/benchmarks.md), and no longer than autoscalers wait for an idle node (KubeRay: 60 s).
 SPARE_S = 60.0
-MAX_ATTEMPTS = 3  # of one trial, when the process that holds it dies; as many as Train's retries elsewhere
+# Of one trial, when the process that holds it dies; as many as Train's retries elsewhere. A process that has brought it
+# further does not count: a trial of hours may meet any number of spot nodes.
+MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +65,7 @@ class Lease:
     work: Work
     heard_at: float
     training_since: float | None = None  # None while it loads, scores or writes
+    has_saved: bool = False  # a checkpoint that is later than what it began from
     ended: set[str] = field(default_factory=set)  # train_ids whose end was told: who asks again is not answered by it
 
 
@@ -96,6 +99,8 @@ class Broker:
         self.slots: dict[str, dict[str, Any]] = {}  # what each living slot said of itself
         self.measured: dict[str, Any] = {}  # what each slot's last process that lived to tell it measured
         self.num_leases: dict[str, int] = {}  # works that each slot has taken so far
+        self.num_done: dict[str, int] = {}  # of these, what it has done with and not handed over
+        self.last_words: dict[str, str] = {}  # why the last process of a slot has left, where it said so
         self.num_retried = 0  # trials tried again because a process died
         self.num_handed_over = 0
         self.is_closed = False
@@ -117,8 +122,7 @@ class Broker:
         """A slot's process is new: what its predecessor held is queued again."""
         self._lose(slot, reason="its worker processes died", now=now)
         self._processes[slot] = process
-        self._spare_since.pop(slot, None)
-        self._num_asked.pop(slot, None)
+        self._forget(slot)
         self.slots[slot] = dict(about)
         self.measured[slot] = about.get("measured")
 
@@ -148,7 +152,9 @@ class Broker:
         asks again without having come has found no place: nobody stays at home because of it.
         """
         if not is_alive:
+            self._lose(slot, reason="its worker processes died", now=now)
             self.slots.pop(slot, None)
+            self.last_words.pop(slot, None)
         if self._spare_s is None:
             return True
         others = [name for name in self._spare_since if name != slot and self._num_asked.get(name, 0) < 2]
@@ -186,6 +192,30 @@ class Broker:
             lease.training_since = now
         return True
 
+    def saved(self, slot: str, work: Work) -> None:
+        """A slot has brought its work further than where it began, and saved it."""
+        lease = self._leases.get(slot)
+        if lease is not None and lease.work == work:
+            lease.has_saved = True
+
+    def say_why(self, slot: str, words: str, *, for_all: bool = False) -> None:
+        """A slot's process leaves for a reason that the user must hear.
+
+        Args:
+            slot: its name.
+            words: the reason.
+            for_all: whether it may stand for every slot: then it does, where none has ever been ready.
+        """
+        self.last_words[slot] = words
+        if for_all and not self._processes:
+            self.fatal = words
+
+    def give_up(self, slot: str) -> None:
+        """A slot is not started again."""
+        self._forget(slot)
+        self.resting.discard(slot)
+        self.slots.pop(slot, None)
+
     def report(self, ticket: str, event: Mapping[str, Any]) -> None:
         """Pass something on to whoever waits for the trial; an event with `ended` is its last."""
         # A trial may have been asked for again, under another ticket, while a slot already had it.
@@ -200,20 +230,26 @@ class Broker:
             if "ended" in event:
                 state.open.discard(event["train_id"])
 
-    def finish(self, slot: str, work: Work, *, is_handed_over: bool = False) -> None:
+    def finish(self, slot: str, work: Work, *, is_handed_over: bool = False, is_unable: bool = False) -> None:
         """A slot has done with its work; trials without an end in it are queued again.
 
-        Work that was handed over was saved by a slot that had to leave: no attempt of it has failed.
+        Work that was handed over was saved by a slot that had to leave: no attempt of it has failed. What the slot was
+        unable to go on with is queued last: the next slot would be, too.
         """
         lease = self._leases.get(slot)
         if lease is None or lease.work != work:
             return  # another process of this slot may hold other work by now
         del self._leases[slot]
         if not is_handed_over:
+            self.num_done[slot] = self.num_done.get(slot, 0) + 1
             self._requeue(work, reason="its slot gave it back")
         elif left := self._open_in(work):
             self.num_handed_over += len(left)
-            self._waiting.appendleft(replace(work, specs={train_id: work.specs[train_id] for train_id in left}))
+            again = replace(work, specs={train_id: work.specs[train_id] for train_id in left})
+            if is_unable:
+                self._waiting.append(again)
+            else:
+                self._waiting.appendleft(again)
 
     def events(self, ticket: str) -> tuple[list[dict[str, Any]], bool] | None:
         """Take a ticket's new events, and whether these were the last; None for a ticket that is not known."""
@@ -268,7 +304,13 @@ class Broker:
     def _lose(self, slot: str, *, reason: str, now: float, is_timeout: bool = False) -> None:
         lease = self._leases.pop(slot, None)
         if lease is not None:
-            self._requeue(lease.work, reason=reason, is_timeout=is_timeout)
+            work = replace(lease.work, attempt=0) if lease.has_saved else lease.work
+            self._requeue(work, reason=reason, is_timeout=is_timeout)
+
+    def _forget(self, slot: str) -> None:
+        """Neither idle nor on its way any more."""
+        self._spare_since.pop(slot, None)
+        self._num_asked.pop(slot, None)
 
     def _open_in(self, work: Work) -> list[str]:
         state = self._tickets.get(work.ticket)

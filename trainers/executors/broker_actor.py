@@ -59,7 +59,23 @@ class BrokerActor:
 
     async def is_wanted(self, slot: str) -> bool:
         """See `Broker.is_wanted`; asked for a slot without a process."""
-        return self._broker.is_wanted(slot, now=time.monotonic(), is_alive=False)
+        is_wanted = self._broker.is_wanted(slot, now=time.monotonic(), is_alive=False)
+        await self._notify()  # what its last process held may wait now
+        return is_wanted
+
+    async def saved(self, slot: str, work: Work) -> None:
+        """See `Broker.saved`."""
+        self._broker.saved(slot, work)
+
+    async def say_why(self, slot: str, words: str, for_all: bool = False) -> None:
+        """See `Broker.say_why`."""
+        self._broker.say_why(slot, words, for_all=for_all)
+        await self._notify()
+
+    async def give_up(self, slot: str) -> None:
+        """See `Broker.give_up`."""
+        self._broker.give_up(slot)
+        await self._notify()
 
     async def heartbeat(self, slot: str, work: Work, is_training: bool, worker: Any) -> Beat:
         """See `Broker.heartbeat`; `leave` asks the slot to save what it holds and to end."""
@@ -73,9 +89,9 @@ class BrokerActor:
         self._broker.report(ticket, event)
         await self._notify()
 
-    async def finish(self, slot: str, work: Work, is_handed_over: bool) -> None:
+    async def finish(self, slot: str, work: Work, is_handed_over: bool, is_unable: bool = False) -> None:
         """See `Broker.finish`."""
-        self._broker.finish(slot, work, is_handed_over=is_handed_over)
+        self._broker.finish(slot, work, is_handed_over=is_handed_over, is_unable=is_unable)
         await self._notify()
 
     async def events(self, ticket: str) -> Any:
@@ -99,13 +115,15 @@ class BrokerActor:
         return await self._wait(lambda: self._broker.decision(train_id, step))
 
     async def state(self) -> dict[str, Any]:
-        """Return slots with what they said of themselves and took, trials in hand, a fatal error if there is one."""
+        """Return the slots, what they said of themselves, took and did, trials in hand, a fatal error if any."""
         return {
             "slots": dict(self._broker.slots),
             "held": self._broker.held(),
             "resting": sorted(self._broker.resting),
             "measured": dict(self._broker.measured),
             "num_leases": dict(self._broker.num_leases),
+            "num_done": dict(self._broker.num_done),
+            "last_words": dict(self._broker.last_words),
             "num_waiting": self._broker.num_waiting,
             "num_retried": self._broker.num_retried,
             "num_handed_over": self._broker.num_handed_over,

@@ -20,7 +20,7 @@ from trainers.scoring.outcome import Outcome, outcomes_table
 from trainers.scoring.scorer import score_rows
 from trainers.scoring.summary import summarise
 from trainers.training.loop import FinetuneResult, WorkerShare, deterministic_algorithms, finetune
-from trainers.trial.failures import LeaseLostError, describe_error, failure_status, is_peer_lost
+from trainers.trial.failures import LeaseLostError, describe_error, failure_status, is_peer_lost, writing_to_run
 from trainers.trial.folder import (
     ADAPTER_DIR,
     adapter_sha256,
@@ -84,7 +84,7 @@ def run_trial(
         on_batch: called after every batch of scoring and every token of a generated answer; may raise to stop.
 
     Raises:
-        LeaseLostError: `on_batch` said so; nothing was published.
+        LeaseLostError: `on_batch` said so, or the study directory cannot be written; nothing was published.
         RecombineError: this or another of several workers failed; whoever failed first published why.
     """
     context = context or WorkerContext.alone()
@@ -102,7 +102,8 @@ def run_trial(
             model = _weights(spec, backbone, rows, final, progress, context)
             _score_missing(spec, backbone, model, rows, context, progress, on_batch)
             if working is not None:
-                _write_files(spec, model, working, final, progress)
+                with writing_to_run():
+                    _write_files(spec, model, working, final, progress)
     except LeaseLostError:
         if working is not None:
             shutil.rmtree(working)

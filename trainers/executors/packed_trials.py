@@ -22,7 +22,7 @@ from trainers.scoring.summary import summarise
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 from trainers.training.packed_adapters import AdapterWeights, as_peft_model
 from trainers.training.packed_loop import Member, Pack
-from trainers.trial.failures import LeavingError, RowsAwayError, describe_error, failure_status
+from trainers.trial.failures import LeaseLostError, LeavingError, describe_error, failure_status, writing_to_run
 from trainers.trial.folder import (
     ADAPTER_DIR,
     TRIALS_DIR,
@@ -46,6 +46,7 @@ class PackListener:
         on_rung: called with a trial, the step and its outcomes so far; returns whether it goes on.
         on_publish: called before anything of a trial is published; raises `LeaseLostError`.
         on_end: called with a trial and its status, after it was published.
+        on_saved: called with a trial after a checkpoint that is later than what it began from.
         is_leaving: whether to save what is on its way and end, asked after every step and every batch of questions.
     """
 
@@ -53,6 +54,7 @@ class PackListener:
     on_rung: Callable[[TrialSpec, int, Sequence[Outcome]], bool] = lambda spec, step, outcomes: True
     on_publish: Callable[[], None] = lambda: None
     on_end: Callable[[TrialSpec, TrialStatus], None] = lambda spec, status: None
+    on_saved: Callable[[TrialSpec], None] = lambda spec: None
     is_leaving: Callable[[], bool] = lambda: False
 
 
@@ -137,7 +139,7 @@ class PackRun:
                 feed = composition_feed(self._context.samples, self._context.backbone, spec.composition)
                 trial.member = Member(recipe=spec.recipe, feed=feed, seed=spec.seed)
                 states[trial.member] = state = load_checkpoint(self._checkpoint(spec), spec.train_id)
-            except RowsAwayError:
+            except LeaseLostError:
                 raise
             except Exception as error:  # noqa: BLE001 - its own rows: the other trials have nothing to do with it
                 self.fail(spec, failure_status(error), describe_error(error))
@@ -175,6 +177,7 @@ class PackRun:
             for member in pack.members:
                 if member.train_s - saved_s[member] > self._context.checkpoint_s:
                     self._save(pack, trial_of[member])
+                    self._context.listener.on_saved(trial_of[member].spec)
                     saved_s[member] = member.train_s
             self._end_members(pack, trial_of, [m for m in pack.members if m.num_steps >= m.recipe.num_steps])
             if pack.members:
@@ -230,6 +233,7 @@ class PackRun:
         """Score trials on requests with the adapters in `model`, in their order; the bare backbone without it."""
         backbone, spec = self._context.backbone, trials[0].spec
         for request in requests:
+            self._context.listener.on_progress(False)  # what is waited for here is no training time
             started = time.monotonic()
             with self._timed("score", trials):
                 scored = score_adapters(
@@ -266,8 +270,9 @@ class PackRun:
         spec, member = trial.spec, trial.member
         self._context.listener.on_publish()
         trials_dir = self._context.run_dir / TRIALS_DIR
-        working = begin_attempt(trials_dir, spec.folder_name, self._attempt)
-        with self._timed("checkpoint", [trial]):
+        with writing_to_run():
+            working = begin_attempt(trials_dir, spec.folder_name, self._attempt)
+        with self._timed("checkpoint", [trial]), writing_to_run():
             if weights is not None:
                 with as_peft_model(self._context.backbone, spec.recipe, weights) as model:
                     save_adapter(model, working / ADAPTER_DIR, spec.backbone)
@@ -291,14 +296,15 @@ class PackRun:
             pack_size=self._pack_size,
             spans=tuple(_merged(trial.spans, member.data_s if member else 0.0)),
         )
-        commit_attempt(working, trials_dir / spec.folder_name, result)
-        self._checkpoint(spec).unlink(missing_ok=True)
+        with writing_to_run():
+            commit_attempt(working, trials_dir / spec.folder_name, result)
+            self._checkpoint(spec).unlink(missing_ok=True)
         del self._open[spec.train_id]
         self._context.listener.on_end(spec, status)
 
     def _save(self, pack: Pack, trial: _Trial) -> None:
         assert trial.member is not None
-        with self._timed("checkpoint", [trial]):
+        with self._timed("checkpoint", [trial]), writing_to_run():
             save_checkpoint(self._checkpoint(trial.spec), trial.spec.train_id, pack.state(trial.member))
 
     def _checkpoint(self, spec: TrialSpec) -> Path:

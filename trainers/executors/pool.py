@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import uuid
@@ -21,9 +22,36 @@ CLOSE_WAIT_S = 20.0
 USE_POLL_S = 1.0  # how soon a slot that has no place hears that there is work again
 TURN_S = 60.0  # for which a slot leaves the choice of nodes to those that fit fewer: twice a start (docs/benchmarks.md)
 HAND_OVER_S = 8.0  # of the ten seconds in which a study that is stopped ends
-# Processes of one slot that may end in a row before they have taken a trial: by then it is no accident. Deaths with a
-# trial in hand are counted against that trial (`broker.MAX_ATTEMPTS`), so that restarts come to an end either way.
+# Processes of one slot that may end in a row before they have taken a trial, or that say they cannot work: by then it
+# is no accident. Deaths with a trial in hand are counted against that trial (`broker.MAX_ATTEMPTS`), so that restarts
+# come to an end either way.
 MAX_FAILED_STARTS = 3
+RETRY_S = 30.0  # after which a slot that could not work is started again
+
+
+@dataclass(kw_only=True, slots=True)
+class _Tries:
+    """How often in a row processes of a slot were of no use."""
+
+    num_failed: int = 0
+    _taken: int = 0
+    _done: int = 0
+
+    def count(self, name: str, state: Mapping[str, Any], *, has_died: bool, is_unable: bool) -> None:
+        """Count a process that has ended; who ended by itself without a word was recycled, or its node is taken away.
+
+        Args:
+            name: of the slot.
+            state: of the broker.
+            has_died: whether it did not end by itself.
+            is_unable: whether it has said that it cannot work.
+        """
+        taken, done = state["num_leases"].get(name, 0), state["num_done"].get(name, 0)
+        if done != self._done or (taken != self._taken and not is_unable):
+            self.num_failed = 0
+        if is_unable or (has_died and taken == self._taken):
+            self.num_failed += 1
+        self._taken, self._done = taken, done
 
 
 @dataclass(kw_only=True)
@@ -37,7 +65,7 @@ class SlotPool:
         say: tells the user one line.
         label: what the dashboard shows before the names of slots and broker.
         on_state: told the broker's state at every look at it.
-        num_away: how many blocks of rows went with their nodes and wait to be made anew.
+        num_away: how many blocks of rows went with their nodes and wait to be encoded anew.
         spare_s: after so long without work a slot gives its place back, and asks again when there is work; None where
             nodes do not come and go by need: there it would gain a restart.
     """
@@ -54,7 +82,10 @@ class SlotPool:
     _threads: list[threading.Thread] = field(default_factory=list)
     _untold: deque[str] = field(default_factory=deque)  # lines of the slots' threads
     _unplaced_since: dict[str, float] = field(default_factory=dict)  # slots that others let choose first
-    _away_told_at: float | None = None
+    _given_up: set[str] = field(default_factory=set)
+    _without_since: float | None = None  # there has been no slot
+    _waiting_told_at: float = -math.inf
+    _away_told_at: float = -math.inf
     _is_closing: bool = False
 
     def start(self) -> None:
@@ -79,22 +110,13 @@ class SlotPool:
         Raises:
             UserError: no slot can work, and why.
         """
-        began = told_at = time.monotonic()
-        while True:
-            state = self.check()
-            if state["slots"]:
-                about: Mapping[str, Any] = next(iter(state["slots"].values()))
-                return about
-            if time.monotonic() - told_at > READY_WAIT_S:
-                told_at = time.monotonic()
-                wanted = " or ".join(dict.fromkeys(str(worker_resources(each)) for each in self.slots))
-                self.say(f"waiting for a slot: each needs {wanted}; free are {free_room()}")
-                if told_at - began > LONG_WAIT_S:
-                    self.say(why_none_placed(self.slots))
+        while not (state := self.check())["slots"]:
             time.sleep(0.1)
+        about: Mapping[str, Any] = next(iter(state["slots"].values()))
+        return about
 
     def check(self) -> Mapping[str, Any]:
-        """Return the broker's state; tell the user which slots were started again.
+        """Return the broker's state; tell the user which slots were started again, and when none has a place.
 
         Raises:
             UserError: no slot can work, and why.
@@ -110,7 +132,23 @@ class SlotPool:
                 f"no slot can work: {state['fatal']}",
                 hint="`recombine doctor` checks the machine; `execution.executor=nested` runs each trial by itself",
             )
+        self._tell_of_waiting(state)
         return state
+
+    def _tell_of_waiting(self, state: Mapping[str, Any]) -> None:
+        """Say now and then that there is no slot though there should be, and after long why there may be none."""
+        now = time.monotonic()
+        if state["slots"] or len(state["resting"]) + len(self._given_up) == len(self.slots):
+            self._without_since = None
+            return
+        self._without_since = since = now if self._without_since is None else self._without_since
+        if now - max(since, self._waiting_told_at) <= READY_WAIT_S:
+            return
+        self._waiting_told_at = now
+        wanted = " or ".join(dict.fromkeys(str(worker_resources(each)) for each in self.slots))
+        self.say(f"waiting for a slot: each needs {wanted}; free are {free_room()}")
+        if now - since > LONG_WAIT_S:
+            self.say(why_none_placed(self.slots))
 
     def hand_over(self) -> None:
         """Let the slots save what they hold, and end; returns when they have, or their time is over."""
@@ -138,8 +176,9 @@ class SlotPool:
         self._is_closing = True
         try:
             ray.get(self.broker.close.remote(), timeout=CLOSE_WAIT_S)
+            ends_at = time.monotonic() + CLOSE_WAIT_S  # of all together: nodes are paid meanwhile
             for thread in self._threads:
-                thread.join(timeout=CLOSE_WAIT_S)
+                thread.join(timeout=max(0.0, ends_at - time.monotonic()))
         except ray.exceptions.RayError:
             pass  # the cluster has gone before us
         finally:
@@ -147,37 +186,57 @@ class SlotPool:
             self.broker = None
 
     def _keep(self, name: str, resources: TrialResources) -> None:
-        """Run a slot's process, and another after it, until the pool closes or too many took no trial."""
+        """Run a slot's process, and another after it, until the pool closes or too many could not work."""
         import ray
 
-        failed, taken = 0, 0
+        tries = _Tries()
         while not self._is_closing:
             try:
                 self._await_use(name)
-                self._await_turn(resources)
                 self._await_rows()
+                self._await_turn(resources)
                 reason = None if self._is_closing else self._run_once(name, resources)
                 if self._is_closing or (reason is not None and has_no_room(reason)):
                     continue  # where the cluster is full, or a node is on its way, the request for room is renewed
                 state = ray.get(self.broker.state.remote())
+                words = state["last_words"].get(name)
+                is_unable = words is not None and not self.num_away()
+                tries.count(name, state, has_died=reason is not None, is_unable=is_unable)
             except BaseException:  # noqa: BLE001 - Ray ends a thread by SystemExit when the cluster goes
                 return
             if state["fatal"] is not None:
                 return
-            now_taken = state["num_leases"].get(name, 0)
-            if now_taken != taken:
-                failed = 0
-            elif reason is not None:  # who ended by itself was recycled, or its node is taken away
-                failed += 1
-            taken = now_taken
-            if reason is None:
+            if (why := words or reason) is None:
                 continue
-            if failed >= MAX_FAILED_STARTS:
-                words = f"{name} was started {failed} times and took no trial ({reason}); see `ray logs`"
-                ray.get(self.broker.fail.remote(words))
+            if tries.num_failed >= MAX_FAILED_STARTS:
+                self._give_up(name, why, is_unable=is_unable)
                 return
-            idle = f", {failed} of {MAX_FAILED_STARTS} times before it took a trial" if failed else ""
-            self._untold.append(f"{name} ended ({reason}{idle}); it is started again")
+            idle = (
+                f", {tries.num_failed} of {MAX_FAILED_STARTS} times before it took a trial" if tries.num_failed else ""
+            )
+            self._untold.append(f"{name} ended ({why}{'' if is_unable else idle}); it is started again")
+            if is_unable:
+                self._pause()
+
+    def _give_up(self, name: str, why: str, *, is_unable: bool) -> None:
+        """Go on with the other slots; where none is left, or none has ever worked, the study cannot."""
+        import ray
+
+        self._given_up.add(name)
+        took = "could not work" if is_unable else "took no trial"
+        words = f"{name} was started {MAX_FAILED_STARTS} times and {took} ({why}); see `ray logs`"
+        ray.get(self.broker.give_up.remote(name))
+        ray.get(self.broker.say_why.remote(name, words, for_all=True))
+        if num_left := len(self.slots) - len(self._given_up):
+            self._untold.append(f"{words}; it is given up, {num_left} of {len(self.slots)} slots are left")
+        else:
+            ray.get(self.broker.fail.remote(words))
+
+    def _pause(self) -> None:
+        """Let what hinders a slot pass: a card that a dead process still holds, storage that is away."""
+        ends_at = time.monotonic() + RETRY_S
+        while not self._is_closing and time.monotonic() < ends_at:
+            time.sleep(USE_POLL_S)
 
     def _await_use(self, name: str) -> None:
         """Wait until the queue has use for a slot; one that waits here holds no place and no process."""
@@ -211,15 +270,14 @@ class SlotPool:
             time.sleep(USE_POLL_S)
 
     def _await_rows(self) -> None:
-        """Let rows that went with a node be made anew first: a slot might take the room for it, and wait for them."""
+        """Let rows that went with a node be encoded anew: a slot might take the room for it, and wait for them."""
         while not self._is_closing and (num_away := self.num_away()):
             now = time.monotonic()
-            if self._away_told_at is None or now - self._away_told_at > READY_WAIT_S:
+            if now - self._away_told_at > READY_WAIT_S:
                 self._away_told_at = now
-                blocks = "1 block" if num_away == 1 else f"{num_away} blocks"
                 self._untold.append(
-                    f"{blocks} of kept vision features went with a node and are encoded anew before a slot starts; "
-                    f"free are {free_room()}"
+                    f"kept vision features went with a node (blocks: {num_away}): they are encoded anew before a slot "
+                    f"starts; free are {free_room()}"
                 )
             time.sleep(USE_POLL_S)
 

@@ -6,7 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from trainers.executors.broker import Work
 from trainers.executors.kept_memory import keep_freed_memory
 from trainers.executors.process_memory import MemoryGrowth
 from trainers.executors.resources import TrialResources, most_on_node
-from trainers.rows.encoded_blocks import SampleRows
+from trainers.rows.encoded_blocks import EncodedBlocks, SampleRows
 from trainers.rows.prepared_questions import memory_for_questions
 from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import TRIALS_DIR, attempt_name
@@ -65,7 +65,7 @@ class SlotConfig:
 def serve_slot(config: Mapping[str, Any]) -> None:
     """Run inside the Ray Train worker of a slot until the broker closes or the slot is to be recycled.
 
-    A backbone that cannot be loaded is told to the broker: no other slot could load it either.
+    What hinders the slot from working is told to the broker: where none has worked yet, it hinders the others too.
     """
     import ray
     import torch
@@ -82,15 +82,17 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     try:
         backbone = load_backbone(slot.backbone)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the user must hear
-        ray.get(slot.broker.fail.remote(f"{type(error).__name__}: {error}"))
+        ray.get(slot.broker.say_why.remote(slot.name, f"{type(error).__name__}: {error}", for_all=True))
         return
     process = uuid.uuid4().hex
     try:
         packs = measured_packs(slot, backbone)
-    except RowsAwayError:
+    except RowsAwayError as error:
+        ray.get(slot.broker.say_why.remote(slot.name, str(error)))
         return  # the pool starts another when they are there again
-    except Exception as error:  # noqa: BLE001 - no slot could train it, and a new process would fail as this one
-        ray.get(slot.broker.fail.remote(f"measuring packs ended in {_words(error)}"))
+    except Exception as error:  # noqa: BLE001 - a new process would hardly fare better
+        words = f"measuring packs ended in {_words(error)}"
+        ray.get(slot.broker.say_why.remote(slot.name, words, for_all=True))
         return
     about = {"started_at": started_at, "ready_at": time.time(), "pid": os.getpid(), "pack_size": 1, **packs}
     about["measured"] = packs or None
@@ -145,6 +147,8 @@ class _Server:
 
     def __init__(self, slot: SlotConfig, backbone: Any, process: str, this: Any, micro_batch_size: int | None) -> None:
         self._this = this
+        if isinstance(rows := slot.rows, EncodedBlocks):
+            slot = replace(slot, rows=replace(rows, on_wait=self._on_wait))
         self._slot = slot
         self._micro_batch_size = micro_batch_size
         self._process = process
@@ -153,7 +157,8 @@ class _Server:
         self._beaten_at = 0.0
         self._was_training = False
         self._num_trials = 0
-        self._is_leaving = False  # its node is reclaimed, its rows went with theirs, or the study stops
+        self._is_leaving = False  # its node is reclaimed, it cannot go on here, or the study stops
+        self._why_unable: str | None = None  # why it cannot
         self._is_spent = False  # what made a trial late, as a thread that never gets its image, would hold up the next
 
     def serve(self) -> None:
@@ -167,7 +172,10 @@ class _Server:
                 return
             if work is not None:
                 self._do(work)
-                ray.get(self._slot.broker.finish.remote(self._slot.name, work, self._is_leaving))
+                if self._why_unable is not None:
+                    ray.get(self._slot.broker.say_why.remote(self._slot.name, self._why_unable))
+                is_unable = self._why_unable is not None
+                ray.get(self._slot.broker.finish.remote(self._slot.name, work, self._is_leaving, is_unable))
                 growth.begin()
             if self._is_leaving or self._is_spent or _is_reclaimed():
                 return
@@ -181,7 +189,7 @@ class _Server:
         import ray
 
         from trainers.executors.memory_ladder import run_packed_trials, within_micro_batch
-        from trainers.trial.failures import LeaseLostError, LeavingError
+        from trainers.trial.failures import LeaseLostError, RowsAwayError, RunStorageError
         from trainers.trial.folder import finished_result
 
         self._work, self._beaten_at = work, 0.0
@@ -199,8 +207,8 @@ class _Server:
                 self._score_known(spec, work)
             if fresh := [spec for spec in specs if spec not in known]:
                 run_packed_trials(self._context(work), fresh, attempt=attempt_name())
-        except LeavingError:
-            self._is_leaving = True
+        except (RowsAwayError, RunStorageError) as error:
+            self._is_leaving, self._why_unable = True, str(error)
         except LeaseLostError:
             return
         finally:
@@ -220,6 +228,7 @@ class _Server:
                 on_rung=self._on_rung,
                 on_publish=self._on_publish,
                 on_end=self._on_end,
+                on_saved=self._on_saved,
                 is_leaving=lambda: self._is_leaving,
             ),
             checkpoint_s=self._slot.checkpoint_s,
@@ -270,6 +279,20 @@ class _Server:
         self._on_progress(False)
         if self._is_leaving:
             raise LeaseLostError
+
+    def _on_wait(self) -> None:
+        """Rows are on their way: the lease is kept meanwhile."""
+        from trainers.trial.failures import LeavingError
+
+        if self._work is not None:
+            self._on_progress(False)
+        if self._is_leaving:
+            raise LeavingError
+
+    def _on_saved(self, spec: TrialSpec) -> None:
+        import ray
+
+        ray.get(self._slot.broker.saved.remote(self._slot.name, self._work))
 
     def _on_publish(self) -> None:
         """Ask whether the lease still holds, however lately it did."""

@@ -5,7 +5,7 @@ Trials read them from the object store without a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -43,9 +43,11 @@ class EncodedBlocks:
 
     Attributes:
         parts: pieces of Arrow tables with the columns of `encoded_table`.
+        on_wait: called now and then while rows are brought here; may raise to stop. It does not travel.
     """
 
     parts: Mapping[Place, Sequence[Piece]]
+    on_wait: Callable[[], None] = lambda: None
     _opened: dict[Place, SharedSamples] = field(default_factory=dict, compare=False)
 
     def samples(self, subset: str, split: str, num_rows: int | None = None) -> Sequence[EncodedSample]:
@@ -53,15 +55,15 @@ class EncodedBlocks:
 
         Raises:
             RecombineError: the partition was not loaded or is shorter than asked for.
-            RowsAwayError: a node took some of them with it, and nobody has made them anew yet.
+            RowsAwayError: a node took some of them with it, and nobody has encoded them anew yet.
         """
         place = (subset, split)
         if place not in self._opened:
-            self._opened[place] = SharedSamples(read_pieces(self.parts, place, None))
+            self._opened[place] = SharedSamples(read_pieces(self.parts, place, None, self.on_wait))
         return first_rows(self._opened[place], num_rows, f"{subset}/{split}")
 
     def num_away(self) -> int:
-        """Return how many blocks went with their nodes and wait to be made anew; asked by who loaded them."""
+        """Return how many blocks went with their nodes and wait to be encoded anew; asked by who loaded them."""
         return num_away(self.parts)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -139,11 +141,7 @@ def partition_dataset(store: Store, wanted: Mapping[Place, int]) -> Any:
 
     requests = [{"subset": subset, "split": split, "num_rows": n} for (subset, split), n in wanted.items()]
     return ray.data.from_items(requests, override_num_blocks=len(requests)).map_batches(
-        read_partitions,
-        fn_kwargs={"store": store},
-        batch_size=1,
-        batch_format="pyarrow",
-        num_cpus=READER_CPUS,
+        read_partitions, fn_kwargs={"store": store}, batch_size=1, batch_format="pyarrow", num_cpus=READER_CPUS
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from datasets_spec.errors import RecombineError
 from trainers.rows.stored_rows import Place
 
-# How long a slot waits for rows that lie nowhere: Ray misses a dead node after 15 s (measured with 2.60).
+# When a slot asks whether rows lie nowhere, and leaves if so: Ray misses a dead node after 15 s (measured with 2.60).
 ROWS_WAIT_S = 30.0
+BEAT_S = 1.0  # between two signs of life of who waits for rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +32,23 @@ class Piece:
     offset: int = 0
 
 
-def read_pieces(parts: Mapping[Place, Sequence[Piece]], place: Place, num_rows: int | None) -> Any:
+def read_pieces(
+    parts: Mapping[Place, Sequence[Piece]],
+    place: Place,
+    num_rows: int | None,
+    on_wait: Callable[[], None] = lambda: None,
+) -> Any:
     """Return the first rows of a partition (all when None) as an Arrow table over shared memory.
+
+    Args:
+        parts: where the rows of each partition lie.
+        place: the partition.
+        num_rows: how many of its rows.
+        on_wait: called every `BEAT_S` until they are here; may raise to stop.
 
     Raises:
         RecombineError: the partition was not loaded or is shorter than asked for.
-        RowsAwayError: a node took rows with it, and nobody has made them anew for `ROWS_WAIT_S`.
+        RowsAwayError: rows lie on no node, `ROWS_WAIT_S` after they were asked for or later.
     """
     import pyarrow as pa
 
@@ -48,24 +63,48 @@ def read_pieces(parts: Mapping[Place, Sequence[Piece]], place: Place, num_rows: 
         if missing > 0 or not needed:
             needed.append((piece, min(missing, piece.num_rows)))
             missing -= piece.num_rows
-    blocks = _brought([piece.block for piece, _ in needed])
+    blocks = _brought([piece.block for piece, _ in needed], on_wait)
     tables = [block.slice(piece.offset, count) for block, (piece, count) in zip(blocks, needed, strict=True)]
     return pa.concat_tables(tables, promote_options="permissive")
 
 
-def _brought(blocks: Sequence[Any]) -> Any:
-    """Return what references stand for. On its way it may be for long; what lies nowhere is not awaited for ever."""
+def _brought(blocks: Sequence[Any], on_wait: Callable[[], None]) -> Any:
+    """Return what references stand for. On its way it may be for long; what lies nowhere is not awaited for ever.
+
+    One request for all that lasts: each that ended by a time-out would drop what it has brought halfway.
+    """
     import ray
-    from ray.experimental import get_object_locations
 
     from trainers.trial.failures import RowsAwayError
 
+    found: Future[Any] = Future()
+
+    def bring() -> None:
+        try:
+            found.set_result(ray.get(blocks))
+        except BaseException as error:  # noqa: BLE001 - who waits raises it
+            found.set_exception(error)
+
+    threading.Thread(target=bring, name="recombine-rows", daemon=True).start()
+    looked_at = time.monotonic()
     while True:
         try:
-            return ray.get(blocks, timeout=ROWS_WAIT_S)
-        except ray.exceptions.GetTimeoutError:
-            if not all(found["node_ids"] for found in get_object_locations(blocks).values()):
-                raise RowsAwayError from None
+            return found.result(timeout=BEAT_S)
+        except TimeoutError:
+            on_wait()
+        if time.monotonic() - looked_at > ROWS_WAIT_S:
+            looked_at = time.monotonic()
+            if _lies_nowhere(blocks):
+                raise RowsAwayError("rows went with a node, and nobody has encoded them anew yet")
+
+
+def _lies_nowhere(blocks: Sequence[Any]) -> bool:
+    """Whether a block that is not here is on no other node either, as far as its owner knows."""
+    import ray
+    from ray.experimental import get_object_locations
+
+    _, missing = ray.wait(list(blocks), num_returns=len(blocks), timeout=0)
+    return not all(found["node_ids"] for found in get_object_locations(missing).values())
 
 
 def num_away(parts: Mapping[Place, Sequence[Piece]]) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from datasets_spec.errors import RecombineError
@@ -22,7 +25,11 @@ class LeavingError(LeaseLostError):
 
 
 class RowsAwayError(LeavingError):
-    """Kept rows went with their node: the slot gives its place back, for who makes them anew may need it."""
+    """Kept rows went with their node: the slot gives its place back, for who encodes them anew may need it."""
+
+
+class RunStorageError(LeavingError):
+    """The study directory cannot be written from here, as where a disk is full: no failure of a trial's own."""
 
 
 class TrialTimeoutError(RecombineError):
@@ -49,7 +56,7 @@ def is_peer_lost(error: BaseException) -> bool:
 def describe_error(error: BaseException) -> str:
     """Return what may be written down of an error: our own messages whole, others by type and place only.
 
-    Messages of other libraries may quote the data.
+    Messages of other libraries may quote the data; what the system says of a failed read or write does not.
     """
     if isinstance(error, RecombineError):
         return f"{type(error).__name__}: {error}"
@@ -57,4 +64,19 @@ def describe_error(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}{place}"
+    words = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
+    return f"{type(error).__name__}{place}{words}"
+
+
+@contextmanager
+def writing_to_run() -> Iterator[None]:
+    """Tell what hinders writing the study directory from what a trial does wrong.
+
+    Raises:
+        RunStorageError: with what the system said of it.
+    """
+    try:
+        yield
+    except OSError as error:
+        words = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise RunStorageError(f"the study directory cannot be written: {words}") from error

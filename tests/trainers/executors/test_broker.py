@@ -57,6 +57,46 @@ def test_work_goes_to_the_first_that_asks_and_comes_back_as_events() -> None:
     assert at.held() == {}
 
 
+def test_what_a_dead_slot_held_waits_for_no_other_process_of_it() -> None:
+    at = broker("a", "b")
+    at.submit(work("t", "x"))
+    leased(at, "a")
+    assert at.lease("b", "1", now=1.0) is None
+    assert at.is_wanted("a", now=1.0, is_alive=False)  # its process has ended, and it asks for a place
+    assert list(leased(at, "b", now=1.0).specs) == ["x"]
+
+
+def test_deaths_of_processes_that_brought_a_trial_further_are_not_counted() -> None:
+    at = broker("a")
+    at.submit(work("t", "x"))
+    for number in range(2 * MAX_ATTEMPTS):
+        at.saved("a", leased(at, "a"))
+        at.register("a", f"{number + 2}", {}, now=0.0)
+        at._processes["a"] = "1"  # the name under which the next one asks
+    assert at.events("t") == ([], False)
+    for _ in range(MAX_ATTEMPTS):
+        leased(at, "a")
+        at.end_slot("a", Overdue(reason="silent", is_timeout=False), now=0.0)
+        at.register("a", "1", {}, now=0.0)
+    assert at.events("t") == ([{"train_id": "x", "ended": "failed", "error": "silent"}], True)
+
+
+def test_what_a_slot_was_unable_to_go_on_with_is_queued_last() -> None:
+    at = broker("a", "b")
+    at.submit(work("t", "x"))
+    at.submit(work("u", "y"))
+    at.finish("a", leased(at, "a"), is_handed_over=True, is_unable=True)
+    assert [list(leased(at, slot).specs) for slot in ("b", "a")] == [["y"], ["x"]]
+
+
+def test_what_hinders_the_first_slot_hinders_all_and_what_hinders_a_later_one_does_not() -> None:
+    first, later = broker(), broker("a")
+    for at in (first, later):
+        at.say_why("b", "no such model", for_all=True)
+        assert at.last_words == {"b": "no such model"}
+    assert (first.fatal, later.fatal) == ("no such model", None)
+
+
 def test_a_trial_that_is_asked_for_between_its_end_and_its_slots_last_word_is_queued() -> None:
     at = broker("a")
     at.submit(work("t", "x"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +36,7 @@ from trainers.rows.encoded_table import SharedSamples, encoded_table
 from trainers.scoring.outcome import Outcome
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 from trainers.training.packed_loop import Member, Pack
-from trainers.trial.failures import LeaseLostError, RowsAwayError
+from trainers.trial.failures import LeaseLostError, RowsAwayError, RunStorageError
 from trainers.trial.folder import read_outcomes, read_result
 from trainers.trial.spec import TrialSpec
 
@@ -232,6 +233,38 @@ def test_who_must_leave_saves_after_the_step_and_another_goes_on(
     assert told.ends == [(0, "finished")]
 
 
+@pytest.mark.parametrize("what", ["save_adapter", "save_checkpoint", "commit_attempt"])
+def test_a_full_disk_fails_no_trial_and_what_was_trained_goes_on_later(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def full(*args: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/shared/run/patient")
+
+    told, (spec,) = Told(), specs(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(packed_trials, what, full)
+        with pytest.raises(RunStorageError, match=r"^the study directory cannot be written: No space left on device$"):
+            run_packed_trials(context(tmp_path, backbone, encoded, told, checkpoint_s=0.0), [spec], attempt="1")
+    assert told.ends == []
+    assert not list(tmp_path.glob("trials/[!.]*"))
+    saved = load_checkpoint(checkpoint_file(tmp_path, spec.train_id), spec.train_id)
+    assert (saved and saved.optimizer.num_steps) == (None if what == "save_checkpoint" else 3)
+    run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="2")
+    assert told.ends == [(0, "finished")]
+
+
+def test_a_listener_hears_of_each_checkpoint_that_is_later_than_the_last(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
+) -> None:
+    heard: list[str] = []
+    (spec,) = specs(1)
+    listening = context(
+        tmp_path, backbone, encoded, checkpoint_s=0.0, on_saved=lambda saved: heard.append(saved.train_id)
+    )
+    run_packed_trials(listening, [spec], attempt="1")
+    assert heard == [spec.train_id] * 3
+
+
 class RowsWithoutOne(EncodedInMemory):
     """Rows of which a node has taken one partition with it."""
 
@@ -311,7 +344,7 @@ def test_who_must_leave_while_questions_are_answered_saves_what_was_trained(
     saved = load_checkpoint(checkpoint_file(tmp_path, spec.train_id), spec.train_id)
     assert saved is not None
     assert saved.optimizer.num_steps == num_steps
-    assert beats.count(False) == 1  # the first batch of questions was the last
+    assert beats.count(False) == 2  # before the questions, and after their first batch, which was the last
     run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="2")
     run_trial(spec, ROWS, tmp_path / "alone", attempt="1", submitted_at=0.0, backbone=backbone)
     resumed, whole = folder_of(tmp_path / "trials", spec), folder_of(tmp_path / "alone", spec)

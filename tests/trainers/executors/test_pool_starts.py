@@ -221,6 +221,75 @@ def test_only_deaths_without_a_trial_are_counted_and_all_are_told(local_ray: Non
     assert [("before it took a trial" in line) for line in said] == [True, True, False, False, True, True]
 
 
+class OneUnable(SlotPool):
+    """A pool of which one slot works, and the other cannot, whenever it is asked."""
+
+    def _run_once(self, name: str, resources: TrialResources) -> str | None:
+        import ray
+
+        if name == "slot-0":
+            ray.get(self.broker.register.remote(name, "process", {}, None))
+            while not self._is_closing:
+                time.sleep(0.05)
+        else:
+            while "slot-0" not in ray.get(self.broker.state.remote())["slots"]:
+                time.sleep(0.05)
+            ray.get(self.broker.say_why.remote(name, "OSError: its disk", for_all=True))
+        return None
+
+
+def test_a_slot_that_cannot_work_is_given_up_and_the_others_go_on(
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainers.executors.pool, "RETRY_S", 0.0)
+    said: list[str] = []
+    pool = make_pool(tmp_path, "toy", said, OneUnable)
+    pool.slots = [TrialResources()] * 2
+    pool.start()
+    try:
+        while not any("given up" in line for line in said):
+            pool.check()
+            time.sleep(0.05)
+        state = pool.check()
+    finally:
+        pool.close()
+    assert list(state["slots"]) == ["slot-0"]
+    assert said == [
+        *["slot-1 ended (OSError: its disk); it is started again"] * (MAX_FAILED_STARTS - 1),
+        f"slot-1 was started {MAX_FAILED_STARTS} times and could not work (OSError: its disk); see `ray logs`; "
+        "it is given up, 1 of 2 slots are left",
+    ]
+
+
+def test_a_study_whose_slots_have_gone_says_what_it_waits_for(
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainers.executors.pool, "READY_WAIT_S", 0.2)
+    said: list[str] = []
+
+    class GoneOnce(OneUnable):
+        num = 0
+
+        def _run_once(self, name: str, resources: TrialResources) -> str | None:
+            import ray
+
+            GoneOnce.num += 1
+            if GoneOnce.num > 1:  # its node was the last of its kind
+                time.sleep(0.05)
+                return waits_for_room(self.broker)
+            ray.get(self.broker.register.remote(name, "process", {}, None))
+            return dies(self.broker)
+
+    pool = make_pool(tmp_path, "toy", said, GoneOnce)
+    pool.start()
+    try:
+        while not any(line.startswith("waiting for a slot: each needs ") for line in said):
+            pool.check()
+            time.sleep(0.05)
+    finally:
+        pool.close()
+
+
 class Eager(SlotPool):
     """A pool whose slots' processes are loops that take a moment for each work."""
 

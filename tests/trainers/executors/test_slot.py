@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,14 +11,14 @@ from typing import Any
 import pytest
 
 from tests.makers.families import tiny_backbone
-from tests.makers.table_rows import TableRows
 from tests.trainers.executors.test_one_trial import ROWS, make_spec, request
 from trainers.backbone_spec import BackboneSpec
-from trainers.executors import one_trial
+from trainers.executors import one_trial, packed_trials, slot
 from trainers.executors.broker import Work
 from trainers.executors.one_trial import run_trial
 from trainers.executors.slot import SlotConfig, _Server, serve_slot
-from trainers.trial.failures import RowsAwayError
+from trainers.rows.encoded_blocks import EncodedBlocks
+from trainers.trial.failures import LeavingError, RowsAwayError
 
 
 def test_scores_that_could_not_be_added_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,47 +46,87 @@ def test_scores_that_could_not_be_added_say_why(tmp_path: Path, monkeypatch: pyt
     assert event["error"].startswith("OSError at test_slot.py:")
 
 
-class AwayRows(TableRows):
-    """Rows that went with their node."""
+class AwayRows:
+    """Encoded rows that went with their node."""
 
-    def read(self, subset: str, split: str, num_rows: int | None = None) -> Any:
-        raise RowsAwayError
+    def samples(self, subset: str, split: str, num_rows: int | None = None) -> Sequence[Any]:
+        raise RowsAwayError("rows went with a node")
 
 
 def config_of(tmp_path: Path, broker: Any, **changes: Any) -> SlotConfig:
-    usual = {"rows": AwayRows(tables={}), "measure": None, "max_pack": 1, "backbone": make_spec().backbone}
+    usual = {"rows": AwayRows(), "measure": None, "max_pack": 1, "backbone": make_spec().backbone}
     return SlotConfig(
         name="a", broker=broker, run_dir=tmp_path, num_threads=1, checkpoint_s=60.0, **(usual | changes)
     )  # fmt: skip
 
 
-def test_a_slot_whose_rows_went_with_a_node_gives_its_trial_back_and_leaves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def broker_of(monkeypatch: pytest.MonkeyPatch, calls: list[tuple[Any, ...]], work: Work | None = None) -> Any:
+    """A broker that answers at once and writes down what it is told."""
     import ray
+
+    monkeypatch.setattr(ray, "get", lambda answer: answer)
+    monkeypatch.setattr(slot, "_is_reclaimed", lambda: False)
+
+    def told(name: str) -> Any:
+        return SimpleNamespace(remote=lambda *given, **options: calls.append((name, *given, *options.values())))
+
+    return SimpleNamespace(
+        lease=SimpleNamespace(remote=lambda *asked: work),
+        heartbeat=SimpleNamespace(remote=lambda *beat: "held"),
+        **{name: told(name) for name in ("finish", "say_why", "saved", "report")},
+    )
+
+
+@pytest.mark.parametrize("reason", ["rows", "disk"])
+def test_a_slot_that_cannot_go_on_gives_its_trial_back_says_why_and_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    def full(*args: Any, **options: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
 
     spec = make_spec()
     work = Work(ticket="t", specs={spec.train_id: spec.model_dump(mode="json")}, submitted_at=0.0)
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(ray, "get", lambda answer: answer)
-    broker = SimpleNamespace(
-        lease=SimpleNamespace(remote=lambda *asked: work),
-        heartbeat=SimpleNamespace(remote=lambda *beat: "held"),
-        finish=SimpleNamespace(remote=lambda *finished: calls.append(finished)),
+    monkeypatch.setattr(packed_trials, "commit_attempt", full)
+    config = config_of(tmp_path, broker_of(monkeypatch, calls, work), **({} if reason == "rows" else {"rows": ROWS}))
+    _Server(config, tiny_backbone("llava"), "process", None, None).serve()
+    words = (
+        "rows went with a node" if reason == "rows" else "the study directory cannot be written: Read-only file system"
     )
-    _Server(config_of(tmp_path, broker), tiny_backbone("llava"), "process", None, None).serve()
-    assert calls == [("a", work, True)]  # as work that was saved: no attempt of it has failed
+    # Handed over, as work that was saved: no attempt of it has failed; and last in the queue.
+    assert calls == [("say_why", "a", words), ("finish", "a", work, True, True)]
     assert not list(tmp_path.glob("trials/[!.]*"))
 
 
 def test_rows_that_went_with_a_node_while_packs_are_measured_end_the_slot_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ray
-
-    failed: list[str] = []
+    calls: list[tuple[Any, ...]] = []
     phantom = BackboneSpec().resolved(gpus_per_worker=0)
-    monkeypatch.setattr(ray, "get", lambda answer: answer)
-    broker = SimpleNamespace(fail=SimpleNamespace(remote=failed.append))
+    broker = broker_of(monkeypatch, calls)
     serve_slot({"slot": config_of(tmp_path, broker, measure=make_spec({"a": 2}), max_pack=2, backbone=phantom)})
-    assert failed == []
+    assert calls == [("say_why", "a", "rows went with a node")]
+
+
+def test_who_waits_for_rows_keeps_its_lease_and_leaves_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[tuple[Any, ...]] = []
+    broker = broker_of(monkeypatch, [])
+
+    def heartbeat(*beat: Any) -> str:
+        beats.append(beat)
+        return "held"
+
+    broker.heartbeat = SimpleNamespace(remote=heartbeat)
+    server = _Server(config_of(tmp_path, broker, rows=EncodedBlocks(parts={})), tiny_backbone("llava"), "p", None, None)
+    rows = server._slot.rows
+    assert isinstance(rows, EncodedBlocks)
+    rows.on_wait()  # holds nothing yet: packs are measured
+    assert beats == []
+    server._work = Work(ticket="t", specs={}, submitted_at=0.0)
+    rows.on_wait()
+    assert beats == [("a", server._work, False, None)]
+    server._is_leaving = True
+    with pytest.raises(LeavingError):
+        rows.on_wait()
