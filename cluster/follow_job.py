@@ -6,13 +6,21 @@ import asyncio
 import re
 import shlex
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from cluster import jobs_client
 from cluster.errors import ClusterError
-from cluster.jobs_client import explained, is_from_proxy, lost_connection, open_client
+from cluster.jobs_client import (
+    JobForgottenError,
+    explained,
+    forgotten_job,
+    is_from_proxy,
+    is_unknown_job,
+    lost_connection,
+    open_client,
+)
 from cluster.study_jobs import how_to_go_on
 
 _RECONNECT_PAUSE_S = 2.0
@@ -23,14 +31,22 @@ EXIT_INTERRUPTED = 130
 EXIT_STOPPED = 143
 
 
-def follow_job(*, address: str, job_id: str, on_line: Callable[[str], None], study: str | None = None) -> int:
+def follow_job(
+    *,
+    address: str,
+    job_id: str,
+    on_line: Callable[[str], None],
+    study: str | None = None,
+    options: Sequence[str] = (),
+) -> int:
     """Passes on a job's output from its first line.
 
     Args:
         address: The dashboard's address.
-        job_id: The job.
+        job_id: The job; the cluster has named it before, so that one it does not know was known to an earlier cluster.
         on_line: Called with each line.
         study: Arguments by which our verbs find the study of the job, as a shell takes them; None for other jobs.
+        options: Those of `recombine submit` that the job was started with.
 
     Returns:
         The exit code of its command; 143 when the job was stopped; 130 when following was interrupted, which leaves it
@@ -38,6 +54,7 @@ def follow_job(*, address: str, job_id: str, on_line: Callable[[str], None], stu
 
     Raises:
         ConnectionLostError: Nobody has answered for a minute.
+        JobForgottenError: The cluster was started anew and knows no such job.
         ClusterError: As for :func:`jobs_client.open_client`.
     """
     client = open_client(address)
@@ -48,13 +65,17 @@ def follow_job(*, address: str, job_id: str, on_line: Callable[[str], None], stu
         on_line(f"Stopped following; {job_id} goes on.")
         say_how_to_go_on(address, job_id, on_line, study)
         return EXIT_INTERRUPTED
+    except JobForgottenError as error:
+        # Nothing is left there to follow or to stop.
+        hint = error.hint if study is None else how_to_go_on(job_id, study, address, options)
+        raise JobForgottenError(error.message, hint=hint) from error
     except ClusterError:
         on_line(f"Following {job_id} ended early; the job itself may go on.")
         say_how_to_go_on(address, job_id, on_line, study)
         raise
     code = _exit_code(info, on_line)
     if code == EXIT_STOPPED and study is not None:
-        on_line(how_to_go_on(job_id, study, address))
+        on_line(how_to_go_on(job_id, study, address, options))
     return code
 
 
@@ -102,7 +123,7 @@ async def _until_silent(chunks: AsyncIterator[str]) -> AsyncIterator[str]:
 
 
 async def asked(question: Callable[[], Any], address: str) -> Any:
-    """What the cluster answers, asked again while nobody does.
+    """What the cluster answers of a job that it has named before, asked again while nobody does.
 
     Args:
         question: Asks it.
@@ -110,12 +131,15 @@ async def asked(question: Callable[[], Any], address: str) -> Any:
 
     Raises:
         ConnectionLostError: Nobody has answered for a minute.
+        JobForgottenError: The cluster knows no such job any more.
     """
     deadline = time.monotonic() + jobs_client.LOST_AFTER_S
     while True:
         try:
             return question()
         except (OSError, RuntimeError) as error:
+            if is_unknown_job(error):
+                raise forgotten_job(address) from error
             # The HTTP client's errors are OSErrors; an answer that is no success is Ray's RuntimeError.
             if isinstance(error, RuntimeError) and not is_from_proxy(error):
                 raise

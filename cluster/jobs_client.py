@@ -20,12 +20,20 @@ LOST_AFTER_S = 60.0
 # What a proxy (an ingress, a port-forward) answers when the dashboard behind it is away: as Ray's client (2.60) words
 # an answer that is no success, and as `requests` does.
 _NOBODY_BEHIND = re.compile(r"(?:^|status code )50[234]\b")
+# Ray's own words (2.60) for a job that it does not know; a proxy's 404 has others.
+_NO_SUCH_JOB = re.compile(r"status code 404\b.*\bJob \S+ does not exist", re.DOTALL)
 
 
 class ConnectionLostError(ClusterError):
     """Nobody has answered for a while; the job may go on."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+class JobForgottenError(ClusterError):
+    """The cluster knew a job and no longer does: it was started anew, and the job ended with the old one."""
+
+    exit_code = 75  # a loop that tries again then goes on with the study
 
 
 def open_client(address: str, on_line: Callable[[str], None] | None = None) -> Any:
@@ -111,6 +119,27 @@ def is_from_proxy(error: Exception) -> bool:
         error: What Ray's client raised.
     """
     return _NOBODY_BEHIND.search(str(error)) is not None
+
+
+def forgotten_job(address: str) -> JobForgottenError:
+    """What is said of a cluster that no longer knows a job.
+
+    Args:
+        address: The dashboard's address.
+    """
+    return JobForgottenError(
+        f"The cluster at {address} was started anew and no longer knows this job, which ended with the old one.",
+        hint=f"`recombine submit STUDY --address {address}`, with the options it had, goes on with the study.",
+    )
+
+
+def is_unknown_job(error: Exception) -> bool:
+    """Whether an error is Ray's answer that it knows no such job.
+
+    Args:
+        error: What Ray's client raised.
+    """
+    return _NO_SUCH_JOB.search(str(error)) is not None
 
 
 def _explain(address: str, error: Exception) -> ClusterError:

@@ -34,6 +34,7 @@ def stop_job(*, address: str, job_id: str, on_line: Callable[[str], None]) -> No
     Raises:
         StillRunningError: It has not ended in its time.
         ConnectionLostError: Nobody has answered for a minute.
+        JobForgottenError: The cluster was started anew while the job was to end.
         ClusterError: As for :func:`jobs_client.open_client`; or the cluster has no such job.
     """
     client, began = open_client(address), time.monotonic()

@@ -17,6 +17,9 @@ PREFIX: Final = "recombine-"
 _ATTEMPT: Final = re.compile(r"-try(\d+)$")
 # KubeRay's `GenerateRayJobId`: the RayJob's name and five of the characters that Kubernetes draws from, no vowels.
 _OF_RAYJOB: Final = re.compile(r"(.+)-[bcdfghjklmnpqrstvwxz2-9]{5}")
+# Options of `recombine submit` that are the job's as well, and stand in its command.
+_OPTIONS: Final = ("--accept-loss", "--allow-mismatch", "--topup")
+_ACCEPT_LOSS: Final = "--accept-loss"
 # Shown beside a job in the dashboard, and read back here.
 _STUDY, _RUN_DIR = "study", "run_dir"
 _SHOWN_TARGETS, _LONGEST_TARGETS = 8, 400  # a study may have fifty, and the tab's cell grows with its text
@@ -32,6 +35,7 @@ class StudyJob:
         run_dir: Its directory.
         status: ``PENDING``, ``RUNNING``, ``STOPPED``, ``SUCCEEDED`` or ``FAILED``.
         started_s: When it began, in seconds since 1970; None before.
+        entrypoint: Its command, as the head's shell was given it.
     """
 
     job_id: str
@@ -39,6 +43,12 @@ class StudyJob:
     run_dir: str
     status: str
     started_s: float | None
+    entrypoint: str = ""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Options of `recombine submit` that it was started with."""
+        return options_of(self.entrypoint)
 
     @property
     def has_ended(self) -> bool:
@@ -55,6 +65,19 @@ class StudyJob:
         """Number of the attempt, from 1."""
         found = _ATTEMPT.search(self.job_id)
         return int(found[1]) if found else 0
+
+
+def options_of(entrypoint: str) -> tuple[str, ...]:
+    """Returns the options of `recombine submit` in a job's command.
+
+    Args:
+        entrypoint: The command, as a shell takes it; whoever wrote it (a RayJob's is its user's).
+    """
+    try:
+        words = shlex.split(entrypoint)
+    except ValueError:  # no closing quotation
+        words = entrypoint.split()
+    return tuple(option for option in _OPTIONS if option in words)
 
 
 def name_of(run_dir: Path) -> str:
@@ -95,8 +118,8 @@ def next_id(name: str, jobs: list[StudyJob]) -> str:
     return f"{name}-try{max((job.attempt for job in jobs), default=0) + 1}"
 
 
-def how_to_go_on(job_id: str, study: str, address: str) -> str:
-    """Returns what a user does to go on with the study of a job that was stopped.
+def how_to_go_on(job_id: str, study: str, address: str, options: Sequence[str] = ()) -> str:
+    """Returns what a user does to go on with the study of a job that was stopped, or is gone.
 
     KubeRay ends a RayJob's cluster with its job, so that nothing is to be submitted there.
 
@@ -104,13 +127,15 @@ def how_to_go_on(job_id: str, study: str, address: str) -> str:
         job_id: The job.
         study: Arguments by which our verbs find the study, as a shell takes them.
         address: The dashboard's address.
+        options: Those of `recombine submit` that the job was started with; a loss is not accepted twice by itself.
     """
-    submit = f"recombine submit {study} --address {shlex.quote(address)}"
+    again = "".join(f" {option}" for option in options if option != _ACCEPT_LOSS)
+    submit = f"recombine submit {study} --address {shlex.quote(address)}{again}"
     if _ATTEMPT.search(job_id):
         return f"The study goes on from there: {submit}"
     rayjob = _OF_RAYJOB.fullmatch(job_id)
-    again = f"kubectl delete rayjob {rayjob[1] if rayjob else 'NAME'}, then kubectl apply -f its file"
-    words = f"The study goes on from there as a new RayJob, for KubeRay ends this cluster: {again}"
+    anew = f"kubectl delete rayjob {rayjob[1] if rayjob else 'NAME'}, then kubectl apply -f its file"
+    words = f"The study goes on from there as a new RayJob, for KubeRay ends this cluster: {anew}"
     return words if rayjob else f"{words}. Where no RayJob has started it: {submit}"
 
 
@@ -128,6 +153,7 @@ def list_study_jobs(client: Any, name: str | None = None) -> list[StudyJob]:
             run_dir=(job.metadata or {}).get(_RUN_DIR, ""),
             status=str(getattr(job.status, "value", job.status)),
             started_s=job.start_time / 1000 if job.start_time else None,
+            entrypoint=job.entrypoint or "",
         )
         for job in client.list_jobs()
         if (job.submission_id or "").startswith(PREFIX)

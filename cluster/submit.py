@@ -15,7 +15,7 @@ from cluster.follow_job import follow_job, say_how_to_go_on
 from cluster.jobs_client import explained, open_client
 from cluster.nodes.same_versions import SUBMITTER, own_versions
 from cluster.stop_job import STOP_WAIT_S
-from cluster.study_jobs import StudyJob, list_study_jobs, next_id
+from cluster.study_jobs import StudyJob, list_study_jobs, next_id, options_of
 
 _RETRY_PAUSE_S = 2.0
 _AGENT_WAIT_S = 60.0  # a head node that has just started answers before it can run jobs
@@ -52,7 +52,8 @@ def submit(
         folder: Where the command runs, as the cluster sees it.
         entrypoint: The command, one argument an item.
         on_line: Called with each line of the job's output and of ours, without its line end.
-        name: What jobs of this kind are called on the cluster; one that still runs is attached to instead.
+        name: What jobs of this kind are called on the cluster; one that still runs is attached to instead, and options
+            of `recombine submit` that it lacks are named.
         study: How our verbs are told which study it is, as :func:`follow_job` takes it.
         metadata: What the dashboard shows beside the job.
         env_vars: Environment of the job; no secrets.
@@ -83,7 +84,8 @@ def submit(
     if not follow:
         say_how_to_go_on(address, job_id, on_line, study)
         return 0
-    return follow_job(address=address, job_id=job_id, on_line=on_line, study=study)
+    options = options_of(shlex.join(entrypoint))
+    return follow_job(address=address, job_id=job_id, on_line=on_line, study=study, options=options)
 
 
 def to_shell(folder: Path, entrypoint: Sequence[str]) -> str:
@@ -115,7 +117,14 @@ def _attach_or_submit(client: Any, name: str | None, on_line: Callable[[str], No
     if running is None:
         return _submit_when_ready(client, name, on_line, **job)
     on_line(f"{running.job_id} runs this study already: attached to it.")
+    _say_what_it_lacks(running, on_line, job["entrypoint"])
     return running.job_id
+
+
+def _say_what_it_lacks(running: StudyJob, on_line: Callable[[str], None], entrypoint: str) -> None:
+    lacking = [option for option in options_of(entrypoint) if option not in running.options]
+    if lacking:
+        on_line(f"It was started without {' and '.join(lacking)}: when it has ended, give the same command again.")
 
 
 def _running(client: Any, name: str | None) -> StudyJob | None:
@@ -132,6 +141,7 @@ def _submit_when_ready(client: Any, name: str | None, on_line: Callable[[str], N
         except RuntimeError as error:
             if job_id is not None and "already exists" in str(error) and (other := _running(client, name)):
                 on_line(f"{other.job_id} was submitted at the same time: attached to it.")
+                _say_what_it_lacks(other, on_line, job["entrypoint"])
                 return other.job_id
             if "No available agent" not in str(error) or time.monotonic() > deadline:
                 raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from datasets_spec.errors import RecombineError, UserError
 from search.cli.console import print_line, print_note, print_table
 from search.designs.backbones import backbone_studies
+from search.evidence.explain.wanted_trials import read_wanted
 from search.ledger.records import Kind
 from search.ledger.tries import to_try_again
 from search.results.study_end import final_page, missing_end
@@ -29,23 +30,29 @@ def submit_study(
     address: str,
     *,
     follow: bool,
+    accept_loss: bool = False,
     allow_mismatch: bool = False,
+    with_top_up: bool = False,
 ) -> int:
     """Run a study as a Ray job; study file, data and directory lie on storage that the cluster sees too.
 
-    The study is checked here first, so that a mistake costs no job. One that has ended is not run again, and one
-    that runs is attached to.
+    The study is checked here first, so that a mistake costs no job. One that has ended is not run again, unless for
+    its top-up (of which nothing is trained twice), and one that runs is attached to.
     """
     from cluster.study_jobs import metadata_of, name_of
     from cluster.submit import submit
 
     study = load_study(study_file, overrides)
     directory = run_dir_of(study_file, study.spec, run_dir)
-    if has_ended(directory, study):
+    if with_top_up:
+        for place, _ in _parts(directory, study):
+            read_wanted(place)
+    elif has_ended(directory, study):
         print_line(f"this study has ended; report: {directory / final_page(directory)}")
         return 0
     command = ["recombine", "run", str(study_file.resolve()), *overrides, "--run-dir", str(directory.root.resolve())]
-    command += ["--allow-mismatch"] if allow_mismatch else []
+    options = {"--accept-loss": accept_loss, "--allow-mismatch": allow_mismatch, "--topup": with_top_up}
+    command += [option for option, is_given in options.items() if is_given]
     return submit(
         address=address,
         folder=study_file.resolve().parent,
@@ -63,15 +70,18 @@ def has_ended(directory: RunDir, study: Study) -> bool:
 
     One that another start would try something of again has not (`to_try_again`).
     """
-    several = backbone_studies(study)
-    parts = [(directory.of_backbone(name), each) for name, each in several.items()] or [(directory, study)]
     try:
         return missing_end(directory) is None and all(
             holds_exactly(place, each.spec) and not to_try_again([*place.read_records(), {"kind": Kind.writer}])
-            for place, each in parts
+            for place, each in _parts(directory, study)
         )
     except RecombineError:
         return False  # the job says what is wrong with it
+
+
+def _parts(directory: RunDir, study: Study) -> list[tuple[RunDir, Study]]:
+    several = backbone_studies(study)
+    return [(directory.of_backbone(name), each) for name, each in several.items()] or [(directory, study)]
 
 
 def list_jobs(address: str) -> None:
@@ -95,7 +105,7 @@ def follow_study(study_file: Path, overrides: Sequence[str], run_dir: Path | Non
 
     job = _latest(study_file, overrides, run_dir, address)
     about = _as_typed(study_file, overrides, run_dir)
-    return follow_job(address=address, job_id=job.job_id, on_line=print_line, study=about)
+    return follow_job(address=address, job_id=job.job_id, on_line=print_line, study=about, options=job.options)
 
 
 def print_logs(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> None:
@@ -119,7 +129,7 @@ def stop_study(study_file: Path, overrides: Sequence[str], run_dir: Path | None,
         print_line(f"{job.job_id} has ended already ({job.status.lower()})")
         return
     stop_job(address=address, job_id=job.job_id, on_line=print_line)
-    print_line(how_to_go_on(job.job_id, _as_typed(study_file, overrides, run_dir), address))
+    print_line(how_to_go_on(job.job_id, _as_typed(study_file, overrides, run_dir), address, job.options))
 
 
 def _latest(study_file: Path, overrides: Sequence[str], run_dir: Path | None, address: str) -> StudyJob:

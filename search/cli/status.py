@@ -91,7 +91,10 @@ def _show_one(run_dir: RunDir) -> None:
     if spec.execution.prices:
         print_line(cost_line(spec.execution, tries))
     spent_s = sum(record["train_s"] + record["startup_s"] for record in tries if not record["reused"])
-    print_line(f"spent: {spent_s / 60:.1f} min of trial time; `recombine run` with the same study goes on")
+    print_line(
+        f"spent: {spent_s / 60:.1f} min of trial time; "
+        "`recombine run` (or `recombine submit`) with the same study goes on"
+    )
 
 
 def cost_line(execution: ExecutionSection, trials: Sequence[Record]) -> str:

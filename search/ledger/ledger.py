@@ -248,7 +248,8 @@ def _checked(folder: Path, content: bytes) -> Scan:
         raise LedgerError(
             f"{folder / RECORDS_FILE} is damaged at byte {first.offset}: {first.reason} "
             f"({len(scan.damage)} damaged place(s), {len(scan.records)} good records)",
-            hint="restore the file from a copy; or `recombine run STUDY --accept-loss` keeps the good records, "
+            hint="restore the file from a copy; or `recombine run STUDY --accept-loss` (on a cluster "
+            "`recombine submit` with that option) keeps the good records, "
             "moves the file aside as .bad and runs the lost trials again",
         )
     return scan

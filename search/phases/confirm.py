@@ -21,7 +21,7 @@ from trainers.recipe import Recipe
 
 NOTHING_SCORED = (
     "WARNING: no finalist was scored on confirm, so that nothing is selected; `recombine status RUN` lists the "
-    "failures, and `recombine run` tries once more what failed, or ran out of memory or time"
+    "failures, and `recombine run` (or `recombine submit`) tries once more what failed, or ran out of memory or time"
 )
 
 

@@ -17,7 +17,7 @@ import ray
 
 from cluster import follow_job, jobs_client
 from cluster.errors import ClusterError
-from cluster.jobs_client import ConnectionLostError, _protect_token, open_client
+from cluster.jobs_client import ConnectionLostError, JobForgottenError, _protect_token, open_client
 from cluster.submit import submit
 from tests.makers.ray_head import HeadNode, free_ports
 
@@ -145,6 +145,7 @@ class Proxy(BaseHTTPRequestHandler):
     """A proxy whose dashboard comes back, or not, after some answers that nobody is behind it."""
 
     num_away, asked = 3, 0  # below 0: nothing but the proxy ever answers
+    is_other_head = False  # whether the dashboard that comes back is another's, which has no job yet
     job: ClassVar = {"type": "SUBMISSION", "submission_id": "x", "entrypoint": "x", "status": "SUCCEEDED"}
 
     def do_GET(self) -> None:
@@ -154,9 +155,11 @@ class Proxy(BaseHTTPRequestHandler):
             type(self).asked += 1
         is_away = self.path.endswith("/tail") or (self.path == "/api/jobs/x" and self.asked <= self.num_away)
         is_away = is_away or self.num_away < 0
-        self.send_response(503 if is_away else 200)
+        is_unknown = self.is_other_head and self.path.startswith("/api/jobs/") and not is_away
+        self.send_response(503 if is_away else 404 if is_unknown else 200)
         self.end_headers()
-        self.wfile.write(b"<html>no endpoints</html>" if is_away else json.dumps(answers[self.path]).encode())
+        known = b"Job x does not exist" if is_unknown else json.dumps(answers[self.path]).encode()
+        self.wfile.write(b"<html>no endpoints</html>" if is_away else known)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -188,6 +191,38 @@ def test_a_proxy_that_has_lost_the_dashboard_is_waited_for(monkeypatch: pytest.M
         else:
             with pytest.raises(ConnectionLostError, match="Nobody has answered"):
                 follow_job.follow_job(address=address, job_id="x", on_line=lines.append)
+
+
+@pytest.mark.parametrize(
+    ("study", "go_on"),
+    [
+        ("s.yaml --run-dir r", "recombine submit s.yaml --run-dir r --address {address} --topup"),
+        (None, "`recombine submit STUDY --address {address}`"),
+    ],
+)
+def test_a_head_that_was_replaced_knows_no_job_and_the_same_study_goes_on(
+    monkeypatch: pytest.MonkeyPatch, study: str | None, go_on: str
+) -> None:
+    """What follows or stops the job would fail there, and a loop that ends at 2 would leave the study."""
+    monkeypatch.setattr(follow_job, "_RECONNECT_PAUSE_S", 0.01)
+    monkeypatch.setattr(Proxy, "asked", 0)
+    monkeypatch.setattr(Proxy, "is_other_head", True)
+    lines, options = list[str](), ("--accept-loss", "--topup")
+    with served() as address, pytest.raises(JobForgottenError, match="was started anew") as caught:
+        follow_job.follow_job(address=address, job_id="x-try1", on_line=lines.append, study=study, options=options)
+    assert caught.value.exit_code == 75
+    assert go_on.format(address=address) in str(caught.value)
+    assert "--accept-loss" not in str(caught.value)
+    assert lines == []
+
+
+@pytest.mark.ray
+def test_ray_answers_for_a_job_it_does_not_know_as_is_expected_here(
+    head: HeadNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", head.token)
+    with pytest.raises(JobForgottenError):
+        follow_job.follow_job(address=head.address_http, job_id="recombine-gone-try1", on_line=lambda line: None)
 
 
 def test_a_proxy_without_a_dashboard_is_worth_another_try(monkeypatch: pytest.MonkeyPatch) -> None:

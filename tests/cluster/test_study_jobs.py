@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cluster.jobs_client import open_client
-from cluster.study_jobs import PREFIX, StudyJob, list_study_jobs, metadata_of, name_of, next_id
-from cluster.submit import submit
+from cluster.study_jobs import PREFIX, StudyJob, list_study_jobs, metadata_of, name_of, next_id, options_of
+from cluster.submit import submit, to_shell
 from tests.makers.ray_head import HeadNode
 
 
@@ -36,6 +36,13 @@ def test_attempts_are_numbered_on() -> None:
         True,
         True,
     ]
+
+
+def test_options_are_read_from_whatever_command_a_job_has(tmp_path: Path) -> None:
+    command = ["recombine", "run", "it's.yaml", "name=--accept-loss", "--run-dir", "r", "--topup"]
+    assert options_of(to_shell(tmp_path, command)) == ("--topup",)
+    assert options_of("recombine run s.yaml\n  --topup --accept-loss") == ("--accept-loss", "--topup")
+    assert options_of("echo it's --topup") == ("--topup",)
 
 
 def test_a_job_names_its_study_and_some_of_its_targets(tmp_path: Path) -> None:

@@ -66,6 +66,24 @@ def test_the_job_asks_for_no_resource_of_its_own(token: pytest.MonkeyPatch, tmp_
     assert client.submit_job.call_args.kwargs.keys() == {"submission_id", "entrypoint", "runtime_env", "metadata"}
 
 
+@pytest.mark.parametrize(("runs_with", "is_said"), [("", True), (" --topup", False)])
+def test_a_running_job_is_attached_to_and_what_it_lacks_is_said(
+    token: pytest.MonkeyPatch, tmp_path: Path, runs_with: str, is_said: bool
+) -> None:
+    running = Mock(submission_id="recombine-x-try1", metadata={}, status="RUNNING", start_time=1000)
+    running.entrypoint = f"exec recombine run s.yaml{runs_with}"
+    client, lines = Mock(), list[str]()
+    client.list_jobs.return_value = [running]
+    token.setattr(module, "open_client", lambda *_: client)
+    command = ["recombine", "run", "s.yaml", "--topup"]
+    given = {"address": "http://x:8265", "folder": tmp_path, "entrypoint": command, "on_line": lines.append}
+    assert submit(**given, name="recombine-x", follow=False) == 0  # type: ignore[arg-type]
+    client.submit_job.assert_not_called()
+    assert lines[0] == "recombine-x-try1 runs this study already: attached to it."
+    said = "It was started without --topup: when it has ended, give the same command again."
+    assert (said in lines) == is_said
+
+
 JOB = (
     "import os, sys; from cluster.connect import connect, disconnect; connection = connect(num_cpus=4)\n"
     "print('stands in', os.getcwd())\n"

@@ -198,7 +198,7 @@ def _show_wanted(wanted: str, found: TopUp) -> None:
         f"its interval: +-{100 * found.half_width_before:.1f} points now, "
         f"+-{100 * found.half_width_after:.1f} expected after these {len(rows)}"
     )
-    print_line("`recombine run STUDY --topup` trains them")
+    print_line("`recombine run STUDY --topup` trains them (on a cluster `recombine submit` with that option)")
 
 
 def _weights(model: EffectsModel, wanted: str) -> Floats:

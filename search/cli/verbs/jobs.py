@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.verbs.arguments import Overrides, RunDirOption, StudyFile
+from search.cli.verbs.arguments import AcceptLoss, Overrides, RunDirOption, StudyFile, TopUpOption
 
 job_app = typer.Typer()
 
@@ -24,18 +24,20 @@ def submit(
     overrides: Overrides = None,
     run_dir: RunDirOption = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="return as soon as the job is submitted")] = False,
+    accept_loss: AcceptLoss = False,
     allow_mismatch: AllowMismatch = False,
+    topup: TopUpOption = False,
 ) -> None:
     """Run a study as a Ray job on a cluster; follows its output and ends with its exit code.
 
     Given again, it attaches to the job while that runs, resumes the study where it was stopped, and names the report
-    of one that has ended. Exit code 75: the cluster has not answered for a minute; the job may go on.
+    of one that has ended (with --topup: trains what is left of it). Exit code 75: give it again. The cluster has not
+    answered for a minute, and the job may go on; or the cluster was started anew.
     """
     from search.cli.jobs import submit_study
 
-    raise typer.Exit(
-        submit_study(study, overrides or [], run_dir, address, follow=not no_wait, allow_mismatch=allow_mismatch)
-    )
+    options = {"accept_loss": accept_loss, "allow_mismatch": allow_mismatch, "with_top_up": topup}
+    raise typer.Exit(submit_study(study, overrides or [], run_dir, address, follow=not no_wait, **options))
 
 
 @job_app.command()

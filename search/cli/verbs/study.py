@@ -11,7 +11,7 @@ import typer
 from cluster.errors import ClusterError
 from datasets_spec.errors import RecombineError
 from search.cli.console import print_error
-from search.cli.verbs.arguments import Address, Overrides, RunDirOption, StudyFile
+from search.cli.verbs.arguments import AcceptLoss, Address, Overrides, RunDirOption, StudyFile, TopUpOption
 from search.cli.verbs.bench import bench_app
 from search.cli.verbs.data import data_app
 from search.cli.verbs.jobs import AllowMismatch, job_app
@@ -67,13 +67,9 @@ def run(
     overrides: Overrides = None,
     run_dir: RunDirOption = None,
     address: Address = None,
-    accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="go on with a damaged ledger: its lost trials run again")
-    ] = False,
+    accept_loss: AcceptLoss = False,
     allow_mismatch: AllowMismatch = False,
-    topup: Annotated[
-        bool, typer.Option("--topup", help="also train what `recombine explain STUDY --sharpen EFFECT` has chosen")
-    ] = False,
+    topup: TopUpOption = False,
 ) -> None:
     """Run a study; the same command resumes it."""
     from search.cli.run import run_command

@@ -6,13 +6,18 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from typer.testing import CliRunner
 
 from cluster.jobs_client import open_client
 from cluster.study_jobs import metadata_of
 from search.cli import run
 from search.cli.jobs import has_ended, stop_study
+from search.cli.verbs import app
 from search.designs.backbones import backbone_studies
+from search.evidence.explain.wanted_trials import write_wanted
 from search.ledger.ledger import Ledger
+from search.space.composition import Composition
+from search.study.load_study import load_study
 from search.study.run_dir import RunDir, RunFile, claim_run_dir
 from search.study.source_rows import with_rows
 from search.study.study import Study
@@ -83,6 +88,21 @@ def test_the_sign_that_all_backbones_have_ended_goes_when_the_study_goes_on(
     monkeypatch.setattr(run, "_run", Mock(side_effect=KeyboardInterrupt))
     assert run.run_command(path, [], run_dir.root, None) == 130
     assert not (run_dir / RunFile.backbones_markdown).exists()
+
+
+def test_a_top_up_of_a_study_that_has_ended_is_submitted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path, run_dir, submitted = write_study(tmp_path), RunDir(tmp_path / "run"), Mock(return_value=0)
+    monkeypatch.setattr("cluster.submit.submit", submitted)
+    begin(load_study(path), run_dir)
+    end(run_dir)
+    command = ["submit", str(path), "--run-dir", str(run_dir.root), "--address", "http://x:8265"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    refused = CliRunner().invoke(app, [*command, "--topup"])
+    assert "no explanation has asked for trials" in str(refused.exception)
+    submitted.assert_not_called()
+    write_wanted(run_dir, "ct-lung", [Composition({"ct-lung": 4})])
+    assert CliRunner().invoke(app, [*command, "--topup", "--accept-loss"]).exit_code == 0
+    assert submitted.call_args.kwargs["entrypoint"][-2:] == ["--accept-loss", "--topup"]
 
 
 @pytest.mark.ray
