@@ -1,10 +1,13 @@
-"""Whether submitter, driver and all nodes run the same Recombine, Python and Ray: asked before any data are touched."""
+"""Whether submitter, driver and all nodes run the same Recombine, Python and Ray: asked before any data are touched.
+
+Nodes that join later answer when work first comes to them.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -54,31 +57,58 @@ def require_same_versions(
     Raises:
         ClusterError: They differ; both sides are named.
     """
-    ours = own_versions()
     others = {"submitter": Versions.from_text(os.environ[SUBMITTER])} if SUBMITTER in os.environ else {}
     others |= {f"node {node}": theirs for node, theirs in nodes.items()}
-    patches: list[str] = []
-    rest: list[str] = []
-    for place, theirs in others.items():
-        for line, is_patch in _differences(ours, place, theirs):
-            (patches if is_patch else rest).append(line)
-    if rest or (patches and not allow_patch):
-        hint = f"{_FIX} `--allow-mismatch` lets third numbers differ." if not rest else _FIX
-        raise ClusterError("Versions differ: " + "; ".join([*rest, *patches]) + ".", hint=hint)
-    for line in patches:
+    compare = _comparer(own_versions(), allow_patch=allow_patch)
+    refused, hint, allowed = compare({place: asdict(theirs) for place, theirs in others.items()})
+    if refused is not None:
+        raise ClusterError(refused, hint=hint)
+    for line in allowed:
         say(f"versions differ, as allowed: {line}")
 
 
-def _differences(ours: Versions, place: str, theirs: Versions) -> Iterator[tuple[str, bool]]:
-    """Each version that differs, with both sides, and whether only its third number does."""
-    for name, word in _NAMES.items():
-        here, there = getattr(ours, name), getattr(theirs, name)
-        if here != there:
-            yield f"{word} {there} on {place}, {here} in the driver", _minor(here) == _minor(there)
+def node_comparer(*, allow_patch: bool = False) -> Callable[[], str | None]:
+    """A question to a node that may have joined after all were compared: how what it runs differs from this driver.
+
+    Args:
+        allow_patch: Whether versions may differ in their third number.
+
+    Returns:
+        What travels to the node, and returns there what differs and what to do about it, or None.
+    """
+    compare, tell = _comparer(own_versions(), allow_patch=allow_patch), version_teller()
+
+    def how_it_differs() -> str | None:
+        import platform
+
+        refused, hint, _ = compare({f"node {platform.node()}": tell()})
+        return None if refused is None else f"{refused} {hint}"
+
+    return how_it_differs
 
 
-def _minor(version: str) -> list[str]:
-    return version.split(".")[:2]
+def _comparer(
+    ours: Versions, *, allow_patch: bool
+) -> Callable[[Mapping[str, Mapping[str, str]]], tuple[str | None, str, list[str]]]:
+    """What compares versions by place with ours: why they are refused, what to do, and differences let through."""
+    driver, names, fix = asdict(ours), dict(_NAMES), _FIX
+
+    # Defined inside, so that it travels by value: a node with another Recombine may have another of this module.
+    def compare(others: Mapping[str, Mapping[str, str]]) -> tuple[str | None, str, list[str]]:
+        patches: list[str] = []
+        rest: list[str] = []
+        for place, theirs in others.items():
+            for name, word in names.items():
+                here, there = driver[name], theirs[name]
+                if here != there:
+                    is_patch = here.split(".")[:2] == there.split(".")[:2]
+                    (patches if is_patch else rest).append(f"{word} {there} on {place}, {here} in the driver")
+        if rest or (patches and not allow_patch):
+            hint = f"{fix} `--allow-mismatch` lets third numbers differ." if not rest else fix
+            return "Versions differ: " + "; ".join([*rest, *patches]) + ".", hint, []
+        return None, fix, patches
+
+    return compare
 
 
 def version_teller() -> Callable[[], dict[str, str]]:

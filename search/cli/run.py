@@ -39,13 +39,14 @@ def run_command(
         require_same_study(place, each.spec)  # before a cluster is started for it
     places = [place for _, place in runs.values()]
     joined = partial(connected, address, allow_mismatch=allow_mismatch)
+    options = {"accept_loss": accept_loss, "allow_mismatch": allow_mismatch, "with_top_up": with_top_up}
     if several:  # written when all are over (`missing_end`), and one may have been added since
         (directory / RunFile.backbones_markdown).unlink(missing_ok=True)
     for each, place in runs.values():
         progress = Progress(lambda record: objective_values(study.spec, record))
         try:
             with progress:
-                report = _run(each, place, places, joined, progress, accept_loss=accept_loss, with_top_up=with_top_up)
+                report = _run(each, place, places, joined, progress, **options)
         except KeyboardInterrupt as stop:
             print_line(f"stopped; finished trials are safe in {place}. The same command goes on from there.")
             if not isinstance(stop, InterruptedBySignalError):
@@ -67,6 +68,7 @@ def _run(
     progress: Progress,
     *,
     accept_loss: bool,
+    allow_mismatch: bool,
     with_top_up: bool,
 ) -> Path:
     from cluster.metrics import StudyMetrics
@@ -91,5 +93,6 @@ def _run(
             on_slots=metrics.on_slots,
             on_store=metrics.on_store,
             accept_loss=accept_loss,
+            allow_mismatch=allow_mismatch,
             with_top_up=with_top_up,
         )

@@ -32,6 +32,7 @@ class NestedEngine:
         say: tells the user one line.
         label: what the dashboard shows before the phase and the name of a trial.
         nodes_go: whether idle nodes of the cluster go.
+        other_versions: asked by every worker on its node; see `run_nested_trial`.
         run_trial: runs one; None for `run_nested_trial`.
     """
 
@@ -47,6 +48,7 @@ class NestedEngine:
         say: Callable[[str], None] = lambda line: None,
         label: str = "recombine",
         nodes_go: bool = False,
+        other_versions: Callable[[], str | None] = lambda: None,
         run_trial: Callable[..., TrialResult] | None = None,
     ) -> None:
         self._recorder = recorder
@@ -58,6 +60,7 @@ class NestedEngine:
         self._say = say
         self._label = label
         self._nodes_go = nodes_go
+        self._other_versions = other_versions
         self._run_trial = run_trial
         self._tune: TuneRun | None = None
 
@@ -106,6 +109,7 @@ class NestedEngine:
             resources=self._resources,
             label=self._label,
             nodes_go=self._nodes_go,
+            other_versions=self._other_versions,
         )
         return TuneRun(
             searcher=PackSearcher(self._recorder, on_running=self._on_running, max_lost=max_lost, say=self._say),
@@ -125,6 +129,7 @@ def _run_one(
     resources: TrialResources,
     label: str,
     nodes_go: bool,
+    other_versions: Callable[[], str | None],
 ) -> None:
     """Tune's function trainable: a pack of one nested trial."""
     from ray import tune
@@ -139,8 +144,17 @@ def _run_one(
         tune.report({"status": "waiting", "events": [event | {"waits": words}]})
 
     try:
-        options = {"submitted_at": config["submitted_at"], "label": shown, "nodes_go": nodes_go, "on_wait": on_wait}
-        result = run(spec, rows, Path(run_dir), resources, **options)
+        result = run(
+            spec,
+            rows,
+            Path(run_dir),
+            resources,
+            submitted_at=config["submitted_at"],
+            label=shown,
+            nodes_go=nodes_go,
+            on_wait=on_wait,
+            other_versions=other_versions,
+        )
         event["ended"] = result.status
     except Exception as error:  # noqa: BLE001 - the process lives: its trial has failed, and would again
         event |= {"ended": "failed", "error": describe_error(error)}

@@ -43,6 +43,7 @@ def build_engine(opened: OpenStudy) -> Engine:
     if name == "pooled":
         return _pooled(opened)
     from cluster.nodes.room import may_start_nodes
+    from cluster.nodes.same_versions import node_comparer
     from search.engine.nested import NestedEngine
 
     return NestedEngine(
@@ -56,6 +57,7 @@ def build_engine(opened: OpenStudy) -> Engine:
         label=shown_name(opened.spec),
         # In local mode a trial is a process of Tune's: its place goes with it, and Train asks for none.
         nodes_go=execution.num_workers > 0 and may_start_nodes(),
+        other_versions=node_comparer(allow_patch=opened.allow_mismatch),
     )
 
 
@@ -244,6 +246,7 @@ def measured_composition(needed: Mapping[tuple[str, str], int]) -> Composition:
 
 def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
     from cluster.nodes.room import may_start_nodes
+    from cluster.nodes.same_versions import node_comparer
     from trainers.executors.broker import SPARE_S
     from trainers.executors.pool import SlotPool
     from trainers.executors.slot import SlotConfig
@@ -252,6 +255,7 @@ def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
     spec, execution = opened.spec, opened.spec.execution
     measure = opened.factory.spec(measured_composition(opened.needed_rows), spec.recipe, spec.seed, ())
     is_measured = execution.pack == "auto" and execution.num_workers == 1
+    other_versions = node_comparer(allow_patch=opened.allow_mismatch)
 
     def make_config(name: str, broker: Any) -> SlotConfig:
         return SlotConfig(
@@ -264,6 +268,8 @@ def _make_pool(opened: OpenStudy, rows: StoredRows | SampleRows) -> SlotPool:
             measure=measure if is_measured else None,
             max_pack=execution.max_pack,
             checkpoint_s=execution.checkpoint_s,
+            other_versions=other_versions,
+            backbone_fingerprint=measure.backbone_fingerprint,
         )
 
     return SlotPool(

@@ -33,6 +33,7 @@ class OpenStudy:
         say: tells the user one line.
         on_running: told how many trials run, whenever that changes.
         on_slots: told the state of slots and of their queue, now and then.
+        allow_mismatch: whether nodes may run other patch versions.
     """
 
     study: Study
@@ -47,6 +48,7 @@ class OpenStudy:
     say: Callable[[str], None]
     on_running: Callable[[int], None]
     on_slots: Callable[[Mapping[str, Any]], None] = lambda state: None
+    allow_mismatch: bool = False
 
     @property
     def spec(self) -> StudySpec:

@@ -51,6 +51,7 @@ def open_run(
     on_slots: Callable[[Mapping[str, Any]], None] = lambda state: None,
     on_store: Callable[[Store], None] = lambda store: None,
     accept_loss: bool,
+    allow_mismatch: bool = False,
 ) -> Iterator[StudyRun]:
     """Prepare the data, load rows and open the ledger; Ray must be connected.
 
@@ -92,6 +93,7 @@ def open_run(
             say=say,
             on_running=on_running,
             on_slots=on_slots,
+            allow_mismatch=allow_mismatch,
         )
         _record_decisions(opened)
         place_backbone(backbone, fingerprint)

@@ -39,6 +39,7 @@ def run_study(
     on_slots: Callable[[Mapping[str, Any]], None] = lambda state: None,
     on_store: Callable[[Store], None] = lambda store: None,
     accept_loss: bool = False,
+    allow_mismatch: bool = False,
     with_top_up: bool = False,
 ) -> Path:
     """Run or resume a whole study; return the path of its report.
@@ -52,6 +53,7 @@ def run_study(
         on_slots: told the state of slots and of their queue, now and then.
         on_store: told the data, once they are prepared.
         accept_loss: go on with the good records of a damaged ledger.
+        allow_mismatch: nodes that join may run other patch versions than this process.
         with_top_up: also run what an explanation has asked for.
 
     Raises:
@@ -72,6 +74,7 @@ def run_study(
             on_slots=on_slots,
             on_store=on_store,
             accept_loss=accept_loss,
+            allow_mismatch=allow_mismatch,
         ) as run,
     ):
         if tracker is not None:

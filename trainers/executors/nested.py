@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from datasets_spec.errors import RecombineError
 from trainers.executors.kept_memory import keep_freed_memory
 from trainers.executors.resources import TrialResources, free_room, why_none_placed, worker_resources
-from trainers.executors.run_errors import has_no_room, reason_of
+from trainers.executors.run_errors import OtherNodeError, has_no_room, other_node_in, reason_of
 from trainers.rows.stored_rows import StoredRows
 from trainers.trial.folder import (
     CACHE_DIR,
@@ -55,6 +55,7 @@ def run_nested_trial(
     label: str = "recombine",
     nodes_go: bool = False,
     on_wait: Callable[[str], None] = lambda words: None,
+    other_versions: Callable[[], str | None] = lambda: None,
 ) -> TrialResult:
     """Run one trial as a Ray Train run and return its result; while no nodes have room for it, it waits.
 
@@ -67,9 +68,11 @@ def run_nested_trial(
         label: what the dashboard shows before the trial's name.
         nodes_go: whether idle nodes of the cluster go.
         on_wait: told once that it waits for room, and for what.
+        other_versions: asked by every worker: how its node's versions differ from the driver's; None: not at all.
 
     Raises:
         TrialDiedError: weights that exist could not be scored. Any other death becomes a `failed` result.
+        OtherNodeError: in the last try, too, a worker came to a node with other versions; the trial has no result.
     """
     final = run_dir / TRIALS_DIR / spec.folder_name
     if finished_result(final, spec.train_id) is None and scores_without_weights(final, spec.train_id) is None:
@@ -88,15 +91,18 @@ def run_nested_trial(
             "submitted_at": asked_at,
             "queue_s": asked_at - submitted_at,
             "begun": str(begun),
+            "other_versions": other_versions,
         }
         try:
             _trainer(given, resources, name=name, storage=storage, nodes_go=nodes_go).fit()
         except Exception as error:  # noqa: BLE001 - in local mode Ray Train raises whatever the train function raised
-            reason = reason_of(error)
+            reason, other_node = reason_of(error), other_node_in(error)
         else:
             return _published(final, spec)
         num_lost += begun.is_file()
         is_whole = (final / RESULT_FILE).is_file() and _is_whole(read_result(final), spec)
+        if other_node is not None and not is_whole:
+            raise other_node  # nothing of the trial has failed: it leaves no folder that says so
         if is_whole or not has_no_room(reason) or num_lost > resources.max_failures:
             return _ended(reason, final, spec)
         # Where the cluster is full, or a node is on its way, the request for room is renewed, as that of a slot.
@@ -164,6 +170,9 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         train_id and status of the trial; the result itself is in the trial's folder.
+
+    Raises:
+        OtherNodeError: this node, which may have joined late, runs other versions than the driver.
     """
     import ray.train
     import torch
@@ -180,6 +189,8 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
         Path(config["begun"]).touch()
         train_context = ray.train.get_context()
         share = WorkerShare(rank=train_context.get_world_rank(), num_workers=train_context.get_world_size())
+    if (words := config["other_versions"]()) is not None:
+        raise OtherNodeError(words)
     if share.num_workers > 1:
         context = WorkerContext(share=share, wrap_model=prepare_model, gather=gather_over(share.num_workers))
     spec = TrialSpec.model_validate(config["spec"])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets_spec.errors import RecombineError
+from datasets_spec.errors import RecombineError, UserError
 from trainers.backbone_spec import BackboneSpec
 from trainers.executors.broker import Work
 from trainers.executors.kept_memory import keep_freed_memory
@@ -46,6 +47,8 @@ class SlotConfig:
         max_pack: largest pack that is tried.
         checkpoint_s: training time between two checkpoints.
         recycle_trials: trials after which the process ends and another begins.
+        other_versions: asked on the slot's node: how its versions differ from the driver's; None where they do not.
+        backbone_fingerprint: of the backbone, as the driver sees it; None compares nothing.
     """
 
     name: str
@@ -60,12 +63,15 @@ class SlotConfig:
     recycle_trials: int = RECYCLE_TRIALS
     measured: Mapping[str, Any] | None = None
     resources: TrialResources = field(default_factory=TrialResources)
+    other_versions: Callable[[], str | None] = lambda: None
+    backbone_fingerprint: str | None = None
 
 
 def serve_slot(config: Mapping[str, Any]) -> None:
     """Run inside the Ray Train worker of a slot until the broker closes or the slot is to be recycled.
 
-    What hinders the slot from working is told to the broker: where none has worked yet, it hinders the others too.
+    What hinders the slot from working is told to the broker, a node that is not as the driver among it: where no slot
+    has worked yet, it hinders the others too.
     """
     import ray
     import torch
@@ -74,6 +80,9 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     from trainers.trial.failures import RowsAwayError
 
     slot: SlotConfig = config["slot"]
+    if (words := why_not_this_node(slot)) is not None:
+        ray.get(slot.broker.say_why.remote(slot.name, words, for_all=True))
+        return
     keep_freed_memory()
     torch.set_num_threads(slot.num_threads)
     if isinstance(slot.rows, StoredRows):
@@ -99,6 +108,19 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     this = ray.get_runtime_context().current_actor
     ray.get(slot.broker.register.remote(slot.name, process, about, this))
     _Server(slot, backbone, process, this, about.get("micro_batch_size")).serve()
+
+
+def why_not_this_node(slot: SlotConfig) -> str | None:
+    """Return why a slot must not work on this node, which may have joined after all nodes were compared, or None."""
+    if (words := slot.other_versions()) is not None or slot.backbone_fingerprint is None:
+        return words
+    from trainers.executors.backbone_on_nodes import require_same_backbone
+
+    try:
+        require_same_backbone(slot.backbone, slot.backbone_fingerprint)
+    except UserError as error:
+        return f"{error.message} (on the node {platform.node()}); {error.hint}"
+    return None
 
 
 def measured_packs(slot: SlotConfig, backbone: Any) -> Mapping[str, Any]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from ray import cloudpickle
 
 from cluster.errors import ClusterError
 from cluster.nodes import same_versions
 from cluster.nodes.ask_nodes import name_nodes
-from cluster.nodes.same_versions import SUBMITTER, Versions, own_versions, require_same_versions
+from cluster.nodes.same_versions import SUBMITTER, Versions, node_comparer, own_versions, require_same_versions
 from cluster.submit import submit
 from tests.makers.ray_nodes import RayNodes, start_nodes
 
@@ -63,6 +66,43 @@ def test_a_patch_version_may_be_let_through_and_is_said(compare: Callable[..., l
 def test_a_node_without_recombine_is_no_patch(compare: Callable[..., list[str]]) -> None:
     with pytest.raises(ClusterError, match="Recombine none on node"):
         compare(Versions(recombine="none", python="3.11.7", ray="2.60.0"), allow_patch=True)
+
+
+@pytest.mark.parametrize(
+    ("node", "allow_patch", "words"),
+    [
+        (OURS, False, None),
+        (
+            Versions(recombine="0.2.0", python="3.11.9", ray="2.60.0"),
+            True,
+            "Versions differ: Recombine 0.2.0 on node HOST, 0.1.0 in the driver; Python 3.11.9 on node HOST, 3.11.7 in "
+            "the driver. Install the same versions everywhere: one image, or one environment that all nodes see.",
+        ),
+        (
+            Versions(recombine="0.1.1", python="3.11.7", ray="2.60.0"),
+            False,
+            "Versions differ: Recombine 0.1.1 on node HOST, 0.1.0 in the driver. Install the same versions everywhere: "
+            "one image, or one environment that all nodes see. `--allow-mismatch` lets third numbers differ.",
+        ),
+        (Versions(recombine="0.1.1", python="3.11.7", ray="2.60.0"), True, None),
+    ],
+)
+def test_a_node_that_joins_later_says_how_it_differs(
+    monkeypatch: pytest.MonkeyPatch, node: Versions, allow_patch: bool, words: str | None
+) -> None:
+    monkeypatch.setattr(same_versions, "own_versions", lambda: OURS)
+    monkeypatch.setattr(same_versions, "version_teller", lambda: lambda: asdict(node))
+    monkeypatch.setattr(platform, "node", lambda: "HOST")
+    assert node_comparer(allow_patch=allow_patch)() == words
+
+
+def test_what_compares_a_node_needs_no_package_of_ours_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(same_versions, "own_versions", lambda: replace(OURS, python="2.7.18"))
+    dumped = cloudpickle.dumps(node_comparer())
+    for name in [name for name in sys.modules if name.split(".")[0] == "cluster"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    words = str(cloudpickle.loads(dumped)())
+    assert f"on node {platform.node()}, 2.7.18 in the driver" in words
 
 
 def test_versions_travel_as_text() -> None:

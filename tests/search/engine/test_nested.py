@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ray import cloudpickle
 
-from search.engine.nested import NestedEngine
+from search.engine.nested import NestedEngine, _run_one
 from search.engine.recorder import Recorder
 from search.engine.trial_factory import PlannedTrial
 from search.engine.trial_sources import ListSource
@@ -19,6 +19,7 @@ from search.ledger.records import Kind
 from search.study.run_dir import RunDir
 from tests.makers.study_fixture import finish_trial, make_factory, plan_trial
 from trainers.executors.resources import TrialResources
+from trainers.executors.run_errors import OtherNodeError
 from trainers.trial.result import TrialResult, failed_result
 
 pytestmark = pytest.mark.ray
@@ -124,3 +125,22 @@ def test_trials_take_turns_where_fewer_have_room_than_may_run(make_desk: Any) ->
     desk.run("a", "b", "c")
     desk.run("d", seed=10)
     assert desk.ends() == dict.fromkeys("abcd", "finished")
+
+
+def test_a_trial_that_came_to_a_node_with_other_versions_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray import tune
+
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(tune, "report", told.append)
+
+    def run(*trial: Any, other_versions: Any, **options: Any) -> TrialResult:
+        raise OtherNodeError(other_versions())
+
+    spec = plan_trial(make_factory(tmp_path / "study"), {"ct-lung": 4}, seed=0, arm="a").spec
+    given: dict[str, Any] = {"resources": TrialResources(), "label": "study", "nodes_go": True, "rows": None}
+    dumped = {"specs": {spec.train_id: spec.model_dump(mode="json")}, "stage": "search", "submitted_at": 0.0}
+    _run_one(dumped, run=run, run_dir=str(tmp_path), other_versions=lambda: "Versions differ: those.", **given)
+    ended = {"train_id": spec.train_id, "ended": "failed", "error": "OtherNodeError: Versions differ: those."}
+    assert told == [{"status": "failed", "events": [ended]}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 
 from cluster.nodes.room import LATER_S
+from cluster.nodes.same_versions import own_versions
 from datasets_spec.errors import UserError
 from search.engine import setup
 from search.engine.study_run import OpenStudy
 from search.ledger.ledger import Ledger
 from search.ledger.records import Kind
+from search.study.run_dir import RunDir
 from search.study.sections.execution import ExecutionSection
 from trainers.executors.resources import TrialResources
 from trainers.rows import encoded_blocks
@@ -64,6 +67,26 @@ def test_every_slot_has_an_encoder_and_all_have_room(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(encoded_blocks, "load_encoded_rows", lambda *places, **options: asked.update(options))
     setup._pooled_rows(opened_with(True, []))
     assert asked == {"num_encoders": 4, "num_threads": 1, "gpus_per_encoder": 0.5}
+
+
+@pytest.mark.parametrize("allow_mismatch", [False, True])
+def test_every_slot_compares_its_node_with_the_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allow_mismatch: bool
+) -> None:
+    monkeypatch.setattr("cluster.nodes.room.may_start_nodes", lambda: True)
+    opened = opened_with("auto", [])
+    opened.spec.name, opened.spec.eval_sets, opened.spec.recipe, opened.spec.seed = "study", ["ct-lung"], None, 0
+    opened.run_dir, opened.say, opened.on_slots = RunDir(tmp_path), print, print
+    opened.factory = SimpleNamespace(spec=lambda *trial: SimpleNamespace(backbone_fingerprint="weights"))
+    opened.needed_rows, opened.allow_mismatch = {("ct-lung", "train"): 4}, allow_mismatch
+    config = setup._make_pool(opened, StoredRows(store=STORE)).make_config("a", None)
+    assert config.backbone_fingerprint == "weights"
+    assert config.other_versions() is None
+    ours = own_versions()
+    next_patch = ".".join([*ours.python.split(".")[:2], "99"])
+    monkeypatch.setattr(platform, "python_version", lambda: next_patch)
+    words = str(config.other_versions())
+    assert words == "None" if allow_mismatch else f"Python {next_patch} on node" in words
 
 
 GIB = 2.0**30

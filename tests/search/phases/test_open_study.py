@@ -67,7 +67,8 @@ def test_an_outage_stops_a_study_before_more_is_spent_on_it(tmp_path: Path, monk
     assert "no rows for trial 3" in str(caught.value)
     assert "`recombine doctor`" in str(caught.value)
     assert given["on_record"].call_count == 4
-    with open_run(study, RunDir(tmp_path / "run"), **given, accept_loss=False) as run:
+    with open_run(study, RunDir(tmp_path / "run"), **given, accept_loss=False, allow_mismatch=True) as run:
+        assert run.allow_mismatch
         assert [run.recorder.is_done(planned(run, index)) for index in range(4)] == [False] * 4
     given["say"].assert_any_call("4 trials failed in an earlier run, and are tried again where they are still wanted")
 

@@ -1,8 +1,10 @@
-"""What a slot tells of trials whose weights it found."""
+"""What a slot tells: of its node, of its rows, of trials whose weights it found."""
 
 from __future__ import annotations
 
 import errno
+import platform
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +14,12 @@ import pytest
 
 from tests.makers.families import tiny_backbone
 from tests.trainers.executors.test_one_trial import ROWS, make_spec, request
-from trainers.backbone_spec import BackboneSpec
+from trainers.backbone.backbone import backbone_fingerprint
+from trainers.backbone_spec import PHANTOM_DIR, BackboneSpec
 from trainers.executors import one_trial, packed_trials, slot
 from trainers.executors.broker import Work
 from trainers.executors.one_trial import run_trial
-from trainers.executors.slot import SlotConfig, _Server, serve_slot
+from trainers.executors.slot import SlotConfig, _Server, serve_slot, why_not_this_node
 from trainers.rows.encoded_blocks import EncodedBlocks
 from trainers.trial.failures import LeavingError, RowsAwayError
 
@@ -130,3 +133,35 @@ def test_who_waits_for_rows_keeps_its_lease_and_leaves_when_asked(
     server._is_leaving = True
     with pytest.raises(LeavingError):
         rows.on_wait()
+
+
+@pytest.mark.parametrize("is_other", ["versions", "backbone"])
+def test_a_slot_on_a_node_unlike_the_driver_says_so_and_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_other: str
+) -> None:
+    calls: list[tuple[Any, ...]] = []
+    broker = broker_of(monkeypatch, calls)
+    others: dict[str, Any] = {"other_versions": lambda: "Versions differ: Recombine 0.2.0 on node b."}
+    words = "Versions differ: Recombine 0.2.0 on node b."
+    if is_other == "backbone":
+        others = {"backbone_fingerprint": "of another folder", "backbone": _folder_model(tmp_path)}
+        words = (
+            f"backbone.model: {tmp_path / 'model'} holds other files there than where the study was started "
+            f"(on the node {platform.node()}); copy the same folder to every node, or put it on storage that all of "
+            "them share"
+        )
+    serve_slot({"slot": config_of(tmp_path, broker, **others)})
+    assert calls == [("say_why", "a", words, True)]
+
+
+def test_a_slot_on_a_node_like_the_driver_works(tmp_path: Path) -> None:
+    model = _folder_model(tmp_path)
+    same = {"backbone": model, "backbone_fingerprint": backbone_fingerprint(model)}
+    assert why_not_this_node(config_of(tmp_path, None, **same)) is None
+    shutil.rmtree(tmp_path / "model")
+    assert "there is no folder" in (why_not_this_node(config_of(tmp_path, None, **same)) or "")
+
+
+def _folder_model(tmp_path: Path) -> BackboneSpec:
+    shutil.copytree(PHANTOM_DIR, tmp_path / "model")
+    return BackboneSpec(model=str(tmp_path / "model")).resolved(gpus_per_worker=0)
