@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +91,12 @@ def _brought(blocks: Sequence[Any], on_wait: Callable[[], None]) -> Any:
     while True:
         try:
             return found.result(timeout=BEAT_S)
-        except TimeoutError:
+        except FutureTimeoutError:
+            if found.done():  # it is what the request ended in
+                raise
             on_wait()
+        except ray.exceptions.ObjectLostError as error:
+            raise RowsAwayError(f"rows are lost, and Ray does not encode them anew: {type(error).__name__}") from None
         if time.monotonic() - looked_at > ROWS_WAIT_S:
             looked_at = time.monotonic()
             if _lies_nowhere(blocks):
