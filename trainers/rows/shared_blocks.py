@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +90,7 @@ def _brought(blocks: Sequence[Any], on_wait: Callable[[], None]) -> Any:
     while True:
         try:
             return found.result(timeout=BEAT_S)
-        except FutureTimeoutError:
+        except TimeoutError:
             if found.done():  # it is what the request ended in
                 raise
             on_wait()
