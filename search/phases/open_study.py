@@ -163,8 +163,10 @@ def _running(opened: OpenStudy) -> Iterator[StudyRun]:
         engine.hand_over()
         raise  # the cluster ends with its slots; what has finished is recorded
     except BaseException:
-        engine.hand_over()  # what runs is saved rather than finished: nodes are paid while the user hears nothing
-        engine.close()
+        try:
+            engine.hand_over()  # what runs is saved rather than finished: nodes are paid while the user hears nothing
+        finally:
+            engine.close()
         raise
 
 

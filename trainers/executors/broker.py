@@ -65,7 +65,7 @@ class Lease:
     work: Work
     heard_at: float
     training_since: float | None = None  # None while it loads, scores or writes
-    has_saved: bool = False  # a checkpoint that is later than what it began from
+    has_saved: bool = False  # a checkpoint that is later than any before
     ended: set[str] = field(default_factory=set)  # train_ids whose end was told: who asks again is not answered by it
 
 
@@ -100,7 +100,9 @@ class Broker:
         self.measured: dict[str, Any] = {}  # what each slot's last process that lived to tell it measured
         self.num_leases: dict[str, int] = {}  # works that each slot has taken so far
         self.num_done: dict[str, int] = {}  # of these, what it has done with and not handed over
-        self.last_words: dict[str, str] = {}  # why the last process of a slot has left, where it said so
+        # Why the last process of a slot has left, where it said so, and whether that passes by itself.
+        self.last_words: dict[str, tuple[str, bool]] = {}
+        self._furthest: dict[str, int] = {}  # the step of each trial's latest checkpoint
         self.num_retried = 0  # trials tried again because a process died
         self.num_handed_over = 0
         self.is_closed = False
@@ -192,26 +194,29 @@ class Broker:
             lease.training_since = now
         return True
 
-    def saved(self, slot: str, work: Work) -> None:
-        """A slot has brought its work further than where it began, and saved it."""
+    def saved(self, slot: str, train_id: str, step: int) -> None:
+        """A slot has saved a trial at a step, after training it."""
         lease = self._leases.get(slot)
-        if lease is not None and lease.work == work:
+        if lease is not None and train_id in lease.work.specs and step > self._furthest.get(train_id, 0):
+            self._furthest[train_id] = step
             lease.has_saved = True
 
-    def say_why(self, slot: str, words: str, *, for_all: bool = False) -> None:
+    def say_why(self, slot: str, words: str, *, for_all: bool = False, is_passing: bool = False) -> None:
         """A slot's process leaves for a reason that the user must hear.
 
         Args:
             slot: its name.
             words: the reason.
             for_all: whether it may stand for every slot: then it does, where none has ever been ready.
+            is_passing: whether it passes by itself: then it says nothing against the slot.
         """
-        self.last_words[slot] = words
-        if for_all and not self._processes:
+        self.last_words[slot] = (words, is_passing)
+        if for_all and not (self._processes or self._leases):  # a broker that was restarted knows of leases first
             self.fatal = words
 
-    def give_up(self, slot: str) -> None:
+    def give_up(self, slot: str, *, now: float) -> None:
         """A slot is not started again."""
+        self._lose(slot, reason="its slot could not go on", now=now)
         self._forget(slot)
         self.resting.discard(slot)
         self.slots.pop(slot, None)

@@ -63,18 +63,18 @@ class BrokerActor:
         await self._notify()  # what its last process held may wait now
         return is_wanted
 
-    async def saved(self, slot: str, work: Work) -> None:
+    async def saved(self, slot: str, train_id: str, step: int) -> None:
         """See `Broker.saved`."""
-        self._broker.saved(slot, work)
+        self._broker.saved(slot, train_id, step)
 
-    async def say_why(self, slot: str, words: str, for_all: bool = False) -> None:
+    async def say_why(self, slot: str, words: str, for_all: bool = False, is_passing: bool = False) -> None:
         """See `Broker.say_why`."""
-        self._broker.say_why(slot, words, for_all=for_all)
+        self._broker.say_why(slot, words, for_all=for_all, is_passing=is_passing)
         await self._notify()
 
     async def give_up(self, slot: str) -> None:
         """See `Broker.give_up`."""
-        self._broker.give_up(slot)
+        self._broker.give_up(slot, now=time.monotonic())
         await self._notify()
 
     async def heartbeat(self, slot: str, work: Work, is_training: bool, worker: Any) -> Beat:
@@ -89,7 +89,7 @@ class BrokerActor:
         self._broker.report(ticket, event)
         await self._notify()
 
-    async def finish(self, slot: str, work: Work, is_handed_over: bool, is_unable: bool = False) -> None:
+    async def finish(self, slot: str, work: Work, is_handed_over: bool = False, is_unable: bool = False) -> None:
         """See `Broker.finish`."""
         self._broker.finish(slot, work, is_handed_over=is_handed_over, is_unable=is_unable)
         await self._notify()

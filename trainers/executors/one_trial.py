@@ -90,7 +90,8 @@ def run_trial(
     context = context or WorkerContext.alone()
     final = trials_dir / spec.folder_name
     known = finished_result(final, spec.train_id)
-    working = begin_attempt(trials_dir, spec.folder_name, attempt) if context.share.rank == 0 else None
+    with writing_to_run():
+        working = begin_attempt(trials_dir, spec.folder_name, attempt) if context.share.rank == 0 else None
     progress = _Progress(known=known, submitted_at=submitted_at, queue_s=queue_s)
     status: TrialStatus = "finished"
     error: str | None = None
@@ -106,7 +107,7 @@ def run_trial(
                     _write_files(spec, model, working, final, progress)
     except LeaseLostError:
         if working is not None:
-            shutil.rmtree(working)
+            shutil.rmtree(working, ignore_errors=True)
         raise
     except Exception as caught:  # noqa: BLE001 - whatever the data path or a chat template throws belongs to the trial
         status, error, is_lost = failure_status(caught), describe_error(caught), is_peer_lost(caught)
@@ -118,7 +119,8 @@ def run_trial(
         _publish_first(working or begin_attempt(trials_dir, spec.folder_name, attempt), final, result, is_lost=is_lost)
         raise RecombineError(error or status)  # the other workers wait for this one: Ray Train must end them all
     if working is not None:
-        _publish(working, final, result, is_known=known is not None)
+        with writing_to_run():
+            _publish(working, final, result, is_known=known is not None)
     return result
 
 

@@ -46,7 +46,7 @@ class PackListener:
         on_rung: called with a trial, the step and its outcomes so far; returns whether it goes on.
         on_publish: called before anything of a trial is published; raises `LeaseLostError`.
         on_end: called with a trial and its status, after it was published.
-        on_saved: called with a trial after a checkpoint that is later than what it began from.
+        on_saved: called with a trial and its step, after it was trained and saved.
         is_leaving: whether to save what is on its way and end, asked after every step and every batch of questions.
     """
 
@@ -54,7 +54,7 @@ class PackListener:
     on_rung: Callable[[TrialSpec, int, Sequence[Outcome]], bool] = lambda spec, step, outcomes: True
     on_publish: Callable[[], None] = lambda: None
     on_end: Callable[[TrialSpec, TrialStatus], None] = lambda spec, status: None
-    on_saved: Callable[[TrialSpec], None] = lambda spec: None
+    on_saved: Callable[[TrialSpec, int], None] = lambda spec, step: None
     is_leaving: Callable[[], bool] = lambda: False
 
 
@@ -157,7 +157,8 @@ class PackRun:
             self._train_members(pack, trial_of)
         except LeavingError:
             for member in pack.members:
-                self._save(pack, trial_of[member])
+                if trial_of[member].spec.train_id in self._open:
+                    self._save(pack, trial_of[member])
             raise
 
     def _train_members(self, pack: Pack, trial_of: Mapping[Member | None, _Trial]) -> None:
@@ -177,7 +178,7 @@ class PackRun:
             for member in pack.members:
                 if member.train_s - saved_s[member] > self._context.checkpoint_s:
                     self._save(pack, trial_of[member])
-                    self._context.listener.on_saved(trial_of[member].spec)
+                    self._context.listener.on_saved(trial_of[member].spec, member.num_steps)
                     saved_s[member] = member.train_s
             self._end_members(pack, trial_of, [m for m in pack.members if m.num_steps >= m.recipe.num_steps])
             if pack.members:

@@ -199,8 +199,8 @@ class SlotPool:
                 if self._is_closing or (reason is not None and has_no_room(reason)):
                     continue  # where the cluster is full, or a node is on its way, the request for room is renewed
                 state = ray.get(self.broker.state.remote())
-                words = state["last_words"].get(name)
-                is_unable = words is not None and not self.num_away()
+                words, is_passing = state["last_words"].get(name, (None, True))
+                is_unable = not is_passing
                 tries.count(name, state, has_died=reason is not None, is_unable=is_unable)
             except BaseException:  # noqa: BLE001 - Ray ends a thread by SystemExit when the cluster goes
                 return
@@ -277,7 +277,7 @@ class SlotPool:
                 self._away_told_at = now
                 self._untold.append(
                     f"kept vision features went with a node (blocks: {num_away}): they are encoded anew before a slot "
-                    f"starts; free are {free_room()}"
+                    "starts, which needs half a processor twice, and a GPU where slots have one"
                 )
             time.sleep(USE_POLL_S)
 

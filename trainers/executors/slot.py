@@ -25,6 +25,7 @@ from trainers.trial.spec import TrialSpec
 
 if TYPE_CHECKING:
     from trainers.executors.packed_trials import SlotContext
+    from trainers.trial.failures import RowsAwayError, RunStorageError
 
 HEARTBEAT_S = 1.0
 RECYCLE_TRIALS = 1_000  # trials after which a slot starts anew: leaks of libraries end with its process
@@ -97,7 +98,7 @@ def serve_slot(config: Mapping[str, Any]) -> None:
     try:
         packs = measured_packs(slot, backbone)
     except RowsAwayError as error:
-        ray.get(slot.broker.say_why.remote(slot.name, str(error)))
+        ray.get(slot.broker.say_why.remote(slot.name, str(error), is_passing=error.is_passing))
         return  # the pool starts another when they are there again
     except Exception as error:  # noqa: BLE001 - a new process would hardly fare better
         words = f"measuring packs ended in {_words(error)}"
@@ -180,7 +181,7 @@ class _Server:
         self._was_training = False
         self._num_trials = 0
         self._is_leaving = False  # its node is reclaimed, it cannot go on here, or the study stops
-        self._why_unable: str | None = None  # why it cannot
+        self._why_unable: RowsAwayError | RunStorageError | None = None
         self._is_spent = False  # what made a trial late, as a thread that never gets its image, would hold up the next
 
     def serve(self) -> None:
@@ -194,9 +195,10 @@ class _Server:
                 return
             if work is not None:
                 self._do(work)
-                if self._why_unable is not None:
-                    ray.get(self._slot.broker.say_why.remote(self._slot.name, self._why_unable))
-                is_unable = self._why_unable is not None
+                is_unable = (why := self._why_unable) is not None
+                if is_unable:
+                    is_passing = getattr(why, "is_passing", False)
+                    ray.get(self._slot.broker.say_why.remote(self._slot.name, str(why), is_passing=is_passing))
                 ray.get(self._slot.broker.finish.remote(self._slot.name, work, self._is_leaving, is_unable))
                 growth.begin()
             if self._is_leaving or self._is_spent or _is_reclaimed():
@@ -230,7 +232,7 @@ class _Server:
             if fresh := [spec for spec in specs if spec not in known]:
                 run_packed_trials(self._context(work), fresh, attempt=attempt_name())
         except (RowsAwayError, RunStorageError) as error:
-            self._is_leaving, self._why_unable = True, str(error)
+            self._is_leaving, self._why_unable = True, error
         except LeaseLostError:
             return
         finally:
@@ -311,10 +313,10 @@ class _Server:
         if self._is_leaving:
             raise LeavingError
 
-    def _on_saved(self, spec: TrialSpec) -> None:
+    def _on_saved(self, spec: TrialSpec, step: int) -> None:
         import ray
 
-        ray.get(self._slot.broker.saved.remote(self._slot.name, self._work))
+        ray.get(self._slot.broker.saved.remote(self._slot.name, spec.train_id, step))
 
     def _on_publish(self) -> None:
         """Ask whether the lease still holds, however lately it did."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,14 +88,13 @@ def _brought(blocks: Sequence[Any], on_wait: Callable[[], None]) -> Any:
     threading.Thread(target=bring, name="recombine-rows", daemon=True).start()
     looked_at = time.monotonic()
     while True:
-        try:
-            return found.result(timeout=BEAT_S)
-        except TimeoutError:
-            if found.done():  # it is what the request ended in
-                raise
-            on_wait()
-        except ray.exceptions.ObjectLostError as error:
-            raise RowsAwayError(f"rows are lost, and Ray does not encode them anew: {type(error).__name__}") from None
+        if wait([found], timeout=BEAT_S).done:
+            try:
+                return found.result()
+            except ray.exceptions.ObjectLostError as error:
+                words = f"rows are lost, and Ray does not encode them anew: {type(error).__name__}"
+                raise RowsAwayError(words, is_passing=False) from None
+        on_wait()
         if time.monotonic() - looked_at > ROWS_WAIT_S:
             looked_at = time.monotonic()
             if _lies_nowhere(blocks):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from datasets_spec.errors import RecombineError
 from trainers.backbone.memory import is_out_of_memory
@@ -25,7 +28,16 @@ class LeavingError(LeaseLostError):
 
 
 class RowsAwayError(LeavingError):
-    """Kept rows went with their node: the slot gives its place back, for who encodes them anew may need it."""
+    """Kept rows went with their node: the slot gives its place back, for who encodes them anew may need it.
+
+    Args:
+        words: that say so.
+        is_passing: whether they are to be encoded anew.
+    """
+
+    def __init__(self, words: str, *, is_passing: bool = True) -> None:
+        super().__init__(words)
+        self.is_passing = is_passing
 
 
 class RunStorageError(LeavingError):
@@ -64,8 +76,17 @@ def describe_error(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
-    words = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
-    return f"{type(error).__name__}{place}{words}"
+    words = system_words(error)
+    return f"{type(error).__name__}{place}{f': {words}' if words else ''}"
+
+
+def system_words(error: BaseException) -> str | None:
+    """Return what the system says of a failed read or write, which quotes nothing; None for any other error."""
+    number: Any = error.errno if type(error).__module__ == "builtins" and isinstance(error, OSError) else None
+    if number is None and type(error).__name__ == "SafetensorError":  # Rust's error in words, its number at the end
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        number = int(found[1]) if found else None
+    return os.strerror(number) if number in errno.errorcode else None
 
 
 @contextmanager
@@ -75,8 +96,10 @@ def writing_to_run() -> Iterator[None]:
     Raises:
         RunStorageError: with what the system said of it.
     """
+    from safetensors import SafetensorError
+
     try:
         yield
-    except OSError as error:
-        words = os.strerror(error.errno) if error.errno else type(error).__name__
+    except (OSError, SafetensorError) as error:
+        words = system_words(error) or type(error).__name__
         raise RunStorageError(f"the study directory cannot be written: {words}") from error

@@ -142,7 +142,7 @@ def test_rows_of_the_only_node_are_made_anew_on_the_one_that_takes_its_place(stu
         time.sleep(5)  # in which a slot that is started again has asked for a place
         nodes.join()
         assert driver.wait(timeout=300) == 0, log_of(run_dir)
-    assert "of kept vision features went with a node" in log_of(run_dir)
+    assert "kept vision features went with a node (blocks: " in log_of(run_dir)
     check_outcome(run_dir, calm)
 
 

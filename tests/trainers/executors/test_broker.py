@@ -70,12 +70,14 @@ def test_deaths_of_processes_that_brought_a_trial_further_are_not_counted() -> N
     at = broker("a")
     at.submit(work("t", "x"))
     for number in range(2 * MAX_ATTEMPTS):
-        at.saved("a", leased(at, "a"))
+        leased(at, "a")
+        at.saved("a", "x", number + 1)
         at.register("a", f"{number + 2}", {}, now=0.0)
         at._processes["a"] = "1"  # the name under which the next one asks
     assert at.events("t") == ([], False)
     for _ in range(MAX_ATTEMPTS):
         leased(at, "a")
+        at.saved("a", "x", 1)  # no further than others before it
         at.end_slot("a", Overdue(reason="silent", is_timeout=False), now=0.0)
         at.register("a", "1", {}, now=0.0)
     assert at.events("t") == ([{"train_id": "x", "ended": "failed", "error": "silent"}], True)
@@ -93,8 +95,15 @@ def test_what_hinders_the_first_slot_hinders_all_and_what_hinders_a_later_one_do
     first, later = broker(), broker("a")
     for at in (first, later):
         at.say_why("b", "no such model", for_all=True)
-        assert at.last_words == {"b": "no such model"}
+        assert at.last_words == {"b": ("no such model", False)}
     assert (first.fatal, later.fatal) == ("no such model", None)
+
+
+def test_a_broker_that_was_restarted_knows_that_a_slot_works() -> None:
+    restarted = Broker(now=0.0, grace_s=3.0)
+    assert restarted.heartbeat("a", work("t", "x"), is_training=True, now=1.0)
+    restarted.say_why("b", "no such model", for_all=True)
+    assert restarted.fatal is None
 
 
 def test_a_trial_that_is_asked_for_between_its_end_and_its_slots_last_word_is_queued() -> None:

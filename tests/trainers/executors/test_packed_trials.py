@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -233,36 +235,60 @@ def test_who_must_leave_saves_after_the_step_and_another_goes_on(
     assert told.ends == [(0, "finished")]
 
 
-@pytest.mark.parametrize("what", ["save_adapter", "save_checkpoint", "commit_attempt"])
-def test_a_full_disk_fails_no_trial_and_what_was_trained_goes_on_later(
-    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    def full(*args: Any, **options: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "/shared/run/patient")
+@contextmanager
+def no_file_beyond(num_bytes: int) -> Iterator[None]:
+    """As where a disk is full: larger files cannot be written, small ones can."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
+
+@pytest.mark.parametrize("checkpoint_s", [0.0, 60.0], ids=["checkpoint", "adapter"])
+def test_a_full_disk_fails_no_trial_and_it_goes_on_later(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, checkpoint_s: float
+) -> None:
     told, (spec,) = Told(), specs(1)
-    with monkeypatch.context() as patched:
-        patched.setattr(packed_trials, what, full)
-        with pytest.raises(RunStorageError, match=r"^the study directory cannot be written: No space left on device$"):
-            run_packed_trials(context(tmp_path, backbone, encoded, told, checkpoint_s=0.0), [spec], attempt="1")
+    full = context(tmp_path, backbone, encoded, told, checkpoint_s=checkpoint_s)
+    with (
+        no_file_beyond(6_000),
+        pytest.raises(RunStorageError, match=r"^the study directory cannot be written: File too"),
+    ):
+        run_packed_trials(full, [spec], attempt="1")
     assert told.ends == []
     assert not list(tmp_path.glob("trials/[!.]*"))
-    saved = load_checkpoint(checkpoint_file(tmp_path, spec.train_id), spec.train_id)
-    assert (saved and saved.optimizer.num_steps) == (None if what == "save_checkpoint" else 3)
     run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="2")
     assert told.ends == [(0, "finished")]
+
+
+def test_what_was_trained_before_a_result_could_not_be_written_counts(
+    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: Any) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle", "/shared/run/patient")
+
+    told, (spec,) = Told(), specs(1)
+    monkeypatch.setattr(packed_trials, "commit_attempt", away)
+    with pytest.raises(RunStorageError, match=r"^the study directory cannot be written: Stale file handle$"):
+        run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="1")
+    assert told.ends == []
+    saved = load_checkpoint(checkpoint_file(tmp_path, spec.train_id), spec.train_id)
+    assert saved is not None
+    assert saved.optimizer.num_steps == 3
 
 
 def test_a_listener_hears_of_each_checkpoint_that_is_later_than_the_last(
     tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
 ) -> None:
-    heard: list[str] = []
+    heard: list[tuple[str, int]] = []
     (spec,) = specs(1)
     listening = context(
-        tmp_path, backbone, encoded, checkpoint_s=0.0, on_saved=lambda saved: heard.append(saved.train_id)
+        tmp_path, backbone, encoded, checkpoint_s=0.0, on_saved=lambda saved, step: heard.append((saved.train_id, step))
     )
     run_packed_trials(listening, [spec], attempt="1")
-    assert heard == [spec.train_id] * 3
+    assert heard == [(spec.train_id, step) for step in (1, 2, 3)]
 
 
 class RowsWithoutOne(EncodedInMemory):
@@ -274,7 +300,7 @@ class RowsWithoutOne(EncodedInMemory):
 
     def samples(self, subset: str, split: str, num_rows: int | None = None) -> Sequence[Any]:
         if (subset, split) == self._away:
-            raise RowsAwayError
+            raise RowsAwayError("rows went with a node")
         return super().samples(subset, split, num_rows)
 
 

@@ -38,7 +38,7 @@ class DeadlyRows(TableRows):
         if subset == "away" and self.away_once is not None:
             if not self.away_once.exists():
                 self.away_once.touch()
-                raise RowsAwayError
+                raise RowsAwayError("rows went with a node")
             subset = "toy"
         return super().read(subset, split, num_rows)
 
@@ -106,7 +106,7 @@ def test_a_slot_whose_rows_went_with_a_node_hands_over_and_comes_back_when_they_
     assert (state["num_handed_over"], state["num_retried"]) == (1, 0)  # no attempt of its is spent
     assert state["slots"]["slot-0"]["pid"] != first["pid"]
     assert next(numbers, "all") == "all"
-    assert len([line for line in said if line.startswith("2 blocks of kept vision features went with a node")]) == 1
+    assert len([line for line in said if line.startswith("kept vision features went with a node (blocks: 2)")]) == 1
 
 
 @pytest.mark.slow

@@ -97,7 +97,7 @@ def test_a_slot_that_cannot_go_on_gives_its_trial_back_says_why_and_leaves(
         "rows went with a node" if reason == "rows" else "the study directory cannot be written: Read-only file system"
     )
     # Handed over, as work that was saved: no attempt of it has failed; and last in the queue.
-    assert calls == [("say_why", "a", words), ("finish", "a", work, True, True)]
+    assert calls == [("say_why", "a", words, reason == "rows"), ("finish", "a", work, True, True)]
     assert not list(tmp_path.glob("trials/[!.]*"))
 
 
@@ -108,7 +108,7 @@ def test_rows_that_went_with_a_node_while_packs_are_measured_end_the_slot_alone(
     phantom = BackboneSpec().resolved(gpus_per_worker=0)
     broker = broker_of(monkeypatch, calls)
     serve_slot({"slot": config_of(tmp_path, broker, measure=make_spec({"a": 2}), max_pack=2, backbone=phantom)})
-    assert calls == [("say_why", "a", "rows went with a node")]
+    assert calls == [("say_why", "a", "rows went with a node", True)]
 
 
 def test_who_waits_for_rows_keeps_its_lease_and_leaves_when_asked(
