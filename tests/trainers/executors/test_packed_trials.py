@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import resource
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +35,7 @@ from trainers.rows.encoded_table import SharedSamples, encoded_table
 from trainers.scoring.outcome import Outcome
 from trainers.training.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
 from trainers.training.packed_loop import Member, Pack
-from trainers.trial.failures import LeaseLostError, RowsAwayError, RunStorageError
+from trainers.trial.failures import LeaseLostError
 from trainers.trial.folder import read_outcomes, read_result
 from trainers.trial.spec import TrialSpec
 
@@ -235,50 +232,6 @@ def test_who_must_leave_saves_after_the_step_and_another_goes_on(
     assert told.ends == [(0, "finished")]
 
 
-@contextmanager
-def no_file_beyond(num_bytes: int) -> Iterator[None]:
-    """As where a disk is full: larger files cannot be written, small ones can."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-@pytest.mark.parametrize("checkpoint_s", [0.0, 60.0], ids=["checkpoint", "adapter"])
-def test_a_full_disk_fails_no_trial_and_it_goes_on_later(
-    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, checkpoint_s: float
-) -> None:
-    told, (spec,) = Told(), specs(1)
-    full = context(tmp_path, backbone, encoded, told, checkpoint_s=checkpoint_s)
-    with (
-        no_file_beyond(6_000),
-        pytest.raises(RunStorageError, match=r"^the study directory cannot be written: File too"),
-    ):
-        run_packed_trials(full, [spec], attempt="1")
-    assert told.ends == []
-    assert not list(tmp_path.glob("trials/[!.]*"))
-    run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="2")
-    assert told.ends == [(0, "finished")]
-
-
-def test_what_was_trained_before_a_result_could_not_be_written_counts(
-    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def away(*args: Any) -> None:
-        raise OSError(errno.ESTALE, "Stale file handle", "/shared/run/patient")
-
-    told, (spec,) = Told(), specs(1)
-    monkeypatch.setattr(packed_trials, "commit_attempt", away)
-    with pytest.raises(RunStorageError, match=r"^the study directory cannot be written: Stale file handle$"):
-        run_packed_trials(context(tmp_path, backbone, encoded, told), [spec], attempt="1")
-    assert told.ends == []
-    saved = load_checkpoint(checkpoint_file(tmp_path, spec.train_id), spec.train_id)
-    assert saved is not None
-    assert saved.optimizer.num_steps == 3
-
-
 def test_a_listener_hears_of_each_checkpoint_that_is_later_than_the_last(
     tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory
 ) -> None:
@@ -289,37 +242,6 @@ def test_a_listener_hears_of_each_checkpoint_that_is_later_than_the_last(
     )
     run_packed_trials(listening, [spec], attempt="1")
     assert heard == [(spec.train_id, step) for step in (1, 2, 3)]
-
-
-class RowsWithoutOne(EncodedInMemory):
-    """Rows of which a node has taken one partition with it."""
-
-    def __init__(self, backbone: Backbone, away: tuple[str, str]) -> None:
-        super().__init__(backbone)
-        self._away = away
-
-    def samples(self, subset: str, split: str, num_rows: int | None = None) -> Sequence[Any]:
-        if (subset, split) == self._away:
-            raise RowsAwayError("rows went with a node")
-        return super().samples(subset, split, num_rows)
-
-
-@pytest.mark.parametrize(
-    ("away", "num_steps"), [(("b", "train"), None), (("u", "search"), 3)], ids=["to train on", "to be asked"]
-)
-def test_a_trial_whose_rows_went_with_a_node_fails_nowhere_and_goes_on_later(
-    tmp_path: Path, backbone: Backbone, encoded: EncodedInMemory, away: tuple[str, str], num_steps: int | None
-) -> None:
-    told, trials = Told(), specs(2)
-    with pytest.raises(RowsAwayError):
-        run_packed_trials(context(tmp_path, backbone, RowsWithoutOne(backbone, away), told), trials, attempt="1")
-    assert told.ends == []
-    assert not list(tmp_path.glob("trials/[!.]*"))
-    for spec in trials:
-        saved = load_checkpoint(checkpoint_file(tmp_path, spec.train_id), spec.train_id)
-        assert (saved and saved.optimizer.num_steps) == num_steps
-    run_packed_trials(context(tmp_path, backbone, encoded, told), trials, attempt="2")
-    assert sorted(told.ends) == [(0, "finished"), (1, "finished")]
 
 
 def test_what_was_trained_before_a_hand_over_counts(

@@ -254,7 +254,7 @@ def test_a_slot_that_cannot_work_is_given_up_and_the_others_go_on(
     finally:
         pool.close()
     assert list(state["slots"]) == ["slot-0"]
-    assert said == [
+    assert [line for line in said if line.startswith("slot-1")] == [
         *["slot-1 ended (OSError: its disk); it is started again"] * (MAX_FAILED_STARTS - 1),
         f"slot-1 was started {MAX_FAILED_STARTS} times and could not work (OSError: its disk); see `ray logs`; "
         "it is given up, 1 of 2 slots are left",
